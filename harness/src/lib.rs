@@ -1,0 +1,4 @@
+//! Runs a GPU step eagerly, captures it into a CUDA graph, replays the graph over many steps
+//! with varying inputs, and reports what is not safe about it.
+pub mod error;
+pub mod step;

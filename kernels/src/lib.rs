@@ -1,0 +1,1 @@
+//! The DSA indexer: CUDA kernels, their committed PTX, typed launchers and the steps.

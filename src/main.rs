@@ -1,0 +1,2 @@
+//! `graphproof`: the command line.
+fn main() {}
