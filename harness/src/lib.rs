@@ -1,6 +1,25 @@
 //! Runs a GPU step eagerly, captures it into a CUDA graph, replays the graph over many steps
 //! with varying inputs, and reports what is not safe about it.
+//!
+//! Implement [`step::Step`] for your own work, open a driver with [`driver::open`], and hand both
+//! to [`gate::run`]. `examples/own_step.rs` shows a whole program.
+
+pub mod buffers;
+pub mod checks;
+pub mod compare;
 pub mod context;
 pub mod cuda;
+pub mod driver;
 pub mod error;
+pub mod exit_code;
+pub mod finding;
+pub mod gate;
+pub mod kernels;
+mod lane;
+pub mod plan;
+pub mod probe;
+pub mod report;
 pub mod step;
+pub mod topology;
+pub mod vocabulary;
+pub mod watchdog;

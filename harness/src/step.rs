@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::context::StepContext;
+use crate::context::{HostContext, StepContext};
 use crate::error::{StepError, StepResult};
 
 /// A unit of GPU work that is to become a CUDA graph.
@@ -41,6 +41,16 @@ pub trait Step: Send + Sync {
     /// As for [`fill_inputs`](Step::fill_inputs).
     fn init_state(&self, seed: u64, state: &mut HostBuffers) -> StepResult<()> {
         let _ = (seed, state);
+        Ok(())
+    }
+
+    /// Host work before step `index`, outside the captured region: what an engine does between
+    /// two replays. Nothing by default.
+    ///
+    /// # Errors
+    /// The first driver call that fails; return it at once.
+    fn prepare(&self, index: u64, cx: &mut HostContext<'_>) -> StepResult<()> {
+        let _ = (index, cx);
         Ok(())
     }
 

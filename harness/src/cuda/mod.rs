@@ -1,8 +1,28 @@
-//! A thin layer over cudarc's `result` and `sys`: handles that free themselves, errors with names.
+//! A thin layer over cudarc's driver bindings: handles that free themselves, errors with names.
+//!
+//! The harness sits on `cudarc::driver::sys` and not on cudarc's safe layer, because the safe
+//! layer waits on and records events of its own around each launch (an isolation error inside a
+//! capture, chelsea0x3b/cudarc#501) and keeps errors of `Drop` for the next call.
+
+mod event;
+mod graph;
+mod memory;
+mod module;
+mod session;
+mod stream;
+
+pub use event::Event;
+pub use graph::{CapturedGraph, CopyEnd, GraphExec, GraphNode, NodeKind};
+pub use memory::{DeviceMemory, MemoryPool, PinnedMemory, is_pinned};
+pub use module::{Function, LoadedModule};
+pub use session::{DeviceFacts, Session};
+pub use stream::Stream;
+
+use cudarc::driver::sys::CUresult;
 
 /// A failed driver call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{function} returned {name}")]
+#[error("{function} returned {name}{}", runtime_name(*.code).map(|n| format!(" ({n})")).unwrap_or_default())]
 pub struct CudaError {
     /// Driver entry point, such as `cuStreamSynchronize`.
     pub function: &'static str,
@@ -11,3 +31,36 @@ pub struct CudaError {
     /// Its name, such as `CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED`.
     pub name: String,
 }
+
+impl CudaError {
+    /// The error of `function` returning `code`.
+    pub fn new(function: &'static str, code: CUresult) -> Self {
+        CudaError { function, code: code as u32, name: format!("{code:?}") }
+    }
+
+    /// Whether the error belongs to the context rather than to the call: every later call of
+    /// this process will fail too (CUDA driver API, "sticky" errors).
+    pub fn is_sticky(&self) -> bool {
+        matches!(self.code, 214 | 219 | 700 | 702 | 710 | 714..=720)
+    }
+}
+
+use crate::vocabulary::runtime_name;
+
+/// Turns a driver call's result into one that names the call.
+///
+/// # Errors
+/// Anything but `CUDA_SUCCESS`.
+pub fn check(function: &'static str, code: CUresult) -> Result<(), CudaError> {
+    if code == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(CudaError::new(function, code)) }
+}
+
+/// Calls a driver function by name and checks its result.
+macro_rules! cu {
+    ($function:ident($($argument:expr),* $(,)?)) => {
+        // SAFETY: every call stands in `crate::cuda`, whose wrappers pass handles that the driver
+        // gave them and that they own, and pointers to locals that outlive the call.
+        $crate::cuda::check(stringify!($function), unsafe { cudarc::driver::sys::$function($($argument),*) })
+    };
+}
+pub(crate) use cu;

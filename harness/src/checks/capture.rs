@@ -1,0 +1,53 @@
+//! Capture legality: the first call that failed, and the rule that it broke.
+
+use crate::cuda::CudaError;
+use crate::error::StepError;
+use crate::finding::{Finding, Site};
+
+const CHECK: &str = "capture";
+
+/// The finding for an error that the step returned while it was captured.
+pub fn from_step_error(error: &StepError) -> Finding {
+    match error {
+        StepError::Cuda { error, location } => {
+            from_call(error).at(Some(Site::new(error.function, location))).contrast("CUDA_SUCCESS", error.to_string())
+        }
+        other => Finding::new("E02", CHECK).contrast("the step records", other.to_string()),
+    }
+}
+
+/// The finding for an error that ending the capture returned, although the step returned none.
+pub fn from_end(error: &CudaError) -> Finding {
+    let finding = match error.code {
+        901 => Finding::new("C12", CHECK),
+        _ => from_call(error),
+    };
+    finding.contrast("the capture ends", error.to_string())
+}
+
+/// The catalogue entry of a failing call: first by the error, then by the call.
+fn from_call(error: &CudaError) -> Finding {
+    let function = error.function;
+    let named = |names: &[&str]| names.iter().any(|name| function.starts_with(name));
+    let id = match error.code {
+        902 => "C06",
+        401 | 903 => "C08",
+        904 => "C04",
+        905 => "C05",
+        906 => "C01",
+        907 => "S04",
+        908 => "C07",
+        901 => "C12",
+        _ if named(&["cuStreamSynchronize"]) => "S01",
+        _ if named(&["cuStreamQuery"]) => "S02",
+        _ if named(&["cuCtxSynchronize"]) => "S03",
+        _ if named(&["cuEventSynchronize", "cuEventQuery"]) => "S05",
+        _ if named(&["cuMemHost", "cuMemAllocHost", "cuMemFreeHost"]) => "A02",
+        _ if named(&["cuMemPool"]) => "A03",
+        _ if named(&["cuMemFree"]) => "A06",
+        _ if named(&["cuMemAlloc"]) => "A01",
+        _ if named(&["cuModuleUnload", "cuGraphDestroy", "cuGraphExecDestroy", "cuLibraryUnload"]) => "A04",
+        _ => "C11",
+    };
+    Finding::new(id, CHECK)
+}

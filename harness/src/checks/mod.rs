@@ -1,0 +1,7 @@
+//! The checks. Each reads evidence and returns findings; none prints.
+
+pub mod addresses;
+pub mod bits;
+pub mod capture;
+pub mod faults;
+pub mod structure;

@@ -1,0 +1,54 @@
+//! Events, for waiting without blocking.
+
+use cudarc::driver::sys::{self, CUevent, CUresult};
+
+use super::{CudaError, Stream, check, cu};
+
+/// An event of its own, destroyed with this value.
+#[derive(Debug)]
+pub struct Event {
+    raw: CUevent,
+}
+
+// SAFETY: an event handle may be used from any thread; the driver API is thread-safe.
+unsafe impl Send for Event {}
+
+impl Event {
+    /// An event that measures time.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn new() -> Result<Self, CudaError> {
+        let mut raw = std::ptr::null_mut();
+        cu!(cuEventCreate(&mut raw, 0))?;
+        Ok(Event { raw })
+    }
+
+    /// Records the event behind all work enqueued on `stream` so far.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn record(&self, stream: &Stream) -> Result<(), CudaError> {
+        cu!(cuEventRecord(self.raw, stream.raw()))
+    }
+
+    /// Whether the work before the event is done.
+    ///
+    /// # Errors
+    /// The driver's; a fault of an earlier kernel among them.
+    pub fn is_done(&self) -> Result<bool, CudaError> {
+        // SAFETY: the handle is ours and alive.
+        match unsafe { sys::cuEventQuery(self.raw) } {
+            CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            code => check("cuEventQuery", code).map(|()| true),
+        }
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if let Err(error) = cu!(cuEventDestroy_v2(self.raw)) {
+            tracing::debug!(%error, "destroying an event");
+        }
+    }
+}

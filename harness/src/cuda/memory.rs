@@ -1,0 +1,185 @@
+//! Device memory from a pool of its own, and pinned host memory.
+
+use std::ffi::c_void;
+
+use cudarc::driver::sys::{
+    CUdevice, CUdeviceptr, CUmemAllocationHandleType, CUmemAllocationType, CUmemLocation, CUmemLocationType,
+    CUmemPool_attribute, CUmemPoolProps, CUmemoryPool, CUpointer_attribute,
+};
+
+use super::{CudaError, Stream, cu};
+
+/// A memory pool of its own: its high-water mark counts exactly what was allocated from it,
+/// where `cuMemGetInfo` moves in steps of 2 MiB on NVIDIA's driver.
+#[derive(Debug)]
+pub struct MemoryPool {
+    raw: CUmemoryPool,
+}
+
+// SAFETY: a pool handle may be used from any thread; the driver API is thread-safe.
+unsafe impl Send for MemoryPool {}
+
+impl MemoryPool {
+    /// A pool of pinned device memory on `device`.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn new(device: CUdevice) -> Result<Self, CudaError> {
+        // SAFETY: the struct is plain data for which all zeroes is a valid value.
+        let mut properties: CUmemPoolProps = unsafe { std::mem::zeroed() };
+        properties.allocType = CUmemAllocationType::CU_MEM_ALLOCATION_TYPE_PINNED;
+        properties.handleTypes = CUmemAllocationHandleType::CU_MEM_HANDLE_TYPE_NONE;
+        properties.location = CUmemLocation { type_: CUmemLocationType::CU_MEM_LOCATION_TYPE_DEVICE, id: device };
+        let mut raw = std::ptr::null_mut();
+        cu!(cuMemPoolCreate(&mut raw, &properties))?;
+        Ok(MemoryPool { raw })
+    }
+
+    /// Most bytes ever in use at once, as the driver counted them.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn used_high(&self) -> Result<u64, CudaError> {
+        let mut value = 0u64;
+        cu!(cuMemPoolGetAttribute(
+            self.raw,
+            CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH,
+            (&raw mut value).cast()
+        ))?;
+        Ok(value)
+    }
+
+    /// Allocates `len` bytes, ready to use when this returns.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_OUT_OF_MEMORY`, or what an earlier fault left.
+    pub fn allocate(&self, len: usize, stream: &Stream) -> Result<DeviceMemory, CudaError> {
+        let mut address = 0;
+        cu!(cuMemAllocFromPoolAsync(&mut address, len, self.raw, stream.raw()))?;
+        stream.synchronize()?;
+        Ok(DeviceMemory { address, len })
+    }
+}
+
+impl Drop for MemoryPool {
+    fn drop(&mut self) {
+        if let Err(error) = cu!(cuMemPoolDestroy(self.raw)) {
+            tracing::debug!(%error, "destroying a memory pool");
+        }
+    }
+}
+
+/// An allocation of device memory, freed with this value.
+#[derive(Debug)]
+pub struct DeviceMemory {
+    address: CUdeviceptr,
+    len: usize,
+}
+
+impl DeviceMemory {
+    /// Its first device address.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it is empty; it never is.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Enqueues a fill with one byte value.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn fill(&self, value: u8, stream: &Stream) -> Result<(), CudaError> {
+        cu!(cuMemsetD8Async(self.address, value, self.len, stream.raw()))
+    }
+
+    /// Enqueues a copy of all of `source` into the start of this allocation.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn upload(&self, source: &PinnedMemory, stream: &Stream) -> Result<(), CudaError> {
+        cu!(cuMemcpyHtoDAsync_v2(self.address, source.pointer, source.len.min(self.len), stream.raw()))
+    }
+
+    /// Enqueues a copy of this allocation into `destination`.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn download(&self, destination: &mut PinnedMemory, stream: &Stream) -> Result<(), CudaError> {
+        cu!(cuMemcpyDtoHAsync_v2(destination.pointer, self.address, destination.len.min(self.len), stream.raw()))
+    }
+
+    /// Enqueues a copy of all of `source`, of the same length, into this allocation.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn copy_from(&self, source: &DeviceMemory, stream: &Stream) -> Result<(), CudaError> {
+        cu!(cuMemcpyDtoDAsync_v2(self.address, source.address, source.len.min(self.len), stream.raw()))
+    }
+}
+
+impl Drop for DeviceMemory {
+    fn drop(&mut self) {
+        if let Err(error) = cu!(cuMemFree_v2(self.address)) {
+            tracing::debug!(%error, "freeing device memory");
+        }
+    }
+}
+
+/// Page-locked host memory, freed with this value. Copies from and to it are truly asynchronous.
+#[derive(Debug)]
+pub struct PinnedMemory {
+    pointer: *mut c_void,
+    len: usize,
+}
+
+// SAFETY: the memory is owned by this value and may be used from any thread.
+unsafe impl Send for PinnedMemory {}
+
+impl PinnedMemory {
+    /// Allocates `len` bytes, zeroed.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn new(len: usize) -> Result<Self, CudaError> {
+        let mut pointer = std::ptr::null_mut();
+        cu!(cuMemHostAlloc(&mut pointer, len.max(1), 0))?;
+        // SAFETY: the driver gave `len.max(1)` writable bytes.
+        unsafe { pointer.cast::<u8>().write_bytes(0, len.max(1)) };
+        Ok(PinnedMemory { pointer, len })
+    }
+
+    /// The bytes. No copy that writes them may be in flight.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `len` initialised bytes, owned by this value.
+        unsafe { std::slice::from_raw_parts(self.pointer.cast(), self.len) }
+    }
+
+    /// The bytes, to write. No copy that reads or writes them may be in flight.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `len` initialised bytes, owned by this value and borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.cast(), self.len) }
+    }
+}
+
+impl Drop for PinnedMemory {
+    fn drop(&mut self) {
+        if let Err(error) = cu!(cuMemFreeHost(self.pointer)) {
+            tracing::debug!(%error, "freeing pinned memory");
+        }
+    }
+}
+
+/// Whether CUDA knows a host address: pinned, registered or managed memory.
+pub fn is_pinned(address: u64) -> bool {
+    let mut kind = 0u32;
+    cu!(cuPointerGetAttribute((&raw mut kind).cast(), CUpointer_attribute::CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address))
+        .is_ok()
+}

@@ -1,0 +1,154 @@
+//! Modules and kernels.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_void};
+
+use cudarc::driver::sys::{CUfunction, CUfunction_attribute, CUjit_option, CUmodule};
+
+use super::{CudaError, Stream, cu};
+
+/// A loaded module with its kernels by name, unloaded with this value.
+#[derive(Debug)]
+pub struct LoadedModule {
+    raw: CUmodule,
+    functions: BTreeMap<String, Function>,
+}
+
+// SAFETY: module and function handles may be used from any thread.
+unsafe impl Send for LoadedModule {}
+
+/// A kernel of a loaded module.
+#[derive(Debug, Clone, Copy)]
+pub struct Function {
+    raw: CUfunction,
+}
+
+// SAFETY: a function handle may be used from any thread.
+unsafe impl Send for Function {}
+
+impl LoadedModule {
+    /// Loads PTX text. Returns the driver's error with what its JIT compiler logged.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_PTX`, `CUDA_ERROR_UNSUPPORTED_PTX_VERSION`, … and the log.
+    pub fn load(ptx: &str) -> Result<Self, (CudaError, String)> {
+        let no_log = |error| (error, String::new());
+        let text = CString::new(ptx).map_err(|_| {
+            let error = CudaError::new("cuModuleLoadDataEx", cudarc::driver::sys::CUresult::CUDA_ERROR_INVALID_PTX);
+            (error, "the text holds a NUL character".to_owned())
+        })?;
+        let mut log = vec![0u8; 8192];
+        let mut options = [CUjit_option::CU_JIT_ERROR_LOG_BUFFER, CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+        let mut values = [log.as_mut_ptr().cast::<c_void>(), log.len() as *mut c_void];
+        let mut raw = std::ptr::null_mut();
+        cu!(cuModuleLoadDataEx(
+            &mut raw,
+            text.as_ptr().cast(),
+            options.len() as u32,
+            options.as_mut_ptr(),
+            values.as_mut_ptr()
+        ))
+        .map_err(|error| {
+            let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
+            (error, String::from_utf8_lossy(&log[..end]).trim().to_owned())
+        })?;
+        let mut module = LoadedModule { raw, functions: BTreeMap::new() };
+        module.enumerate().map_err(no_log)?;
+        Ok(module)
+    }
+
+    fn enumerate(&mut self) -> Result<(), CudaError> {
+        let mut count = 0;
+        cu!(cuModuleGetFunctionCount(&mut count, self.raw))?;
+        let mut handles = vec![std::ptr::null_mut(); count as usize];
+        cu!(cuModuleEnumerateFunctions(handles.as_mut_ptr(), count, self.raw))?;
+        for raw in handles {
+            let function = Function { raw };
+            // Loaded now, so that no launch loads lazily under capture (catalogue S11).
+            cu!(cuFuncLoad(raw))?;
+            self.functions.insert(function.name()?, function);
+        }
+        Ok(())
+    }
+
+    /// Kernels by name.
+    pub fn functions(&self) -> &BTreeMap<String, Function> {
+        &self.functions
+    }
+}
+
+impl Drop for LoadedModule {
+    fn drop(&mut self) {
+        if let Err(error) = cu!(cuModuleUnload(self.raw)) {
+            tracing::debug!(%error, "unloading a module");
+        }
+    }
+}
+
+impl Function {
+    /// From a handle that a graph node holds.
+    pub(super) fn from_raw(raw: CUfunction) -> Self {
+        Function { raw }
+    }
+
+    /// Its name, as the module has it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn name(self) -> Result<String, CudaError> {
+        let mut name = std::ptr::null();
+        cu!(cuFuncGetName(&mut name, self.raw))?;
+        // SAFETY: a NUL-terminated string that lives as long as the module.
+        Ok(unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
+    }
+
+    /// Offset and size in bytes of each parameter.
+    pub fn parameters(self) -> Vec<(usize, usize)> {
+        let mut parameters = Vec::new();
+        loop {
+            let (mut offset, mut size) = (0, 0);
+            // The documented end of the list is an error, CUDA_ERROR_INVALID_VALUE.
+            if cu!(cuFuncGetParamInfo(self.raw, parameters.len(), &mut offset, &mut size)).is_err() {
+                return parameters;
+            }
+            parameters.push((offset, size));
+        }
+    }
+
+    /// Raises the kernel's limit of dynamic shared memory.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` if the device has less.
+    pub fn allow_shared(self, bytes: u32) -> Result<(), CudaError> {
+        let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        cu!(cuFuncSetAttribute(self.raw, attribute, bytes as i32))
+    }
+
+    /// Enqueues a launch. `arguments` are the parameters' bytes, in order.
+    ///
+    /// # Errors
+    /// The driver's. Nothing is enqueued then.
+    pub fn launch(
+        self,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared_bytes: u32,
+        arguments: &mut [Vec<u8>],
+        stream: &Stream,
+    ) -> Result<(), CudaError> {
+        let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
+        cu!(cuLaunchKernel(
+            self.raw,
+            grid[0],
+            grid[1],
+            grid[2],
+            block[0],
+            block[1],
+            block[2],
+            shared_bytes,
+            stream.raw(),
+            pointers.as_mut_ptr(),
+            std::ptr::null_mut()
+        ))
+    }
+}

@@ -1,0 +1,96 @@
+//! Streams and their capture.
+
+use cudarc::driver::sys::{CUstream, CUstreamCaptureMode, CUstreamCaptureStatus};
+
+use super::{CapturedGraph, CudaError, GraphNode, cu};
+
+/// A stream of its own, destroyed with this value.
+#[derive(Debug)]
+pub struct Stream {
+    raw: CUstream,
+}
+
+// SAFETY: a stream handle may be used from any thread; the driver API is thread-safe.
+unsafe impl Send for Stream {}
+// SAFETY: as above.
+unsafe impl Sync for Stream {}
+
+impl Stream {
+    /// A *blocking* stream (`CU_STREAM_DEFAULT`): work on the legacy stream conflicts with it, so
+    /// that a capture of it fails where a non-blocking one would let that work escape silently.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn blocking() -> Result<Self, CudaError> {
+        let mut raw = std::ptr::null_mut();
+        cu!(cuStreamCreate(&mut raw, 0))?;
+        Ok(Stream { raw })
+    }
+
+    /// The handle.
+    pub fn raw(&self) -> CUstream {
+        self.raw
+    }
+
+    /// Waits until all work of the stream is done.
+    ///
+    /// # Errors
+    /// The driver's; a fault of an earlier kernel among them.
+    pub fn synchronize(&self) -> Result<(), CudaError> {
+        cu!(cuStreamSynchronize(self.raw))
+    }
+
+    /// Begins capture in GLOBAL mode, the strictest: any thread's unsafe call is an error.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn begin_capture(&self) -> Result<(), CudaError> {
+        cu!(cuStreamBeginCapture_v2(self.raw, CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL))
+    }
+
+    /// Ends capture.
+    ///
+    /// # Errors
+    /// The driver's: 901 if an earlier call invalidated the capture, 904 if a fork was not joined, ….
+    pub fn end_capture(&self) -> Result<CapturedGraph, CudaError> {
+        let mut graph = std::ptr::null_mut();
+        cu!(cuStreamEndCapture(self.raw, &mut graph))?;
+        Ok(CapturedGraph::from_raw(graph))
+    }
+
+    /// Whether the stream is still part of a capture, valid or not.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn is_capturing(&self) -> Result<bool, CudaError> {
+        let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+        cu!(cuStreamIsCapturing(self.raw, &mut status))?;
+        Ok(status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE)
+    }
+
+    /// While capturing: the nodes that the next captured work would depend on, which are the
+    /// nodes just captured (CUDA Programming Guide, "Stream capture").
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn capture_tail(&self) -> Result<Vec<GraphNode>, CudaError> {
+        let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+        let (mut id, mut graph) = (0, std::ptr::null_mut());
+        let (mut nodes, mut edges, mut count) = (std::ptr::null(), std::ptr::null(), 0usize);
+        cu!(cuStreamGetCaptureInfo_v3(self.raw, &mut status, &mut id, &mut graph, &mut nodes, &mut edges, &mut count))?;
+        if nodes.is_null() || count == 0 {
+            return Ok(Vec::new());
+        }
+        // SAFETY: the driver says that `nodes` holds `count` handles until the next call on the stream.
+        let nodes = unsafe { std::slice::from_raw_parts(nodes, count) };
+        Ok(nodes.iter().map(|&node| GraphNode::from_raw(node)).collect())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Err(error) = cu!(cuStreamDestroy_v2(self.raw)) {
+            tracing::debug!(%error, "destroying a stream");
+        }
+    }
+}

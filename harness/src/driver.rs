@@ -1,0 +1,142 @@
+//! Which `libcuda` the process speaks to, and why.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Mutex;
+
+use crate::cuda::Session;
+use crate::error::RunError;
+
+/// The oldest driver whose `cuFuncGetParamInfo` names the parameters of a graph's kernels.
+const OLDEST_DRIVER: i32 = 12040;
+
+/// What the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DriverChoice {
+    /// NVIDIA's where there is one with a device, else the software driver.
+    #[default]
+    Auto,
+    /// NVIDIA's, or an error.
+    System,
+    /// The software driver.
+    Software,
+}
+
+impl FromStr for DriverChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(DriverChoice::Auto),
+            "system" => Ok(DriverChoice::System),
+            "software" => Ok(DriverChoice::Software),
+            _ => Err(format!("'{text}' is none of auto, system, software")),
+        }
+    }
+}
+
+/// Which driver a process uses. One process has one driver: cudarc opens it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// NVIDIA's `libcuda`.
+    System,
+    /// The software driver.
+    Software,
+}
+
+impl DriverKind {
+    /// `system` or `software`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DriverKind::System => "system",
+            DriverKind::Software => "software",
+        }
+    }
+}
+
+/// The driver in use.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// Which.
+    pub kind: DriverKind,
+    /// Its file; `None` for the software driver, which is part of this executable.
+    pub path: Option<PathBuf>,
+    /// Why this one.
+    pub reason: String,
+}
+
+static SELECTED: Mutex<Option<Selected>> = Mutex::new(None);
+
+/// Puts the driver in place for the rest of the process and opens device 0.
+///
+/// # Errors
+/// No driver, a driver without a device, or one that is too old.
+pub fn open(choice: DriverChoice) -> Result<(Selected, Session), RunError> {
+    let selected = select(choice)?;
+    let session = Session::open(0).map_err(|error| match error.code {
+        100 | 101 => RunError::NoDevice(error),
+        _ => RunError::Driver { what: "opening the device", error },
+    })?;
+    let version = session.facts().driver_version;
+    if version < OLDEST_DRIVER {
+        return Err(RunError::DriverTooOld { version });
+    }
+    Ok((selected, session))
+}
+
+/// Puts the driver in place; the first call decides for the process.
+///
+/// # Errors
+/// As for [`open`], or another driver is in place already.
+pub fn select(choice: DriverChoice) -> Result<Selected, RunError> {
+    let mut selected = SELECTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(selected) = selected.as_ref() {
+        let same = match choice {
+            DriverChoice::Auto => true,
+            DriverChoice::System => selected.kind == DriverKind::System,
+            DriverChoice::Software => selected.kind == DriverKind::Software,
+        };
+        return if same {
+            Ok(selected.clone())
+        } else {
+            Err(RunError::SoftwareDriver(format!("the {} driver is in use already", selected.kind.name())))
+        };
+    }
+    let found = match choice {
+        DriverChoice::Software => software("asked for with --driver software".to_owned())?,
+        DriverChoice::System => {
+            system("asked for with --driver system").map_err(|reason| RunError::NoDriver { reason })?
+        }
+        DriverChoice::Auto => match system("NVIDIA's driver is here, with a device") {
+            Ok(system) => system,
+            Err(reason) => software(reason)?,
+        },
+    };
+    Ok(selected.insert(found).clone())
+}
+
+fn software(reason: String) -> Result<Selected, RunError> {
+    graphproof_driver::loader::install_software().map_err(|error| RunError::SoftwareDriver(error.to_string()))?;
+    Ok(Selected { kind: DriverKind::Software, path: None, reason })
+}
+
+/// NVIDIA's driver, if the loader finds it and it has a device; else why not.
+fn system(reason: &str) -> Result<Selected, String> {
+    let path = graphproof_driver::loader::find_system().map_err(|error| error.to_string())?.path;
+    Ok(Selected { kind: DriverKind::System, path: Some(path), reason: reason.to_owned() })
+}
+
+/// A kernel fault as the driver tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The kernel.
+    pub kernel: String,
+    /// The story, a fact a line.
+    pub lines: Vec<String>,
+}
+
+/// The kernel fault that made the context unusable, if the driver in use can tell.
+pub fn last_fault() -> Option<Fault> {
+    None
+}

@@ -1,0 +1,150 @@
+//! Runs one step through the gate: eager, capture, replay, checks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::checks::faults;
+use crate::cuda::Session;
+use crate::error::RunError;
+use crate::finding::Finding;
+use crate::lane::Lane;
+use crate::report::{LaneReport, Times, Verdict};
+use crate::step::Step;
+use crate::watchdog::Heartbeat;
+
+/// How to run a step.
+#[derive(Debug, Clone)]
+pub struct GateConfig {
+    /// Steps to replay and compare.
+    pub steps: u64,
+    /// Seed of the inputs.
+    pub seed: u64,
+    /// Time without a sign of life after which a run counts as hung.
+    pub patience: Duration,
+    /// Set to stop at the next step.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Default for GateConfig {
+    fn default() -> Self {
+        GateConfig { steps: 64, seed: 0, patience: Duration::from_secs(60), stop: Arc::default() }
+    }
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// This many steps are compared.
+    Steps(u64),
+}
+
+/// The outcome of one step, and whether the process can run another.
+#[derive(Debug)]
+pub struct LaneOutcome {
+    /// The report.
+    pub report: LaneReport,
+    /// The device or the driver is unusable for the rest of the process: a sticky error or a hang.
+    pub poisoned: bool,
+}
+
+/// Runs `step` on a thread of its own and watches over it.
+///
+/// # Errors
+/// The run could not take place; nothing is said about the step.
+pub fn run(
+    session: &Arc<Session>,
+    step: &Arc<dyn Step>,
+    config: &GateConfig,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<LaneOutcome, RunError> {
+    let heartbeat = Arc::new(Heartbeat::default());
+    let (sender, receiver) = mpsc::channel();
+    let thread = {
+        let (session, step, config, heartbeat) =
+            (Arc::clone(session), Arc::clone(step), config.clone(), Arc::clone(&heartbeat));
+        std::thread::Builder::new()
+            .name(format!("gate {}", step.name()))
+            .spawn(move || {
+                let steps = sender.clone();
+                let work = || {
+                    session.bind().map_err(|error| RunError::Driver { what: "binding the context", error })?;
+                    let mut lane = Lane::prepare(&session, step, &config, &heartbeat)?;
+                    lane.run(&mut |done| {
+                        // Nobody listens any more after a hang was reported.
+                        let _ = steps.send(Message::Steps(done));
+                    })
+                };
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                let _ = sender.send(Message::Ended(Box::new(result)));
+            })
+            .expect("the system can start a thread")
+    };
+    let mut last = (heartbeat.count(), Instant::now());
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(50).min(config.patience)) {
+            Ok(Message::Steps(done)) => progress(Progress::Steps(done)),
+            Ok(Message::Ended(result)) => {
+                // The thread sent its last message; joining only lets its locals go.
+                let _ = thread.join();
+                return match *result {
+                    Ok(outcome) => outcome,
+                    Err(panic) => Ok(lost(step, config, faults::panicked(&panic_text(&*panic), &heartbeat.position()))),
+                };
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(lost(step, config, faults::panicked("its thread ended early", &heartbeat.position())));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let count = heartbeat.count();
+        if count != last.0 {
+            last = (count, Instant::now());
+        } else if last.1.elapsed() >= config.patience {
+            let seconds = config.patience.as_secs();
+            return Ok(lost(step, config, faults::hang(&heartbeat.position(), seconds)));
+        }
+    }
+}
+
+enum Message {
+    Steps(u64),
+    Ended(Box<std::thread::Result<Result<LaneOutcome, RunError>>>),
+}
+
+/// The outcome of a run whose thread did not come back with one.
+fn lost(step: &Arc<dyn Step>, config: &GateConfig, finding: Finding) -> LaneOutcome {
+    let mut report = blank_report(step.as_ref(), config, Verdict::Fail);
+    report.findings.push(finding);
+    LaneOutcome { report, poisoned: true }
+}
+
+/// A report of a step of which nothing is known yet.
+pub fn blank_report(step: &dyn Step, config: &GateConfig, verdict: Verdict) -> LaneReport {
+    LaneReport {
+        step: step.name().to_owned(),
+        summary: step.summary(),
+        verdict,
+        steps_asked: config.steps,
+        steps_compared: 0,
+        steps_agreeing: 0,
+        steps_controlled: 0,
+        findings: Vec::new(),
+        graph: None,
+        memory: None,
+        times: Times::default(),
+        not_checked: Vec::new(),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the step panicked".to_owned())
+}
+
+impl GateConfig {
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,197 @@
+//! A captured graph read back from the driver, with every address named by its buffer.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use crate::buffers::{BufferSet, Target};
+use crate::context::Enqueued;
+use crate::cuda::{CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind};
+use crate::finding::Site;
+
+/// A graph as people and checks read it. Nodes stand in the order of their creation.
+#[derive(Debug, Clone, Default)]
+pub struct Topology {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// Pairs of node indices: the second depends on the first. Sorted.
+    pub edges: Vec<(usize, usize)>,
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// What it does.
+    pub kind: NodeKind,
+    /// The line of the step that made it, where known.
+    pub site: Option<Site>,
+    /// Every device address that it holds.
+    pub pointers: Vec<Pointer>,
+}
+
+/// A device address that a node holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    /// Where in the node: `parameter 3`, `destination`.
+    pub place: String,
+    /// For kernels: parameter index and byte offset in it.
+    pub parameter: Option<(usize, usize)>,
+    /// The address.
+    pub address: u64,
+    /// What it means.
+    pub target: Target,
+}
+
+impl Topology {
+    /// Reads `graph` back. `enqueued` maps nodes to the step's lines; `buffers` names addresses.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn read(graph: &CapturedGraph, enqueued: &[Enqueued], buffers: &BufferSet) -> Result<Self, CudaError> {
+        let handles = graph.nodes()?;
+        let index: HashMap<GraphNode, usize> = handles.iter().enumerate().map(|(i, &h)| (h, i)).collect();
+        let mut sites: HashMap<GraphNode, &Site> = HashMap::new();
+        for work in enqueued {
+            for node in &work.nodes {
+                // The first call after which a node is the tail is the call that made it.
+                sites.entry(*node).or_insert(&work.site);
+            }
+        }
+        let mut nodes = Vec::with_capacity(handles.len());
+        for handle in handles {
+            let kind = graph.node(handle)?;
+            let pointers = pointers(&kind, buffers);
+            nodes.push(Node { kind, site: sites.get(&handle).map(|&s| s.clone()), pointers });
+        }
+        let mut edges = Vec::new();
+        for (from, to) in graph.edges()? {
+            if let (Some(&from), Some(&to)) = (index.get(&from), index.get(&to)) {
+                edges.push((from, to));
+            }
+        }
+        edges.sort_unstable();
+        Ok(Topology { nodes, edges })
+    }
+
+    /// The last node, in order of creation, that holds an address in buffer `buffer`: for an
+    /// output, the node that most likely wrote it.
+    pub fn last_user_of(&self, buffer: usize) -> Option<(usize, &Node)> {
+        self.nodes.iter().enumerate().rev().find(|(_, node)| node.pointers.iter().any(|p| p.target.buffer == buffer))
+    }
+
+    /// The graph as text that can be reviewed and compared: no addresses, no handles.
+    pub fn to_text(&self, buffers: &BufferSet) -> String {
+        let mut text = String::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let _ = writeln!(text, "{index}: {}", headline(&node.kind));
+            if let NodeKind::Kernel { parameters, .. } = &node.kind {
+                for (number, (_, bytes)) in parameters.iter().enumerate() {
+                    let _ = writeln!(text, "     {number:>2} {}", self.parameter_text(node, number, bytes, buffers));
+                }
+            }
+            for pointer in node.pointers.iter().filter(|p| p.parameter.is_none()) {
+                let _ = writeln!(text, "     {} {}", pointer.place, target_text(&pointer.target, buffers));
+            }
+        }
+        for (from, to) in &self.edges {
+            let _ = writeln!(text, "{from} -> {to}");
+        }
+        text
+    }
+
+    fn parameter_text(&self, node: &Node, number: usize, bytes: &[u8], buffers: &BufferSet) -> String {
+        let inside: Vec<_> =
+            node.pointers.iter().filter(|p| p.parameter.is_some_and(|(index, _)| index == number)).collect();
+        match (inside.as_slice(), bytes.len()) {
+            ([pointer], 8) => target_text(&pointer.target, buffers),
+            ([], 4) => u32::from_ne_bytes(bytes.try_into().expect("four bytes")).to_string(),
+            ([], 8) => u64::from_ne_bytes(bytes.try_into().expect("eight bytes")).to_string(),
+            (pointers, size) => {
+                let mut text = format!("{size} bytes");
+                for pointer in pointers {
+                    let at = pointer.parameter.map_or(0, |(_, offset)| offset);
+                    let _ = write!(text, ", at {at}: {}", target_text(&pointer.target, buffers));
+                }
+                text
+            }
+        }
+    }
+
+    /// The graph in Graphviz's language.
+    pub fn to_dot(&self, name: &str, buffers: &BufferSet) -> String {
+        let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        let mut dot = format!("digraph \"{}\" {{\n  node [shape=box, fontname=\"monospace\"];\n", quote(name));
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut names: Vec<String> = node.pointers.iter().map(|p| target_text(&p.target, buffers)).collect();
+            names.dedup();
+            let label = format!("{index}: {}\n{}", headline(&node.kind), names.join(" "));
+            let _ = writeln!(dot, "  n{index} [label=\"{}\"];", quote(label.trim_end()).replace('\n', "\\n"));
+        }
+        for (from, to) in &self.edges {
+            let _ = writeln!(dot, "  n{from} -> n{to};");
+        }
+        dot.push_str("}\n");
+        dot
+    }
+}
+
+fn target_text(target: &Target, buffers: &BufferSet) -> String {
+    let name = &buffers.specs()[target.buffer].name;
+    let stale = if target.live { "" } else { " (not allocated any more)" };
+    if target.offset == 0 { format!("{name}{stale}") } else { format!("{name}+{}{stale}", target.offset) }
+}
+
+/// A node in one line, without its parameters.
+pub fn headline(kind: &NodeKind) -> String {
+    match kind {
+        NodeKind::Kernel { name, grid, block, shared_bytes, .. } => format!(
+            "kernel {name} grid {}x{}x{} block {}x{}x{} shared {shared_bytes}",
+            grid[0], grid[1], grid[2], block[0], block[1], block[2]
+        ),
+        NodeKind::Memcpy { destination, source, bytes } => {
+            let end = |end: &CopyEnd| match end {
+                CopyEnd::Device(_) => "device",
+                CopyEnd::Host(_) => "host",
+                CopyEnd::Array => "array",
+            };
+            format!("memcpy {} to {}, {bytes} bytes", end(source), end(destination))
+        }
+        NodeKind::Memset { value, element_size, extent, .. } => {
+            format!("memset {}x{} elements of {element_size} bytes to {value:#x}", extent.0, extent.1)
+        }
+        NodeKind::Host { .. } => "host function".to_owned(),
+        NodeKind::MemAlloc { bytes, .. } => format!("memory allocation, {bytes} bytes"),
+        NodeKind::MemFree { .. } => "memory free".to_owned(),
+        NodeKind::Other(name) => name.clone(),
+    }
+}
+
+/// Every device address in a node that the ledger knows. Kernel parameters are scanned word by
+/// word, so that addresses in structs passed by value are found too.
+fn pointers(kind: &NodeKind, buffers: &BufferSet) -> Vec<Pointer> {
+    let mut found = Vec::new();
+    let mut add = |place: String, parameter, address: u64| {
+        if let Some(target) = buffers.locate(address) {
+            found.push(Pointer { place, parameter, address, target });
+        }
+    };
+    match kind {
+        NodeKind::Kernel { parameters, .. } => {
+            for (index, (_, bytes)) in parameters.iter().enumerate() {
+                for (word, chunk) in bytes.chunks_exact(8).enumerate() {
+                    let address = u64::from_ne_bytes(chunk.try_into().expect("chunks of eight"));
+                    add(format!("parameter {index}"), Some((index, word * 8)), address);
+                }
+            }
+        }
+        NodeKind::Memcpy { destination, source, .. } => {
+            for (place, end) in [("destination", destination), ("source", source)] {
+                if let CopyEnd::Device(address) = end {
+                    add(place.to_owned(), None, *address);
+                }
+            }
+        }
+        NodeKind::Memset { destination, .. } => add("destination".to_owned(), None, *destination),
+        _ => {}
+    }
+    found
+}
