@@ -55,7 +55,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let step: Arc<dyn Step> = Arc::new(Axpy);
     let config = GateConfig { steps: 16, ..GateConfig::default() };
     let report = gate::run(&Arc::new(session), &step, &config, &mut |_| {})?.report;
-    println!("{}: {:?}, {} of {} replays agree", report.step, report.verdict, report.steps_agreeing, report.steps_asked);
+    println!(
+        "{}: {:?}, {} of {} replays agree",
+        report.step, report.verdict, report.steps_agreeing, report.steps_asked
+    );
     for finding in &report.findings {
         println!("{} {}\n  {}\n  {}", finding.id, finding.title, finding.expected, finding.seen);
     }

@@ -65,6 +65,13 @@ pub enum StepError {
     Other(String),
 }
 
+impl StepError {
+    /// Whether the device is unusable afterwards; see [`CudaError::is_sticky`].
+    pub fn is_sticky(&self) -> bool {
+        matches!(self, StepError::Cuda { error, .. } if error.is_sticky())
+    }
+}
+
 /// Why a run could not take place or could not go on. Nothing is said about the step then.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

@@ -148,3 +148,21 @@ impl GateConfig {
         self.stop.load(Ordering::Relaxed)
     }
 }
+
+/// A captured graph as text.
+#[derive(Debug, Clone)]
+pub struct GraphText {
+    /// The graph as reviewed text.
+    pub text: String,
+    /// The graph in Graphviz's language.
+    pub dot: String,
+}
+
+/// Captures `step` once, without replaying it.
+///
+/// # Errors
+/// The run could not take place. The inner error holds the findings of a capture that failed.
+pub fn graph_of(session: &Session, step: &Arc<dyn Step>) -> Result<Result<GraphText, Vec<Finding>>, RunError> {
+    let config = GateConfig { steps: 0, ..GateConfig::default() };
+    Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.graph()
+}

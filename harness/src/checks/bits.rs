@@ -35,6 +35,8 @@ pub enum Pair {
     EagerEager,
     /// The eager reference and a replay.
     EagerReplay,
+    /// The first replay, and the same inputs again after others.
+    ReplayReplay,
 }
 
 /// Where the images come from.
@@ -84,12 +86,14 @@ fn finding(buffer: usize, spec: &BufferSpec, difference: &Difference, evidence: 
         (true, _) => "R02",
         (false, Pair::EagerEager) => "V07",
         (false, Pair::EagerReplay) => "R01",
+        (false, Pair::ReplayReplay) => "R03",
     };
     let place = format!("{} '{}'{}", spec.role, spec.name, coordinates(&spec.shape, difference.index));
     let (left, right) = (element_text(spec.dtype, &difference.left), element_text(spec.dtype, &difference.right));
     let (first, second) = match evidence.pair {
         Pair::EagerEager => ("first eager run", "second eager run"),
         Pair::EagerReplay => ("eager", "replay"),
+        Pair::ReplayReplay => ("first replay of these inputs", "replay after others"),
     };
     let mut finding = Finding::new(id, CHECK)
         .at_step(evidence.step)

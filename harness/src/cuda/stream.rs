@@ -1,5 +1,7 @@
 //! Streams and their capture.
 
+use std::ffi::c_void;
+
 use cudarc::driver::sys::{CUstream, CUstreamCaptureMode, CUstreamCaptureStatus};
 
 use super::{CapturedGraph, CudaError, GraphNode, cu};
@@ -38,6 +40,26 @@ impl Stream {
     /// The driver's; a fault of an earlier kernel among them.
     pub fn synchronize(&self) -> Result<(), CudaError> {
         cu!(cuStreamSynchronize(self.raw))
+    }
+
+    /// Enqueues a call of `function` on a thread of the driver. The function must not call CUDA.
+    /// The caller drains the stream before `argument` goes out of scope.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(crate) fn call_host<T: Sync>(&self, function: fn(&T), argument: &T) -> Result<(), CudaError> {
+        struct Call<'a, T>(fn(&T), &'a T);
+        unsafe extern "C" fn run<T>(call: *mut c_void) {
+            // SAFETY: `call` is the box that was leaked below, and is taken back once.
+            let call = unsafe { Box::from_raw(call.cast::<Call<'_, T>>()) };
+            // A panic must not cross the C boundary; the function only waits.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call.0(call.1)));
+        }
+        let call = Box::into_raw(Box::new(Call(function, argument)));
+        cu!(cuLaunchHostFunc(self.raw, Some(run::<T>), call.cast())).inspect_err(|_| {
+            // SAFETY: the driver did not take the call, so the box is still ours.
+            drop(unsafe { Box::from_raw(call) });
+        })
     }
 
     /// Begins capture in GLOBAL mode, the strictest: any thread's unsafe call is an error.

@@ -50,6 +50,12 @@ pub const ENTRIES: &[Entry] = &[
         "order the two streams with events instead of waiting on the host",
     ),
     entry_of(
+        "S14",
+        "the host waits inside the step for work that the step enqueued",
+        "find the call below the named line that waits: a synchronisation, a copy of pageable memory, a free, a lazy \
+         load; keep it out of the step",
+    ),
+    entry_of(
         "A01",
         "the step allocates device memory while it is captured",
         "allocate before the step, once, for the largest shape",
@@ -88,6 +94,11 @@ pub const ENTRIES: &[Entry] = &[
         "A08",
         "a buffer of the step moved after the capture; the graph still uses its old address",
         "allocate the buffer once for the largest shape, or capture again after it moved",
+    ),
+    entry_of(
+        "A09",
+        "an address that the step uses does not follow its buffer",
+        "ask for the buffer's address each time the step is recorded, and copy inputs into the static buffers",
     ),
     entry_of(
         "A11",
@@ -133,6 +144,21 @@ pub const ENTRIES: &[Entry] = &[
         "return the first error of every call; run with -v to see the calls",
     ),
     entry_of(
+        "V01",
+        "a value that changes from step to step is baked into the graph",
+        "keep the value in device memory and let the kernel read it; launch for the largest grid",
+    ),
+    entry_of(
+        "V02",
+        "the step takes another branch on other inputs; the graph froze the one that it was captured with",
+        "decide on the device, pad to the longer branch, or use a conditional node",
+    ),
+    entry_of(
+        "V05",
+        "the step's graph changes its structure from step to step",
+        "make the number and order of calls the same for all inputs, or keep one graph for each structure",
+    ),
+    entry_of(
         "V07",
         "the step does not agree with itself: two eager runs on the same inputs differ",
         "make the kernel deterministic first (order of atomics, uninitialised reads, races); this is no graph fault",
@@ -143,6 +169,12 @@ pub const ENTRIES: &[Entry] = &[
         "replay differs from eager execution",
         "look for what the host decides or passes by value while the step is recorded: scalars, branches, grid sizes, \
          pointers; everything that varies must be read from device memory",
+    ),
+    entry_of(
+        "R03",
+        "replaying the first inputs again gives other results than the first time",
+        "something is carried from replay to replay that is not declared as state: an accumulator that is not reset, \
+         a counter, a flag",
     ),
     entry_of(
         "R02",

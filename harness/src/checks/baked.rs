@@ -1,0 +1,142 @@
+//! Baked values: a second capture, on other inputs and other addresses, must give the same graph.
+
+use crate::buffers::BufferSet;
+use crate::cuda::NodeKind;
+use crate::finding::Finding;
+use crate::topology::{Node, Topology, headline};
+
+const CHECK: &str = "baked values";
+
+/// One capture: its graph and the buffers that it was made on.
+#[derive(Clone, Copy)]
+pub struct Capture<'a> {
+    /// The graph.
+    pub topology: &'a Topology,
+    /// The buffers.
+    pub buffers: &'a BufferSet,
+    /// The step whose inputs were in place.
+    pub step: u64,
+}
+
+/// Compares two captures of one step node by node, in order of creation. Addresses are compared
+/// by what they mean: the second capture stands on other buffers.
+pub fn check(first: Capture<'_>, second: Capture<'_>) -> Vec<Finding> {
+    let (a, b) = (&first.topology.nodes, &second.topology.nodes);
+    if a.len() != b.len() {
+        let at = a.iter().zip(b).position(|(a, b)| kind_name(a) != kind_name(b)).unwrap_or(a.len().min(b.len()));
+        let site = b.get(at).or_else(|| a.get(at)).and_then(|node| node.site.clone());
+        let say = |nodes: &[Node]| nodes.get(at).map_or("no such node".to_owned(), |node| headline(&node.kind));
+        return vec![
+            Finding::new("V05", CHECK)
+                .at_step(second.step)
+                .at(site)
+                .contrast(
+                    format!("{} nodes, as captured at step {}", a.len(), first.step),
+                    format!("{} nodes at step {}", b.len(), second.step),
+                )
+                .note(format!("the first node that differs is {at}: {} became {}", say(a), say(b))),
+        ];
+    }
+    let mut findings: Vec<Finding> =
+        a.iter().zip(b).enumerate().flat_map(|(index, (a, b))| compare_nodes(index, a, b, first, second)).collect();
+    if findings.is_empty() && first.topology.edges != second.topology.edges {
+        findings.push(Finding::new("V05", CHECK).at_step(second.step).contrast(
+            format!("edges {:?}, as captured at step {}", first.topology.edges, first.step),
+            format!("edges {:?} at step {}", second.topology.edges, second.step),
+        ));
+    }
+    findings
+}
+
+fn kind_name(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Kernel { name, .. } => name.clone(),
+        other => format!("{:?}", std::mem::discriminant(other)),
+    }
+}
+
+fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: Capture<'_>) -> Vec<Finding> {
+    let finding = |id| Finding::new(id, CHECK).at_step(second.step).at(b.site.clone().or_else(|| a.site.clone()));
+    let (then, now) = (format!("at step {}", first.step), format!("at step {}", second.step));
+    match (&a.kind, &b.kind) {
+        (NodeKind::Kernel { name: left, parameters: pa, .. }, NodeKind::Kernel { name: right, parameters: pb, .. }) => {
+            if left != right {
+                let (seen, expected) = (format!("node {index}: {right} {now}"), format!("node {index}: {left} {then}"));
+                return vec![finding("V02").contrast(expected, seen)];
+            }
+            if headline(&a.kind) != headline(&b.kind) {
+                let expected = format!("node {index}: {} {then}", headline(&a.kind));
+                let seen = format!("{} {now}", headline(&b.kind));
+                return vec![finding("V01").contrast(expected, seen)];
+            }
+            let words = pa.iter().zip(pb).enumerate().flat_map(|(number, ((_, x), (_, y)))| {
+                differing_words(x, y).into_iter().map(move |offset| (number, offset, x, y))
+            });
+            words
+                .filter_map(|(number, offset, x, y)| {
+                    let name = |node: &Node, buffers: &BufferSet| {
+                        let pointer = node.pointers.iter().find(|p| p.parameter == Some((number, offset)))?;
+                        Some((buffers.specs()[pointer.target.buffer].name.to_string(), pointer.target.offset))
+                    };
+                    let (left, right) = (name(a, first.buffers), name(b, second.buffers));
+                    if left.is_some() && left == right {
+                        return None;
+                    }
+                    let text = |bytes: &[u8], target: &Option<(String, u64)>| match target {
+                        Some((name, offset)) => format!("address {name}+{offset}"),
+                        None => value_text(&bytes[offset..(offset + 8).min(bytes.len())]),
+                    };
+                    // An address on one side and none on the other: the step holds on to an
+                    // address that it was not given this time.
+                    let id = if left.is_some() || right.is_some() { "A09" } else { "V01" };
+                    let place = format!("node {index}, kernel {}, parameter {number}", kind_name(a));
+                    Some(finding(id).contrast(
+                        format!("{place} = {} {then}", text(x, &left)),
+                        format!("{place} = {} {now}", text(y, &right)),
+                    ))
+                })
+                .collect()
+        }
+        _ if std::mem::discriminant(&a.kind) != std::mem::discriminant(&b.kind)
+            || headline(&a.kind) != headline(&b.kind) =>
+        {
+            let expected = format!("node {index}: {} {then}", headline(&a.kind));
+            vec![finding("V02").contrast(expected, format!("{} {now}", headline(&b.kind)))]
+        }
+        _ => {
+            let targets =
+                |node: &Node| node.pointers.iter().map(|p| (p.target.buffer, p.target.offset)).collect::<Vec<_>>();
+            if targets(a) == targets(b) {
+                return Vec::new();
+            }
+            let name = |node: &Node, buffers: &BufferSet| {
+                let names = node.pointers.iter().map(|p| buffers.specs()[p.target.buffer].name.to_string());
+                names.collect::<Vec<_>>().join(", ")
+            };
+            vec![finding("A09").contrast(
+                format!("node {index}: {} on {} {then}", headline(&a.kind), name(a, first.buffers)),
+                format!("on {} {now}", name(b, second.buffers)),
+            )]
+        }
+    }
+}
+
+/// Offsets of the 8-byte words (the last may be shorter) in which two parameters differ.
+fn differing_words(a: &[u8], b: &[u8]) -> Vec<usize> {
+    let words = a.chunks(8).zip(b.chunks(8)).enumerate();
+    words.filter(|(_, (a, b))| a != b).map(|(word, _)| word * 8).collect()
+}
+
+fn value_text(bytes: &[u8]) -> String {
+    match bytes.len() {
+        4 => {
+            let bits = u32::from_ne_bytes(bytes.try_into().expect("four bytes"));
+            format!("{bits} (0x{bits:08x}, as f32 {})", f32::from_bits(bits))
+        }
+        8 => {
+            let bits = u64::from_ne_bytes(bytes.try_into().expect("eight bytes"));
+            format!("{bits} (0x{bits:016x})")
+        }
+        _ => format!("{bytes:02x?}"),
+    }
+}

@@ -1,0 +1,259 @@
+//! One step on its way through the gate: eager runs, capture, replays, comparison.
+
+mod probes;
+mod runs;
+mod setup;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::buffers::BufferSet;
+use crate::checks::bits::{Evidence, Images, Pair};
+use crate::checks::{bits, faults};
+use crate::context::Enqueued;
+use crate::cuda::{CudaError, Event, GraphExec, PinnedMemory, Stream};
+use crate::error::RunError;
+use crate::finding::Finding;
+use crate::gate::{GateConfig, GraphText, LaneOutcome};
+use crate::kernels::Kernels;
+use crate::report::{LaneReport, Samples, Verdict};
+use crate::step::{BufferSpec, HostBuffers, Step};
+use crate::topology::Topology;
+use crate::watchdog::Heartbeat;
+
+/// Outputs and scratch are filled with these before each run. They differ, so that an element
+/// that a step leaves unwritten differs between the runs too.
+const EAGER_POISON: u8 = 0xA5;
+const REPLAY_POISON: u8 = 0x5A;
+
+/// Every step below `CONTROL_HEAD` and every `CONTROL_EVERY`-th after it runs eagerly twice.
+const CONTROL_HEAD: u64 = 8;
+const CONTROL_EVERY: u64 = 16;
+
+/// The step at which the stream is held and the first inputs are replayed again. Not the first:
+/// everything is warm by then.
+const PROBE_STEP: u64 = 1;
+
+/// Everything that one step's run owns. Buffers are declared before the stream they use.
+pub(crate) struct Lane {
+    step: Arc<dyn Step>,
+    config: GateConfig,
+    heartbeat: Arc<Heartbeat>,
+    specs: Arc<[BufferSpec]>,
+    kernels: Kernels,
+    inputs: HostBuffers,
+    uploads: Vec<(usize, PinnedMemory)>,
+    eager: BufferSet,
+    replay: BufferSet,
+    eager_images: Images,
+    other_images: Images,
+    state_before: Vec<(usize, PinnedMemory)>,
+    first_replay: Option<Images>,
+    done: Event,
+    stream: Stream,
+    report: LaneReport,
+    findings: HashMap<FindingKey, (Finding, u64)>,
+    finding_order: Vec<FindingKey>,
+    poisoned: bool,
+}
+
+/// Findings of one id, buffer and line of the step are one finding, seen several times.
+type FindingKey = (String, usize, Option<u32>);
+
+/// The captured graph, ready to replay.
+struct Captured {
+    exec: GraphExec,
+    topology: Topology,
+    enqueued: Vec<Enqueued>,
+    /// The step whose inputs were in place.
+    step: u64,
+}
+
+/// Why the run of a step ended early.
+enum Ended {
+    /// Because of a finding, which is kept already.
+    Stop,
+    /// The run could not go on; nothing is said about the step.
+    Run(RunError),
+}
+
+impl From<RunError> for Ended {
+    fn from(error: RunError) -> Self {
+        Ended::Run(error)
+    }
+}
+
+impl Lane {
+    /// Runs every step and returns the report.
+    pub(crate) fn run(&mut self, progress: &mut dyn FnMut(u64)) -> Result<LaneOutcome, RunError> {
+        let mut eager_times = Samples::new();
+        let mut replay_times = Samples::new();
+        let mut captured: Option<Captured> = None;
+        let mut verdict = None;
+        for step in 0..self.config.steps {
+            if self.config.stopped() {
+                verdict = Some(Verdict::Interrupted);
+                break;
+            }
+            let outcome = self.one_step(step, &mut captured, &mut eager_times, &mut replay_times);
+            match outcome {
+                Ok(()) => progress(step + 1),
+                Err(Ended::Stop) => break,
+                Err(Ended::Run(error)) => return Err(error),
+            }
+        }
+        self.finish(captured, verdict, &eager_times, &replay_times)
+    }
+
+    fn one_step(
+        &mut self,
+        step: u64,
+        captured: &mut Option<Captured>,
+        eager_times: &mut Samples,
+        replay_times: &mut Samples,
+    ) -> Result<(), Ended> {
+        self.fill_inputs(step)?;
+        let controlled = step < CONTROL_HEAD || step.is_multiple_of(CONTROL_EVERY);
+        self.run_eager(step, controlled, eager_times)?;
+        if captured.is_none() {
+            *captured = Some(self.capture(step)?);
+        }
+        let graph = captured.as_ref().expect("captured above");
+        if step > 0 && step < CONTROL_HEAD {
+            self.capture_again(step, graph)?;
+        }
+        if step == PROBE_STEP {
+            self.probe_stall(step)?;
+        }
+        self.run_replay(step, graph, replay_times)?;
+        self.compare_with_replay(step, graph);
+        match step {
+            0 => self.remember_first_replay(),
+            PROBE_STEP => self.replay_first_again(step, graph),
+            _ => Ok(()),
+        }
+    }
+
+    fn compare_with_replay(&mut self, step: u64, graph: &Captured) {
+        self.heartbeat.enter("compare", step);
+        let found = self.compare(Pair::EagerReplay, &self.eager_images, step, Some(&graph.topology));
+        self.report.steps_compared += 1;
+        self.report.steps_agreeing += u64::from(found.is_empty());
+        self.keep(found);
+    }
+
+    fn compare(&self, pair: Pair, reference: &Images, step: u64, topology: Option<&Topology>) -> Vec<(usize, Finding)> {
+        bits::check(&Evidence {
+            pair,
+            step,
+            reference,
+            other: &self.other_images,
+            inputs: &self.uploads,
+            buffers: if pair == Pair::EagerEager { &self.eager } else { &self.replay },
+            topology,
+        })
+    }
+
+    /// A failure of the harness's own driver calls: after a fault it is the step's doing.
+    fn driver<T>(&mut self, result: Result<T, CudaError>, what: &'static str) -> Result<T, Ended> {
+        result.map_err(|error| {
+            if error.is_sticky() {
+                self.stop(faults::run_failed("E02", &error, &[], self.heartbeat.position().step), true)
+            } else {
+                Ended::Run(RunError::Driver { what, error })
+            }
+        })
+    }
+
+    fn stop(&mut self, finding: Finding, poisoned: bool) -> Ended {
+        self.poisoned |= poisoned;
+        self.keep_all(vec![finding]);
+        Ended::Stop
+    }
+
+    /// Keeps findings that belong to no buffer; of several of one id and line, the first.
+    fn keep_all(&mut self, found: Vec<Finding>) {
+        self.keep(found.into_iter().map(|finding| (usize::MAX, finding)).collect());
+    }
+
+    /// Keeps the first finding of each kind and buffer, and counts the others: memory stays flat
+    /// over any number of steps.
+    fn keep(&mut self, found: Vec<(usize, Finding)>) {
+        for (buffer, finding) in found {
+            let key = (finding.id.clone(), buffer, finding.site.as_ref().map(|site| site.line));
+            if let Some((_, count)) = self.findings.get_mut(&key) {
+                *count += 1;
+            } else {
+                self.finding_order.push(key.clone());
+                self.findings.insert(key, (finding, 1));
+            }
+        }
+    }
+
+    /// Captures the step on the inputs of step 0 and returns the graph as text.
+    pub(crate) fn graph(&mut self) -> Result<Result<GraphText, Vec<Finding>>, RunError> {
+        let captured = self.fill_inputs(0).map_err(Ended::from).and_then(|()| self.capture(0));
+        match captured {
+            Ok(graph) => Ok(Ok(GraphText {
+                text: graph.topology.to_text(&self.replay),
+                dot: graph.topology.to_dot(self.step.name(), &self.replay),
+            })),
+            Err(Ended::Run(error)) => Err(error),
+            Err(Ended::Stop) => Ok(Err(self.take_findings())),
+        }
+    }
+
+    fn take_findings(&mut self) -> Vec<Finding> {
+        let findings = &mut self.findings;
+        let in_order = self.finding_order.drain(..).filter_map(|key| findings.remove(&key));
+        let told = in_order.map(|(finding, count)| match count {
+            1 => finding,
+            _ => finding.note(format!("and in {} later steps", count - 1)),
+        });
+        told.collect()
+    }
+
+    fn finish(
+        &mut self,
+        captured: Option<Captured>,
+        verdict: Option<Verdict>,
+        eager: &Samples,
+        replay: &Samples,
+    ) -> Result<LaneOutcome, RunError> {
+        drop(captured);
+        let mut report = self.report.clone();
+        report.times.eager = eager.spread();
+        report.times.replay = replay.spread();
+        if !self.poisoned
+            && let (Some(memory), Ok(high)) = (&mut report.memory, self.replay.used_high())
+        {
+            memory.high_water = high;
+        }
+        report.findings = self.take_findings();
+        if report.failed() {
+            report.verdict = Verdict::Fail;
+        } else if let Some(verdict) = verdict {
+            report.verdict = verdict;
+        }
+        Ok(LaneOutcome { report, poisoned: self.poisoned })
+    }
+}
+
+fn copy_out(set: &BufferSet, images: &mut [(usize, PinnedMemory)], stream: &Stream) -> Result<(), CudaError> {
+    for (index, image) in images {
+        set.memory(*index).download(image, stream)?;
+    }
+    stream.synchronize()
+}
+
+fn copy_in(set: &BufferSet, images: &[(usize, PinnedMemory)], stream: &Stream) -> Result<(), CudaError> {
+    for (index, image) in images {
+        set.memory(*index).upload(image, stream)?;
+    }
+    stream.synchronize()
+}
+
+fn nanoseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}

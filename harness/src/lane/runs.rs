@@ -1,0 +1,186 @@
+//! The three ways to run a step: eagerly, under capture, as a replay.
+
+use std::time::Instant;
+
+use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, copy_in, copy_out, nanoseconds};
+use crate::buffers::BufferSet;
+use crate::checks::bits::Pair;
+use crate::checks::{addresses, capture, faults, structure};
+use crate::context::{Enqueued, HostContext, Phase, StepContext};
+use crate::cuda::CudaError;
+use crate::error::{RunError, StepError};
+use crate::finding::Finding;
+use crate::report::{GraphReport, Samples};
+use crate::step::Role;
+use crate::topology::Topology;
+
+impl Lane {
+    pub(super) fn fill_inputs(&mut self, step: u64) -> Result<(), RunError> {
+        self.heartbeat.enter("inputs", step);
+        let name = || self.step.name().to_owned();
+        self.step
+            .fill_inputs(step, self.config.seed, &mut self.inputs)
+            .map_err(|error| RunError::Inputs { step: name(), error })?;
+        for (index, staging) in &mut self.uploads {
+            let spec = &self.specs[*index];
+            if spec.role == Role::Input {
+                let image = self.inputs.bytes(&spec.name).map_err(|error| RunError::Inputs { step: name(), error })?;
+                staging.bytes_mut().copy_from_slice(image);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the inputs in and poisons what the step has to write.
+    fn load(&self, set: &BufferSet, poison: u8) -> Result<(), CudaError> {
+        for (index, staging) in &self.uploads {
+            if self.specs[*index].role == Role::Input {
+                set.memory(*index).upload(staging, &self.stream)?;
+            }
+        }
+        for index in set.with_role(|role| matches!(role, Role::Output | Role::Scratch)) {
+            set.memory(index).fill(poison, &self.stream)?;
+        }
+        self.stream.synchronize()
+    }
+
+    pub(super) fn run_eager(&mut self, step: u64, controlled: bool, times: &mut Samples) -> Result<(), Ended> {
+        if controlled {
+            self.heartbeat.enter("eager", step);
+            let saved = copy_out(&self.eager, &mut self.state_before, &self.stream);
+            self.driver(saved, "saving the state")?;
+        }
+        self.prepare_host(step, Phase::Eager)?;
+        times.push(self.record_eager(step, EAGER_POISON)?);
+        let collected = copy_out(&self.eager, &mut self.eager_images.buffers, &self.stream);
+        self.driver(collected, "reading the outputs back")?;
+        if !controlled {
+            return Ok(());
+        }
+        let restored = copy_in(&self.eager, &self.state_before, &self.stream);
+        self.driver(restored, "restoring the state")?;
+        self.record_eager(step, REPLAY_POISON)?;
+        let collected = copy_out(&self.eager, &mut self.other_images.buffers, &self.stream);
+        self.driver(collected, "reading the outputs back")?;
+        self.report.steps_controlled += 1;
+        let found = self.compare(Pair::EagerEager, &self.eager_images, step, None);
+        self.keep(found);
+        Ok(())
+    }
+
+    /// One eager run; its time in nanoseconds.
+    fn record_eager(&mut self, step: u64, poison: u8) -> Result<u64, Ended> {
+        self.heartbeat.enter("eager", step);
+        let loaded = self.load(&self.eager, poison);
+        self.driver(loaded, "copying the inputs in")?;
+        let started = Instant::now();
+        let (recorded, enqueued) = self.record(&self.eager, false);
+        if let Err(error) = recorded {
+            return Err(self.stop(faults::eager_step(&error, &enqueued, step), error.is_sticky()));
+        }
+        if let Err(error) = self.wait() {
+            return Err(self.stop(faults::run_failed("E02", &error, &enqueued, step), error.is_sticky()));
+        }
+        Ok(nanoseconds(started))
+    }
+
+    pub(super) fn record(&self, buffers: &BufferSet, capturing: bool) -> (Result<(), StepError>, Vec<Enqueued>) {
+        let mut cx = StepContext {
+            stream: &self.stream,
+            buffers,
+            kernels: &self.kernels,
+            heartbeat: &self.heartbeat,
+            capturing,
+            enqueued: Vec::new(),
+        };
+        let result = self.step.record(&mut cx);
+        (result, cx.enqueued)
+    }
+
+    pub(super) fn capture(&mut self, step: u64) -> Result<Captured, Ended> {
+        self.heartbeat.enter("capture", step);
+        let started = Instant::now();
+        let begun = self.stream.begin_capture();
+        self.driver(begun, "beginning the capture")?;
+        let (recorded, enqueued) = self.record(&self.replay, true);
+        // Ended whatever happened: a capture left open makes the stream unusable.
+        let ended = self.stream.end_capture();
+        self.report.times.capture = nanoseconds(started);
+        if let Err(error) = recorded {
+            return Err(self.stop(capture::from_step_error(&error), false));
+        }
+        let graph = match ended {
+            Ok(graph) => graph,
+            Err(error) => return Err(self.stop(capture::from_end(&error), false)),
+        };
+        let read = Topology::read(&graph, &enqueued, &self.replay);
+        let topology = self.driver(read, "reading the graph back")?;
+        self.report.graph = Some(GraphReport {
+            nodes: topology.nodes.len(),
+            edges: topology.edges.len(),
+            pointers: topology.nodes.iter().map(|node| node.pointers.len()).sum(),
+            topology: topology.to_text(&self.replay).lines().map(str::to_owned).collect(),
+        });
+        let found = structure::check(&topology, &enqueued);
+        self.keep_all(found);
+        let started = Instant::now();
+        match graph.instantiate() {
+            Ok(exec) => {
+                self.report.times.instantiate = nanoseconds(started);
+                Ok(Captured { exec, topology, enqueued, step })
+            }
+            Err(error) => Err(self.stop(
+                Finding::new("E05", "capture").contrast("the graph instantiates", error.to_string()),
+                error.is_sticky(),
+            )),
+        }
+    }
+
+    pub(super) fn run_replay(&mut self, step: u64, graph: &Captured, times: &mut Samples) -> Result<(), Ended> {
+        times.push(self.launch_replay(step, graph)?);
+        Ok(())
+    }
+
+    /// One replay, its outputs read back; its time in nanoseconds.
+    pub(super) fn launch_replay(&mut self, step: u64, graph: &Captured) -> Result<u64, Ended> {
+        self.prepare_host(step, Phase::Replay)?;
+        self.heartbeat.enter("replay", step);
+        let unstable = addresses::check(&graph.topology, &self.replay, step);
+        if !unstable.is_empty() {
+            // Replaying would read or write memory that is not the step's any more.
+            self.keep_all(unstable);
+            return Err(Ended::Stop);
+        }
+        let loaded = self.load(&self.replay, REPLAY_POISON);
+        self.driver(loaded, "copying the inputs in")?;
+        let started = Instant::now();
+        let launched = graph.exec.launch(&self.stream).and_then(|()| self.wait());
+        let time = nanoseconds(started);
+        if let Err(error) = launched {
+            return Err(self.stop(faults::run_failed("E03", &error, &graph.enqueued, step), error.is_sticky()));
+        }
+        let collected = copy_out(&self.replay, &mut self.other_images.buffers, &self.stream);
+        self.driver(collected, "reading the outputs back")?;
+        Ok(time)
+    }
+
+    /// Host work of the step's owner, outside the captured region.
+    fn prepare_host(&mut self, step: u64, phase: Phase) -> Result<(), Ended> {
+        self.heartbeat.enter("prepare", step);
+        let buffers = match phase {
+            Phase::Eager => &mut self.eager,
+            Phase::Replay => &mut self.replay,
+        };
+        let mut cx = HostContext { phase, stream: &self.stream, buffers };
+        match self.step.prepare(step, &mut cx) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.stop(faults::eager_step(&error, &[], step), error.is_sticky())),
+        }
+    }
+
+    /// Waits for the stream. The watchdog's patience runs from the last sign of life.
+    fn wait(&self) -> Result<(), CudaError> {
+        self.done.record(&self.stream)?;
+        self.stream.synchronize()
+    }
+}

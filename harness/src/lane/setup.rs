@@ -1,0 +1,104 @@
+//! Before the first step: buffers, staging, kernels, initial state.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{EAGER_POISON, Lane, REPLAY_POISON};
+use crate::buffers::BufferSet;
+use crate::checks::bits::Images;
+use crate::cuda::{CudaError, Event, PinnedMemory, Session, Stream};
+use crate::error::RunError;
+use crate::gate::{GateConfig, blank_report};
+use crate::kernels::Kernels;
+use crate::plan::check_specs;
+use crate::report::{MemoryReceipt, Verdict};
+use crate::step::{HostBuffers, Role, Step};
+use crate::watchdog::Heartbeat;
+
+impl Lane {
+    pub(crate) fn prepare(
+        session: &Session,
+        step: Arc<dyn Step>,
+        config: &GateConfig,
+        heartbeat: &Arc<Heartbeat>,
+    ) -> Result<Self, RunError> {
+        heartbeat.enter("prepare", 0);
+        let (specs, needed) = check_specs(step.as_ref())?;
+        let driver = |what| move |error| RunError::Driver { what, error };
+        let (free, total) = session.memory_info().map_err(driver("asking for free memory"))?;
+        let memory = |buffer| RunError::OutOfMemory { step: step.name().to_owned(), needed, free, total, buffer };
+        if needed.saturating_mul(2) > free {
+            return Err(memory(None));
+        }
+        let kernels = Kernels::load(&step.modules())?;
+        let stream = Stream::blocking().map_err(driver("creating a stream"))?;
+        let allocate = || {
+            BufferSet::allocate(session, &specs, &stream).map_err(|(index, error)| match (index, error.code) {
+                (Some(index), 2) => memory(Some(specs[index].name.to_string())),
+                (_, _) => RunError::Driver { what: "allocating the step's buffers", error },
+            })
+        };
+        let free_before = session.memory_info().map_err(driver("asking for free memory"))?.0;
+        let replay = allocate()?;
+        let free_after = session.memory_info().map_err(driver("asking for free memory"))?.0;
+        let eager = allocate()?;
+        let pinned = |keep: &dyn Fn(Role) -> bool| {
+            let buffers = eager.with_role(keep).into_iter();
+            buffers
+                .map(|index| Ok((index, PinnedMemory::new(specs[index].bytes().unwrap_or(0))?)))
+                .collect::<Result<Vec<_>, CudaError>>()
+                .map_err(driver("allocating pinned memory"))
+        };
+        let compared = |role| matches!(role, Role::Output | Role::State);
+        let mut report = blank_report(step.as_ref(), config, Verdict::Pass);
+        let closed_form = step.closed_form();
+        report.memory = Some(MemoryReceipt {
+            high_water: 0,
+            device_delta: free_before.saturating_sub(free_after),
+            closed_form: closed_form.as_ref().map(|form| form.bytes),
+            formula: closed_form.map(|form| form.formula),
+        });
+        let mut lane = Lane {
+            inputs: HostBuffers::zeroed(specs.iter(), |role| role == Role::Input),
+            uploads: pinned(&|role| matches!(role, Role::Input | Role::State))?,
+            eager_images: Images { buffers: pinned(&compared)?, poison: EAGER_POISON },
+            other_images: Images { buffers: pinned(&compared)?, poison: REPLAY_POISON },
+            state_before: pinned(&|role| role == Role::State)?,
+            first_replay: None,
+            done: Event::new().map_err(driver("creating an event"))?,
+            step,
+            config: config.clone(),
+            heartbeat: Arc::clone(heartbeat),
+            specs,
+            kernels,
+            eager,
+            replay,
+            stream,
+            report,
+            findings: HashMap::new(),
+            finding_order: Vec::new(),
+            poisoned: false,
+        };
+        lane.init_state()?;
+        Ok(lane)
+    }
+
+    fn init_state(&mut self) -> Result<(), RunError> {
+        let mut state = HostBuffers::zeroed(self.specs.iter(), |role| role == Role::State);
+        let step_error = |error| RunError::Inputs { step: self.step.name().to_owned(), error };
+        self.step.init_state(self.config.seed, &mut state).map_err(step_error)?;
+        for (index, staging) in &mut self.uploads {
+            let spec = &self.specs[*index];
+            if spec.role == Role::State {
+                staging.bytes_mut().copy_from_slice(state.bytes(&spec.name).map_err(step_error)?);
+                for set in [&self.eager, &self.replay] {
+                    set.memory(*index)
+                        .upload(staging, &self.stream)
+                        .map_err(|error| RunError::Driver { what: "writing the initial state", error })?;
+                }
+            }
+        }
+        self.stream.synchronize().map_err(|error| RunError::Driver { what: "writing the initial state", error })?;
+        Ok(())
+    }
+}

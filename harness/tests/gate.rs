@@ -1,0 +1,147 @@
+//! The gate on the software driver: clean steps pass, and each fault is found at its place.
+
+mod common;
+
+use common::{TestStep, judge, only_finding};
+use cudarc::driver::sys;
+use graphproof_harness::context::{Launch, Phase, StepContext};
+use graphproof_harness::error::StepResult;
+use graphproof_harness::report::Verdict;
+use graphproof_harness::step::{BufferSpec, DType};
+
+const ROWS: u32 = 32;
+const COLUMNS: u32 = 37;
+
+fn dot_buffers() -> Vec<BufferSpec> {
+    vec![
+        BufferSpec::input("a", DType::F32, [ROWS as usize, COLUMNS as usize]),
+        BufferSpec::input("b", DType::F32, [COLUMNS as usize]),
+        BufferSpec::output("out", DType::F32, [ROWS as usize]),
+    ]
+}
+
+fn dot(cx: &mut StepContext<'_>, kernel: &str) -> StepResult<()> {
+    cx.launch(Launch::new(kernel).block([ROWS, 1, 1]).buffer("a").buffer("b").buffer("out").value(COLUMNS))
+}
+
+#[test]
+fn a_clean_step_passes_and_its_graph_is_read_back() {
+    let outcome = judge(TestStep::new(dot_buffers(), |cx| dot(cx, "dot_ascending")), 20);
+    let report = &outcome.report;
+    assert_eq!((report.verdict, report.findings.len()), (Verdict::Pass, 0), "{:#?}", report.findings);
+    assert_eq!((report.steps_agreeing, report.steps_compared), (20, 20));
+    let graph = report.graph.as_ref().unwrap();
+    assert_eq!((graph.nodes, graph.edges, graph.pointers), (1, 0, 3));
+    let text = graph.topology.join("\n");
+    assert_eq!(
+        text,
+        "0: kernel dot_ascending grid 1x1x1 block 32x1x1 shared 0\n      0 a\n      1 b\n      2 out\n      3 37"
+    );
+    let memory = report.memory.as_ref().unwrap();
+    assert_eq!(memory.high_water, u64::from(4 * (ROWS * COLUMNS + COLUMNS + ROWS)));
+}
+
+#[test]
+fn another_order_of_fmaf_under_capture_is_found_with_both_bit_patterns() {
+    // Under capture the step takes another kernel, as capture-aware code does (catalogue V04).
+    let step =
+        TestStep::new(dot_buffers(), |cx| dot(cx, if capturing(cx) { "dot_descending" } else { "dot_ascending" }));
+    let outcome = judge(step, 4);
+    let finding = only_finding(&outcome);
+    assert_eq!((finding.id.as_str(), finding.step), ("R01", Some(0)));
+    assert!(finding.expected.starts_with("eager: output 'out'["), "{}", finding.expected);
+    assert!(finding.seen.starts_with("replay: output 'out'[") && finding.seen.contains("(0x"), "{}", finding.seen);
+    let site = finding.site.as_ref().expect("the launch is named");
+    assert!(site.file.ends_with("gate.rs") && site.what.contains("dot_descending"), "{site}");
+    assert_eq!(outcome.report.verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_buffer_swapped_after_the_capture_is_found_before_the_replay() {
+    let mut step = TestStep::new(dot_buffers(), |cx| dot(cx, "dot_ascending"));
+    step.prepare = Box::new(|index, cx| match (cx.phase(), index) {
+        (Phase::Replay, 3) => cx.reallocate("b"),
+        _ => Ok(()),
+    });
+    let outcome = judge(step, 8);
+    let finding = only_finding(&outcome);
+    assert_eq!((finding.id.as_str(), finding.step), ("A08", Some(3)));
+    assert!(finding.expected.contains("dot_ascending") && finding.expected.contains("parameter 1"), "{finding:?}");
+    assert!(finding.site.as_ref().unwrap().what.contains("launch of dot_ascending"));
+    assert!(finding.origin.as_ref().unwrap().what.contains("'b' reallocated"));
+    assert_eq!(outcome.report.steps_compared, 3, "the stale graph is not replayed");
+}
+
+#[test]
+fn state_is_carried_separately_and_agrees() {
+    let buffers = vec![BufferSpec::input("in", DType::F32, [1]), BufferSpec::state("sum", DType::U32, [1])];
+    let record = |cx: &mut StepContext<'_>| cx.launch(Launch::new("accumulate").buffer("in").buffer("sum"));
+    let outcome = judge(TestStep::new(buffers, record), 40);
+    assert_eq!(outcome.report.verdict, Verdict::Pass, "{:#?}", outcome.report.findings);
+}
+
+#[test]
+fn a_step_that_disagrees_with_itself_is_no_graph_fault() {
+    let buffers = vec![BufferSpec::output("now", DType::U64, [1])];
+    let outcome = judge(TestStep::new(buffers, |cx| cx.launch(Launch::new("stamp").buffer("now"))), 3);
+    assert_eq!(outcome.report.findings[0].id, "V07");
+}
+
+#[test]
+fn an_element_that_is_never_written_is_found_by_its_poison() {
+    let buffers = vec![BufferSpec::input("in", DType::F32, [32]), BufferSpec::output("out", DType::F32, [32])];
+    let record = |cx: &mut StepContext<'_>| {
+        cx.launch(Launch::new("copy_elements").block([32, 1, 1]).buffer("in").buffer("out").value(31u32))
+    };
+    let outcome = judge(TestStep::new(buffers, record), 3);
+    let ids: Vec<_> = outcome.report.findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids, ["R02"]);
+    assert!(outcome.report.findings[0].expected.contains("'out'[31]"));
+}
+
+#[test]
+fn a_synchronisation_inside_the_step_is_named_with_its_line() {
+    let step = TestStep::new(dot_buffers(), |cx| {
+        dot(cx, "dot_ascending")?;
+        // SAFETY: the stream is the harness's.
+        let result = unsafe { sys::cuStreamSynchronize(cx.stream()) };
+        cx.check("cuStreamSynchronize", result)
+    });
+    let outcome = judge(step, 2);
+    let finding = only_finding(&outcome);
+    assert_eq!(finding.id, "S01");
+    assert!(finding.seen.contains("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"), "{}", finding.seen);
+    assert!(finding.seen.contains("cudaErrorStreamCaptureUnsupported"), "{}", finding.seen);
+    assert!(finding.site.as_ref().unwrap().file.ends_with("gate.rs"));
+    assert!(!outcome.poisoned, "the capture is ended and the next step can run");
+}
+
+#[test]
+fn an_empty_graph_is_found() {
+    let step = TestStep::new(dot_buffers(), |cx| if capturing(cx) { Ok(()) } else { dot(cx, "dot_ascending") });
+    let outcome = judge(step, 1);
+    assert_eq!(outcome.report.findings[0].id, "V13");
+}
+
+fn capturing(cx: &StepContext<'_>) -> bool {
+    let mut status = sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+    // SAFETY: the stream is the harness's, and the status is written to a local.
+    let result = unsafe { sys::cuStreamIsCapturing(cx.stream(), &mut status) };
+    assert_eq!(result, sys::CUresult::CUDA_SUCCESS);
+    status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE
+}
+
+#[test]
+fn a_panic_in_the_step_becomes_a_finding() {
+    let outcome = judge(TestStep::new(dot_buffers(), |_| panic!("out of cheese")), 1);
+    let finding = only_finding(&outcome);
+    assert_eq!((finding.id.as_str(), finding.seen.as_str()), ("E06", "out of cheese"));
+}
+
+#[test]
+fn a_launch_with_the_wrong_arguments_is_refused_before_the_driver_sees_it() {
+    let outcome = judge(TestStep::new(dot_buffers(), |cx| cx.launch(Launch::new("accumulate").buffer("a"))), 1);
+    let finding = only_finding(&outcome);
+    assert_eq!(finding.id, "E02");
+    assert!(finding.seen.contains("takes parameters of [8, 8] bytes, but the launch gives [8]"), "{}", finding.seen);
+}
