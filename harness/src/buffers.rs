@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::cuda::{CudaError, DeviceMemory, MemoryPool, Session, Stream};
+use crate::cuda::{CudaError, DeviceMemory, GUARD_BYTE, MemoryPool, PinnedMemory, Session, Stream};
 use crate::error::{StepError, StepResult};
 use crate::finding::Site;
 use crate::step::{BufferSpec, Role};
@@ -17,8 +17,13 @@ pub struct BufferSet {
     // Declared before `pool`: memory must go back before its pool does.
     memory: Vec<DeviceMemory>,
     ledger: Vec<LedgerEntry>,
+    guard: usize,
+    guard_image: Option<PinnedMemory>,
     pool: MemoryPool,
 }
+
+/// Bytes before and behind each buffer where the driver does not check bounds itself.
+const GUARD: usize = 512;
 
 /// One allocation that a buffer had, live or not.
 #[derive(Debug, Clone)]
@@ -60,11 +65,16 @@ impl BufferSet {
             by_name: specs.iter().enumerate().map(|(i, spec)| (spec.name.to_string(), i)).collect(),
             memory: Vec::with_capacity(specs.len()),
             ledger: Vec::with_capacity(specs.len()),
+            guard: if session.exact_bounds() { 0 } else { GUARD },
+            guard_image: None,
             pool,
         };
+        if set.guard > 0 {
+            set.guard_image = Some(PinnedMemory::new(2 * set.guard).map_err(|error| (None, error))?);
+        }
         for (index, spec) in specs.iter().enumerate() {
             let len = spec.bytes().unwrap_or(usize::MAX);
-            let memory = set.pool.allocate(len, stream).map_err(|error| (Some(index), error))?;
+            let memory = set.pool.allocate(len, set.guard, stream).map_err(|error| (Some(index), error))?;
             set.note_allocation(index, &memory);
             set.memory.push(memory);
         }
@@ -102,12 +112,32 @@ impl BufferSet {
         (0..self.specs.len()).filter(|&i| keep(self.specs[i].role)).collect()
     }
 
-    /// Most bytes in use at once, as the driver counted them.
+    /// Most bytes in use at once, as the driver counted them, less the guards.
     ///
     /// # Errors
     /// The driver's.
     pub fn used_high(&self) -> Result<u64, CudaError> {
-        self.pool.used_high()
+        let guards = 2 * (self.guard * self.memory.len()) as u64;
+        Ok(self.pool.used_high()?.saturating_sub(guards))
+    }
+
+    /// Buffers beside which something was written, with the byte's offset from the buffer's
+    /// start. Nothing where the driver checks bounds itself. The guards are not mended.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn broken_guards(&mut self, stream: &Stream) -> Result<Vec<(usize, i64)>, CudaError> {
+        let Some(image) = &mut self.guard_image else { return Ok(Vec::new()) };
+        let mut broken = Vec::new();
+        for (index, memory) in self.memory.iter().enumerate() {
+            memory.read_guards(image, stream)?;
+            if let Some(at) = image.bytes().iter().position(|&byte| byte != GUARD_BYTE) {
+                let before = at < self.guard;
+                let offset = at as i64 - self.guard as i64;
+                broken.push((index, if before { offset } else { offset + memory.len() as i64 }));
+            }
+        }
+        Ok(broken)
     }
 
     /// Gives buffer `index` a fresh allocation of the same size; its contents are lost.
@@ -115,7 +145,7 @@ impl BufferSet {
     /// # Errors
     /// The driver's. The buffer keeps its old allocation then.
     pub fn reallocate(&mut self, index: usize, stream: &Stream, at: &Location<'_>) -> Result<(), CudaError> {
-        let fresh = self.pool.allocate(self.memory[index].len(), stream)?;
+        let fresh = self.pool.allocate(self.memory[index].len(), self.guard, stream)?;
         stream.synchronize()?;
         let name = &self.specs[index].name;
         let site = Site::new(format!("buffer '{name}' reallocated"), at);

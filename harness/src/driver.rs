@@ -74,7 +74,7 @@ static SELECTED: Mutex<Option<Selected>> = Mutex::new(None);
 /// No driver, a driver without a device, or one that is too old.
 pub fn open(choice: DriverChoice) -> Result<(Selected, Session), RunError> {
     let selected = select(choice)?;
-    let session = Session::open(0).map_err(|error| match error.code {
+    let session = Session::open(0, selected.kind == DriverKind::Software).map_err(|error| match error.code {
         100 | 101 => RunError::NoDevice(error),
         _ => RunError::Driver { what: "opening the device", error },
     })?;

@@ -14,6 +14,13 @@ fn one_element_past_a_buffer_is_found_and_its_kernel_and_line_are_named() {
     });
     let outcome = judge(step, 2);
     let finding = only_finding(&outcome);
+    if !common::session().exact_bounds() {
+        // On a GPU a guard is overwritten instead, and the kernel goes on.
+        assert_eq!((finding.id.as_str(), finding.step), ("R04", Some(0)));
+        assert!(finding.seen.starts_with("byte 128 of output 'out' of 128 bytes"), "{}", finding.seen);
+        assert!(finding.site.as_ref().is_some_and(|site| site.what.contains("copy_elements")));
+        return;
+    }
     assert_eq!((finding.id.as_str(), finding.step), ("E01", Some(0)));
     assert!(outcome.poisoned);
     let site = finding.site.as_ref().expect("the launch is named");

@@ -32,3 +32,25 @@ fn check_one(index: usize, node: &Node, pointer: &Pointer, buffers: &BufferSet, 
     };
     Some(finding.at_step(step).at(node.site.clone()).began(buffers.released_at(pointer.address).cloned()))
 }
+
+/// The finding for a guard that was overwritten: byte `offset` from the start of buffer `index`.
+pub fn broken_guard(
+    (index, offset): (usize, i64),
+    buffers: &BufferSet,
+    topology: Option<&Topology>,
+    step: u64,
+) -> Finding {
+    let spec = &buffers.specs()[index];
+    let place = format!("byte {offset} of {} '{}' of {} bytes", spec.role, spec.name, buffers.memory(index).len());
+    let finding = Finding::new("R04", CHECK)
+        .at_step(step)
+        .contrast("only the buffers are written", format!("{place} was written"));
+    match topology.and_then(|topology| topology.last_user_of(index)) {
+        Some((number, node)) => finding.at(node.site.clone()).note(format!(
+            "'{}' is last used by node {number}: {}",
+            spec.name,
+            crate::topology::headline(&node.kind)
+        )),
+        None => finding,
+    }
+}

@@ -49,15 +49,22 @@ impl MemoryPool {
         Ok(value)
     }
 
-    /// Allocates `len` bytes, ready to use when this returns.
+    /// Allocates `len` bytes with `guard` bytes before and behind them, ready to use when this
+    /// returns. The guards hold [`GUARD_BYTE`].
     ///
     /// # Errors
     /// `CUDA_ERROR_OUT_OF_MEMORY`, or what an earlier fault left.
-    pub fn allocate(&self, len: usize, stream: &Stream) -> Result<DeviceMemory, CudaError> {
-        let mut address = 0;
-        cu!(cuMemAllocFromPoolAsync(&mut address, len, self.raw, stream.raw()))?;
+    pub fn allocate(&self, len: usize, guard: usize, stream: &Stream) -> Result<DeviceMemory, CudaError> {
+        let mut base = 0;
+        let whole = len.saturating_add(2 * guard);
+        cu!(cuMemAllocFromPoolAsync(&mut base, whole, self.raw, stream.raw()))?;
+        let memory = DeviceMemory { base, guard, len };
+        if guard > 0 {
+            cu!(cuMemsetD8Async(base, GUARD_BYTE, guard, stream.raw()))?;
+            cu!(cuMemsetD8Async(memory.address() + len as u64, GUARD_BYTE, guard, stream.raw()))?;
+        }
         stream.synchronize()?;
-        Ok(DeviceMemory { address, len })
+        Ok(memory)
     }
 }
 
@@ -69,17 +76,34 @@ impl Drop for MemoryPool {
     }
 }
 
+/// What the guards around an allocation hold.
+pub const GUARD_BYTE: u8 = 0xC3;
+
 /// An allocation of device memory, freed with this value.
 #[derive(Debug)]
 pub struct DeviceMemory {
-    address: CUdeviceptr,
+    base: CUdeviceptr,
+    guard: usize,
     len: usize,
 }
 
 impl DeviceMemory {
-    /// Its first device address.
+    /// Its first device address, behind the guard.
     pub fn address(&self) -> u64 {
-        self.address
+        self.base + self.guard as u64
+    }
+
+    /// Copies the guards, the one before and the one behind, into `image` and waits.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn read_guards(&self, image: &mut PinnedMemory, stream: &Stream) -> Result<(), CudaError> {
+        let guard = self.guard.min(image.len / 2);
+        // SAFETY: the image holds two guards.
+        let second = unsafe { image.pointer.cast::<u8>().add(guard) }.cast();
+        cu!(cuMemcpyDtoHAsync_v2(image.pointer, self.base, guard, stream.raw()))?;
+        cu!(cuMemcpyDtoHAsync_v2(second, self.address() + self.len as u64, guard, stream.raw()))?;
+        stream.synchronize()
     }
 
     /// Its length in bytes.
@@ -97,7 +121,7 @@ impl DeviceMemory {
     /// # Errors
     /// The driver's.
     pub fn fill(&self, value: u8, stream: &Stream) -> Result<(), CudaError> {
-        cu!(cuMemsetD8Async(self.address, value, self.len, stream.raw()))
+        cu!(cuMemsetD8Async(self.address(), value, self.len, stream.raw()))
     }
 
     /// Enqueues a copy of all of `source` into the start of this allocation.
@@ -105,7 +129,7 @@ impl DeviceMemory {
     /// # Errors
     /// The driver's.
     pub fn upload(&self, source: &PinnedMemory, stream: &Stream) -> Result<(), CudaError> {
-        cu!(cuMemcpyHtoDAsync_v2(self.address, source.pointer, source.len.min(self.len), stream.raw()))
+        cu!(cuMemcpyHtoDAsync_v2(self.address(), source.pointer, source.len.min(self.len), stream.raw()))
     }
 
     /// Enqueues a copy of this allocation into `destination`.
@@ -113,7 +137,7 @@ impl DeviceMemory {
     /// # Errors
     /// The driver's.
     pub fn download(&self, destination: &mut PinnedMemory, stream: &Stream) -> Result<(), CudaError> {
-        cu!(cuMemcpyDtoHAsync_v2(destination.pointer, self.address, destination.len.min(self.len), stream.raw()))
+        cu!(cuMemcpyDtoHAsync_v2(destination.pointer, self.address(), destination.len.min(self.len), stream.raw()))
     }
 
     /// Enqueues a copy of all of `source`, of the same length, into this allocation.
@@ -121,13 +145,13 @@ impl DeviceMemory {
     /// # Errors
     /// The driver's.
     pub fn copy_from(&self, source: &DeviceMemory, stream: &Stream) -> Result<(), CudaError> {
-        cu!(cuMemcpyDtoDAsync_v2(self.address, source.address, source.len.min(self.len), stream.raw()))
+        cu!(cuMemcpyDtoDAsync_v2(self.address(), source.address(), source.len.min(self.len), stream.raw()))
     }
 }
 
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
-        if let Err(error) = cu!(cuMemFree_v2(self.address)) {
+        if let Err(error) = cu!(cuMemFree_v2(self.base)) {
             tracing::debug!(%error, "freeing device memory");
         }
     }

@@ -12,6 +12,7 @@ pub struct Session {
     device: CUdevice,
     context: sys::CUcontext,
     facts: DeviceFacts,
+    exact_bounds: bool,
 }
 
 // SAFETY: a context handle may be used from any thread that makes it current (`bind`).
@@ -38,11 +39,12 @@ pub struct DeviceFacts {
 
 impl Session {
     /// Initialises the driver that is loaded and retains the primary context of device `ordinal`.
-    /// The context becomes current on the calling thread.
+    /// The context becomes current on the calling thread. `exact_bounds` says that the driver
+    /// reports an access one byte past an allocation by itself.
     ///
     /// # Errors
     /// The first driver call that failed; `cuDeviceGet` fails where there is no such device.
-    pub fn open(ordinal: i32) -> Result<Self, CudaError> {
+    pub fn open(ordinal: i32, exact_bounds: bool) -> Result<Self, CudaError> {
         cu!(cuInit(0))?;
         let mut driver_version = 0;
         cu!(cuDriverGetVersion(&mut driver_version))?;
@@ -53,6 +55,7 @@ impl Session {
         let mut session = Session {
             device,
             context,
+            exact_bounds,
             facts: DeviceFacts {
                 name: String::new(),
                 compute_capability: (0, 0),
@@ -102,6 +105,12 @@ impl Session {
     /// Facts about the device.
     pub fn facts(&self) -> &DeviceFacts {
         &self.facts
+    }
+
+    /// Whether an access one byte past an allocation is an error by itself. Where it is not, as
+    /// on a GPU, buffers need guards.
+    pub fn exact_bounds(&self) -> bool {
+        self.exact_bounds
     }
 
     /// The device handle.

@@ -182,6 +182,12 @@ pub const ENTRIES: &[Entry] = &[
         "write every element in every step, or declare which elements are valid in the output's contract",
     ),
     entry_of(
+        "R04",
+        "the step writes outside its buffers",
+        "check the kernel's bounds: the last block's tail, the index of the last row; run with --driver software to \
+         have the kernel, the PTX line and the thread named",
+    ),
+    entry_of(
         "E01",
         "a kernel of the step faults",
         "fix the access named below; on a GPU run the step under compute-sanitizer",

@@ -181,7 +181,9 @@ impl Lane {
     /// over any number of steps.
     fn keep(&mut self, found: Vec<(usize, Finding)>) {
         for (buffer, finding) in found {
-            let key = (finding.id.clone(), buffer, finding.site.as_ref().map(|site| site.line));
+            // A buffer says it all; where there is none, the line does.
+            let line = finding.site.as_ref().filter(|_| buffer == usize::MAX).map(|site| site.line);
+            let key = (finding.id.clone(), buffer, line);
             if let Some((_, count)) = self.findings.get_mut(&key) {
                 *count += 1;
             } else {

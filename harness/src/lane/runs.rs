@@ -161,6 +161,10 @@ impl Lane {
         }
         let collected = copy_out(&self.replay, &mut self.other_images.buffers, &self.stream);
         self.driver(collected, "reading the outputs back")?;
+        let broken = self.replay.broken_guards(&self.stream);
+        for guard in self.driver(broken, "reading the guards back")? {
+            self.keep_all(vec![addresses::broken_guard(guard, &self.replay, Some(&graph.topology), step)]);
+        }
         Ok(time)
     }
 

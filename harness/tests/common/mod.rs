@@ -79,7 +79,9 @@ pub fn turn() -> MutexGuard<'static, ()> {
 pub fn session() -> Arc<Session> {
     static SESSION: OnceLock<Arc<Session>> = OnceLock::new();
     let session = SESSION.get_or_init(|| {
-        let (_, session) = driver::open(DriverChoice::Software).expect("the software driver opens");
+        // On a machine with a GPU, GRAPHPROOF_TEST_DRIVER=system runs the same tests on it.
+        let choice = std::env::var("GRAPHPROOF_TEST_DRIVER").map_or(Ok(DriverChoice::Software), |text| text.parse());
+        let (_, session) = driver::open(choice.expect("auto, system or software")).expect("the driver opens");
         Arc::new(session)
     });
     session.bind().expect("the context binds");
