@@ -9,10 +9,16 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
+// Dynamic shared memory of whichever kernel; each lays it out itself.
+extern __shared__ __align__(16) unsigned char shared_memory[];
+
 #define FULL_MASK 0xffffffffu
 #define LANES 32u
 // Keys of a tile: two for each lane of the warp that owns a row.
 #define TILE_KEYS 64u
+
+// Address in the shared window, for inline PTX.
+__device__ __forceinline__ u32 shared_address(const void *pointer) { return (u32)__cvta_generic_to_shared(pointer); }
 
 __device__ __forceinline__ float negative_infinity() { return __uint_as_float(0xff800000u); }
 

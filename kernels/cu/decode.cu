@@ -27,8 +27,7 @@ __device__ __forceinline__ void decode_score(const u16 *q, const u16 *cache, con
                                              const int *end, const u32 *position, u64 *partial, float *partial_max,
                                              float *partial_sum, u32 slots, u32 batches, u32 heads, u32 kept,
                                              u32 capacity) {
-    extern __shared__ __align__(16) unsigned char memory[];
-    FusedShared<D> shared(memory, capacity);
+    FusedShared<D> shared(shared_memory, capacity);
     u32 split = blockIdx.x;
     u32 batch = blockIdx.y;
     u32 lane = threadIdx.x & 31u;
@@ -81,7 +80,6 @@ struct PartialKeys {
 extern "C" __global__ void __launch_bounds__(256)
     decode_merge(const u64 *partial, const float *partial_max, const float *partial_sum, int *index, u16 *score,
                  float *maximum, float *sum, u32 *bits, u32 splits, u32 kept, u32 slots, u32 topk) {
-    extern __shared__ __align__(16) unsigned char memory[];
     u32 batch = blockIdx.x;
     PartialKeys source;
     source.keys = partial + (size_t)batch * splits * kept;
@@ -89,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(256)
     outputs.index = index + (size_t)batch * topk;
     outputs.score = score + (size_t)batch * topk;
     outputs.bits = bits + (size_t)batch * ((slots + 31u) / 32u);
-    select_row(source, splits * kept, topk, outputs, memory);
+    select_row(source, splits * kept, topk, outputs, shared_memory);
 
     if (threadIdx.x < LANES) {
         Statistics mine = no_statistics();

@@ -9,8 +9,7 @@ template <u32 D>
 __device__ __forceinline__ void fused(const u16 *q, const u16 *k, const float *w, const int *start, const int *end,
                                       int *index, u16 *score, float *maximum, float *sum, u32 *bits, u32 queries,
                                       u32 keys, u32 batches, u32 heads, u32 topk, u32 capacity) {
-    extern __shared__ __align__(16) unsigned char memory[];
-    FusedShared<D> shared(memory, capacity);
+    FusedShared<D> shared(shared_memory, capacity);
     u32 warps = blockDim.x / LANES;
     u32 batch = blockIdx.y;
     u32 first_row = blockIdx.x * warps;

@@ -11,8 +11,6 @@
 // that ldmatrix reads at once on different banks.
 template <u32 D> __device__ __forceinline__ constexpr u32 bf16_stride() { return D + 8u; }
 
-__device__ __forceinline__ u32 shared_address(const void *pointer) { return (u32)__cvta_generic_to_shared(pointer); }
-
 __device__ __forceinline__ void copy_async(u32 to, const void *from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
 }
@@ -118,14 +116,13 @@ template <u32 D>
 __device__ __forceinline__ void fused_mma(const u16 *q, const u16 *k, const float *w, const int *start, const int *end,
                                           int *index, u16 *score, float *maximum, float *sum, u32 *bits, u32 queries,
                                           u32 keys, u32 batches, u32 heads, u32 topk, u32 capacity) {
-    extern __shared__ __align__(16) unsigned char memory[];
     const u32 tile_cells = TILE_KEYS * bf16_stride<D>();
     const u32 staged_bytes = MMA_HEADS * bf16_stride<D>() * 2u;
     u32 warps = blockDim.x / LANES;
     u32 warp = threadIdx.x / LANES;
     u32 lane = threadIdx.x & 31u;
-    u16 *tiles = reinterpret_cast<u16 *>(memory);
-    unsigned char *mine = memory + 2u * tile_cells * 2u + warp * (staged_bytes + RADIX_BINS * 4u + capacity * 8u);
+    u16 *tiles = reinterpret_cast<u16 *>(shared_memory);
+    unsigned char *mine = shared_memory + 2u * tile_cells * 2u + warp * (staged_bytes + RADIX_BINS * 4u + capacity * 8u);
     u16 *staged = reinterpret_cast<u16 *>(mine);
     u32 *histogram = reinterpret_cast<u32 *>(mine + staged_bytes);
     u64 *candidates = reinterpret_cast<u64 *>(mine + staged_bytes + RADIX_BINS * 4u);

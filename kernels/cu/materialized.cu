@@ -3,13 +3,12 @@
 
 // Grid: (ceil(queries / 4), ceil(keys / TILE_KEYS), batches), four warps, one query row each.
 // slab [queries, batches, heads, keys] fp32 = q . k, before the relu.
-// Static shared memory: keys, and the staged queries of each warp.
+// Dynamic shared memory: keys [TILE_KEYS, D + 4] fp32, then for each warp queries [STAGED, D] fp32.
 template <u32 D>
 __device__ __forceinline__ void slab_dots(float *slab, const u16 *q, const u16 *k, u32 queries, u32 keys, u32 batches,
                                           u32 heads) {
-    extern __shared__ __align__(16) float memory[];
-    float *tile = memory;
-    float *staged = memory + TILE_KEYS * key_stride<D>() + (threadIdx.x / LANES) * STAGED * D;
+    float *tile = reinterpret_cast<float *>(shared_memory);
+    float *staged = tile + TILE_KEYS * key_stride<D>() + (threadIdx.x / LANES) * STAGED * D;
     u32 lane = threadIdx.x & 31u;
     u32 row = blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES;
     u32 base = blockIdx.y * TILE_KEYS;
@@ -31,12 +30,15 @@ __device__ __forceinline__ void slab_dots(float *slab, const u16 *q, const u16 *
         if (count == STAGED) {
             float dots[STAGED][2];
             dot_tile<D, STAGED>(dots, staged, tile);
+            if (near < keys) {
 #pragma unroll
-            for (u32 n = 0; n < STAGED; ++n) {
-                if (near < keys) {
+                for (u32 n = 0; n < STAGED; ++n) {
                     out[(size_t)n * keys + near] = dots[n][0];
                 }
-                if (far < keys) {
+            }
+            if (far < keys) {
+#pragma unroll
+                for (u32 n = 0; n < STAGED; ++n) {
                     out[(size_t)n * keys + far] = dots[n][1];
                 }
             }

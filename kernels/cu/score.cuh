@@ -49,32 +49,52 @@ __device__ __forceinline__ void stage_queries(float *staged, const u16 *q, size_
     }
 }
 
+// Four floats of shared memory at a fixed distance from `address`. Written as PTX because NVRTC
+// splits and rejoins float4 loads in an order that varies from run to run, and the committed PTX
+// is compared byte for byte. Volatile: it must stay between the barriers around it.
+template <u32 Bytes> __device__ __forceinline__ float4 load_shared(u32 address) {
+    float4 value;
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4+%5];"
+                 : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w)
+                 : "r"(address), "n"(Bytes)
+                 : "memory");
+    return value;
+}
+
+// Four terms of vectors n to N - 1 with both keys.
+template <u32 D, u32 N, u32 n>
+__device__ __forceinline__ void add_products(float (&dots)[N][2], u32 staged, float4 a, float4 b) {
+    if constexpr (n < N) {
+        float4 v = load_shared<n * D * 4u>(staged);
+        dots[n][0] = fmaf(v.x, a.x, dots[n][0]);
+        dots[n][1] = fmaf(v.x, b.x, dots[n][1]);
+        dots[n][0] = fmaf(v.y, a.y, dots[n][0]);
+        dots[n][1] = fmaf(v.y, b.y, dots[n][1]);
+        dots[n][0] = fmaf(v.z, a.z, dots[n][0]);
+        dots[n][1] = fmaf(v.z, b.z, dots[n][1]);
+        dots[n][0] = fmaf(v.w, a.w, dots[n][0]);
+        dots[n][1] = fmaf(v.w, b.w, dots[n][1]);
+        add_products<D, N, n + 1u>(dots, staged, a, b);
+    }
+}
+
 // dots[n][0] and dots[n][1]: staged vector n times the lane's two keys, `lane` and `lane + 32`.
 template <u32 D, u32 N>
 __device__ __forceinline__ void dot_tile(float (&dots)[N][2], const float *staged, const float *tile) {
-    const float *near = tile + (threadIdx.x & 31u) * key_stride<D>();
-    const float *far = near + LANES * key_stride<D>();
+    u32 near = shared_address(tile + (threadIdx.x & 31u) * key_stride<D>());
+    u32 vectors = shared_address(staged);
 #pragma unroll
     for (u32 n = 0; n < N; ++n) {
         dots[n][0] = 0.0f;
         dots[n][1] = 0.0f;
     }
-#pragma unroll 2
+#pragma unroll 1
     for (u32 i = 0; i < D; i += 4u) {
-        float4 a = *reinterpret_cast<const float4 *>(near + i);
-        float4 b = *reinterpret_cast<const float4 *>(far + i);
-#pragma unroll
-        for (u32 n = 0; n < N; ++n) {
-            float4 v = *reinterpret_cast<const float4 *>(staged + n * D + i);
-            dots[n][0] = fmaf(v.x, a.x, dots[n][0]);
-            dots[n][1] = fmaf(v.x, b.x, dots[n][1]);
-            dots[n][0] = fmaf(v.y, a.y, dots[n][0]);
-            dots[n][1] = fmaf(v.y, b.y, dots[n][1]);
-            dots[n][0] = fmaf(v.z, a.z, dots[n][0]);
-            dots[n][1] = fmaf(v.z, b.z, dots[n][1]);
-            dots[n][0] = fmaf(v.w, a.w, dots[n][0]);
-            dots[n][1] = fmaf(v.w, b.w, dots[n][1]);
-        }
+        float4 a = load_shared<0>(near);
+        float4 b = load_shared<LANES * key_stride<D>() * 4u>(near);
+        add_products<D, N, 0>(dots, vectors, a, b);
+        near += 16u;
+        vectors += 16u;
     }
 }
 

@@ -15,7 +15,6 @@ struct ScoreRow {
 extern "C" __global__ void __launch_bounds__(256)
     topk_rows(const float *scores, const int *start, const int *end, int *index, u16 *score, u32 queries, u32 keys,
               u32 topk) {
-    extern __shared__ __align__(16) unsigned char memory[];
     size_t cell = (size_t)blockIdx.y * queries + blockIdx.x;
     Limits limits = clamp_limits(__ldg(start + cell), __ldg(end + cell), keys);
     ScoreRow source;
@@ -25,7 +24,7 @@ extern "C" __global__ void __launch_bounds__(256)
     outputs.index = index + cell * topk;
     outputs.score = score + cell * topk;
     outputs.bits = nullptr;
-    select_row(source, limits.high - limits.low, topk, outputs, memory);
+    select_row(source, limits.high - limits.low, topk, outputs, shared_memory);
 }
 
 // Grid: any. mask [cells] fp32 becomes -inf everywhere.
