@@ -67,12 +67,12 @@ SLAB(32)
 SLAB(64)
 SLAB(128)
 
-// Grid: (ceil(keys / threads), queries, batches). scores [batches, queries, keys] fp32 =
+// Grid: (queries, ceil(keys / threads), batches). scores [batches, queries, keys] fp32 =
 // sum over heads, head 0 first, of w * relu(slab). The limits are applied by the top-k.
 extern "C" __global__ void __launch_bounds__(128)
     head_sum(float *scores, const float *slab, const float *w, u32 queries, u32 keys, u32 batches, u32 heads) {
-    u32 key = blockIdx.x * blockDim.x + threadIdx.x;
-    u32 row = blockIdx.y;
+    u32 row = blockIdx.x;
+    u32 key = blockIdx.y * blockDim.x + threadIdx.x;
     u32 batch = blockIdx.z;
     if (key >= keys) {
         return;

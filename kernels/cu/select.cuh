@@ -49,7 +49,7 @@ __device__ __forceinline__ Bin find_bin(const u32 *histogram, u32 wanted) {
         passed += counts[i];
     }
     u32 owners = __ballot_sync(FULL_MASK, bin.population != 0u);
-    u32 owner = owners ? __ffs(owners) - 1u : 0u;
+    u32 owner = (31u - __clz(owners)) & 31u; // at most one lane has it
     bin.digit = __shfl_sync(FULL_MASK, bin.digit, owner);
     bin.wanted = __shfl_sync(FULL_MASK, bin.wanted, owner);
     bin.population = __shfl_sync(FULL_MASK, bin.population, owner);
