@@ -3,20 +3,19 @@
 #pragma once
 #include "select.cuh"
 
-// Dynamic shared memory, in this order: sorted keys [power of two >= topk] u64, histogram
-// [RADIX_BINS] u32, counts of the warps [32] u32, bin [4] u32.
-// The host's twin is `select_shared_bytes` in steps/layout.rs.
+// Dynamic shared memory, in this order: histogram [RADIX_BINS] u32, counts of the warps [32] u32,
+// bin [4] u32, sorted keys [power of two >= topk] u64.
+// The host's twin is `select_shared_bytes` in src/layout.rs.
 //
 // `source(i)` gives the key of candidate i < count, zero for none. All threads of the block
 // call this.
 template <typename Source>
 __device__ __forceinline__ void select_row(Source source, u32 count, u32 topk, RowOutputs outputs,
                                            unsigned char *memory) {
-    u32 room = power_of_two_at_least(topk);
-    u64 *sorted = reinterpret_cast<u64 *>(memory);
-    u32 *histogram = reinterpret_cast<u32 *>(memory + room * 8u);
+    u32 *histogram = reinterpret_cast<u32 *>(memory);
     u32 *warp_counts = histogram + RADIX_BINS;
     u32 *shared_bin = warp_counts + 32u;
+    u64 *sorted = reinterpret_cast<u64 *>(shared_bin + 4u);
     u32 lane = threadIdx.x & 31u;
     u32 warp = threadIdx.x / LANES;
     u32 warps = blockDim.x / LANES;

@@ -6,7 +6,7 @@
 
 // Dynamic shared memory, in this order: keys [TILE_KEYS, D + 4] fp32; then for each warp:
 // queries [STAGED, D] fp32, histogram [RADIX_BINS] u32, candidates [capacity] u64.
-// The host's twin is `shared_bytes` in steps/layout.rs.
+// The host's twin is `fused_shared` in src/layout.rs.
 template <u32 D> struct FusedShared {
     float *tile;
     float *staged;

@@ -111,7 +111,7 @@ __device__ __forceinline__ void reduce_heads(float (&scores)[2], float (&partial
 
 // Grid, buffers and results as fused.cu. Dynamic shared memory, in this order: two key tiles
 // [TILE_KEYS, D + 8] bf16; then for each warp: heads [MMA_HEADS, D + 8] bf16, histogram
-// [RADIX_BINS] u32, candidates [capacity] u64. The host's twin is in steps/layout.rs.
+// [RADIX_BINS] u32, candidates [capacity] u64. The host's twin is in src/layout.rs.
 template <u32 D>
 __device__ __forceinline__ void fused_mma(const u16 *q, const u16 *k, const float *w, const int *start, const int *end,
                                           int *index, u16 *score, float *maximum, float *sum, u32 *bits, u32 queries,
