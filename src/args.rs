@@ -49,6 +49,9 @@ pub struct GateArgs {
     pub seed: u64,
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".")]
+    pub locked: Option<PathBuf>,
     /// Write the receipt to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -70,10 +70,26 @@ fn every_step_is_listed() {
 fn graphs_are_printed_with_addresses_named_by_buffer() {
     for step in ["materialized", "streamed", "fused", "decode", "fused-mma"] {
         let output = run(&["graph", step, "--driver", "software"], 0);
-        settings().bind(|| insta::assert_snapshot!(format!("graph_{step}"), output));
+        // No filters: `gate --locked` compares with these files to the letter.
+        let mut settings = insta::Settings::new();
+        settings.set_snapshot_path("../snapshots");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(format!("graph_{step}"), output));
     }
     let dot = run(&["graph", "fused", "--dot", "--driver", "software"], 0);
     assert!(dot.starts_with("digraph \"fused\" {") && dot.trim_end().ends_with('}'), "{dot}");
+}
+
+#[test]
+fn a_locked_gate_accepts_only_reviewed_graphs() {
+    let arguments = ["gate", "--driver", "software", "--steps", "1", "--step", "fused", "--locked"];
+    run(&arguments, 0);
+    let output = run(&[&arguments[..], &["--shape", "topk=32"]].concat(), 1);
+    assert!(output.contains("error[T01]") && output.contains("+     14 32"), "{output}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = text(&graphproof_in(folder.path(), &arguments).stdout);
+    assert!(output.contains("error[T02]"), "{output}");
 }
 
 #[test]

@@ -59,7 +59,10 @@ fn runtime() {
     match (versions.runtime, versions.driver) {
         (_, None | Some(0)) => say("", "it finds no driver"),
         (Some(runtime), Some(driver)) if driver < runtime => {
-            say("", &format!("warning: the driver supports only CUDA {}, older than this runtime", version(Some(driver))));
+            say(
+                "",
+                &format!("warning: the driver supports only CUDA {}, older than this runtime", version(Some(driver))),
+            );
         }
         _ => {}
     }
@@ -67,7 +70,7 @@ fn runtime() {
 
 fn cpu() -> String {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{threads} threads, interpreter uses {}", graphproof_driver::exec::instruction_set())
+    format!("{threads} threads")
 }
 
 fn say(what: &str, text: &str) {

@@ -1,8 +1,10 @@
 //! `graphproof gate`: judges steps.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use graphproof_harness::checks::topology;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, GateConfig, Progress};
 use graphproof_harness::report::{LaneReport, Receipt, Verdict};
@@ -28,7 +30,10 @@ pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
         stop: interrupt::flag(),
     };
     print!("{}", heading(&suite, &config));
-    let (lanes, poisoned) = judge(&suite, &config)?;
+    let (mut lanes, poisoned) = judge(&suite, &config)?;
+    if let Some(folder) = &args.locked {
+        compare_with_reviewed(folder, &mut lanes)?;
+    }
     print!("{}", table::render(&lanes));
     for lane in &lanes {
         for finding in &lane.findings {
@@ -84,6 +89,28 @@ fn judge(suite: &Suite, config: &GateConfig) -> Result<(Vec<LaneReport>, bool), 
     Ok((lanes, poisoned_by.is_some()))
 }
 
+/// `--locked`: the graphs must be those that were reviewed.
+fn compare_with_reviewed(folder: &Path, lanes: &mut [LaneReport]) -> Result<(), Failure> {
+    for lane in lanes {
+        let Some(graph) = &lane.graph else { continue };
+        let file = folder.join("snapshots").join(format!("graph_{}.snap", lane.step));
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let error = anyhow::Error::new(error).context(format!("cannot read {}", file.display()));
+                return Err(Failure::new(ExitCode::Io, error));
+            }
+        };
+        let reviewed = text.as_deref().map(topology::snapshot_text);
+        if let Some(finding) = topology::check(graph, reviewed, &file.display().to_string()) {
+            lane.findings.push(finding);
+            lane.verdict = Verdict::Fail;
+        }
+    }
+    Ok(())
+}
+
 fn heading(suite: &Suite, config: &GateConfig) -> String {
     let device = suite.session.facts();
     format!(
@@ -113,7 +140,10 @@ fn verdict_line(lanes: &[LaneReport]) -> String {
     } else {
         "PASS"
     };
-    format!("{word}: {} steps, {agreeing} of {compared} replays equal to eager bit for bit, {findings} findings", lanes.len())
+    format!(
+        "{word}: {} steps, {agreeing} of {compared} replays equal to eager bit for bit, {findings} findings",
+        lanes.len()
+    )
 }
 
 fn receipt(suite: &Suite, config: &GateConfig, lanes: Vec<LaneReport>) -> Receipt {
@@ -130,4 +160,3 @@ fn receipt(suite: &Suite, config: &GateConfig, lanes: Vec<LaneReport>) -> Receip
         lanes,
     }
 }
-
