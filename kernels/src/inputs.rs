@@ -136,33 +136,45 @@ pub fn fill_queries(data: Data, seed: u64, index: u64, q: &mut [u16]) {
 /// Writes k [sk, b, d] bf16.
 pub fn fill_keys(data: Data, seed: u64, index: u64, shape: &Shape, extents: Extents, k: &mut [u16]) {
     let stream = stream(seed, index, Buffer::Keys);
-    let width = u64::from(shape.b) * u64::from(shape.d);
+    // All values of one sign, which `positive` gives for each key.
+    let signed = |k: &mut [u16], positive: &dyn Fn(u64) -> bool| {
+        each_key(shape, extents, k, |key, first, row| {
+            let sign = if positive(key) { 1.0f32 } else { -1.0 };
+            fill(row, |i| stream.normal(first + i).abs().copysign(sign));
+        });
+    };
+    let choice = self::stream(seed, index, Buffer::Choice);
     match data {
         Data::Normal | Data::NegativeWeights => fill(k, |i| stream.normal(i)),
-        Data::Plateau => {
-            // About half of topk keys lie above the plateau, so that the boundary cuts it.
-            let choice = self::stream(seed, index, Buffer::Choice);
-            fill(k, |i| {
-                let key = extents.first_key + i / width;
-                let above = choice.below(key, extents.visible) < shape.topk.div_ceil(2);
-                if above { stream.normal(i).abs() } else { -stream.normal(i).abs() }
-            });
-        }
+        // About half of topk keys lie above the plateau, so that the boundary cuts it.
+        Data::Plateau => signed(k, &|key| choice.below(key, extents.visible) < shape.topk.div_ceil(2)),
         Data::AllEqual => {
             // Not by index: in the decode lane the keys of earlier steps are to be equal too.
             let shared = Stream::new(seed, [0, Buffer::Shared as u64]);
-            fill(k, |i| shared.normal(i % width));
+            let width = shape.b as usize * shape.d as usize;
+            let (first, rest) = k.split_at_mut(width.min(k.len()));
+            fill(first, |i| shared.normal(i));
+            rest.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(first));
         }
         Data::SmallIntegers => fill(k, |i| small_integer(stream, i)),
-        Data::NegativeInfinity if index.is_multiple_of(2) => fill(k, |i| stream.normal(i).abs()),
         Data::NegativeInfinity => {
-            let choice = self::stream(seed, index, Buffer::Choice);
-            fill(k, |i| if choice.bits(i / width) & 1 == 0 { stream.normal(i).abs() } else { -stream.normal(i).abs() });
+            let whole_row = index.is_multiple_of(2);
+            signed(k, &|key| whole_row || choice.bits(key) & 1 == 0);
         }
         Data::Rising => {
-            let d = u64::from(shape.d);
-            fill(k, |i| if i % d == 0 { (extents.first_key + i / width) as f32 } else { 0.0 });
+            k.fill(0);
+            let d = shape.d as usize;
+            each_key(shape, extents, k, |key, _, row| row.iter_mut().step_by(d).for_each(|c| *c = bits(key as f32)));
         }
+    }
+}
+
+/// Calls `write` for each key with its index, the position of its first element in the buffer
+/// and its [b, d] elements.
+fn each_key(shape: &Shape, extents: Extents, k: &mut [u16], write: impl Fn(u64, u64, &mut [u16])) {
+    let width = shape.b as usize * shape.d as usize;
+    for (row, cells) in k.chunks_exact_mut(width).enumerate() {
+        write(extents.first_key + row as u64, (row * width) as u64, cells);
     }
 }
 
