@@ -191,6 +191,7 @@ def main():
         (OUTPUT / name).unlink()
     for name, data in files.items():
         (OUTPUT / name).write_bytes(data)
+    for name, data in files.items():
         print(f"{len(data):8} bytes  kernels/ptx/{name}")
     return 0
 
