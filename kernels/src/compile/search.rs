@@ -43,8 +43,7 @@ pub(super) fn sorted_entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
 pub(super) fn open(path: &Path) -> Result<unix::Library, String> {
     // SAFETY: NVRTC's initialisers are those of a C++ library without demands on the caller.
     unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) }.map_err(|error| {
-        // The loader's own words are in the source; the error itself says only that it failed.
-        let words = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        format!("{}: {words}", path.display())
+        // The loader's own words, which name the file, are in the source of the error.
+        error.source().map_or_else(|| error.to_string(), ToString::to_string)
     })
 }
