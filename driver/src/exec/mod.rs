@@ -3,6 +3,7 @@
 //! [`Program::from_ptx`] parses and decodes; [`run`] executes a [`Launch`] on a [`Pool`]. These
 //! types are the whole contract between the interpreter and the software device.
 
+pub mod bench;
 mod block;
 mod code;
 mod decode;
