@@ -123,7 +123,7 @@ impl State<'_, '_> {
                     continue;
                 }
                 left = true;
-                if warp.splits.iter().any(|s| s.wait == Wait::Ready) {
+                if runnable(warp) {
                     moved = true;
                     self.turn(index)?;
                 }
@@ -154,8 +154,7 @@ impl State<'_, '_> {
                         self.worker.leave(index);
                         return Err(fault);
                     }
-                    let ready = self.worker.ctx.warp.splits.iter().any(|s| s.wait == Wait::Ready);
-                    if !ready {
+                    if !runnable(&self.worker.ctx.warp) {
                         break;
                     }
                 }
@@ -280,6 +279,7 @@ impl State<'_, '_> {
                 let what = match split.wait {
                     Wait::Barrier(n) => format!("at barrier {n}"),
                     Wait::Lanes { members, .. } => format!("for the lanes of mask {members:#010x}"),
+                    Wait::All => "for the rest of the warp".to_owned(),
                     Wait::Ready => "ready".to_owned(),
                 };
                 first.get_or_insert((w, split.mask.trailing_zeros(), pc));
@@ -312,6 +312,11 @@ impl State<'_, '_> {
             thread: [t % x, t / x % y, t / x / y],
         }
     }
+}
+
+/// Whether some lanes of the warp can go on.
+fn runnable(warp: &Warp) -> bool {
+    warp.splits.iter().any(|s| s.wait == Wait::Ready) || matches!(warp.splits[..], [Split { wait: Wait::All, .. }])
 }
 
 /// Executes until the warp stops.

@@ -1,6 +1,6 @@
 //! Bitwise instructions.
 
-use super::ir::Class;
+use super::ir::{Class, Form};
 use super::lower::{Lower, Result, immediate, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::vm::integer::Shr;
@@ -64,7 +64,7 @@ impl<'a> Lower<'a> {
             s.push(self.src(i, 2, b)?);
         }
         let d = self.dst(i, 0, d)?;
-        self.map(op, d, &s);
+        self.push(Form::Map(op), &[d], &s, 0).traits.shift_right = name == "shr";
         Ok(())
     }
 

@@ -204,7 +204,7 @@ impl<'a> Lower<'a> {
         }
         let d = self.dst(i, 0, ty)?;
         let handlers = if class(ty) == Class::Double { exec::<Select<u64>>() } else { exec::<Select<u32>>() };
-        self.push(Form::Fields(handlers), &[d], &[a, b, c], 0);
+        self.push(Form::Fields(handlers), &[d], &[a, b, c], 0).traits.selects = true;
         Ok(())
     }
 

@@ -229,7 +229,7 @@ impl<'a> Lower<'a> {
             "and" => (self.dst(i, 0, Type::Pred)?, 1),
             _ => (self.dst(i, 0, Type::Pred)?, 2),
         };
-        self.push(Form::Fields(cold::<Next<flow::BarrierResult>>()), &[d], &s[..1], code).load = true;
+        self.push(Form::Fields(cold::<Next<flow::BarrierResult>>()), &[d], &s[..1], code);
         Ok(())
     }
 }

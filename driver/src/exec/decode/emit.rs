@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ir::{Class, Form, Ir, Node, Src};
 use super::lower::Lowered;
 use super::slots::{self, WORDS};
-use super::uniform;
+use super::uniform::{self, Uniform};
 use crate::exec::code::{Code, HandlerSet, Inst, SCALAR};
 use crate::exec::isa::Isa;
 use crate::exec::vm::flow;
@@ -14,15 +14,24 @@ use crate::ptx::Module;
 
 /// The code of a kernel, its form for blocks of any shape, and the registers of a thread.
 pub(super) fn codes(lowered: &Lowered, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> (Code, Option<Code>, u32) {
-    let uniform = uniform::analyse(&lowered.ir);
-    let (code, registers) = code(lowered, &uniform, module, files, isa);
-    (code, None, registers)
+    let make = |uniform: &Uniform| code(lowered, uniform, module, files, isa);
+    match uniform::full(&lowered.ir) {
+        Some(full) => {
+            let plain = full.needs_rows.then(|| make(&uniform::plain(&lowered.ir)).0);
+            let (code, registers) = make(&full);
+            (code, plain, registers)
+        }
+        None => {
+            let (code, registers) = make(&uniform::plain(&lowered.ir));
+            (code, None, registers)
+        }
+    }
 }
 
 struct Emitter<'a> {
     ir: &'a Ir,
     isa: Isa,
-    uniform: &'a [bool],
+    meetings: &'a [usize],
     /// Byte offset of each register, with the scalar bit.
     offsets: Vec<u32>,
     insts: Vec<Inst>,
@@ -38,8 +47,9 @@ struct Emitter<'a> {
     count: u32,
 }
 
-fn code(lowered: &Lowered, uniform: &[bool], module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> (Code, u32) {
+fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> (Code, u32) {
     let ir = &lowered.ir;
+    let uniform = &facts.registers;
     let mut offsets = vec![0u32; ir.classes.len()];
     let mut vector = vec![false; ir.classes.len()];
     let mut used = vec![false; ir.classes.len()];
@@ -84,7 +94,7 @@ fn code(lowered: &Lowered, uniform: &[bool], module: &Module, files: &Arc<[(u32,
     let mut emitter = Emitter {
         ir,
         isa,
-        uniform,
+        meetings: &facts.meetings,
         offsets,
         insts: Vec::with_capacity(ir.nodes.len()),
         extras: Vec::new(),
@@ -109,8 +119,8 @@ fn code(lowered: &Lowered, uniform: &[bool], module: &Module, files: &Arc<[(u32,
         vectors,
         file_bytes: (slots.end as usize).next_multiple_of(128),
         memory_sites: emitter.sites,
-        fair: true,
-        needs_rows: false,
+        fair: facts.fair,
+        needs_rows: facts.needs_rows,
     };
     (code, registers)
 }
@@ -127,7 +137,14 @@ impl Emitter<'_> {
             }
         }
         let mut open = false;
-        for node in &ir.nodes {
+        let mut meetings = self.meetings.iter().copied().peekable();
+        // Labels of a meeting point lead to the instruction that waits.
+        let mut waiting = false;
+        for (at, node) in ir.nodes.iter().enumerate() {
+            waiting |= meetings.next_if_eq(&at).is_some();
+            if !matches!(node.form, Form::Label(_)) && std::mem::take(&mut waiting) {
+                self.put(node, step::<flow::Meet>(), [0; 4], 0);
+            }
             if let Form::Label(label) = node.form {
                 if wanted[label as usize] && open {
                     self.put(node, step::<flow::Fall>(), [0, 0, 0, self.count], 0);
@@ -263,6 +280,5 @@ impl Emitter<'_> {
                 self.put(node, h, [votes, at(&s, 0), threads, 0], node.imm);
             }
         }
-        debug_assert!(self.uniform.len() == self.offsets.len());
     }
 }

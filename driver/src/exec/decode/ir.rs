@@ -66,6 +66,21 @@ pub(crate) enum Form {
     Trap,
 }
 
+/// Facts about an operation that its handler hides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traits {
+    /// Reads memory that nothing writes during the launch.
+    pub constant: bool,
+    /// Reads what others may be writing: two lanes that read at once may differ.
+    pub volatile: bool,
+    /// Gives every lane of the full warp the same value.
+    pub collective: bool,
+    /// Chooses one of its operands (`selp`).
+    pub selects: bool,
+    /// Shifts right.
+    pub shift_right: bool,
+}
+
 /// One operation.
 #[derive(Clone)]
 pub(crate) struct Node {
@@ -79,10 +94,8 @@ pub(crate) struct Node {
     pub origin: u32,
     /// It is the one by which its statement is counted.
     pub counted: bool,
-    /// Reads memory that nothing writes during the launch.
-    pub constant: bool,
-    /// Reads memory: its value depends on when it runs.
-    pub load: bool,
+    /// What the analysis of uniform values has to know about it.
+    pub traits: Traits,
 }
 
 /// A kernel's operations.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::ir::{Class, Form, Ir, Node, Reg, Src};
+use super::ir::{Class, Form, Ir, Node, Reg, Src, Traits};
 use super::modifiers::Modifiers;
 use crate::exec::code::{HandlerSet, Origin, ScalarInit, VectorInit};
 use crate::exec::vm::map::{Op, cold, exec};
@@ -301,7 +301,7 @@ impl<'a> Lower<'a> {
         let counted = !std::mem::replace(&mut self.counted, true);
         let origin = (self.origins.len() as u32).saturating_sub(1);
         let guard = self.guard;
-        self.ir.nodes.push(Node { form, d: d.to_vec(), s: s.to_vec(), imm, guard, origin, counted, constant: false, load: false });
+        self.ir.nodes.push(Node { form, d: d.to_vec(), s: s.to_vec(), imm, guard, origin, counted, traits: Traits::default() });
         let last = self.ir.nodes.len() - 1;
         &mut self.ir.nodes[last]
     }
@@ -309,7 +309,7 @@ impl<'a> Lower<'a> {
     pub fn label(&mut self, label: u32) {
         let origin = (self.origins.len() as u32).saturating_sub(1);
         let form = Form::Label(label);
-        self.ir.nodes.push(Node { form, d: vec![], s: vec![], imm: 0, guard: None, origin, counted: false, constant: false, load: false });
+        self.ir.nodes.push(Node { form, d: vec![], s: vec![], imm: 0, guard: None, origin, counted: false, traits: Traits::default() });
     }
 
     pub fn nothing(&mut self) {
@@ -542,7 +542,7 @@ impl<'a> Lower<'a> {
         }
         let Some((kind, class)) = time else { return Err(unsupported(format!("special register `{name}` is not executed"))) };
         let d = self.temp(class);
-        self.push(Form::Fields(cold::<crate::exec::vm::map::Next<flow::Clock>>()), &[d], &[], kind).load = true;
+        self.push(Form::Fields(cold::<crate::exec::vm::map::Next<flow::Clock>>()), &[d], &[], kind);
         Ok((Src::Reg(d), class == Class::Double))
     }
 

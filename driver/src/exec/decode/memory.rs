@@ -120,6 +120,7 @@ impl<'a> Lower<'a> {
     }
 
     pub fn load(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+        let volatile = ["volatile", "relaxed", "acquire", "mmio"].iter().any(|w| i.modifiers.iter().any(|m| m == w));
         let space = self.access(m);
         let count = m.one_of(&["v2", "v4"]);
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
@@ -134,11 +135,11 @@ impl<'a> Lower<'a> {
             let handlers = load_handlers(ty, code, wide).ok_or_else(no)?;
             if class(ty) == self.class_of(d) {
                 let node = self.push(Form::Load(handlers), &[d], &[address], offset);
-                (node.load, node.constant) = (true, code == space::PARAM);
+                (node.traits.constant, node.traits.volatile) = (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
             } else {
                 let word = self.temp(Class::Word);
                 let node = self.push(Form::Load(handlers), &[word], &[address], offset);
-                (node.load, node.constant) = (true, code == space::PARAM);
+                (node.traits.constant, node.traits.volatile) = (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
                 self.widen_to(d, Src::Reg(word), ty.is_signed());
             }
             return Ok(());
@@ -160,7 +161,7 @@ impl<'a> Lower<'a> {
                 fixes.push((d, word));
             }
         }
-        self.push(Form::LoadVector(handlers), &destinations, &[address], offset).load = true;
+        self.push(Form::LoadVector(handlers), &destinations, &[address], offset).traits.volatile = volatile || code == space::LOCAL || code == space::GENERIC;
         for (d, word) in fixes {
             if ty.is_signed() && ty.size() < 4 {
                 let to = if self.class_of(d) == Class::Double { Type::S64 } else { Type::S32 };
@@ -279,7 +280,7 @@ impl<'a> Lower<'a> {
         let b = self.src(i, first + 1, ty)?;
         let c = if name == "cas" { self.src(i, first + 2, ty)? } else { b };
         let d = if reduction || i.operands[0] == Operand::Sink { vec![] } else { vec![self.dst(i, 0, ty)?] };
-        self.push(Form::Atomic(handlers), &d, &[address, b, c], offset).load = true;
+        self.push(Form::Atomic(handlers), &d, &[address, b, c], offset);
         Ok(())
     }
 
@@ -340,7 +341,7 @@ impl<'a> Lower<'a> {
             return Err(unsupported("an offset of more than 31 bits"));
         };
         let handlers = if narrow { cold::<copy::Copy<false>>() } else { cold::<copy::Copy<true>>() };
-        self.push(Form::Copy(handlers, [to_offset, from_offset]), &[], &[to, from, bytes], imm).load = true;
+        self.push(Form::Copy(handlers, [to_offset, from_offset]), &[], &[to, from, bytes], imm);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod control;
 mod convert;
 mod emit;
 mod float;
+mod graph;
 mod ir;
 mod lower;
 mod memory;

@@ -3,7 +3,8 @@
 //! Each lane of a slot belongs to one lane of the warp, and writes are masked, so that the
 //! liveness of a single thread's program decides, however the lanes diverge.
 
-use super::ir::{Class, Form, Ir, Src};
+use super::graph;
+use super::ir::{Class, Ir, Src};
 
 /// Bytes of a slot of 32 words.
 pub(super) const WORDS: u32 = 128;
@@ -120,27 +121,8 @@ pub(super) fn assign(ir: &Ir, vector: &[bool], start: u32) -> Slots {
 }
 
 fn blocks(ir: &Ir, count: usize, number: impl Fn(u32) -> Option<u32>) -> Vec<Block> {
-    let starts = starts(ir);
-    let mut of_label = vec![usize::MAX; ir.labels as usize];
-    for (b, &first) in starts.iter().enumerate() {
-        let last = starts.get(b + 1).copied().unwrap_or(ir.nodes.len());
-        for node in &ir.nodes[first..last] {
-            if let Form::Label(label) = node.form {
-                of_label[label as usize] = b;
-            }
-        }
-    }
     let mut found = Vec::new();
-    for (b, &first) in starts.iter().enumerate() {
-        let last = starts.get(b + 1).copied().unwrap_or(ir.nodes.len()) - 1;
-        let after = (b + 1 < starts.len()).then_some(b + 1);
-        let next = match ir.nodes[last].form {
-            Form::Jump(l) => vec![of_label[l as usize]],
-            Form::Branch(l, _) => after.into_iter().chain([of_label[l as usize]]).collect(),
-            Form::Table(t) => ir.tables[t as usize].iter().map(|&l| of_label[l as usize]).collect(),
-            Form::Exit | Form::Trap => vec![],
-            _ => after.into_iter().collect(),
-        };
+    for graph::Block { first, last, next } in graph::blocks(ir) {
         let (mut uses, mut kills) = (Set::new(count), Set::new(count));
         for node in &ir.nodes[first..=last] {
             for s in &node.s {
@@ -166,22 +148,6 @@ fn blocks(ir: &Ir, count: usize, number: impl Fn(u32) -> Option<u32>) -> Vec<Blo
     found
 }
 
-/// First nodes of the basic blocks.
-pub(super) fn starts(ir: &Ir) -> Vec<usize> {
-    let mut starts = vec![0];
-    for at in 1..ir.nodes.len() {
-        let leader = matches!(ir.nodes[at].form, Form::Label(_)) && !matches!(ir.nodes[at - 1].form, Form::Label(_));
-        let after = matches!(
-            ir.nodes[at - 1].form,
-            Form::Jump(_) | Form::Branch(..) | Form::Table(_) | Form::Exit | Form::Trap
-        );
-        if leader || after {
-            starts.push(at);
-        }
-    }
-    starts
-}
-
 fn flow(blocks: &mut [Block]) {
     let mut changed = true;
     while changed {
@@ -189,9 +155,6 @@ fn flow(blocks: &mut [Block]) {
         for b in (0..blocks.len()).rev() {
             let mut out = blocks[b].live_out.clone();
             for &next in &blocks[b].next {
-                if next == usize::MAX {
-                    continue;
-                }
                 for (word, more) in out.0.iter_mut().zip(&blocks[next].live_in.0) {
                     *word |= more;
                 }

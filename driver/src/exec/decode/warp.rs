@@ -3,6 +3,7 @@
 use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
+use crate::exec::code::ScalarInit;
 use crate::exec::vm::lane::{BF16, F16};
 use crate::exec::vm::map::{Next, cold, step};
 use crate::exec::vm::matrix::{LoadMatrix, Mma, MoveMatrix, StoreMatrix};
@@ -16,7 +17,7 @@ impl<'a> Lower<'a> {
             m.ty();
             self.operands(i, 1..=1)?;
             let d = self.dst(i, 0, Type::B32)?;
-            self.push(Form::Fields(cold::<Next<w::ActiveMask>>()), &[d], &[], 0).load = true;
+            self.push(Form::Fields(cold::<Next<w::ActiveMask>>()), &[d], &[], 0);
             return Ok(());
         }
         if !m.take("sync") {
@@ -34,7 +35,7 @@ impl<'a> Lower<'a> {
                 let d = self.destination(d, Type::B32).map_err(|p| p.at(0))?;
                 let p = self.destination(p, Type::Pred).map_err(|p| p.at(0))?;
                 let members = self.src(i, 1, Type::B32)?;
-                self.push(Form::List(cold::<w::Elect>()), &[d, p], &[members], unwanted).load = true;
+                self.push(Form::List(cold::<w::Elect>()), &[d, p], &[members], unwanted);
                 Ok(())
             }
             "ldmatrix" | "stmatrix" => self.matrix_access(i, m),
@@ -47,7 +48,7 @@ impl<'a> Lower<'a> {
                 let (d, a) = (self.dst(i, 0, Type::B32)?, self.src(i, 1, Type::B32)?);
                 let members = self.constant(u64::from(u32::MAX));
                 // Fields `d` and `a`, and the members in a list.
-                self.push(Form::Matrix(cold::<MoveMatrix>()), &[d], &[a, members], 1 << 7).load = true;
+                self.push(Form::Matrix(cold::<MoveMatrix>()), &[d], &[a, members], 1 << 7);
                 Ok(())
             }
             _ => self.mma(i, m),
@@ -77,7 +78,7 @@ impl<'a> Lower<'a> {
         for n in 1..5 {
             s.push(self.src(i, n, Type::B32)?);
         }
-        self.push(Form::List(step::<w::Shuffle>()), &[d, p], &s, imm).load = true;
+        self.push(Form::List(step::<w::Shuffle>()), &[d, p], &s, imm);
         Ok(())
     }
 
@@ -92,7 +93,8 @@ impl<'a> Lower<'a> {
         let (p, negated) = self.predicate(&i.operands[1]).map_err(|p| p.at(1))?;
         let members = self.src(i, 2, Type::B32)?;
         let imm = mode as u64 | u64::from(negated) << 2;
-        self.push(Form::List(cold::<w::Vote>()), &[d], &[p, members], imm).load = true;
+        let whole = self.is_full(members);
+        self.push(Form::List(cold::<w::Vote>()), &[d], &[p, members], imm).traits.collective = whole;
         Ok(())
     }
 
@@ -108,7 +110,7 @@ impl<'a> Lower<'a> {
         };
         let (a, members) = (self.src(i, 1, ty)?, self.src(i, 2, Type::B32)?);
         let imm = u64::from(kind == "all") | u64::from(ty.size() == 8) << 1;
-        self.push(Form::List(cold::<w::Match>()), &[d, p], &[a, members], imm).load = true;
+        self.push(Form::List(cold::<w::Match>()), &[d, p], &[a, members], imm);
         Ok(())
     }
 
@@ -131,8 +133,14 @@ impl<'a> Lower<'a> {
         self.operands(i, 3..=3)?;
         let (d, a) = (self.dst(i, 0, ty)?, self.src(i, 1, ty)?);
         let members = self.src(i, 2, Type::B32)?;
-        self.push(Form::List(cold::<w::Redux>()), &[d], &[a, members], mode).load = true;
+        let whole = self.is_full(members);
+        self.push(Form::List(cold::<w::Redux>()), &[d], &[a, members], mode).traits.collective = whole;
         Ok(())
+    }
+
+    /// Whether a member mask names the whole warp.
+    fn is_full(&self, members: Src) -> bool {
+        matches!(members, Src::Fixed(n) if self.ir.scalars[n as usize] == ScalarInit::Constant(u64::from(u32::MAX)))
     }
 
     fn registers(&mut self, operand: &Operand, n: usize, count: usize) -> Result<Vec<u32>> {
@@ -191,7 +199,7 @@ impl<'a> Lower<'a> {
             (false, true) => cold::<StoreMatrix<true>>(),
             (false, false) => cold::<StoreMatrix<false>>(),
         };
-        self.push(Form::Matrix(handlers), &d, &s, imm).load = true;
+        self.push(Form::Matrix(handlers), &d, &s, imm);
         Ok(())
     }
 
@@ -228,7 +236,7 @@ impl<'a> Lower<'a> {
         };
         // The list: members first, then destinations and sources in order.
         s.insert(0, members);
-        self.push(Form::List(handlers), &d, &s, u64::from(ends == 2)).load = true;
+        self.push(Form::List(handlers), &d, &s, u64::from(ends == 2));
         Ok(())
     }
 }

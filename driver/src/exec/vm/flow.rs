@@ -88,6 +88,21 @@ impl Step for Fall {
     }
 }
 
+/// Where diverged lanes wait until all live ones have come.
+pub(crate) struct Meet;
+impl Step for Meet {
+    #[inline(always)]
+    fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
+        let next = std::ptr::from_ref(i).wrapping_add(1);
+        if c.warp.splits.is_empty() {
+            return next;
+        }
+        let pc = c.pc_of(next);
+        c.park(pc, Wait::All);
+        c.pick(0)
+    }
+}
+
 /// `brx.idx`: register `a` is an index into the list at `b`, which has `d` targets.
 pub(crate) struct Table;
 impl Step for Table {

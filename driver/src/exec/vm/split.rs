@@ -18,6 +18,8 @@ pub(crate) enum Wait {
     Lanes { members: u32, plain: bool },
     /// A barrier of the block.
     Barrier(u32),
+    /// All live lanes of the warp.
+    All,
 }
 
 /// Lanes that stand at one place.
@@ -51,6 +53,11 @@ impl Ctx {
         let chosen = splits.iter().filter(ready).filter(|s| s.pc >= from).map(|s| s.pc).min();
         let Some(pc) = chosen.or_else(|| splits.iter().filter(ready).map(|s| s.pc).min()) else {
             self.warp.join = u32::MAX;
+            if let [Split { pc, mask, wait: Wait::All }] = self.warp.splits[..] {
+                self.warp.splits.clear();
+                self.warp.active = mask;
+                return self.at(pc);
+            }
             return self.stop(if self.warp.live == 0 { Event::Done } else { Event::Waiting });
         };
         let mut mask = 0;
@@ -126,7 +133,7 @@ impl Ctx {
         let pc = self.pc_of(inst);
         let mut arrived = self.warp.active;
         self.warp.splits.retain(|s| {
-            let here = s.pc == pc && !matches!(s.wait, Wait::Barrier(_));
+            let here = s.pc == pc && matches!(s.wait, Wait::Ready | Wait::Lanes { .. });
             if here {
                 arrived |= s.mask;
             }
