@@ -2,3 +2,4 @@
 //! documents them, and executes the kernels' real PTX on the CPU.
 pub mod exec;
 pub mod ptx;
+pub mod software;
