@@ -2,4 +2,3 @@
 //! documents them, and executes the kernels' real PTX on the CPU.
 pub mod exec;
 pub mod ptx;
-pub mod software;
