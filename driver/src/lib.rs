@@ -1,4 +1,6 @@
 //! A `libcuda` for machines without a GPU: it models streams, capture and graphs as NVIDIA
 //! documents them, and executes the kernels' real PTX on the CPU.
+pub mod abi;
 pub mod exec;
 pub mod ptx;
+pub mod software;

@@ -1,0 +1,65 @@
+//! Reads `symbols.txt` and the entry points under `src/abi`, and generates the symbol table:
+//! every name that has no model gets a function that answers `CUDA_ERROR_NOT_SUPPORTED`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=symbols.txt");
+    println!("cargo::rerun-if-changed=src/abi");
+    // Programs that are not ours find this library by the name they ask the loader for.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so");
+
+    let text = fs::read_to_string("symbols.txt").expect("symbols.txt lies beside build.rs");
+    let names: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut modelled = BTreeSet::new();
+    entry_points(Path::new("src/abi"), &mut modelled);
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    fs::write(out.join("symbols.rs"), symbol_table(&names, &modelled)).expect("OUT_DIR is writable");
+}
+
+/// Collects the names of `fn cu…(` items: the convention of the `entry_points!` macro.
+fn entry_points(folder: &Path, found: &mut BTreeSet<String>) {
+    let entries = fs::read_dir(folder).expect("src/abi is a folder");
+    for path in entries.map(|entry| entry.expect("a readable folder").path()) {
+        if path.is_dir() {
+            entry_points(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = fs::read_to_string(&path).expect("a source file is UTF-8");
+            for line in source.lines() {
+                let Some(rest) = line.trim_start().strip_prefix("fn cu") else { continue };
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+                if rest[end..].starts_with('(') && rest.starts_with(|c: char| c.is_ascii_uppercase()) {
+                    found.insert(format!("cu{}", &rest[..end]));
+                }
+            }
+        }
+    }
+}
+
+fn symbol_table(names: &[&str], modelled: &BTreeSet<String>) -> String {
+    let mut source = String::new();
+    let missing: Vec<&str> = names.iter().copied().filter(|name| !modelled.contains(*name)).collect();
+    source.push_str("unsupported_entry_points! {\n");
+    for name in &missing {
+        writeln!(source, "    {name},").expect("writing to a string");
+    }
+    source.push_str("}\n");
+    source.push_str("mod declared {\n    unsafe extern \"C\" {\n");
+    for name in names {
+        writeln!(source, "        pub(super) fn {name}();").expect("writing to a string");
+    }
+    source.push_str("    }\n}\n");
+    source.push_str("/// Every name of `symbols.txt`, in its order (sorted by name).\n");
+    writeln!(source, "pub static SYMBOLS: [Symbol; {}] = [", names.len()).expect("writing to a string");
+    for name in names {
+        let known = modelled.contains(*name);
+        writeln!(source, "    Symbol {{ name: \"{name}\", function: declared::{name}, modelled: {known} }},")
+            .expect("writing to a string");
+    }
+    source.push_str("];\n");
+    source
+}

@@ -1,0 +1,42 @@
+//! The shape of an entry point: check the arguments, call one method of the safe model, write the
+//! result. `entry_points!` puts the door around it.
+
+/// Defines entry points of the C ABI.
+///
+/// ```text
+/// entry_points! {
+///     fn cuStreamQuery(hStream: CUstream) on hStream { … }   // `on`: the stream, for the record
+///     fn cuInit(Flags: c_uint) { … }
+/// }
+/// ```
+///
+/// A body evaluates to `Cuda<()>`. The name needs no entry in a table: `build.rs` reads the names
+/// from these sources. Keep `fn cuName(` on one line.
+macro_rules! entry_points {
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(on $stream:ident)? $body:block)*) => {$(
+        #[doc = concat!("CUDA driver API `", stringify!($name), "`.")]
+        ///
+        /// # Safety
+        /// Pointer arguments must be null or valid for what CUDA documents.
+        $(#[$meta])*
+        #[unsafe(no_mangle)]
+        #[allow(non_snake_case, clippy::too_many_arguments, clippy::blocks_in_conditions)]
+        pub unsafe extern "C" fn $name($($arg: $type),*) -> $crate::abi::CUresult {
+            #[allow(unused_mut, unused_assignments)]
+            let mut stream: Option<$crate::abi::types::CUstream> = None;
+            $(stream = Some($stream);)?
+            $crate::abi::door::enter(stringify!($name), stream, || $body)
+        }
+    )*};
+}
+
+/// Defines an entry point for each name without a model.
+macro_rules! unsupported_entry_points {
+    ($($name:ident,)*) => {$(
+        #[unsafe(no_mangle)]
+        #[allow(non_snake_case)]
+        extern "C" fn $name() -> $crate::abi::CUresult {
+            $crate::abi::door::unsupported(stringify!($name))
+        }
+    )*};
+}

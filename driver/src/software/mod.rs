@@ -1,0 +1,37 @@
+//! The safe model behind the C entry points: device, context, address space, streams, events,
+//! capture, graph.
+//!
+//! # Who owns what, and the order of locks
+//!
+//! [`Driver`] is the process-wide state. `Driver::world` is the one driver lock: handles,
+//! contexts, modules, capture and graphs live behind it. `Driver::memory` (the address space)
+//! and the engine's queue have locks of their own, because the threads that execute work take
+//! them. Take them in the order world → memory → engine, never the other way; run no user code
+//! and no kernel with any of them held.
+//!
+//! # The way of a piece of work
+//!
+//! An entry point makes a [`work::NodeParams`] and calls [`Driver::enqueue`]. That asks the
+//! capture model first ([`capture::CaptureWorld::classify_enqueue`]): captured work becomes a
+//! node of the graph under construction, eager work goes to the engine. The engine executes a
+//! graph's nodes with the same function as eager work, so the two cannot drift apart.
+//!
+//! # What the capture model is asked, and when
+//!
+//! * `classify_enqueue(stream)`: before any work is put on a stream.
+//! * `unsafe_call(thread)`: before a call that CUDA calls potentially unsafe during a capture.
+//! * `sync_call(thread, target)`: before the host waits for, or queries, a stream, an event or a context.
+//! * `record_event`, `wait_event`: for `cuEventRecord` and `cuStreamWaitEvent`.
+//! * `stream_destroyed`, `event_destroyed`: when a handle goes.
+
+pub mod capture;
+mod driver;
+pub mod graph;
+mod handles;
+mod ids;
+pub mod module;
+pub mod work;
+
+pub use driver::{Driver, World, driver};
+pub use handles::{Handles, Kind};
+pub use ids::{CaptureId, ContextId, EventId, StreamId, StreamKind, SyncTarget, ThreadId};

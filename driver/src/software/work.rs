@@ -1,0 +1,185 @@
+//! Pieces of work: what a stream executes eagerly and what a graph holds as a node.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use super::EventId;
+use super::module::Function;
+use crate::abi::CUresult;
+use crate::abi::types::{CUDA_MEMCPY3D, CUdeviceptr, CUlaunchAttribute, CUstream, CUstreamBatchMemOpParams};
+use crate::exec::LaunchConfig;
+
+/// One piece of device work. A captured one becomes a graph node; an eager one goes to the
+/// engine as it is. Kinds that only a graph can hold (child graphs, conditional bodies) wrap it:
+/// see [`PlanWork`].
+#[derive(Debug, Clone)]
+pub enum NodeParams {
+    /// A kernel launch.
+    Kernel(KernelWork),
+    /// A copy.
+    Memcpy(CopyWork),
+    /// A fill.
+    Memset(MemsetWork),
+    /// A host function.
+    Host(HostWork),
+    /// Makes an allocation usable from here on. Its address is fixed when the work is made.
+    MemAlloc {
+        /// The address.
+        address: CUdeviceptr,
+        /// Size in bytes.
+        size: u64,
+        /// Pool handle, 0 for the device's default pool.
+        pool: u64,
+    },
+    /// Frees an allocation from here on.
+    MemFree {
+        /// The address.
+        address: CUdeviceptr,
+    },
+    /// Records an event (in a graph: with `CU_EVENT_RECORD_EXTERNAL`).
+    EventRecord(EventId),
+    /// Waits for an event (in a graph: with `CU_EVENT_WAIT_EXTERNAL`).
+    EventWait(EventId),
+    /// `cuStreamWaitValue*`, `cuStreamWriteValue*`, `cuStreamBatchMemOp`.
+    BatchMemOp(Box<[CUstreamBatchMemOpParams]>),
+    /// Nothing but its place in the order.
+    Empty,
+}
+
+/// A kernel launch.
+#[derive(Debug, Clone)]
+pub struct KernelWork {
+    /// The kernel.
+    pub function: Arc<Function>,
+    /// Grid, block and dynamic shared memory.
+    pub config: LaunchConfig,
+    /// Parameter buffer as `exec::Kernel::parameters` lays it out, copied at the call.
+    pub parameters: Arc<[u8]>,
+    /// Launched with `cuLaunchCooperativeKernel` or the attribute.
+    pub cooperative: bool,
+    /// Other attributes of `cuLaunchKernelEx`, kept for read-back.
+    pub attributes: Arc<[CUlaunchAttribute]>,
+}
+
+/// A copy of up to three dimensions, as the driver API describes it.
+#[derive(Debug, Clone)]
+pub struct CopyWork {
+    /// Both places, pitches and extents.
+    pub params: CUDA_MEMCPY3D,
+    /// The source bytes (rows without padding) when the call staged pageable memory; the source of `params` is
+    /// then only informative.
+    pub staged: Option<Arc<[u8]>>,
+}
+
+/// A fill of one or two dimensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemsetWork {
+    /// First address.
+    pub dst: CUdeviceptr,
+    /// Distance between rows in bytes; unused with one row.
+    pub pitch: usize,
+    /// Value of an element, in its low bytes.
+    pub value: u32,
+    /// 1, 2 or 4 bytes.
+    pub element_size: u32,
+    /// Elements in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+/// A function to call on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostWork {
+    /// What is called.
+    pub call: HostCall,
+    /// The caller's pointer, handed on and never read.
+    pub user_data: UserData,
+}
+
+/// The two prototypes of host functions.
+#[derive(Debug, Clone, Copy)]
+pub enum HostCall {
+    /// `cuLaunchHostFunc`.
+    Function(unsafe extern "C" fn(*mut c_void)),
+    /// `cuStreamAddCallback`, with the stream it was added to. Also called after an error.
+    Callback(unsafe extern "C" fn(CUstream, CUresult, *mut c_void), CUstream),
+}
+
+impl PartialEq for HostCall {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Function(a), Self::Function(b)) => std::ptr::fn_addr_eq(*a, *b),
+            (Self::Callback(a, s), Self::Callback(b, t)) => std::ptr::fn_addr_eq(*a, *b) && s == t,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for HostCall {}
+
+/// A caller's pointer that crosses threads because CUDA's contract says that it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserData(pub *mut c_void);
+
+// SAFETY: the driver never dereferences it; a caller of cuLaunchHostFunc vouches that its
+// function may run on another thread.
+unsafe impl Send for UserData {}
+// SAFETY: as above.
+unsafe impl Sync for UserData {}
+
+/// An instantiated graph, flattened for execution. `steps[i].dependents` and
+/// `steps[i].dependencies` describe the same edges; the engine takes ready steps in seeded order.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The nodes.
+    pub steps: Vec<Step>,
+}
+
+/// A node of a [`Plan`].
+#[derive(Debug)]
+pub struct Step {
+    /// What it does.
+    pub work: PlanWork,
+    /// Steps that wait for this one.
+    pub dependents: Vec<u32>,
+    /// How many steps this one waits for.
+    pub dependencies: u32,
+}
+
+/// What a step of a graph does.
+#[derive(Debug)]
+pub enum PlanWork {
+    /// What a stream could do as well.
+    Node(NodeParams),
+    /// A child graph.
+    Graph(Arc<Plan>),
+    /// A conditional node.
+    Conditional {
+        /// The value that decides; kernels and the launch's default write it.
+        value: Arc<AtomicU32>,
+        /// What the value means.
+        kind: ConditionalKind,
+        /// The bodies.
+        bodies: Vec<Arc<Plan>>,
+    },
+    /// Sets a conditional's value when the launch begins.
+    SetConditional {
+        /// The value's place.
+        value: Arc<AtomicU32>,
+        /// The default.
+        to: u32,
+    },
+}
+
+/// `CUgraphConditionalNodeType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConditionalKind {
+    /// Body 0 when not zero, else body 1 when there is one.
+    If,
+    /// Body 0 again and again while not zero.
+    While,
+    /// The body with the value's number, if there is one.
+    Switch,
+}
