@@ -38,6 +38,7 @@ pub mod execute;
 pub mod graph;
 mod handles;
 mod ids;
+pub mod memory;
 pub mod module;
 pub mod stream;
 pub mod work;
