@@ -9,7 +9,19 @@
 mod macros;
 
 pub(crate) mod args;
+pub mod capture;
 pub(crate) mod door;
+pub mod graph;
+pub mod graph_exec;
+pub mod graph_exec_params;
+pub mod graph_memory;
+pub mod graph_node_params;
+pub mod graph_nodes;
+mod graph_params;
+pub mod graph_query;
+pub(crate) mod graph_recapture;
+#[allow(non_camel_case_types, non_snake_case, missing_docs)]
+pub mod graph_types;
 mod result;
 mod table;
 #[allow(non_camel_case_types)]

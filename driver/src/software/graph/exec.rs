@@ -8,6 +8,7 @@ use super::node::{NodeInfo, NodeType, NodeWork};
 use super::store::{Graphs, Owner};
 use super::unknowns;
 use crate::abi::{CUresult, Cuda};
+use crate::software::engine::Ticket;
 use crate::software::work::{ConditionalKind, NodeParams, Plan};
 
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
@@ -60,7 +61,7 @@ pub struct Exec {
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) memory: MemoryNodes,
     pub(super) objects: Vec<u64>,
-    pub(super) ticket: Option<u64>,
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl Exec {

@@ -262,6 +262,11 @@ impl Graphs {
         self.memory.take_released()
     }
 
+    /// Hands a released address back: work that was put on a stream before still uses it.
+    pub fn keep_released(&mut self, address: u64) {
+        self.memory.keep_released(address);
+    }
+
     /// Destructors of user objects that are due. Call them with no lock held.
     pub fn take_destructors(&mut self) -> Vec<Destructor> {
         self.sweep_retired();
