@@ -9,11 +9,19 @@
 mod macros;
 
 pub(crate) mod args;
+mod context;
+mod device;
 pub(crate) mod door;
+mod event;
 mod result;
+mod stream;
 mod table;
 #[allow(non_camel_case_types)]
 pub mod types;
 
+pub use context::*;
+pub use device::*;
+pub use event::*;
 pub use result::{CUresult, Cuda};
+pub use stream::*;
 pub use table::{SYMBOLS, Symbol, find};
