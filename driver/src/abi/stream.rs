@@ -275,11 +275,7 @@ entry_points! {
         let driver = driver();
         let mut world = driver.world();
         let stream = world.usable_stream(hStream)?;
-        // Documented: not supported in a capture, and the attempt invalidates it.
-        if let Placement::Captured(_) = world.capture.classify_enqueue(stream)? {
-            world.sync_call(SyncTarget::Stream(stream))?;
-            return Err(CUresult::STREAM_CAPTURE_UNSUPPORTED);
-        }
+        world.capture.classify_uncapturable(stream)?;
         let work = HostWork { call: HostCall::Callback(callback, hStream), user_data: UserData(userData) };
         driver.submit(&world, stream, Op::Node(NodeParams::Host(work)), Vec::new());
         Ok(())
@@ -303,10 +299,7 @@ entry_points! {
         let driver = driver();
         let mut world = driver.world();
         let stream = world.usable_stream(hStream)?;
-        if let Placement::Captured(_) = world.capture.classify_enqueue(stream)? {
-            world.sync_call(SyncTarget::Stream(stream))?;
-            return Err(CUresult::STREAM_CAPTURE_UNSUPPORTED);
-        }
+        world.capture.classify_uncapturable(stream)?;
         // Host and device always see the same bytes here, whatever the attachment.
         driver.submit(&world, stream, Op::Nothing, Vec::new());
         Ok(())
