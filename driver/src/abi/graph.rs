@@ -39,7 +39,9 @@ fn release_addresses(graphs: &mut Graphs) {
                 graphs.keep_released(address);
             }
             // An address that is gone already needs nothing.
-            _ => drop(memory.space.unreserve(address)),
+            _ => {
+                let _ = memory.space.unreserve(address);
+            }
         }
     }
 }

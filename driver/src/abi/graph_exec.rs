@@ -113,7 +113,10 @@ entry_points! {
         let exec = CUgraphExec(result.map_err(|error| error.code)?);
         if params.flags & UPLOAD != 0 {
             with_world(|world| {
-                upload(world, exec, params.hUploadStream).inspect_err(|_| drop(world.graphs.destroy_exec(exec.0)))
+                upload(world, exec, params.hUploadStream).inspect_err(|_| {
+                    // It was made just now.
+                    let _ = world.graphs.destroy_exec(exec.0);
+                })
             })?;
         }
         // SAFETY: as above.

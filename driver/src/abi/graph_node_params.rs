@@ -6,7 +6,9 @@ use super::args::{not_null, write};
 use super::graph_nodes::check_kernel_context;
 use super::graph_params::{self as params, Described, Requested, given};
 use super::graph_types::*;
-use super::types::{CUDA_MEMCPY3D, CUcontext, CUdeviceptr, CUevent, CUgraph, CUgraphNode, CUkernel, CUlaunchAttributeValue};
+use super::types::{
+    CUDA_MEMCPY3D, CUcontext, CUdeviceptr, CUevent, CUgraph, CUgraphNode, CUkernel, CUlaunchAttributeValue,
+};
 use super::{CUresult, Cuda};
 use crate::software::graph::{NodeInfo, NodeType, NodeWork};
 use crate::software::work::NodeParams;

@@ -7,7 +7,9 @@ use super::capture::dependencies;
 use super::graph::with_world;
 use super::graph_params::{self as params, Described, Requested, given};
 use super::graph_types::*;
-use super::types::{CUDA_MEMCPY3D, CUcontext, CUdeviceptr, CUevent, CUgraph, CUgraphConditionalHandle, CUgraphNode, CUkernel};
+use super::types::{
+    CUDA_MEMCPY3D, CUcontext, CUdeviceptr, CUevent, CUgraph, CUgraphConditionalHandle, CUgraphNode, CUkernel,
+};
 use super::{CUresult, Cuda};
 use crate::software::graph::{EdgeData, NodeInfo, NodeType, NodeWork, Ownership};
 use crate::software::memory::{Origin, memory};
@@ -95,7 +97,9 @@ unsafe fn add_node(place: Place, node_params: *mut CUgraphNodeParams) -> Cuda {
             let (node, bodies) = with_world(|world| {
                 let graphs = &mut world.graphs;
                 let node = graphs.add_conditional(place.graph.0, &place.dependencies, handle, kind, size, info)?;
-                let NodeWork::Conditional(conditional) = graphs.node(node)?.work() else { return Err(CUresult::UNKNOWN) };
+                let NodeWork::Conditional(conditional) = graphs.node(node)?.work() else {
+                    return Err(CUresult::UNKNOWN);
+                };
                 Ok((node, conditional.bodies.as_ptr()))
             })?;
             let target: *mut CUDA_CONDITIONAL_NODE_PARAMS = (unsafe { &raw mut (*node_params).member }).cast();

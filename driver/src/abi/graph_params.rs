@@ -11,7 +11,9 @@ use super::types::{
 };
 use super::{CUresult, Cuda};
 use crate::exec::LaunchConfig;
-use crate::software::graph::{AllocationRequest, BUFFER_POINTER, BUFFER_SIZE, Graphs, NodeInfo, NodeType, NodeWork, Ownership};
+use crate::software::graph::{
+    AllocationRequest, BUFFER_POINTER, BUFFER_SIZE, Graphs, NodeInfo, NodeType, NodeWork, Ownership,
+};
 use crate::software::module::Function;
 use crate::software::work::{
     ConditionalKind, CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, UserData,
@@ -81,11 +83,7 @@ fn check_config(function: &Function, config: &LaunchConfig) -> Cuda {
 /// # Safety
 /// `kernel_params` has a valid pointer for each parameter, or `extra` is a list of settings that
 /// names a buffer and its size.
-unsafe fn parameters(
-    function: &Function,
-    kernel_params: *mut *mut c_void,
-    extra: *mut *mut c_void,
-) -> Cuda<Arc<[u8]>> {
+unsafe fn parameters(function: &Function, kernel_params: *mut *mut c_void, extra: *mut *mut c_void) -> Cuda<Arc<[u8]>> {
     let declared = &function.kernel.parameters;
     let size = declared.iter().map(|parameter| parameter.offset + parameter.size).max().unwrap_or(0);
     match (kernel_params.is_null(), extra.is_null()) {
@@ -150,8 +148,7 @@ pub(super) fn memcpy(world: &World, params: CUDA_MEMCPY3D, context: CUcontext) -
         return Err(CUresult::NOT_SUPPORTED);
     }
     let narrow = |pitch: usize, x: usize| pitch != 0 && pitch < params.WidthInBytes.saturating_add(x);
-    if params.Height > 1
-        && (narrow(params.srcPitch, params.srcXInBytes) || narrow(params.dstPitch, params.dstXInBytes))
+    if params.Height > 1 && (narrow(params.srcPitch, params.srcXInBytes) || narrow(params.dstPitch, params.dstXInBytes))
     {
         return Err(CUresult::INVALID_VALUE);
     }
@@ -214,7 +211,8 @@ pub(super) unsafe fn allocation(params: &CUDA_MEM_ALLOC_NODE_PARAMS) -> Cuda<(u6
     const DEVICE: u32 = 1;
     let pool = params.poolProps;
     let here = pool.location.type_ == DEVICE && pool.location.id == 0;
-    if pool.allocType != PINNED || pool.handleTypes != 0 || !here || params.bytesize == 0 || params.accessDescCount > 1 {
+    if pool.allocType != PINNED || pool.handleTypes != 0 || !here || params.bytesize == 0 || params.accessDescCount > 1
+    {
         return Err(CUresult::INVALID_VALUE);
     }
     // SAFETY: as above.
@@ -357,8 +355,8 @@ pub(super) fn describe_work(work: &NodeParams, info: &NodeInfo) -> CUgraphNodePa
     match work {
         NodeParams::Kernel(kernel) => member(NodeType::Kernel, kernel_out(kernel, &[], false)),
         NodeParams::Memcpy(copy) => {
-            let copyParams = copy.params;
-            member(NodeType::Memcpy, CUDA_MEMCPY_NODE_PARAMS { flags: 0, reserved: 0, copyCtx: ctx, copyParams })
+            let params = CUDA_MEMCPY_NODE_PARAMS { copyCtx: ctx, copyParams: copy.params, ..Default::default() };
+            member(NodeType::Memcpy, params)
         }
         NodeParams::Memset(fill) => {
             member(NodeType::Memset, CUDA_MEMSET_NODE_PARAMS_v2 { fill: memset_out(fill), ctx })
@@ -373,9 +371,7 @@ pub(super) fn describe_work(work: &NodeParams, info: &NodeInfo) -> CUgraphNodePa
         NodeParams::EventWait(event) => {
             member(NodeType::WaitEvent, CUDA_EVENT_WAIT_NODE_PARAMS { event: CUevent(event.0) })
         }
-        NodeParams::MemAlloc { address, size, .. } => {
-            member(NodeType::MemAlloc, allocation_out(*address, *size, info))
-        }
+        NodeParams::MemAlloc { address, size, .. } => member(NodeType::MemAlloc, allocation_out(*address, *size, info)),
         NodeParams::MemFree { address } => member(NodeType::MemFree, CUDA_MEM_FREE_NODE_PARAMS { dptr: *address }),
         NodeParams::BatchMemOp(operations) => member(NodeType::BatchMemOp, batch_out(operations, info)),
         NodeParams::Empty => member(NodeType::Empty, [0u64; 0]),
@@ -431,7 +427,10 @@ pub(super) fn host_out(work: &HostWork) -> CUDA_HOST_NODE_PARAMS {
     CUDA_HOST_NODE_PARAMS { function, userData: work.user_data.0 }
 }
 
-pub(super) fn batch_out(operations: &[super::types::CUstreamBatchMemOpParams], info: &NodeInfo) -> CUDA_BATCH_MEM_OP_NODE_PARAMS {
+pub(super) fn batch_out(
+    operations: &[super::types::CUstreamBatchMemOpParams],
+    info: &NodeInfo,
+) -> CUDA_BATCH_MEM_OP_NODE_PARAMS {
     CUDA_BATCH_MEM_OP_NODE_PARAMS {
         ctx: CUcontext(info.context),
         count: operations.len() as u32,

@@ -9,23 +9,39 @@
 mod macros;
 
 pub(crate) mod args;
-pub mod capture;
+mod capture;
+mod context;
+mod device;
 pub(crate) mod door;
-pub mod graph;
-pub mod graph_exec;
-pub mod graph_exec_params;
-pub mod graph_memory;
-pub mod graph_node_params;
-pub mod graph_nodes;
+mod event;
+mod graph;
+mod graph_exec;
+mod graph_exec_params;
+pub(crate) mod graph_memory;
+mod graph_node_params;
+mod graph_nodes;
 mod graph_params;
-pub mod graph_query;
+mod graph_query;
 pub(crate) mod graph_recapture;
 #[allow(non_camel_case_types, non_snake_case, missing_docs)]
 pub mod graph_types;
 mod result;
+mod stream;
 mod table;
 #[allow(non_camel_case_types)]
 pub mod types;
 
+pub use capture::*;
+pub use context::*;
+pub use device::*;
+pub use event::*;
+pub use graph::*;
+pub use graph_exec::*;
+pub use graph_exec_params::*;
+pub use graph_memory::*;
+pub use graph_node_params::*;
+pub use graph_nodes::*;
+pub use graph_query::*;
 pub use result::{CUresult, Cuda};
+pub use stream::*;
 pub use table::{SYMBOLS, Symbol, find};

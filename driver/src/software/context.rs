@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::device::DRIVER_VERSION;
 use super::{StreamKind, ThreadId};
 use crate::abi::{CUresult, Cuda};
 
@@ -55,6 +56,24 @@ pub struct Context {
 }
 
 impl Context {
+    /// A context without streams yet.
+    pub fn new(primary: bool, flags: u32) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            primary,
+            flags,
+            api_version: DRIVER_VERSION as u32,
+            limits: BTreeMap::new(),
+            cache_config: 0,
+            shared_config: 0,
+            sticky: Sticky::default(),
+            legacy: 0,
+            per_thread: HashMap::new(),
+            streams: BTreeMap::new(),
+        }
+    }
+
     /// Keys of the streams that synchronise with the legacy one.
     pub fn blocking_streams(&self) -> Vec<u64> {
         let blocking = |kind: &StreamKind| matches!(kind, StreamKind::Blocking | StreamKind::PerThread);

@@ -1,6 +1,6 @@
 //! The process-wide state, and how work gets to a stream.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::engine::{Engine, Ticket};
 use super::event::{EventCell, Record};
 use super::execute::{Launch, Op, Task};
 use super::graph::Graphs;
-use super::module::Function;
+use super::module::{Function, Library, LibraryKernel, Module};
 use super::stream::Stream;
 use super::work::{NodeParams, Plan};
 use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, execute};
@@ -40,6 +40,12 @@ pub struct World {
     pub events: Handles<Arc<EventCell>>,
     /// Functions.
     pub functions: Handles<Arc<Function>>,
+    /// Modules.
+    pub modules: Handles<Module>,
+    /// Libraries.
+    pub libraries: Handles<Library>,
+    /// Kernels of libraries.
+    pub kernels: Handles<LibraryKernel>,
     /// Stream capture.
     pub capture: CaptureWorld,
     /// Graphs and their instances.
@@ -74,6 +80,9 @@ impl Driver {
             streams: Handles::new(Kind::Stream),
             events: Handles::new(Kind::Event),
             functions: Handles::new(Kind::Function),
+            modules: Handles::new(Kind::Module),
+            libraries: Handles::new(Kind::Library),
+            kernels: Handles::new(Kind::Kernel),
             capture: CaptureWorld::default(),
             graphs: Graphs::default(),
         };
@@ -111,7 +120,15 @@ impl Driver {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         match world.capture.classify_enqueue(stream)? {
-            Placement::Captured(id) => capture::capture_work(&mut world, id, stream, work).map(|()| None),
+            Placement::Captured(id) => {
+                capture::capture_work(&mut world, id, stream, work)?;
+                let differs = world.capture.has_mismatch(stream);
+                drop(world);
+                if differs {
+                    crate::abi::graph_recapture::settle(stream)?;
+                }
+                Ok(None)
+            }
             Placement::Eager => Ok(Some(self.submit(&world, stream, Op::Node(work), Vec::new()))),
         }
     }
@@ -146,6 +163,34 @@ impl Driver {
             }
         }
         self.submit(world, stream, Op::Graph(Arc::new(Launch { plan, records })), after)
+    }
+
+    /// Records an event behind all earlier work of a stream.
+    pub fn record_event(&self, world: &World, stream: StreamId, event: &EventCell) {
+        let time = Arc::default();
+        let ticket = self.submit(world, stream, Op::Record(Arc::clone(&time)), Vec::new());
+        event.set(Record { ticket, time });
+    }
+
+    /// Destroys a context when its work has run: streams, events, modules and all.
+    pub fn destroy_context(&self, handle: u64) -> Cuda {
+        self.wait_for_context(ContextId(handle));
+        let mut world = self.world();
+        let context = world.contexts.remove(handle).ok_or(CUresult::INVALID_CONTEXT)?;
+        world.forget_contents(ContextId(handle), &context, &self.engine);
+        Ok(())
+    }
+
+    /// Destroys what a context holds and clears its error; its handle stays good.
+    pub fn reset_context(&self, handle: u64) -> Cuda {
+        self.wait_for_context(ContextId(handle));
+        let mut world = self.world();
+        let Some(context) = world.contexts.get_mut(handle) else { return Ok(()) };
+        let flags = context.flags;
+        let old = std::mem::replace(context, Context::new(true, flags));
+        world.forget_contents(ContextId(handle), &old, &self.engine);
+        world.create_legacy_stream(handle, &self.engine);
+        Ok(())
     }
 
     /// Waits until all work of a context has run.
@@ -190,25 +235,45 @@ impl World {
 
     /// Adds a context with its legacy stream.
     pub fn create_context(&mut self, primary: bool, flags: u32, engine: &Engine<Task>) -> u64 {
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let handle = self.contexts.insert(Context {
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            primary,
-            flags,
-            api_version: 13030,
-            limits: BTreeMap::new(),
-            cache_config: 0,
-            shared_config: 0,
-            sticky: Sticky::default(),
-            legacy: 0,
-            per_thread: HashMap::new(),
-            streams: BTreeMap::new(),
-        });
-        let legacy = self.create_stream(ContextId(handle), StreamKind::Legacy, 0, 0, engine);
-        if let Some(context) = self.contexts.get_mut(handle) {
+        let handle = self.contexts.insert(Context::new(primary, flags));
+        self.create_legacy_stream(handle, engine);
+        handle
+    }
+
+    fn create_legacy_stream(&mut self, context: u64, engine: &Engine<Task>) {
+        let legacy = self.create_stream(ContextId(context), StreamKind::Legacy, 0, 0, engine);
+        if let Some(context) = self.contexts.get_mut(context) {
             context.legacy = legacy.key;
         }
-        handle
+    }
+
+    /// Destroys the streams, events and modules of a context that is gone.
+    fn forget_contents(&mut self, id: ContextId, context: &Context, engine: &Engine<Task>) {
+        for (&key, &kind) in &context.streams {
+            self.capture.stream_destroyed(StreamId { key, kind, context: id });
+            self.streams.remove(key);
+            engine.close(key);
+        }
+        let events = self.events.iter().filter(|(_, event)| event.context == id).map(|(handle, _)| handle);
+        for event in events.collect::<Vec<_>>() {
+            self.events.remove(event);
+            self.capture.event_destroyed(EventId(event));
+        }
+        let modules = self.modules.iter().filter(|(_, module)| module.context == id).map(|(handle, _)| handle);
+        for module in modules.collect::<Vec<_>>() {
+            let _ = self.unload_module(module);
+        }
+        let libraries: Vec<u64> = self.libraries.iter().map(|(handle, _)| handle).collect();
+        for library in libraries {
+            if let Some(library) = self.libraries.get_mut(library) {
+                library.modules.remove(&id);
+            }
+        }
+    }
+
+    /// An error of a context, if it exists and is in error.
+    pub fn check_context(&self, id: ContextId) -> Cuda {
+        self.contexts.get(id.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?.sticky.check()
     }
 
     /// Adds a stream.
@@ -280,9 +345,17 @@ impl World {
         self.events.get(handle.0).cloned().ok_or(CUresult::INVALID_HANDLE)
     }
 
-    /// The function of a handle.
-    pub fn function(&self, handle: CUfunction) -> Cuda<Arc<Function>> {
-        self.functions.get(handle.0).cloned().ok_or(CUresult::INVALID_HANDLE)
+    /// The function of a handle. A library's kernel stands for its function in the current
+    /// context, as `cuLaunchKernel` documents.
+    pub fn function(&mut self, handle: CUfunction) -> Cuda<Arc<Function>> {
+        if let Some(function) = self.functions.get(handle.0) {
+            return Ok(function.clone());
+        }
+        if self.kernels.get(handle.0).is_none() {
+            return Err(CUresult::INVALID_HANDLE);
+        }
+        let context = self.current()?.id;
+        self.kernel_function(handle.0, context)
     }
 
     /// Asks the capture model before the host waits for or queries something.

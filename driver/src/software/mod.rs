@@ -29,15 +29,21 @@
 //! * `record_event`, `wait_event`: for `cuEventRecord` and `cuStreamWaitEvent`.
 //! * `stream_destroyed`, `event_destroyed`: when a handle goes.
 
+pub mod batch;
 pub mod capture;
 pub mod context;
+pub mod device;
 mod driver;
 pub mod engine;
 pub mod event;
 pub mod execute;
+pub mod fault;
 pub mod graph;
+mod graph_run;
 mod handles;
 mod ids;
+mod interpreter;
+pub mod limits;
 pub mod memory;
 pub mod module;
 pub mod stream;

@@ -47,6 +47,7 @@ struct Shared<W> {
     /// Pieces of work completed: what a waiting host thread watches before it sleeps.
     completed: AtomicU64,
     latches: AtomicU64,
+    seed: AtomicU64,
     limit: usize,
     executor: Box<dyn Execute<W>>,
 }
@@ -77,6 +78,7 @@ impl<W: Send + 'static> Engine<W> {
             ready: AtomicUsize::new(0),
             completed: AtomicU64::new(0),
             latches: AtomicU64::new(LATCH),
+            seed: AtomicU64::new(seed),
             limit: limit.get(),
             executor: Box::new(executor),
         }))
@@ -84,7 +86,13 @@ impl<W: Send + 'static> Engine<W> {
 
     /// Restarts the seeded choices.
     pub fn set_seed(&self, seed: u64) {
+        self.0.seed.store(seed, Ordering::Relaxed);
         self.lock().core.set_seed(seed);
+    }
+
+    /// What the choices started from.
+    pub fn seed(&self) -> u64 {
+        self.0.seed.load(Ordering::Relaxed)
     }
 
     /// The next number of the seeded sequence.

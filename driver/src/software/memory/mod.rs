@@ -80,6 +80,16 @@ impl Memory {
         Ok(())
     }
 
+    /// What executing a free does: a graph's allocation keeps its address for the next launch.
+    pub fn free_executed(&mut self, base: u64) -> Cuda {
+        match self.space.place(base) {
+            Some(Place::Device(found)) if found.base == base && found.origin == Origin::Graph => {
+                self.space.take_memory(base).map(|_| ())
+            }
+            _ => self.free(base),
+        }
+    }
+
     /// What a synchronisation does to the pools.
     pub fn synchronised(&mut self) {
         if self.space_cached() {
