@@ -124,8 +124,10 @@ entry_points! {
         super::graph::with_world(|world| {
             let stream = world.stream(hStream)?;
             let World { capture, graphs, .. } = world;
-            capture.begin_recapture(graphs, ThreadId::current(), stream, mode, hGraph.0, callback).map(|_| ())
-        })
+            capture.begin_recapture(graphs, ThreadId::current(), stream, mode, hGraph.0, callback)
+        })?;
+        super::graph_recapture::begins();
+        Ok(())
     }
 
     fn cuStreamEndCapture(hStream: CUstream, phGraph: *mut CUgraph) on hStream {

@@ -8,6 +8,7 @@ use super::types::{CUcontext, CUctxCreateParams, CUdevice};
 use super::{CUresult, Cuda};
 use crate::record;
 use crate::software::context::{current, with_stack};
+use crate::software::fault::explain;
 use crate::software::memory::memory;
 use crate::software::stream::{GREATEST_PRIORITY, LEAST_PRIORITY};
 use crate::software::{ContextId, SyncTarget, driver, limits};
@@ -55,7 +56,7 @@ fn synchronise(id: ContextId) -> Cuda {
     };
     record::blocked(|| driver.wait_for_context(id));
     memory().synchronised();
-    super::stream::explain(sticky.check())
+    explain(sticky.check())
 }
 
 entry_points! {

@@ -8,6 +8,7 @@ use super::{CUresult, Cuda};
 use crate::record;
 use crate::software::capture::{Placement, capture_work};
 use crate::software::event::{BLOCKING_SYNC, DISABLE_TIMING, EventCell, INTERPROCESS};
+use crate::software::fault::explain;
 use crate::software::memory::memory;
 use crate::software::work::NodeParams;
 use crate::software::{EventId, SyncTarget, driver};
@@ -97,7 +98,7 @@ entry_points! {
         if event.last().is_some_and(|record| !driver.engine.is_done(record.ticket)) {
             return Err(CUresult::NOT_READY);
         }
-        super::stream::explain(world.check_context(event.context))
+        explain(world.check_context(event.context))
     }
 
     fn cuEventSynchronize(hEvent: CUevent) {
@@ -113,7 +114,7 @@ entry_points! {
             record::blocked(|| driver.engine.wait(record.ticket));
         }
         memory().synchronised();
-        super::stream::explain(driver.world().check_context(context))
+        explain(driver.world().check_context(context))
     }
 
     fn cuEventElapsedTime(pMilliseconds: *mut f32, hStart: CUevent, hEnd: CUevent) {

@@ -6,17 +6,15 @@ use super::args::{not_null, text, write};
 use super::door::host_function;
 use super::types::{CUgraph, CUgraphExec, CUgraphNode, CUhostFn, CUuserObject};
 use super::{CUresult, Cuda};
-use crate::software::graph::Graphs;
-use crate::software::memory::{Place, State, memory};
 use crate::software::work::UserData;
-use crate::software::{ThreadId, World, driver};
+use crate::software::{World, driver};
 
 /// Runs `body` with the driver lock, then gives back addresses of graph memory that nothing uses any
 /// more, and calls the destructors that became due, without the lock.
 pub(crate) fn with_world<R>(body: impl FnOnce(&mut World) -> Cuda<R>) -> Cuda<R> {
     let mut world = driver().world();
     let result = body(&mut world);
-    release_addresses(&mut world.graphs);
+    world.release_graph_addresses();
     let destructors = world.graphs.take_destructors();
     drop(world);
     for destructor in destructors {
@@ -24,34 +22,6 @@ pub(crate) fn with_world<R>(body: impl FnOnce(&mut World) -> Cuda<R>) -> Cuda<R>
         host_function(|| unsafe { destructor.call() });
     }
     result
-}
-
-/// An address is given back once the work that frees its memory has run.
-fn release_addresses(graphs: &mut Graphs) {
-    let released = graphs.take_released();
-    if released.is_empty() {
-        return;
-    }
-    let mut memory = memory();
-    for address in released {
-        match memory.space.place(address) {
-            Some(Place::Device(found)) if found.base == address && found.state != State::Reserved => {
-                graphs.keep_released(address);
-            }
-            // An address that is gone already needs nothing.
-            _ => {
-                let _ = memory.space.unreserve(address);
-            }
-        }
-    }
-}
-
-/// As [`with_world`], for a call that is potentially unsafe during a capture.
-pub(super) fn with_world_unsafe_call<R>(body: impl FnOnce(&mut World) -> Cuda<R>) -> Cuda<R> {
-    with_world(|world| {
-        world.capture.unsafe_call(ThreadId::current())?;
-        body(world)
-    })
 }
 
 entry_points! {
@@ -66,7 +36,7 @@ entry_points! {
     }
 
     fn cuGraphDestroy(hGraph: CUgraph) {
-        with_world_unsafe_call(|world| world.graphs.destroy(hGraph.0))
+        with_world(|world| world.graphs.destroy(hGraph.0))
     }
 
     fn cuGraphClone(phGraphClone: *mut CUgraph, originalGraph: CUgraph) {

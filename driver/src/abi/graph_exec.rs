@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_uint, c_ulonglong};
 
 use super::args::{not_null, read, write, write_if};
-use super::graph::{with_world, with_world_unsafe_call};
+use super::graph::with_world;
 use super::graph_types::{CUDA_GRAPH_INSTANTIATE_PARAMS, CUgraphExecUpdateResultInfo};
 use super::types::{CUgraph, CUgraphExec, CUgraphNode, CUstream};
 use super::{CUresult, Cuda};
@@ -11,12 +11,11 @@ use crate::software::capture::Placement;
 use crate::software::execute::Op;
 use crate::software::graph::{InstantiateError, UPLOAD, UpdateError};
 use crate::software::work::NodeParams;
-use crate::software::{ThreadId, World, driver};
+use crate::software::{World, driver};
 
-/// Instantiation, as an unsafe call of the capture rules (M [HT MultipleStreams_ReuseEvent]).
 fn instantiate(graph: CUgraph, flags: u64) -> Result<u64, InstantiateError> {
     let mut failed = None;
-    let result = with_world_unsafe_call(|world| {
+    let result = with_world(|world| {
         world.graphs.instantiate(graph.0, flags).map_err(|error| {
             failed = Some(error);
             error.code
@@ -131,7 +130,7 @@ entry_points! {
     }
 
     fn cuGraphExecDestroy(hGraphExec: CUgraphExec) {
-        with_world_unsafe_call(|world| world.graphs.destroy_exec(hGraphExec.0))
+        with_world(|world| world.graphs.destroy_exec(hGraphExec.0))
     }
 
     fn cuGraphLaunch(hGraphExec: CUgraphExec, hStream: CUstream) on hStream {
@@ -139,12 +138,7 @@ entry_points! {
     }
 
     fn cuGraphUpload(hGraphExec: CUgraphExec, hStream: CUstream) on hStream {
-        with_world(|world| {
-            if crate::software::capture::is_unsafe("cuGraphUpload") {
-                world.capture.unsafe_call(ThreadId::current())?;
-            }
-            upload(world, hGraphExec, hStream)
-        })
+        with_world(|world| upload(world, hGraphExec, hStream))
     }
 
     fn cuGraphExecUpdate(

@@ -11,14 +11,20 @@ use crate::software::work::NodeParams;
 use crate::software::{CaptureId, StreamId, World, driver};
 
 /// `cuMemAllocAsync` on a capturing stream: an allocation node. Its address is fixed here.
-pub(crate) fn capture_allocation(world: &mut World, id: CaptureId, stream: StreamId, bytes: u64) -> Cuda<CUdeviceptr> {
+pub(crate) fn capture_allocation(
+    world: &mut World,
+    id: CaptureId,
+    stream: StreamId,
+    bytes: u64,
+    pool: u64,
+) -> Cuda<CUdeviceptr> {
     // A recapture compares with the node that is there: same size, same address.
     let known = world.capture.recaptured_address(&world.graphs, stream);
     let address = match known {
         Some(address) => address,
         None => memory().space.reserve(bytes, Origin::Graph)?,
     };
-    let work = NodeParams::MemAlloc { address, size: bytes, pool: 0 };
+    let work = NodeParams::MemAlloc { address, size: bytes, pool };
     let info = NodeInfo { context: stream.context.0, ..NodeInfo::default() };
     let World { capture, graphs, .. } = world;
     let captured = capture.capture_node(graphs, id, stream, work, info);
@@ -27,12 +33,6 @@ pub(crate) fn capture_allocation(world: &mut World, id: CaptureId, stream: Strea
         let _ = memory().space.unreserve(address);
     }
     captured.map(|_| address)
-}
-
-/// `cuMemFree` and `cuMemFreeAsync` outside a capture, for an address of graph memory: whether the
-/// free may go ahead. `None`: not graph memory.
-pub(crate) fn free_of_graph_memory(world: &mut World, address: CUdeviceptr) -> Option<Cuda> {
-    world.graphs.memory().free(address)
 }
 
 fn attribute(device: CUdevice, attribute: c_uint) -> Cuda<MemAttribute> {

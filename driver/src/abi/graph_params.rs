@@ -1,20 +1,17 @@
 //! Node parameters between C and the model.
 
-use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::args::{not_null, read, slice};
 use super::graph_types::*;
+use super::launch::parameters;
 use super::types::{
     CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D, CUcontext, CUevent, CUfunction,
     CUgraph, CUkernel,
 };
 use super::{CUresult, Cuda};
 use crate::exec::LaunchConfig;
-use crate::software::graph::{
-    AllocationRequest, BUFFER_POINTER, BUFFER_SIZE, Graphs, NodeInfo, NodeType, NodeWork, Ownership,
-};
-use crate::software::module::Function;
+use crate::software::graph::{AllocationRequest, Graphs, NodeInfo, NodeType, NodeWork, Ownership};
 use crate::software::work::{
     ConditionalKind, CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, UserData,
 };
@@ -55,88 +52,12 @@ pub(super) unsafe fn kernel(world: &mut World, params: &CUDA_KERNEL_NODE_PARAMS)
         block: [launch.blockDimX, launch.blockDimY, launch.blockDimZ],
         dynamic_shared_bytes: launch.sharedMemBytes,
     };
-    check_config(&function, &config)?;
     // SAFETY: as above.
-    let parameters = unsafe { parameters(&function, launch.kernelParams, launch.extra) }?;
+    let parameters = unsafe { parameters(&function.kernel, launch.kernelParams, launch.extra) }?;
     let info = NodeInfo { context: function.context.0, packed: !launch.extra.is_null(), ..NodeInfo::default() };
     let work = KernelWork { function, config, parameters, cooperative: false, attributes: Arc::default() };
+    crate::software::launch::check(&work)?;
     Ok((NodeParams::Kernel(work), info))
-}
-
-fn check_config(function: &Function, config: &LaunchConfig) -> Cuda {
-    let product = |sizes: &[u32; 3]| sizes.iter().map(|&size| u128::from(size)).product::<u128>();
-    let threads = product(&config.block);
-    let room = function.settings.max_dynamic_shared.load(std::sync::atomic::Ordering::Relaxed);
-    let fits = product(&config.grid) > 0
-        && threads > 0
-        && threads <= u128::from(function.kernel.max_threads_per_block)
-        && config.grid[0] <= i32::MAX as u32
-        && config.grid[1] <= 65535
-        && config.grid[2] <= 65535
-        && config.block[2] <= 64
-        && config.dynamic_shared_bytes <= room;
-    if fits { Ok(()) } else { Err(CUresult::INVALID_VALUE) }
-}
-
-/// Copies a kernel's parameters, given one by one or as one buffer.
-///
-/// # Safety
-/// `kernel_params` has a valid pointer for each parameter, or `extra` is a list of settings that
-/// names a buffer and its size.
-unsafe fn parameters(function: &Function, kernel_params: *mut *mut c_void, extra: *mut *mut c_void) -> Cuda<Arc<[u8]>> {
-    let declared = &function.kernel.parameters;
-    let size = declared.iter().map(|parameter| parameter.offset + parameter.size).max().unwrap_or(0);
-    match (kernel_params.is_null(), extra.is_null()) {
-        (false, false) => Err(CUresult::INVALID_VALUE),
-        (true, true) if size > 0 => Err(CUresult::INVALID_VALUE),
-        (true, true) => Ok(Arc::default()),
-        (true, false) => {
-            // SAFETY: as above.
-            let bytes = unsafe { extra_buffer(extra) }?;
-            if bytes.len() < size { Err(CUresult::INVALID_VALUE) } else { Ok(bytes[..size].into()) }
-        }
-        (false, true) => {
-            let mut bytes = vec![0; size];
-            // SAFETY: one pointer for each parameter.
-            let pointers = unsafe { slice(kernel_params.cast_const(), declared.len()) }?;
-            for (parameter, &pointer) in declared.iter().zip(pointers) {
-                // SAFETY: each points to the parameter's bytes.
-                let value = unsafe { slice(pointer.cast_const().cast::<u8>(), parameter.size) }?;
-                bytes[parameter.offset..parameter.offset + parameter.size].copy_from_slice(value);
-            }
-            Ok(bytes.into())
-        }
-    }
-}
-
-/// # Safety
-/// `extra` is a list of names and values that ends with `CU_LAUNCH_PARAM_END`.
-unsafe fn extra_buffer<'a>(extra: *mut *mut c_void) -> Cuda<&'a [u8]> {
-    /// Names there are, with values and the end.
-    const LONGEST: usize = 5;
-    let (mut buffer, mut size) = (None, None);
-    let mut place = 0;
-    while place < LONGEST {
-        // SAFETY: the list has not ended yet.
-        let name = unsafe { extra.add(place).read_unaligned() } as usize;
-        if name == 0 {
-            break;
-        }
-        // SAFETY: a name is followed by its value.
-        let value = unsafe { extra.add(place + 1).read_unaligned() };
-        match name {
-            BUFFER_POINTER => buffer = Some(value.cast_const().cast::<u8>()),
-            // SAFETY: this value points to a size.
-            BUFFER_SIZE => size = Some(unsafe { read(value.cast_const().cast::<usize>()) }?),
-            _ => return Err(CUresult::INVALID_VALUE),
-        }
-        place += 2;
-    }
-    match (buffer, size) {
-        // SAFETY: the caller's buffer and its size.
-        (Some(buffer), Some(size)) => unsafe { slice(buffer, size) },
-        _ => Err(CUresult::INVALID_VALUE),
-    }
 }
 
 pub(super) fn memcpy(world: &World, params: CUDA_MEMCPY3D, context: CUcontext) -> Cuda<Described> {

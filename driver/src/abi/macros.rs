@@ -13,7 +13,7 @@
 /// A body evaluates to `Cuda<()>`. The name needs no entry in a table: `build.rs` reads the names
 /// from these sources. Keep `fn cuName(` on one line.
 macro_rules! entry_points {
-    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(on $stream:ident)? $body:block)*) => {$(
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(on $stream:ident $(($of:ident))?)? $body:block)*) => {$(
         #[doc = concat!("CUDA driver API `", stringify!($name), "`.")]
         ///
         /// # Safety
@@ -26,7 +26,7 @@ macro_rules! entry_points {
         pub unsafe extern "C" fn $name($($arg: $type),*) -> $crate::abi::CUresult {
             #[allow(unused_mut, unused_assignments)]
             let mut stream: Option<$crate::abi::types::CUstream> = None;
-            $(stream = Some($stream);)?
+            $(stream = Some($stream $(($of))?);)?
             static DOOR: $crate::abi::door::Door = $crate::abi::door::Door::new(stringify!($name));
             $crate::abi::door::enter(&DOOR, stream, || $body)
         }

@@ -12,22 +12,11 @@ use crate::record;
 use crate::software::batch::{MemOp, operation};
 use crate::software::capture::{Placement, capture_work};
 use crate::software::execute::Op;
-use crate::software::fault::last_fault;
+use crate::software::fault::explain;
 use crate::software::memory::{HostKind, Place, memory};
 use crate::software::stream::{GREATEST_PRIORITY, LEAST_PRIORITY, NON_BLOCKING};
 use crate::software::work::{HostCall, HostWork, NodeParams, UserData};
 use crate::software::{EventId, StreamKind, SyncTarget, driver};
-
-/// Adds the report of the last fault to the record of a call that answers with its code.
-pub(crate) fn explain(result: Cuda) -> Cuda {
-    if let Err(code) = result {
-        record::note(|| match last_fault() {
-            Some(report) if report.code == code => report.to_string(),
-            _ => code.description().unwrap_or("unknown error").to_owned(),
-        });
-    }
-    result
-}
 
 fn create(target: *mut CUstream, flags: u32, priority: c_int) -> Cuda {
     not_null(target)?;

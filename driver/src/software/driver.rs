@@ -120,15 +120,7 @@ impl Driver {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         match world.capture.classify_enqueue(stream)? {
-            Placement::Captured(id) => {
-                capture::capture_work(&mut world, id, stream, work)?;
-                let differs = world.capture.has_mismatch(stream);
-                drop(world);
-                if differs {
-                    crate::abi::graph_recapture::settle(stream)?;
-                }
-                Ok(None)
-            }
+            Placement::Captured(id) => capture::capture_work(&mut world, id, stream, work).map(|()| None),
             Placement::Eager => Ok(Some(self.submit(&world, stream, Op::Node(work), Vec::new()))),
         }
     }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use super::memory::memory;
-use crate::abi::CUresult;
+use crate::abi::{CUresult, Cuda};
 use crate::exec::{Fault, FaultKind};
+use crate::record;
 
 /// An error of executed work, in full.
 #[derive(Debug, Clone)]
@@ -66,6 +67,17 @@ static LAST: Mutex<Option<FaultReport>> = Mutex::new(None);
 /// The last error of executed work in this process.
 pub fn last_fault() -> Option<FaultReport> {
     LAST.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Adds the report of the last fault to the record of a call that answers with its code.
+pub fn explain(result: Cuda) -> Cuda {
+    if let Err(code) = result {
+        record::note(|| match last_fault() {
+            Some(report) if report.code == code => report.to_string(),
+            _ => code.description().unwrap_or("unknown error").to_owned(),
+        });
+    }
+    result
 }
 
 /// Forgets the last error.

@@ -29,6 +29,7 @@
 //! * `record_event`, `wait_event`: for `cuEventRecord` and `cuStreamWaitEvent`.
 //! * `stream_destroyed`, `event_destroyed`: when a handle goes.
 
+mod allocate;
 pub mod batch;
 pub mod capture;
 pub mod context;
@@ -43,10 +44,12 @@ mod graph_run;
 mod handles;
 mod ids;
 mod interpreter;
+pub mod launch;
 pub mod limits;
 pub mod memory;
 pub mod module;
 pub mod stream;
+mod transfer;
 pub mod work;
 
 pub use driver::{Current, Driver, Primary, World, driver, setting};

@@ -116,15 +116,6 @@ impl Recapture {
 }
 
 impl CaptureWorld {
-    /// Whether the last captured work of `stream` raised a question.
-    pub fn has_mismatch(&self, stream: StreamId) -> bool {
-        self.streams
-            .get(&stream.key)
-            .and_then(|enrolled| self.captures.get(&enrolled.capture))
-            .and_then(|capture| capture.recapture.as_ref())
-            .is_some_and(|recapture| recapture.pending.is_some())
-    }
-
     /// The question that the last captured work of `stream` raised, if any. Ask it with no lock
     /// held and hand the answer to [`CaptureWorld::settle`].
     pub fn take_mismatch(&mut self, stream: StreamId) -> Option<(CaptureId, Box<Mismatch>)> {

@@ -34,7 +34,7 @@ pub use exec::{
 pub use launch::Launch;
 pub use memory::{GraphMemory, MemAttribute};
 pub use node::{AllocationRequest, Conditional, Node, NodeInfo, NodeType, NodeWork};
-pub use query::{BUFFER_POINTER, BUFFER_SIZE, EdgeRecord};
+pub use query::EdgeRecord;
 pub use store::{Graph, Graphs, Owner};
 pub use update::UpdateError;
 pub use user_object::{Destructor, MOVE, NO_DESTRUCTOR_SYNC};

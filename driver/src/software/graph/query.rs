@@ -60,9 +60,9 @@ impl Graphs {
 }
 
 /// `CU_LAUNCH_PARAM_BUFFER_POINTER`.
-pub const BUFFER_POINTER: usize = 1;
+const BUFFER_POINTER: usize = 1;
 /// `CU_LAUNCH_PARAM_BUFFER_SIZE`.
-pub const BUFFER_SIZE: usize = 2;
+const BUFFER_SIZE: usize = 2;
 
 /// The array for `extra`, with the size that it points to behind its end mark.
 fn packed(bytes: &[u8]) -> Box<[usize]> {

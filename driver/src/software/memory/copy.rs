@@ -7,7 +7,7 @@ use crate::abi::types::{
     CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D,
 };
 use crate::abi::{CUresult, Cuda};
-use crate::software::work::{CopyWork, MemsetWork};
+use crate::software::work::MemsetWork;
 
 /// What kind of memory an operand of a copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,9 @@ impl AddressSpace {
     /// Checks a copy. A range that is not in one allocation is `CUDA_ERROR_INVALID_VALUE`.
     pub fn copy(&self, params: &CUDA_MEMCPY3D) -> Cuda<Copy> {
         let p = params;
-        let extent = (p.WidthInBytes, p.Height.max(1), p.Depth.max(1));
+        let empty = p.Height == 0 || p.Depth == 0;
+        let width = if empty { 0 } else { p.WidthInBytes };
+        let extent = (width, p.Height.max(1), p.Depth.max(1));
         let src_position = (p.srcXInBytes, p.srcY, p.srcZ);
         let dst_position = (p.dstXInBytes, p.dstY, p.dstZ);
         let src =

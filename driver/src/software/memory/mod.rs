@@ -103,6 +103,24 @@ impl Memory {
         }
     }
 
+    /// Destroys a pool; it goes when its last allocation is freed.
+    pub fn destroy_pool(&mut self, handle: u64) -> Cuda {
+        if handle == self.default_pool {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let pool = self.pool(handle)?;
+        pool.trim(0);
+        pool.destroyed = true;
+        if pool.used() == 0 {
+            self.pools.remove(handle);
+        }
+        if self.current_pool == handle {
+            self.current_pool = self.default_pool;
+        }
+        self.space.set_cached(self.cached());
+        Ok(())
+    }
+
     /// Trims a pool to `keep` bytes.
     pub fn trim(&mut self, handle: u64, keep: u64) -> Cuda {
         self.pool(handle)?.trim(keep);
