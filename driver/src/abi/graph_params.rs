@@ -186,7 +186,10 @@ pub(super) unsafe fn node(world: &mut World, params: &CUgraphNodeParams) -> Cuda
             };
             return Ok(Requested::ChildGraph(params.graph.0, ownership));
         }
-        kind if kind == NodeType::Empty as u32 => (NodeParams::Empty, NodeInfo::default()),
+        kind if kind == NodeType::Empty as u32 => {
+            member.read::<[u64; 0]>()?;
+            (NodeParams::Empty, NodeInfo::default())
+        }
         kind if kind == NodeType::WaitEvent as u32 => {
             let params: CUDA_EVENT_WAIT_NODE_PARAMS = member.read()?;
             (NodeParams::EventWait(event(world, params.event)?), NodeInfo::default())
