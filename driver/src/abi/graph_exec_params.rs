@@ -114,7 +114,7 @@ entry_points! {
         // SAFETY: as above.
         let requested = unsafe { params::node(&mut driver().world(), &asked) }?;
         match requested {
-            Requested::Work(described) => set(hGraphExec, hNode, |_| Ok(described)),
+            Requested::Work(described) => set(hGraphExec, hNode, |_| Ok(*described)),
             Requested::ChildGraph(graph, _) => driver().world().graphs.exec_set_child_graph(hGraphExec.0, hNode.0, graph),
             // D: unsupported for memory nodes; a conditional's parameters are fixed.
             Requested::Allocation(..) => Err(CUresult::NOT_SUPPORTED),

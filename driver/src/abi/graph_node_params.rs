@@ -75,7 +75,8 @@ unsafe fn set_any(node: CUgraphNode, node_params: *const CUgraphNodeParams) -> C
     }
     // SAFETY: as above.
     match unsafe { params::node(&mut world, &asked) }? {
-        Requested::Work((mut work, info)) => {
+        Requested::Work(described) => {
+            let (mut work, info) = *described;
             keep_attributes(&world, node, &mut work);
             world.graphs.set_params(node.0, work, info)
         }

@@ -84,14 +84,15 @@ unsafe fn add_node(place: Place, node_params: *mut CUgraphNodeParams) -> Cuda {
     let asked = unsafe { given(node_params) }?;
     // SAFETY: as above.
     match with_world(|world| unsafe { params::node(world, &asked) })? {
-        Requested::Work(described) => place.add(|_| Ok(described)),
+        Requested::Work(described) => place.add(|_| Ok(*described)),
         Requested::ChildGraph(child, ownership) => place.child(child, ownership),
         Requested::Allocation(bytes, info) => {
             let address = place.allocate(bytes, info)?;
-            let target: *mut CUDA_MEM_ALLOC_NODE_PARAMS = (unsafe { &raw mut (*node_params).member }).cast();
             // SAFETY: the member that was just read through the same pointer.
-            unsafe { (&raw mut (*target).dptr).write_unaligned(address) };
-            Ok(())
+            unsafe {
+                let target: *mut CUDA_MEM_ALLOC_NODE_PARAMS = (&raw mut (*node_params).member).cast();
+                write(&raw mut (*target).dptr, address)
+            }
         }
         Requested::Conditional { handle, kind, size, info } => {
             let (node, bodies) = with_world(|world| {
@@ -102,9 +103,11 @@ unsafe fn add_node(place: Place, node_params: *mut CUgraphNodeParams) -> Cuda {
                 };
                 Ok((node, conditional.bodies.as_ptr()))
             })?;
-            let target: *mut CUDA_CONDITIONAL_NODE_PARAMS = (unsafe { &raw mut (*node_params).member }).cast();
             // SAFETY: the member that was just read through the same pointer.
-            unsafe { (&raw mut (*target).phGraph_out).write_unaligned(bodies.cast()) };
+            unsafe {
+                let target: *mut CUDA_CONDITIONAL_NODE_PARAMS = (&raw mut (*node_params).member).cast();
+                write(&raw mut (*target).phGraph_out, bodies.cast())?;
+            }
             place.answer(node)
         }
     }

@@ -144,7 +144,7 @@ pub(super) unsafe fn allocation(params: &CUDA_MEM_ALLOC_NODE_PARAMS) -> Cuda<(u6
 
 /// A node that `cuGraphAddNode` is asked for.
 pub(super) enum Requested {
-    Work(Described),
+    Work(Box<Described>),
     Allocation(u64, NodeInfo),
     ChildGraph(u64, Ownership),
     Conditional { handle: u64, kind: ConditionalKind, size: u32, info: NodeInfo },
@@ -225,7 +225,7 @@ pub(super) unsafe fn node(world: &mut World, params: &CUgraphNodeParams) -> Cuda
         8 | 9 | 14 | 17 | 18 => return Err(CUresult::NOT_SUPPORTED),
         _ => return Err(CUresult::INVALID_VALUE),
     };
-    Ok(Requested::Work(work))
+    Ok(Requested::Work(Box::new(work)))
 }
 
 struct Member<'a>(&'a [u64; 29]);

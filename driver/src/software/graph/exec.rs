@@ -1,6 +1,7 @@
 //! Executable graphs: a snapshot of a graph, checked for structure.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::edge::{EdgeData, Side};
 use super::memory::MemoryNodes;
@@ -240,7 +241,12 @@ impl Graphs {
         let order: Vec<u32> = self.nodes(graph)?.map(|(_, node)| node.local_id).collect();
         for (source, node) in self.nodes(graph)? {
             let work = match &node.work {
-                NodeWork::Work(work) => ExecWork::Work(work.clone()),
+                NodeWork::Work(work) => {
+                    if let NodeParams::Kernel(kernel) = work {
+                        kernel.function.settings.loaded.store(true, Ordering::Relaxed);
+                    }
+                    ExecWork::Work(work.clone())
+                }
                 NodeWork::ChildGraph(inner) => ExecWork::Graph(Box::new(self.snapshot(*inner)?)),
                 NodeWork::Conditional(conditional) => ExecWork::Conditional {
                     handle: conditional.handle,
