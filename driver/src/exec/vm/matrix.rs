@@ -21,6 +21,7 @@ fn whole(c: &mut Ctx, i: &Inst, members: u32) -> Result<(), *const Inst> {
 }
 
 /// Row addresses of `count` matrices: lanes 8m..8m+8 hold those of matrix m.
+#[inline(always)]
 fn rows<const WIDE: bool>(c: &mut Ctx, i: &Inst, count: usize, write: bool) -> Option<[*mut u8; LANES]> {
     let active = c.warp.active;
     // Lanes past the last matrix need not hold addresses.
@@ -28,11 +29,7 @@ fn rows<const WIDE: bool>(c: &mut Ctx, i: &Inst, count: usize, write: bool) -> O
     let spread = c.reach::<SHARED, WIDE>(i, i.a, i.imm >> 8, i.b, 16, write);
     c.warp.active = active;
     let spread = spread?;
-    Some(std::array::from_fn(|l| match &spread {
-        super::memory::Spread::Same(p) => *p,
-        super::memory::Spread::Row(p) => p.wrapping_add(16 * l),
-        super::memory::Spread::Each(p) => p[l],
-    }))
+    Some(std::array::from_fn(|l| spread.at(l, 16)))
 }
 
 /// `ldmatrix`. `a`: address, `b`: site, `c`: list: members, destinations; `imm`: count,
@@ -46,13 +43,21 @@ impl<const WIDE: bool> Step for LoadMatrix<WIDE> {
         let (count, transposed) = ((i.imm & 7) as usize, i.imm & 8 != 0);
         let Some(rows) = rows::<WIDE>(c, i, count, false) else { return std::ptr::null() };
         for m in 0..count {
-            let matrix: [[u16; 8]; 8] = std::array::from_fn(|r| peek(rows[8 * m + r]));
             let mut d = [0u32; LANES];
-            for (l, d) in d.iter_mut().enumerate() {
-                let (x, y) = (l / 4, l % 4 * 2);
-                let (low, high) =
-                    if transposed { (matrix[y][x], matrix[y + 1][x]) } else { (matrix[x][y], matrix[x][y + 1]) };
-                *d = u32::from(low) | u32::from(high) << 16;
+            if transposed {
+                let mut matrix = [[0u16; 8]; 8];
+                for r in 0..8 {
+                    matrix[r] = peek(rows[8 * m + r]);
+                }
+                for (l, d) in d.iter_mut().enumerate() {
+                    let (x, y) = (l / 4, l % 4 * 2);
+                    *d = u32::from(matrix[y][x]) | u32::from(matrix[y + 1][x]) << 16;
+                }
+            } else {
+                // A row is four lanes' words.
+                for r in 0..8 {
+                    d[4 * r..4 * r + 4].copy_from_slice(&peek::<[u32; 4]>(rows[8 * m + r]));
+                }
             }
             c.set_vector(c.extra(i.c, 1 + m), d);
         }
@@ -123,6 +128,17 @@ impl Factor for F16 {
     }
 }
 
+/// The 16-bit halves of all lanes' words in order: an 8 x 8 tile, row by row.
+#[inline(always)]
+fn tile_of(s: [u32; LANES]) -> [u16; 2 * LANES] {
+    let mut r = [0u16; 2 * LANES];
+    for l in 0..LANES {
+        r[2 * l] = s[l] as u16;
+        r[2 * l + 1] = (s[l] >> 16) as u16;
+    }
+    r
+}
+
 /// `mma.sync` of shape m16n8k(K). `c`: list: destinations, members, A, B, C; mode bit 0:
 /// accumulators are halves.
 pub(crate) struct Mma<T, const K: usize>(PhantomData<T>);
@@ -140,17 +156,21 @@ impl<T: Factor, const K: usize> Step for Mma<T, K> {
         for r in 0..K / 4 {
             let s: [u32; LANES] = c.lanes(c.extra(i.c, first_a + r));
             let (row, col) = (r % 2 * 8, r / 2 * 8);
-            for l in 0..LANES {
-                a[row + l / 4][col + l % 4 * 2] = T::single(s[l] as u16);
-                a[row + l / 4][col + l % 4 * 2 + 1] = T::single((s[l] >> 16) as u16);
+            let s = tile_of(s);
+            for x in 0..8 {
+                for y in 0..8 {
+                    a[row + x][col + y] = T::single(s[8 * x + y]);
+                }
             }
         }
         let mut b = [[0f32; 8]; K];
         for r in 0..K / 8 {
             let s: [u32; LANES] = c.lanes(c.extra(i.c, first_b + r));
-            for l in 0..LANES {
-                b[r * 8 + l % 4 * 2][l / 4] = T::single(s[l] as u16);
-                b[r * 8 + l % 4 * 2 + 1][l / 4] = T::single((s[l] >> 16) as u16);
+            let s = tile_of(s);
+            for y in 0..8 {
+                for n in 0..8 {
+                    b[r * 8 + y][n] = T::single(s[8 * n + y]);
+                }
             }
         }
         let mut sum = [[0f32; 8]; 16];
