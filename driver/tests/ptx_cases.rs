@@ -56,56 +56,63 @@ fn read(text: &str) -> Case {
     case
 }
 
-fn check(name: &str, text: &str) {
+fn check(text: &str) -> Result<(), String> {
     let case = read(text);
     if !case.errors.is_empty() {
-        let Err(error) = Program::from_ptx(text) else { panic!("{name}: no error") };
+        let Err(error) = Program::from_ptx(text) else { return Err("no error".to_owned()) };
         let message = error.to_string();
         let mut rest = message.as_str();
         for wanted in &case.errors {
-            let Some(at) = rest.find(wanted.as_str()) else { panic!("{name}: `{wanted}` is not in\n{message}") };
+            let Some(at) = rest.find(wanted.as_str()) else { return Err(format!("`{wanted}` is not in\n{message}")) };
             rest = &rest[at + wanted.len()..];
         }
-        return;
+        return Ok(());
     }
     for isa in Isa::available() {
         for seed in [0, 1, 99] {
             for threads in [1, 3] {
-                let program = match Program::from_ptx_for(text, isa) {
-                    Ok(program) => program,
-                    Err(error) => panic!("{name}: {error}"),
-                };
+                let program = Program::from_ptx_for(text, isa).map_err(|error| error.to_string())?;
                 let mut memory = Memory::new();
                 let out = memory.words(&vec![0; case.words]);
                 let result = launch(&program, Shape { seed, threads, ..case.shape }, &memory, &[out]);
+                let how = format!("on {isa:?}, seed {seed}, {threads} threads");
                 match (&case.fault, result) {
                     (None, Ok(_)) => {
                         let words = memory.read_words(0);
-                        assert_eq!(words[..case.expect.len()], case.expect[..], "{name} on {isa:?}, seed {seed}, {threads} threads");
+                        let found = &words[..case.expect.len()];
+                        if found != case.expect {
+                            return Err(format!("{how}: found {found:?}, expected {:?}", case.expect));
+                        }
                     }
                     (Some(wanted), Err(fault)) => {
                         let message = fault.to_string();
-                        assert!(message.contains(wanted), "{name}: `{wanted}` is not in `{message}`");
+                        if !message.contains(wanted) {
+                            return Err(format!("{how}: `{wanted}` is not in `{message}`"));
+                        }
                     }
-                    (None, Err(fault)) => panic!("{name} on {isa:?}: {fault}"),
-                    (Some(wanted), Ok(_)) => panic!("{name}: no fault, expected `{wanted}`"),
+                    (None, Err(fault)) => return Err(format!("{how}: {fault}")),
+                    (Some(wanted), Ok(_)) => return Err(format!("{how}: no fault, expected `{wanted}`")),
                 }
             }
         }
     }
+    Ok(())
 }
 
 #[test]
 fn every_case_does_what_it_says() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ptx_cases");
-    let mut count = 0;
+    let (mut count, mut problems) = (0, Vec::new());
     for entry in std::fs::read_dir(folder).expect("the folder of cases") {
         let path = entry.expect("a case").path();
         if path.extension().is_some_and(|e| e == "ptx") {
             let text = std::fs::read_to_string(&path).expect("a readable case");
-            check(&path.file_name().unwrap_or_default().to_string_lossy(), &text);
+            if let Err(problem) = check(&text) {
+                problems.push(format!("{}: {problem}", path.file_name().unwrap_or_default().to_string_lossy()));
+            }
             count += 1;
         }
     }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(count >= 30, "only {count} cases were found");
 }

@@ -112,7 +112,7 @@ fn value() -> impl Strategy<Value = u64> {
         // Floats of moderate size, where rounding and cancellation happen.
         2 => (-1000.0f32..1000.0).prop_map(|x| u64::from(x.to_bits())),
         1 => (-1e6f64..1e6).prop_map(f64::to_bits),
-        1 => (0u64..256),
+        1 => 0u64..256,
         1 => any::<i8>().prop_map(|x| i64::from(x) as u64),
     ]
 }
@@ -287,7 +287,9 @@ fn bits() {
         let sign = a >> 31 & 1;
         (0..32).rev().find(|n| a >> n & 1 != sign).unwrap_or(0xffff_ffff)
     });
-    check("bfind.shiftamt.u32", B, &[B], |a, _, _| (0..32).rev().find(|n| a >> n & 1 == 1).map_or(0xffff_ffff, |n| 31 - n));
+    check("bfind.shiftamt.u32", B, &[B], |a, _, _| {
+        (0..32).rev().find(|n| a >> n & 1 == 1).map_or(0xffff_ffff, |n| 31 - n)
+    });
     check("bfind.u64", B, &[D], |a, _, _| (0..64).rev().find(|n| a >> n & 1 == 1).unwrap_or(0xffff_ffff));
     check("bfe.u32", B, &[B, B, B], |a, b, c| extract(w(a), b, c, 32, false));
     check("bfe.s32", B, &[B, B, B], |a, b, c| w(extract(w(a), b, c, 32, true)));
@@ -304,7 +306,8 @@ fn bits() {
         });
     }
     check("prmt.b32", B, &[B, B, B], |a, b, c| {
-        let bytes: Vec<u64> = (0..8).map(|n| if n < 4 { a >> (8 * n) & 255 } else { b >> (8 * (n - 4)) & 255 }).collect();
+        let bytes: Vec<u64> =
+            (0..8).map(|n| if n < 4 { a >> (8 * n) & 255 } else { b >> (8 * (n - 4)) & 255 }).collect();
         (0..4).fold(0, |r, n| {
             let pick = c >> (4 * n) & 15;
             let byte = bytes[(pick & 7) as usize];
@@ -315,7 +318,9 @@ fn bits() {
     for (position, length) in [(0, 8), (16, 16), (4, 0), (28, 8), (0, 32), (40, 3)] {
         let text = format!("bfi.b32 %r31, %r1, %r2, {position}, {length};\nmov.b32");
         check_after(&text, B, &[B, B], "%r31", move |a, b, _| insert(w(a), w(b), position, length, 32));
-        let text = format!("mov.b32 %r32, {position};\nmov.b32 %r33, {length};\nbfi.b64 %rd40, %rd11, %rd12, %r32, %r33;\nmov.b64");
+        let text = format!(
+            "mov.b32 %r32, {position};\nmov.b32 %r33, {length};\nbfi.b64 %rd40, %rd11, %rd12, %r32, %r33;\nmov.b64"
+        );
         check_after(&text, D, &[D, D], "%rd40", move |a, b, _| insert(a, b, position, length, 64));
     }
 }
@@ -416,8 +421,12 @@ fn directed_roundings_bracket_the_nearest() {
                 for mode in ["rn", "rz", "rm", "rp"] {
                     let loads: String = (1..=sources).map(|n| width.load(n, n)).collect();
                     let names: Vec<String> = (1..=sources).map(|n| width.register(n)).collect();
-                    let body =
-                        format!("{loads}{name}.{mode}.{ty} {}, {};\n{}", width.register(0), names.join(", "), width.store(0));
+                    let body = format!(
+                        "{loads}{name}.{mode}.{ty} {}, {};\n{}",
+                        width.register(0),
+                        names.join(", "),
+                        width.store(0)
+                    );
                     let out = cells(&kernel(&body), Isa::detect(), [&a, &b, &c]);
                     modes.push(out.map_err(|f| TestCaseError::fail(f.to_string()))?);
                 }
@@ -426,7 +435,10 @@ fn directed_roundings_bracket_the_nearest() {
                         let bits = modes[m][l];
                         if double { e(bits) } else { f64::from(f(bits)) }
                     });
-                    let what = format!("{name}.{ty} of {:#x} {:#x} {:#x}: rn {n:e} rz {z:e} rm {d:e} rp {u:e}", a[l], b[l], c[l]);
+                    let what = format!(
+                        "{name}.{ty} of {:#x} {:#x} {:#x}: rn {n:e} rz {z:e} rm {d:e} rp {u:e}",
+                        a[l], b[l], c[l]
+                    );
                     if n.is_nan() {
                         prop_assert!(z.is_nan() && d.is_nan() && u.is_nan(), "{}", what);
                         continue;

@@ -35,11 +35,6 @@ impl AsyncCopies {
         self.pending.clear();
         self.groups = [0; LANES];
     }
-
-    /// Whether there is nothing to forget.
-    pub fn is_idle(&self) -> bool {
-        self.pending.is_empty()
-    }
 }
 
 /// `cp.async`. `a`: shared address, `d`: its site; `b`: global address, `c`: its site;

@@ -115,7 +115,6 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
     }
 }
 
-
 #[inline(always)]
 fn scatter<S: super::lane::Slot, const N: usize>(c: &mut Ctx, i: &Inst, values: [[S; LANES]; N]) {
     for (n, values) in values.into_iter().enumerate() {

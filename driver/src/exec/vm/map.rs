@@ -200,7 +200,10 @@ pub(crate) fn op3<O: F3>() -> Op {
 
 /// A hot function of one operand.
 pub(crate) fn hot1<O: F1>() -> Op {
-    Op { special: Some(|kinds| (kinds == 0).then(exec::<H1<O>>)), ..Op { general: exec::<G1<O>>(), special: None, pure: true } }
+    Op {
+        special: Some(|kinds| (kinds == 0).then(exec::<H1<O>>)),
+        ..Op { general: exec::<G1<O>>(), special: None, pure: true }
+    }
 }
 
 /// A hot function of two operands.
@@ -235,7 +238,10 @@ pub(crate) fn hot3<O: F3>() -> Op {
 
 /// A vector function of two operands for which scalar operands are rare.
 pub(crate) fn warm2<O: F2>() -> Op {
-    Op { special: Some(|kinds| (kinds == 0).then(exec::<H2<O, false, false>>)), ..Op { general: exec::<G2<O>>(), special: None, pure: true } }
+    Op {
+        special: Some(|kinds| (kinds == 0).then(exec::<H2<O, false, false>>)),
+        ..Op { general: exec::<G2<O>>(), special: None, pure: true }
+    }
 }
 
 /// Defines operations: `name(a: A, b: B) -> D = expression;` with an optional `, mode`.

@@ -11,10 +11,12 @@ use super::half::Half;
 use super::lane::{BF16, F16};
 use super::map::Step;
 use super::memory::{SHARED, peek, poke};
+use super::rounding::canonical;
 use crate::exec::code::Inst;
 use crate::exec::code::SCALAR;
 
 /// All lanes must be there: the instructions are `.aligned`.
+#[inline(always)]
 fn whole(c: &mut Ctx, i: &Inst, members: u32) -> Result<(), *const Inst> {
     debug_assert!(members & SCALAR != 0, "the decoder passes a constant mask");
     c.rendezvous(i, members, false)
@@ -36,6 +38,7 @@ fn rows<const WIDE: bool>(c: &mut Ctx, i: &Inst, count: usize, write: bool) -> O
 /// bit 3: transposed, offset from bit 8.
 pub(crate) struct LoadMatrix<const WIDE: bool>;
 impl<const WIDE: bool> Step for LoadMatrix<WIDE> {
+    #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         if let Err(stop) = whole(c, i, c.extra(i.c, 0)) {
             return stop;
@@ -174,37 +177,61 @@ impl<T: Factor, const K: usize> Step for Mma<T, K> {
             }
         }
         let mut sum = [[0f32; 8]; 16];
-        for r in 0..ends {
-            let s: [u32; LANES] = c.lanes(c.extra(i.c, first_c + r));
-            for l in 0..LANES {
-                if halves {
-                    sum[r * 8 + l / 4][l % 4 * 2] = F16::single(s[l] as u16);
-                    sum[r * 8 + l / 4][l % 4 * 2 + 1] = F16::single((s[l] >> 16) as u16);
-                } else {
-                    sum[r / 2 * 8 + l / 4][l % 4 * 2 + r % 2] = f32::from_bits(s[l]);
+        if halves {
+            for r in 0..2 {
+                let s = tile_of(c.lanes(c.extra(i.c, first_c + r)));
+                for x in 0..8 {
+                    for y in 0..8 {
+                        sum[8 * r + x][y] = F16::single(s[8 * x + y]);
+                    }
+                }
+            }
+        } else {
+            for r in 0..2 {
+                let even: [u32; LANES] = c.lanes(c.extra(i.c, first_c + 2 * r));
+                let odd: [u32; LANES] = c.lanes(c.extra(i.c, first_c + 2 * r + 1));
+                for x in 0..8 {
+                    for y in 0..4 {
+                        sum[8 * r + x][2 * y] = f32::from_bits(even[4 * x + y]);
+                        sum[8 * r + x][2 * y + 1] = f32::from_bits(odd[4 * x + y]);
+                    }
                 }
             }
         }
-        for row in 0..16 {
-            let mut line = sum[row];
+        // Four rows at once: their sums are independent of each other.
+        for rows in 0..4 {
+            let mut lines: [[f32; 8]; 4] = std::array::from_fn(|r| sum[4 * rows + r]);
             for k in 0..K {
-                for n in 0..8 {
-                    line[n] = a[row][k].mul_add(b[k][n], line[n]);
+                for (r, line) in lines.iter_mut().enumerate() {
+                    let x = a[4 * rows + r][k];
+                    for n in 0..8 {
+                        line[n] = x.mul_add(b[k][n], line[n]);
+                    }
                 }
             }
-            sum[row] = line;
+            sum[4 * rows..4 * rows + 4].copy_from_slice(&lines);
         }
-        for r in 0..ends {
-            let mut d = [0u32; LANES];
-            for (l, d) in d.iter_mut().enumerate() {
-                if halves {
-                    let (x, y) = (sum[r * 8 + l / 4][l % 4 * 2], sum[r * 8 + l / 4][l % 4 * 2 + 1]);
-                    *d = u32::from(F16::round(f64::from(x), 0).0) | u32::from(F16::round(f64::from(y), 0).0) << 16;
-                } else {
-                    *d = super::rounding::canonical(sum[r / 2 * 8 + l / 4][l % 4 * 2 + r % 2]).to_bits();
-                }
+        if halves {
+            for r in 0..2 {
+                let half = |x: f32| u32::from(F16::round(f64::from(x), 0).0);
+                let d = std::array::from_fn(|l| {
+                    let row = &sum[8 * r + l / 4];
+                    half(row[l % 4 * 2]) | half(row[l % 4 * 2 + 1]) << 16
+                });
+                c.set_vector(c.extra(i.c, r), d);
             }
-            c.set_vector(c.extra(i.c, r), d);
+        } else {
+            for r in 0..2 {
+                let (mut even, mut odd) = ([0u32; LANES], [0u32; LANES]);
+                for x in 0..8 {
+                    for y in 0..4 {
+                        even[4 * x + y] = canonical(sum[8 * r + x][2 * y]).to_bits();
+                        odd[4 * x + y] = canonical(sum[8 * r + x][2 * y + 1]).to_bits();
+                    }
+                }
+                c.set_vector(c.extra(i.c, 2 * r), even);
+                c.set_vector(c.extra(i.c, 2 * r + 1), odd);
+            }
         }
         std::ptr::from_ref(i).wrapping_add(1)
     }

@@ -2,9 +2,7 @@
 
 use super::map::define;
 use super::math;
-use super::rounding::{
-    self as round, FTZ, KEEP_NAN, NEAREST, RELU, ROUNDING, canonical, canonical64, flush, saturate,
-};
+use super::rounding::{self as round, FTZ, KEEP_NAN, NEAREST, RELU, ROUNDING, canonical, canonical64, flush, saturate};
 
 /// `min`: a NaN loses against a number, and -0 is less than +0.
 #[inline(always)]
