@@ -1,7 +1,7 @@
 //! The fault catalogue: stable ids with their title and fix.
 //!
 //! S: syncs; A: addresses and allocation; C: capture structure; V: values; L: leaks and races;
-//! R: results; E: execution. Titles and help stand at the head of the texts in
+//! R: results; E: execution; T: topology. Titles and help stand at the head of the texts in
 //! [`explain`](super::explain).
 
 use super::explain;

@@ -19,11 +19,13 @@ pub enum Family {
     Results,
     /// `E`
     Execution,
+    /// `T`
+    Topology,
 }
 
 impl Family {
     /// All, in the order in which they are listed.
-    pub const ALL: [Family; 7] = [
+    pub const ALL: [Family; 8] = [
         Family::Syncs,
         Family::Addresses,
         Family::Capture,
@@ -31,6 +33,7 @@ impl Family {
         Family::Leaks,
         Family::Results,
         Family::Execution,
+        Family::Topology,
     ];
 
     /// The letter that its ids begin with.
@@ -43,6 +46,7 @@ impl Family {
             Family::Leaks => 'L',
             Family::Results => 'R',
             Family::Execution => 'E',
+            Family::Topology => 'T',
         }
     }
 
@@ -56,6 +60,7 @@ impl Family {
             Family::Leaks => "Leaks and races over many replays",
             Family::Results => "Results: what the replay wrote is not what eager execution wrote",
             Family::Execution => "Execution: the step itself fails, hangs or crashes",
+            Family::Topology => "Topology: the graph beside the one that was reviewed",
         }
     }
 

@@ -13,6 +13,9 @@ mod render;
 mod table;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use book::book;
 pub use checks::{CHECKS, Check};
 pub use family::Family;

@@ -2,35 +2,35 @@
 
 use super::ALL;
 
-/// Up to three ids that differ least from `id`, the nearest first; none if all are far.
+/// Longer words are no attempt at an id.
+const LONGEST: usize = 4;
+
+/// Up to three ids that somebody who typed `id` may have meant, the likeliest first.
 pub fn nearest(id: &str) -> Vec<&'static str> {
-    let asked = id.trim().to_ascii_uppercase();
-    let number = |id: &str| id.get(1..).and_then(|digits| digits.parse::<i64>().ok());
+    let mut asked = id.trim().to_ascii_uppercase();
+    if asked.len() > LONGEST {
+        return Vec::new();
+    }
+    let number = |id: &str| id.get(1..).and_then(|digits| digits.parse::<u32>().ok());
+    let asked_number = number(&asked);
+    if let Some(number) = asked_number {
+        asked = format!("{}{number:02}", &asked[..1]);
+    }
     let mut ranked: Vec<_> = ALL
         .iter()
         .map(|text| text.entry.id)
-        .map(|known| {
-            let apart = match (number(&asked), number(known)) {
-                (Some(asked), Some(known)) => asked.saturating_sub(known).saturating_abs(),
-                _ => i64::MAX,
-            };
-            let same_family = asked.chars().next() == known.chars().next();
-            // `S1` is S01 and nothing else; `S99` lies past the last S; `X07` has a wrong letter.
-            let rank = match (same_family, apart) {
-                (true, 0) => 0,
-                (true, _) if distance(&asked, known) <= 1 => 1,
-                (true, i64::MAX) => 4,
-                (true, _) => 2,
-                (false, 0) => 3,
-                (false, _) => 5,
-            };
-            (rank, apart, known)
+        .filter_map(|known| {
+            let edits = distance(&asked, known);
+            let other_family = asked.chars().next() != known.chars().next();
+            let apart = asked_number.zip(number(known)).map_or(0, |(asked, known)| asked.abs_diff(known));
+            (edits <= 1 || !other_family).then_some((edits, other_family, apart, known))
         })
-        .filter(|(rank, _, known)| *rank < 4 || distance(&asked, known) <= 2 && asked.len() >= 2)
         .collect();
     ranked.sort_unstable();
-    let best = ranked.first().map_or(0, |(rank, ..)| *rank);
-    ranked.into_iter().filter(|(rank, ..)| *rank == best).take(3).map(|(.., known)| known).collect()
+    match ranked.first() {
+        Some((0, .., known)) => vec![known],
+        _ => ranked.into_iter().take(3).map(|(.., known)| known).collect(),
+    }
 }
 
 /// Levenshtein's distance, over bytes: ids are ASCII.
@@ -59,9 +59,9 @@ mod tests {
     }
 
     #[test]
-    fn a_number_past_the_end_gives_the_last_ones() {
-        assert_eq!(nearest("S99"), ["S14", "S13", "S12"]);
-        assert_eq!(nearest("R09")[0], "R04");
+    fn a_number_past_the_end_gives_what_looks_like_it_and_the_last_ones() {
+        assert_eq!(nearest("S99"), ["S09", "S14", "S13"]);
+        assert_eq!(nearest("R09"), ["R04", "R03", "R02"]);
     }
 
     #[test]
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_resembles_nothing_gives_nothing() {
-        for id in ["", "cudaErrorStreamCaptureUnsupported", "é", "S99999999999999999999"] {
+        for id in ["", "7", "cudaErrorStreamCaptureUnsupported", "é", "éé"] {
             assert!(nearest(id).is_empty(), "{id}: {:?}", nearest(id));
         }
     }

@@ -19,4 +19,5 @@ pub const ALL: &[Explanation] = texts! {
     "L01" "L02" "L03"
     "R01" "R02" "R03" "R04"
     "E01" "E02" "E03" "E04" "E05" "E06"
+    "T01" "T02"
 };
