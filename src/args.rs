@@ -32,6 +32,8 @@ pub enum Command {
     Graph(GraphArgs),
     /// Tell which driver, device and compiler would be used, and why.
     Doctor(DoctorArgs),
+    /// Tell what a finding id means, why CUDA behaves so, and how to fix it.
+    Explain(ExplainArgs),
     /// Measure graphproof itself.
     Bench(BenchArgs),
 }
@@ -90,6 +92,12 @@ pub struct DoctorArgs {
     /// auto: NVIDIA's driver where it has a device, else the software driver.
     #[arg(long, default_value = "auto", value_name = "auto|system|software")]
     pub driver: DriverChoice,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The id, such as S01. Without one, all ids are listed.
+    pub id: Option<String>,
 }
 
 #[derive(Debug, Args)]

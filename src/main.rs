@@ -32,6 +32,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::List) => commands::list::run(),
         Some(Command::Graph(args)) => commands::graph::run(&args),
         Some(Command::Doctor(args)) => commands::doctor::run(&args),
+        Some(Command::Explain(args)) => commands::explain::run(args.id.as_deref()),
         Some(Command::Bench(args)) => commands::bench::run(&args),
     }
 }
