@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! cargo run --example conformance -- libcuda.so.1 [FILTER] [--bless VERSION] [--golden FILE] [--seen]
+//! cargo run --example conformance -- list
 //! ```
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use graphproof::conformance::{Driver, Event, Options, bless, child_main, run};
+use graphproof::conformance::{Driver, Event, Options, bless, child_main, list, run};
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut args = std::env::args().skip(1).collect::<Vec<_>>();
@@ -35,6 +36,12 @@ fn main() -> anyhow::Result<ExitCode> {
         jobs: std::thread::available_parallelism().map_or(2, usize::from).min(12),
         limit: Duration::from_secs(20),
     };
+    if driver == "list" {
+        for case in list(&options)? {
+            println!("{} ({}): {} [{}]", case.id, case.evidence.name(), case.title, case.source);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut show = |event: &Event| {
         if let Event::Finished { result, .. } = event
             && seen
