@@ -62,7 +62,7 @@ impl Answer {
 
     /// A result code and, on success, the value in a scratch word.
     pub fn created(code: i32, bits: u64, kind: Kind) -> Self {
-        let value = (code == 0 && bits != 0).then_some(Value { bits, kind });
+        let value = (code == 0).then_some(Value { bits, kind });
         Self { text: names::result_name(code), value }
     }
 
@@ -102,9 +102,9 @@ impl Env {
         self.vars.insert(name.to_owned(), value);
     }
 
-    /// The gate of this name, closed where it is new.
+    /// The gate of this name, closed at first.
     pub fn gate(&mut self, name: &str) -> &'static Gate {
-        self.gates.entry(name.to_owned()).or_insert_with(|| Box::leak(Box::new(Gate::new())))
+        self.gates.entry(name.to_owned()).or_insert_with(|| Box::leak(Box::new(Gate::default())))
     }
 
     /// Opens every gate, so that no host function keeps a thread of the driver.

@@ -15,18 +15,13 @@ static CALL_RESULT: AtomicI32 = AtomicI32::new(-1);
 static RECAPTURED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
 /// A latch that holds a host function, and so its stream, until the case opens it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Gate {
     open: Mutex<bool>,
     opened: Condvar,
 }
 
 impl Gate {
-    /// A closed gate.
-    pub fn new() -> Self {
-        Self { open: Mutex::new(false), opened: Condvar::new() }
-    }
-
     /// Lets everything through from now on.
     pub fn open(&self) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;

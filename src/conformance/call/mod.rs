@@ -50,7 +50,7 @@ macro_rules! specials {
         }),*]
     };
 }
-pub(self) use specials;
+use specials;
 
 fn special(name: &str) -> Option<&'static Special> {
     let groups = [declare::CALLS, stream::CALLS, memory::CALLS, graph::CALLS, probe::CALLS];

@@ -193,11 +193,12 @@ fn read(env: &mut Env, step: &Step) -> Result<Prepared, Problem> {
                 *word = unsafe { (memory.bits as *const u32).add(at).read_volatile() };
             }
         } else {
-            // SAFETY: cuda.h: (), then (host, device, bytes); the array has that many bytes.
-            let code = match unsafe { synchronize.call(&[]) } {
-                0 => unsafe { copy.call(&[words.as_mut_ptr() as u64, memory.bits, 4 * count as u64]) },
-                code => code,
-            };
+            // SAFETY: cuda.h: ().
+            let mut code = unsafe { synchronize.call(&[]) };
+            if code == 0 {
+                // SAFETY: cuda.h: (host, device, bytes); the array has that many bytes.
+                code = unsafe { copy.call(&[words.as_mut_ptr() as u64, memory.bits, 4 * count as u64]) };
+            }
             if code != 0 {
                 return Answer::code(code);
             }

@@ -102,7 +102,9 @@ fn captured(env: &mut Env, step: &Step, what: Captured) -> Result<Prepared, Prob
             Captured::Id => info.0.read(8),
             Captured::Node => info.node(at),
         };
-        Answer::created(code, bits, Kind::Other)
+        let answer = Answer::created(code, bits, Kind::Other);
+        // What an inactive capture does not have stays unset.
+        Answer { value: answer.value.filter(|value| value.bits != 0), ..answer }
     }))
 }
 
