@@ -15,7 +15,7 @@ pub(super) const CALLS: &[Special] = specials! {
     "deps" 1..=1 Nothing deps;
     "cuStreamBeginCaptureToGraph" 4..=4 Nothing begin_to_graph;
     "cuStreamBeginRecaptureToGraph" 3..=4 Nothing begin_recapture;
-    "cuStreamUpdateCaptureDependencies" 3..=3 Nothing update_dependencies;
+    "cuStreamUpdateCaptureDependencies" 3..=4 Nothing update_dependencies;
     "cuThreadExchangeStreamCaptureMode" 1..=1 Nothing exchange_mode;
     "cuLaunchKernel" 2..=6 Nothing launch;
     "cuLaunchKernelEx" 2..=6 Nothing launch_ex;
@@ -134,12 +134,20 @@ fn begin_recapture(env: &mut Env, step: &Step) -> Result<Prepared, Problem> {
     Ok(Box::new(move || Answer::code(unsafe { entry.call(&words) })))
 }
 
+/// `CUgraphEdgeData` of a programmatic dependency: bytes `from_port`, `to_port`, `type`.
+const PROGRAMMATIC_EDGE: u64 = 0x0001_0001;
+
+/// A fourth argument `programmatic` gives each dependency that edge data.
 fn update_dependencies(env: &mut Env, step: &Step) -> Result<Prepared, Problem> {
     let symbols = ["cuStreamUpdateCaptureDependencies_v2", "cuStreamUpdateCaptureDependencies"];
-    let (version, entry) = env.any_entry(&symbols)?;
+    let with_edges = step.args.len() > 3;
+    let (version, entry) = env.any_entry(if with_edges { &symbols[..1] } else { &symbols })?;
     let (nodes, count) = env.list(step, 1)?;
     let (stream, flags) = (env.arg(step, 0)?.bits, env.arg(step, 2)?.bits);
-    let words = if version == 0 { vec![stream, nodes, 0, count, flags] } else { vec![stream, nodes, count, flags] };
+    let edges = Scratch::new(8 * count as usize);
+    (0..count as usize).for_each(|at| _ = edges.u64(8 * at, PROGRAMMATIC_EDGE));
+    let edges = if with_edges { edges.address() } else { 0 };
+    let words = if version == 0 { vec![stream, nodes, edges, count, flags] } else { vec![stream, nodes, count, flags] };
     // SAFETY: cuda.h: (stream, nodes, [edge data,] count, flags).
     Ok(Box::new(move || Answer::code(unsafe { entry.call(&words) })))
 }
