@@ -127,7 +127,7 @@ pub fn verdict(script: &Script, report: &Report, golden: Option<&GoldenEntry>) -
         (End::Error(what), _) => (Kind::Error, what.clone()),
         // An unmodelled call is named and the case skipped: it says nothing about the rest.
         (_, Some(first)) if first.saw.split(' ').next() == Some(UNSUPPORTED) => {
-            (Kind::Skip, format!("not supported: {}", first.call))
+            (Kind::Skip, format!("the driver does not model {}", called(script, first.line)))
         }
         (End::Crash(how), _) => (Kind::Crash, format!("in {}: {how}", next_call(script, report))),
         (End::Timeout, _) => (Kind::Timeout, format!("in {}", next_call(script, report))),
@@ -135,6 +135,11 @@ pub fn verdict(script: &Script, report: &Report, golden: Option<&GoldenEntry>) -
         (End::Done, Some(_)) => (Kind::Fail, String::new()),
     };
     Verdict { kind, detail, mismatches }
+}
+
+/// The function that a line calls.
+fn called(script: &Script, line: usize) -> &str {
+    script.steps.iter().find(|step| step.line == line).map_or("?", |step| step.call.as_str())
 }
 
 /// The call that a child had begun when it ended.

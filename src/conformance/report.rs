@@ -1,5 +1,6 @@
 //! What a person reads of a run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::format::Evidence;
@@ -39,6 +40,13 @@ impl fmt::Display for Outcome {
             writeln!(f, "contradicted           {id} ({evidence}), line {line}: {}", found.call)?;
             writeln!(f, "        the case says    {}", found.expected)?;
             writeln!(f, "        NVIDIA's driver  {}", found.golden)?;
+        }
+        let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
+        for result in self.results.iter().filter(|result| result.kind == Kind::Skip) {
+            *skipped.entry(&result.detail).or_default() += 1;
+        }
+        for (reason, cells) in skipped {
+            writeln!(f, "skip {cells:>17} {}: {reason}", if cells == 1 { "cell" } else { "cells" })?;
         }
         let counts = self.counts_by_evidence();
         let shown: Vec<Kind> = Kind::ALL
