@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::call::api::Driver;
 use super::call::env::{Answer, Env, Prepared, Problem};
 use super::call::{self, names};
-use super::expand::{MAIN_THREAD, Script, Step};
+use super::expand::{Script, Step};
 
 /// How long a line with `until GATE` may run before it counts as blocked and the gate is opened.
 ///
@@ -85,7 +85,6 @@ impl Session {
                 workers.insert(step.thread.clone(), Worker::start(&step.thread, self.driver, self.context)?);
             }
         }
-        workers.entry(MAIN_THREAD.to_owned()).or_insert(Worker::start(MAIN_THREAD, self.driver, self.context)?);
         let end = script.steps.iter().try_for_each(|step| {
             let saw = line(&mut env, &workers[&step.thread], step)?;
             seen(Observation { line: step.line, call: step.text.clone(), saw });

@@ -15,7 +15,6 @@ pub(super) const CALLS: &[Special] = specials! {
     "pinned" 2..=2 Declared pinned;
     "pageable" 2..=2 Declared pageable;
     "kernel" 2..=2 Declared kernel;
-    "unset" 1..=1 Declared unset;
     "write" 2..=64 Nothing write;
     "gate" 1..=1 Nothing gate;
     "open" 1..=1 Nothing open;
@@ -138,11 +137,6 @@ fn module_function(env: &mut Env, step: &Step) -> Result<Prepared, Problem> {
         let code = call(find, &[&raw mut function as u64, module, name]);
         Answer::created(code, function, Kind::Kernel(sizes))
     }))
-}
-
-/// Makes a variable unset, so that a case can show what it does with what is gone.
-fn unset(_env: &mut Env, _step: &Step) -> Result<Prepared, Problem> {
-    Ok(Box::new(|| Answer::words("SUCCESS")))
 }
 
 /// Stores 32-bit words into host memory, by the host.
