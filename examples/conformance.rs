@@ -1,7 +1,7 @@
 //! Runs the conformance suite on a libcuda by file name, without the command line:
 //!
 //! ```text
-//! cargo run --example conformance -- libcuda.so.1 [FILTER] [--bless VERSION] [--golden FILE] [--seen]
+//! cargo run --example conformance -- libcuda.so.1 [FILTER] [--bless VERSION] [--golden FILE] [--baseline FILE] [--limit SECONDS] [--seen]
 //! cargo run --example conformance -- list
 //! ```
 
@@ -25,6 +25,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let version = option("--bless");
     let golden = option("--golden").map(PathBuf::from);
     let baseline = option("--baseline").map(PathBuf::from);
+    let limit = option("--limit").map_or(Ok(10), |seconds| seconds.parse())?;
     let seen = option("--seen").is_some();
     let Some(driver) = args.first() else { anyhow::bail!("give the driver's file name, such as libcuda.so.1") };
     let options = Options {
@@ -34,7 +35,7 @@ fn main() -> anyhow::Result<ExitCode> {
         golden,
         filter: args.get(1).cloned(),
         jobs: std::thread::available_parallelism().map_or(2, usize::from).min(12),
-        limit: Duration::from_secs(20),
+        limit: Duration::from_secs(limit),
     };
     if driver == "list" {
         for case in list(&options)? {

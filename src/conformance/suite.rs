@@ -247,7 +247,7 @@ fn run_recording(options: &Options, progress: &mut dyn FnMut(&Event)) -> anyhow:
     Ok((outcome, recorded.into_iter().flatten().collect()))
 }
 
-/// Runs a cell, and once more where its result is unexpected: what then passes is a flake.
+/// Runs a cell, and once more where it fails or crashes unexpectedly: what then passes is a flake.
 fn run_job(options: &Options, job: &Job, baseline: &Baseline, golden: &Golden) -> (CaseResult, Option<GoldenEntry>) {
     let attempt = || -> Report { watch(&options.child, &job.path, &job.script.cell, options.limit) };
     let golden = golden.get(&job.script.id);
@@ -259,7 +259,8 @@ fn run_job(options: &Options, job: &Job, baseline: &Baseline, golden: &Golden) -
     }
     let mut verdict_of = verdict(&job.script, &report, golden);
     let (mut kind, mut unexpected) = judge(&verdict_of, None, listed);
-    if matches!(kind, Kind::Fail | Kind::Crash | Kind::Timeout) {
+    // A hang is not run again: it would only double the time that is lost.
+    if matches!(kind, Kind::Fail | Kind::Crash) {
         let again = verdict(&job.script, &attempt(), golden);
         (kind, unexpected) = judge(&verdict_of, Some(&again), listed);
         if kind == Kind::Flake {
