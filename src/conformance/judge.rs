@@ -110,31 +110,47 @@ const UNSUPPORTED: &str = "NOT_SUPPORTED";
 /// Compares what a child saw with the script, and where the script leaves it open with the golden file.
 pub fn verdict(script: &Script, report: &Report, golden: Option<&GoldenEntry>) -> Verdict {
     let mut mismatches = Vec::new();
+    let mut unmodelled = None;
     for (at, (step, seen)) in script.steps.iter().zip(&report.seen).enumerate() {
         let (expected, from_golden) = match &step.expect {
             Expect::OneOf(_) if step.expect.accepts(&seen.saw) => continue,
             Expect::OneOf(_) => (step.expect.text(), false),
             Expect::Calibrate => match golden.and_then(|golden| golden.answer(at, &step.text)) {
-                Some(answer) if answer != seen.saw => (answer.to_owned(), true),
-                _ => continue,
+                Some(answer) if answer == seen.saw => continue,
+                Some(answer) => (answer.to_owned(), true),
+                None => {
+                    if is_unsupported(&seen.saw) {
+                        unmodelled.get_or_insert(step.line);
+                    }
+                    continue;
+                }
             },
         };
         let (call, saw) = (step.text.clone(), seen.saw.clone());
         mismatches.push(Mismatch { line: step.line, call, expected, saw, from_golden });
     }
+    // An unmodelled call is named and the case skipped: it says nothing about the rest.
+    let unmodelled = match mismatches.first() {
+        Some(first) => is_unsupported(&first.saw).then_some(first.line),
+        None => unmodelled,
+    };
+    if let (Some(line), false) = (unmodelled, matches!(report.end, End::Skip(_) | End::Error(_))) {
+        let detail = format!("the driver does not model {}", called(script, line));
+        return Verdict { kind: Kind::Skip, detail, mismatches };
+    }
     let (kind, detail) = match (&report.end, mismatches.first()) {
         (End::Skip(reason), _) => (Kind::Skip, reason.clone()),
         (End::Error(what), _) => (Kind::Error, what.clone()),
-        // An unmodelled call is named and the case skipped: it says nothing about the rest.
-        (_, Some(first)) if first.saw.split(' ').next() == Some(UNSUPPORTED) => {
-            (Kind::Skip, format!("the driver does not model {}", called(script, first.line)))
-        }
         (End::Crash(how), _) => (Kind::Crash, format!("in {}: {how}", next_call(script, report))),
         (End::Timeout, _) => (Kind::Timeout, format!("in {}", next_call(script, report))),
         (End::Done, None) => (Kind::Pass, String::new()),
         (End::Done, Some(_)) => (Kind::Fail, String::new()),
     };
     Verdict { kind, detail, mismatches }
+}
+
+fn is_unsupported(saw: &str) -> bool {
+    saw.split(' ').next() == Some(UNSUPPORTED)
 }
 
 /// The function that a line calls.
