@@ -84,13 +84,17 @@ impl Lister {
         };
         let mut count = 0u64;
         ask(0, 0, 0, &mut count)?;
-        let (mut from, mut to, mut data) =
-            (vec![0u64; count as usize], vec![0; count as usize], vec![0; count as usize]);
+        let (mut from, mut to, mut data) = (handles(count), handles(count), handles(count));
         if count > 0 {
             ask(from.as_mut_ptr() as u64, to.as_mut_ptr() as u64, data.as_mut_ptr() as u64, &mut count)?;
         }
         Ok(from.into_iter().zip(to).take(count as usize).collect())
     }
+}
+
+/// Room for `count` handles, or entries of `CUgraphEdgeData`, which has their size.
+fn handles(count: u64) -> Vec<u64> {
+    vec![0; count as usize]
 }
 
 fn ok(code: i32) -> Result<(), i32> {
