@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use graphproof::conformance::{Driver, Event, Options, bless, child_main, list, run};
+use graphproof::conformance::{Driver, Event, Options, bless, child_main, default_cases, list, run};
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut args = std::env::args().skip(1).collect::<Vec<_>>();
@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let seen = option("--seen").is_some();
     let Some(driver) = args.first() else { anyhow::bail!("give the driver's file name, such as libcuda.so.1") };
     let options = Options {
-        cases: PathBuf::from("tests/conformance"),
+        cases: default_cases(),
         child: vec![std::env::current_exe()?.into(), "conformance-child".into(), driver.into()],
         baseline,
         golden,

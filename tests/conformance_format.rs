@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
 use std::time::Duration;
 
-use graphproof::conformance::{ListedCase, Options, list};
+use graphproof::conformance::{ListedCase, Options, default_cases, list};
 
 fn all() -> Vec<ListedCase> {
     let options = Options {
-        cases: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance"),
+        cases: default_cases(),
         child: vec![OsString::from("unused")],
         baseline: None,
         golden: None,

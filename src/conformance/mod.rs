@@ -16,4 +16,4 @@ pub mod suite;
 pub use baseline::newest_golden;
 pub use call::api::Driver;
 pub use child::child_main;
-pub use suite::{Event, ListedCase, Options, Outcome, bless, list, run};
+pub use suite::{Event, ListedCase, Options, Outcome, bless, default_cases, list, run};

@@ -5,7 +5,7 @@
 //! register or one 8-byte stack slot, and the callee reads the low half where its type is narrower.
 
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::{CString, OsStr, c_void};
 use std::sync::Mutex;
 
 /// How symbols of the driver under test are found.
@@ -29,14 +29,15 @@ impl Driver {
         Self::open("libcuda.so.1")
     }
 
-    /// Loads the libcuda with this file name.
+    /// Loads the libcuda with this file name or path.
     ///
     /// # Errors
     /// The loader's message.
-    pub fn open(name: &str) -> anyhow::Result<Self> {
+    pub fn open(name: impl AsRef<OsStr>) -> anyhow::Result<Self> {
+        let name = name.as_ref();
         // SAFETY: a libcuda's initialisers may run in any process; its symbols are used as cuda.h declares them.
         let library = unsafe { libloading::Library::new(name) }
-            .map_err(|error| anyhow::anyhow!("cannot load the driver {name}: {error}"))?;
+            .map_err(|error| anyhow::anyhow!("cannot load the driver {}: {error}", name.display()))?;
         Ok(Self::new(library))
     }
 
