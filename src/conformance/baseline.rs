@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::child::{End, Report};
-use super::expand::{Expect, Script};
+use super::expand::Script;
+use super::expect::Expect;
 use super::format::Evidence;
 
 /// What a baseline says of a cell.

@@ -1,6 +1,7 @@
 //! From a case file to its cells, and from a cell to the steps that a child runs.
 
 use super::call;
+use super::expect::Expect;
 use super::format::{CaseFile, Evidence, FormatError};
 
 /// One point of a case's matrix.
@@ -38,41 +39,6 @@ pub enum Arg {
     Text(String),
     /// A bracketed list of words.
     List(Vec<String>),
-}
-
-/// What a call is expected to answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// `?`: whatever is seen is recorded.
-    Calibrate,
-    /// One of these; each is a result and, where given, further words that must be among the answer's.
-    OneOf(Vec<Vec<String>>),
-}
-
-impl Expect {
-    /// True where `saw` is what was expected. A `?` is satisfied by everything.
-    pub fn accepts(&self, saw: &str) -> bool {
-        let words: Vec<&str> = saw.split_whitespace().collect();
-        match self {
-            Self::Calibrate => true,
-            // After a result code an answer may carry more words than were asked for; a list of
-            // values, node types or edges is compared as a whole.
-            Self::OneOf(alternatives) => alternatives.iter().any(|wanted| match wanted.first() {
-                Some(first) if call::names::is_result(first) => {
-                    words.first() == Some(&first.as_str()) && wanted.iter().all(|word| words.contains(&word.as_str()))
-                }
-                _ => wanted.iter().map(String::as_str).eq(words.iter().copied()),
-            }),
-        }
-    }
-
-    /// The expectation as a case file spells it.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Calibrate => "?".into(),
-            Self::OneOf(alternatives) => alternatives.iter().map(|words| words.join(" ")).collect::<Vec<_>>().join("|"),
-        }
-    }
 }
 
 /// One call of a cell, ready to run.
@@ -272,31 +238,13 @@ fn step(line: usize, raw: &str, cell: &Cell) -> Result<Option<Step>, String> {
         Some(_) => return Err("`until GATE` stands at the end of a call".into()),
         None => None,
     };
-    let expect = expectation(expected)?;
+    let expect = Expect::parse(expected)?;
     call::check(&call, args.len(), assign.is_some())?;
     Ok(Some(Step { line, text, thread, assign, call, args, until, expect }))
 }
 
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn expectation(text: &str) -> Result<Expect, String> {
-    if text == "?" {
-        return Ok(Expect::Calibrate);
-    }
-    let mut alternatives = Vec::new();
-    for alternative in text.split('|') {
-        let words: Vec<String> = alternative.split_whitespace().map(str::to_owned).collect();
-        match words.first() {
-            None => return Err("an empty expectation: write a result's name, or `?`".into()),
-            Some(first) if !call::names::is_outcome(first) => {
-                return Err(format!("`{first}` is no CUDA result: write its name without CUDA_ERROR_, or `?`"));
-            }
-            Some(_) => alternatives.push(words),
-        }
-    }
-    Ok(Expect::OneOf(alternatives))
 }
 
 fn tokens(text: &str) -> Result<Vec<Arg>, String> {
@@ -366,18 +314,5 @@ mod tests {
             assert_eq!(error.line, 6 + 1 - usize::from(body.is_empty()), "{error}");
             assert!(error.what.contains(what), "{error}");
         }
-    }
-
-    #[test]
-    fn an_expectation_matches_its_words() {
-        let expect = |text: &str| expectation(text).unwrap();
-        assert!(expect("SUCCESS").accepts("SUCCESS ACTIVE deps=1"));
-        assert!(expect("SUCCESS deps=1").accepts("SUCCESS ACTIVE deps=1"));
-        assert!(!expect("SUCCESS deps=2").accepts("SUCCESS ACTIVE deps=1"));
-        assert!(expect("7 8").accepts("7 8"));
-        assert!(!expect("7 8").accepts("8 7"));
-        assert!(!expect("7").accepts("7 8"));
-        assert!(!expect("SUCCESS").accepts("BLOCKED SUCCESS"));
-        assert!(expect("KERNEL*2 MEMCPY").accepts("KERNEL*2 MEMCPY"));
     }
 }

@@ -2,7 +2,8 @@
 
 use super::baseline::{GoldenEntry, Listed};
 use super::child::{End, Report};
-use super::expand::{Expect, Script};
+use super::expand::Script;
+use super::expect::Expect;
 use super::format::Evidence;
 
 /// The result of a cell against its expectations and the driver's baseline.

@@ -7,6 +7,7 @@ pub mod baseline;
 pub mod call;
 pub mod child;
 pub mod expand;
+pub mod expect;
 pub mod format;
 pub mod judge;
 pub mod report;
