@@ -3,7 +3,7 @@
 //! A declaration answers `SUCCESS`, or the code of the driver call that failed.
 
 use super::api::Entry;
-use super::env::{Answer, Env, Kind, Prepared, Problem, Value, c_string};
+use super::env::{Answer, Env, Kind, Prepared, Problem, Scratch, Value, c_string};
 use super::host::{KERNELS, ptx_text};
 use super::{Special, specials};
 use crate::conformance::expand::{Arg, Step};
@@ -15,6 +15,7 @@ pub(super) const CALLS: &[Special] = specials! {
     "pinned" 2..=2 Declared pinned;
     "pageable" 2..=2 Declared pageable;
     "kernel" 2..=2 Declared kernel;
+    "greencontext" 1..=1 Declared green_context;
     "write" 2..=64 Nothing write;
     "gate" 1..=1 Nothing gate;
     "open" 1..=1 Nothing open;
@@ -124,6 +125,29 @@ fn kernel(env: &mut Env, step: &Step) -> Result<Prepared, Problem> {
             code = call(load_function, &[function]);
         }
         Answer::created(code, function, Kind::Kernel(sizes))
+    }))
+}
+
+/// A green context with every multiprocessor of the device.
+fn green_context(env: &mut Env, _step: &Step) -> Result<Prepared, Problem> {
+    const DEVICE: u64 = 0;
+    const RESOURCE_TYPE_SM: u64 = 1;
+    const DEFAULT_STREAM: u64 = 1;
+    /// More than `sizeof(CUdevResource)`.
+    const RESOURCE: usize = 256;
+    let (resource_of, describe) = (env.entry("cuDeviceGetDevResource")?, env.entry("cuDevResourceGenerateDesc")?);
+    let create = env.entry("cuGreenCtxCreate")?;
+    Ok(Box::new(move || {
+        let resource = Scratch::new(RESOURCE);
+        let (mut description, mut out) = (0u64, 0u64);
+        let mut code = call(resource_of, &[DEVICE, resource.address(), RESOURCE_TYPE_SM]);
+        if code == 0 {
+            code = call(describe, &[&raw mut description as u64, resource.address(), 1]);
+        }
+        if code == 0 {
+            code = call(create, &[&raw mut out as u64, description, DEVICE, DEFAULT_STREAM]);
+        }
+        Answer::created(code, out, Kind::Other)
     }))
 }
 

@@ -40,6 +40,10 @@ const ROWS: &[Row] = &[
     Row("cuDevicePrimaryCtxGetState", "cuDevicePrimaryCtxGetState", "i _ _"),
     Row("cuProfilerStart", "cuProfilerStart", ""),
     Row("cuProfilerStop", "cuProfilerStop", ""),
+    Row("cuGreenCtxRecordEvent", "cuGreenCtxRecordEvent", "i i"),
+    Row("cuGreenCtxWaitEvent", "cuGreenCtxWaitEvent", "i i"),
+    Row("cuGreenCtxStreamCreate", "cuGreenCtxStreamCreate", "> i i i"),
+    Row("cuGetProcAddress_v2", "cuGetProcAddress_v2", "i > i i #"),
     // Streams.
     Row("cuStreamCreate", "cuStreamCreate", "> i"),
     Row("cuStreamCreateWithPriority", "cuStreamCreateWithPriority", "> i i"),
