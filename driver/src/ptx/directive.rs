@@ -23,7 +23,9 @@ impl<'a> Parser<'a> {
                 Kind::End => break,
                 Kind::Dotted => self.module_directive()?,
                 _ => {
-                    return Err(self.unexpected("a module directive such as `.version`, `.visible .entry` or `.global`"));
+                    return Err(
+                        self.unexpected("a module directive such as `.version`, `.visible .entry` or `.global`")
+                    );
                 }
             }
         }
