@@ -4,7 +4,7 @@ use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, class, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::vm::lane::{BF16, F16};
-use crate::exec::vm::map::{Op, exec, op3};
+use crate::exec::vm::map::{Next, Op, cold, exec, op3};
 use crate::exec::vm::predicate::{self as p, Flushed, Select, SlctInt, SlctReal, set, setp, setp_rare};
 use crate::exec::vm::rounding;
 use crate::ptx::{Instruction, Operand, Type};
@@ -53,6 +53,7 @@ macro_rules! of_type {
             Type::B64 | Type::U64 => comparison!($hot, $name, u64),
             Type::S64 => comparison!($hot, $name, i64),
             Type::F32 if $ftz => unordered!($rare, $name, Flushed),
+            Type::F32 if matches!($name, "num" | "nan" | "equ") => unordered!($rare, $name, f32),
             Type::F32 => unordered!($hot, $name, f32),
             Type::F64 => unordered!($rare, $name, f64),
             Type::F16 => unordered!($rare, $name, F16),
@@ -68,7 +69,7 @@ where
     C: p::Compare<T = H>,
     crate::exec::vm::lane::Two<H>: crate::exec::vm::lane::Lane,
 {
-    exec::<p::SetpTwo<H, C>>()
+    cold::<Next<p::SetpTwo<H, C>>>()
 }
 macro_rules! two_of {
     ($name:expr, $t:ty) => {

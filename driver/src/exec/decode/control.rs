@@ -63,7 +63,6 @@ impl<'a> Lower<'a> {
             "call" => self.call(i, m),
             "bar" | "barrier" => self.barrier(i, m),
             "membar" | "fence" => {
-                // Every access here is at least as strong as these ask for.
                 for word in [
                     "gl",
                     "cta",
@@ -86,7 +85,7 @@ impl<'a> Lower<'a> {
                     m.take(word);
                 }
                 self.operands(i, 0..=0)?;
-                self.nothing();
+                self.push(Form::Fields(cold::<Next<flow::Fence>>()), &[], &[], 0);
                 Ok(())
             }
             "nanosleep" => {
@@ -165,7 +164,7 @@ impl<'a> Lower<'a> {
         }
         self.ir.classes.truncate(registers as usize);
         self.frame(function, places, return_places)
-            .map_err(|e| super::lower::Problem { whole: Some(e), ..invalid("") })?;
+            .map_err(|e| super::lower::Problem { whole: Some(Box::new(e)), ..invalid("") })?;
         for (d, value) in outputs {
             self.copy_register(d, Src::Reg(value));
         }

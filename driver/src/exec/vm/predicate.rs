@@ -1,12 +1,21 @@
 //! `setp`, `set`, `selp`, `slct` and predicate logic.
 
+#![allow(
+    clippy::neg_cmp_op_on_partial_ord,
+    clippy::nonminimal_bool,
+    clippy::overly_complex_bool_expr,
+    clippy::double_comparisons,
+    clippy::eq_op,
+    reason = "the unordered comparisons are the negations of ordered ones"
+)]
+
 use std::marker::PhantomData;
 
 use super::ctx::{Ctx, FULL, LANES};
 use super::half::Half;
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::F2;
-use super::map::{Exec, Op, exec, op2};
+use super::map::{Exec, Next, Op, cold, exec, op2};
 use super::rounding::flush;
 use crate::exec::code::{Inst, SCALAR};
 
@@ -76,18 +85,13 @@ impl Lane for Flushed {
 }
 
 /// Comparison of both operands, all lanes at once. `d`: predicate.
-struct Setp<C, const A: bool, const B: bool>(PhantomData<C>);
+struct Setp<C, const B: bool>(PhantomData<C>);
 
-impl<C: Compare, const A: bool, const B: bool> Exec for Setp<C, A, B> {
+impl<C: Compare, const B: bool> Exec for Setp<C, B> {
     #[inline(always)]
     fn exec(c: &mut Ctx, i: &Inst) {
         let mode = i.imm as u32;
-        if A && B {
-            let t = C::test(C::T::from_slot(c.scalar(i.a)), C::T::from_slot(c.scalar(i.b)), mode);
-            c.set_predicate(i.d, if t { FULL } else { 0 });
-            return;
-        }
-        let a: [<C::T as Lane>::Slot; LANES] = if A { [c.scalar(i.a); LANES] } else { c.vector(i.a) };
+        let a: [<C::T as Lane>::Slot; LANES] = c.vector(i.a);
         let b: [<C::T as Lane>::Slot; LANES] = if B { [c.scalar(i.b); LANES] } else { c.vector(i.b) };
         // Each lane's own bit, or'd together: this form becomes vector code.
         let mut bits = [0u32; LANES];
@@ -105,14 +109,11 @@ impl<C: Compare, const A: bool, const B: bool> Exec for Setp<C, A, B> {
 /// The comparison as an operation that writes a predicate.
 pub(crate) fn setp<C: Compare>() -> Op {
     Op {
-        general: exec::<SetpAny<C>>(),
-        special: Some(|kinds| {
-            Some(match kinds {
-                0 => exec::<Setp<C, false, false>>(),
-                1 => exec::<Setp<C, true, false>>(),
-                2 => exec::<Setp<C, false, true>>(),
-                _ => exec::<Setp<C, true, true>>(),
-            })
+        general: cold::<Next<SetpAny<C>>>(),
+        special: Some(|kinds| match kinds {
+            0 => Some(exec::<Setp<C, false>>()),
+            2 => Some(exec::<Setp<C, true>>()),
+            _ => None,
         }),
         pure: true,
     }
@@ -121,6 +122,11 @@ pub(crate) fn setp<C: Compare>() -> Op {
 struct SetpAny<C>(PhantomData<C>);
 impl<C: Compare> Exec for SetpAny<C> {
     fn exec(c: &mut Ctx, i: &Inst) {
+        if i.a & i.b & SCALAR != 0 {
+            let holds = C::test(c.get(i.a, 0), c.get(i.b, 0), i.imm as u32);
+            c.set_predicate(i.d, if holds { FULL } else { 0 });
+            return;
+        }
         let mut all = 0;
         for l in 0..LANES {
             all |= u32::from(C::test(c.get(i.a, l), c.get(i.b, l), i.imm as u32)) << l;
@@ -131,7 +137,7 @@ impl<C: Compare> Exec for SetpAny<C> {
 
 /// A rare comparison: the general form only.
 pub(crate) fn setp_rare<C: Compare>() -> Op {
-    Op { general: exec::<SetpAny<C>>(), special: None, pure: true }
+    Op { general: cold::<Next<SetpAny<C>>>(), special: None, pure: true }
 }
 
 /// `set`: the result as a number. Mode bit 0: 1.0f instead of all ones.
@@ -168,7 +174,7 @@ where
     }
 }
 
-/// Predicate logic. `a`, `b`, `c` predicates; mode: truth table of (a, b, c) as `lop3`.
+/// Predicate logic. mode: one of the numbers below.
 pub(crate) struct Logic;
 impl Exec for Logic {
     #[inline(always)]
@@ -178,10 +184,7 @@ impl Exec for Logic {
             0 => a & b,
             1 => a | b,
             2 => a ^ b,
-            3 => a & !b,
-            4 => a | !b,
-            5 => a ^ !b,
-            6 => !a,
+            3 => !a,
             _ => a,
         };
         c.set_predicate(i.d, value);
@@ -191,9 +194,8 @@ impl Exec for Logic {
 pub(crate) const AND: u64 = 0;
 pub(crate) const OR: u64 = 1;
 pub(crate) const XOR: u64 = 2;
-pub(crate) const AND_NOT: u64 = 3;
-pub(crate) const NOT: u64 = 6;
-pub(crate) const COPY: u64 = 7;
+pub(crate) const NOT: u64 = 3;
+pub(crate) const COPY: u64 = 4;
 
 /// Sets a predicate to a constant.
 pub(crate) struct Constant;
