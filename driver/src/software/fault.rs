@@ -35,6 +35,10 @@ impl FaultReport {
                 let text = format!("{verb} at {space} address {address:#x}, which is not a multiple of {align}");
                 (CUresult::MISALIGNED_ADDRESS, text)
             }
+            // The one call that stops a kernel is that of `__assertfail`.
+            FaultKind::Trap if fault.ptx_text.starts_with("call") => {
+                (CUresult::ASSERT, "a device-side assertion failed".to_owned())
+            }
             FaultKind::Trap => (CUresult::LAUNCH_FAILED, "the kernel executed trap".to_owned()),
             FaultKind::Barrier(reason) => (CUresult::LAUNCH_FAILED, format!("a barrier can never complete: {reason}")),
             FaultKind::Cancelled => (CUresult::LAUNCH_TIMEOUT, "the launch was cancelled".to_owned()),
