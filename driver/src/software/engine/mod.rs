@@ -224,7 +224,7 @@ impl<W: Send + 'static> Engine<W> {
             if state.workers - state.blocked > self.0.limit {
                 break;
             }
-            if let Some((ticket, work)) = state.core.next() {
+            if let Some((ticket, work)) = state.core.take() {
                 self.dispatch(&mut state);
                 drop(state);
                 self.0.executor.execute(self, ticket, work);
