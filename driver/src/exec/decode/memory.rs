@@ -145,7 +145,8 @@ impl<'a> Lower<'a> {
     }
 
     pub fn load(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let volatile = ["volatile", "relaxed", "acquire", "mmio"].iter().any(|w| i.modifiers.iter().any(|m| m == w));
+        let volatile =
+            ["volatile", "relaxed", "acquire", "mmio", "cg", "cv"].iter().any(|w| i.modifiers.iter().any(|m| m == w));
         let space = self.access(m);
         let count = m.one_of(&["v2", "v4"]);
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
