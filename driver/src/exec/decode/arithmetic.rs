@@ -66,7 +66,14 @@ impl<'a> Lower<'a> {
         self.float(i, ty, mode, sources)
     }
 
-    fn integer(&mut self, i: &Instruction, ty: Type, (wide, high, low): (bool, bool, bool), mode: u32, sources: usize) -> Result<()> {
+    fn integer(
+        &mut self,
+        i: &Instruction,
+        ty: Type,
+        (wide, high, low): (bool, bool, bool),
+        mode: u32,
+        sources: usize,
+    ) -> Result<()> {
         let saturated = mode & rounding::SAT != 0;
         if mode & !rounding::SAT != 0 {
             return Err(invalid(format!("a floating-point modifier on `{}{ty}`", i.opcode)));

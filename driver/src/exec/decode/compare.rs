@@ -121,9 +121,10 @@ impl<'a> Lower<'a> {
         self.operands(i, if combine.is_some() { 4..=4 } else { 3..=3 })?;
         let no = || unsupported(format!("`setp.{name}{ty}` is not executed"));
         let (first, second) = match &i.operands[0] {
-            Operand::Pair(a, b) => {
-                (self.destination(a, Type::Pred).map_err(|p| p.at(0))?, Some(self.destination(b, Type::Pred).map_err(|p| p.at(0))?))
-            }
+            Operand::Pair(a, b) => (
+                self.destination(a, Type::Pred).map_err(|p| p.at(0))?,
+                Some(self.destination(b, Type::Pred).map_err(|p| p.at(0))?),
+            ),
             other => (self.destination(other, Type::Pred).map_err(|p| p.at(0))?, None),
         };
         let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
@@ -173,8 +174,8 @@ impl<'a> Lower<'a> {
         if !matches!(to, Type::U32 | Type::S32 | Type::F32) {
             return Err(unsupported(format!("`set{to}` is not executed")));
         }
-        let op: Op =
-            of_type!(set, set, name, ty, ftz).ok_or_else(|| unsupported(format!("`set.{name}{to}{ty}` is not executed")))?;
+        let op: Op = of_type!(set, set, name, ty, ftz)
+            .ok_or_else(|| unsupported(format!("`set.{name}{to}{ty}` is not executed")))?;
         let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
         let d = self.dst(i, 0, to)?;
         let float = to == Type::F32;

@@ -8,7 +8,7 @@ use crate::exec::code::{HandlerSet, Origin, ScalarInit, VectorInit};
 use crate::exec::vm::map::{Op, cold, exec};
 use crate::exec::vm::{bits, flow, memory, predicate};
 use crate::ptx::{
-    AddressBase, Function, Instruction, Module, Operand, PtxError, PtxErrorKind, Span, Space, Type, VarRef,
+    AddressBase, Function, Instruction, Module, Operand, PtxError, PtxErrorKind, Space, Span, Type, VarRef,
 };
 
 /// A kernel as operations.
@@ -101,7 +101,11 @@ pub(super) fn class(ty: Type) -> Class {
 }
 
 /// Lowers a kernel with everything it calls.
-pub(crate) fn kernel(module: &Module, function: &Function, places: &[Option<u32>]) -> std::result::Result<Lowered, PtxError> {
+pub(crate) fn kernel(
+    module: &Module,
+    function: &Function,
+    places: &[Option<u32>],
+) -> std::result::Result<Lowered, PtxError> {
     let mut lower = Lower {
         module,
         frames: Vec::new(),
@@ -145,7 +149,12 @@ const DYNAMIC: u64 = 0x5a5a_0000_0000_0000;
 
 impl<'a> Lower<'a> {
     /// Lowers the body of a function; `params` and `returns`: local offsets.
-    pub fn frame(&mut self, function: &'a Function, params: Vec<u64>, returns: Vec<u64>) -> std::result::Result<(), PtxError> {
+    pub fn frame(
+        &mut self,
+        function: &'a Function,
+        params: Vec<u64>,
+        returns: Vec<u64>,
+    ) -> std::result::Result<(), PtxError> {
         let registers = self.ir.classes.len() as Reg;
         self.ir.classes.extend(function.registers.iter().map(|r| class(r.ty)));
         let labels = self.ir.labels;
@@ -172,7 +181,11 @@ impl<'a> Lower<'a> {
                 }
                 Space::Local | Space::Param => place(&mut self.local, variable.size, variable.align),
                 _ => {
-                    let message = format!("`.{}` variable `{}` inside a function is not executed", variable.space.name(), variable.name);
+                    let message = format!(
+                        "`.{}` variable `{}` inside a function is not executed",
+                        variable.space.name(),
+                        variable.name
+                    );
                     return Err(PtxError::new(PtxErrorKind::Unsupported, &self.module.source, variable.span, message));
                 }
             };
@@ -198,7 +211,8 @@ impl<'a> Lower<'a> {
                 if let Some(error) = problem.whole {
                     return Err(error);
                 }
-                let span = problem.operand.and_then(|n| instruction.operand_spans.get(n)).copied().unwrap_or(statement.span);
+                let span =
+                    problem.operand.and_then(|n| instruction.operand_spans.get(n)).copied().unwrap_or(statement.span);
                 let mut error = PtxError::new(problem.kind, &self.module.source, span, problem.message);
                 error.expected = problem.expected;
                 return Err(error);
@@ -242,8 +256,24 @@ impl<'a> Lower<'a> {
         // Where lanes meet or leave, those that the guard excludes must go round.
         let around = matches!(
             i.opcode.as_str(),
-            "ret" | "exit" | "trap" | "brkpt" | "call" | "bar" | "barrier" | "shfl" | "vote" | "match" | "redux" | "elect" | "mma"
-                | "ldmatrix" | "stmatrix" | "movmatrix" | "brx" | "activemask"
+            "ret"
+                | "exit"
+                | "trap"
+                | "brkpt"
+                | "call"
+                | "bar"
+                | "barrier"
+                | "shfl"
+                | "vote"
+                | "match"
+                | "redux"
+                | "elect"
+                | "mma"
+                | "ldmatrix"
+                | "stmatrix"
+                | "movmatrix"
+                | "brx"
+                | "activemask"
         );
         self.guard = guard;
         let mut after = None;
@@ -280,17 +310,18 @@ impl<'a> Lower<'a> {
                 Ok(())
             }
             "cvt" => self.cvt(i, m),
-            "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "abs" | "neg" | "sad" | "mul24" | "mad24"
-            | "dp4a" | "dp2a" | "addc" | "subc" | "madc" => self.arithmetic(i, m),
-            "rcp" | "sqrt" | "rsqrt" | "ex2" | "lg2" | "sin" | "cos" | "tanh" | "copysign" | "testp" => self.function(i, m),
-            "and" | "or" | "xor" | "not" | "cnot" | "shl" | "shr" | "shf" | "lop3" | "prmt" | "clz" | "popc" | "brev" | "bfind"
-            | "bfe" | "bfi" | "fns" | "bmsk" | "szext" => self.bitwise(i, m),
-            "setp" | "set" | "selp" | "slct" => self.compare(i, m),
-            "bra" | "brx" | "ret" | "exit" | "trap" | "brkpt" | "call" | "bar" | "barrier" | "membar" | "fence" | "nanosleep"
-            | "pmevent" | "griddepcontrol" => self.control(i, m),
-            "shfl" | "vote" | "match" | "redux" | "elect" | "activemask" | "ldmatrix" | "stmatrix" | "movmatrix" | "mma" => {
-                self.warp(i, m)
+            "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "abs" | "neg" | "sad" | "mul24"
+            | "mad24" | "dp4a" | "dp2a" | "addc" | "subc" | "madc" => self.arithmetic(i, m),
+            "rcp" | "sqrt" | "rsqrt" | "ex2" | "lg2" | "sin" | "cos" | "tanh" | "copysign" | "testp" => {
+                self.function(i, m)
             }
+            "and" | "or" | "xor" | "not" | "cnot" | "shl" | "shr" | "shf" | "lop3" | "prmt" | "clz" | "popc"
+            | "brev" | "bfind" | "bfe" | "bfi" | "fns" | "bmsk" | "szext" => self.bitwise(i, m),
+            "setp" | "set" | "selp" | "slct" => self.compare(i, m),
+            "bra" | "brx" | "ret" | "exit" | "trap" | "brkpt" | "call" | "bar" | "barrier" | "membar" | "fence"
+            | "nanosleep" | "pmevent" | "griddepcontrol" => self.control(i, m),
+            "shfl" | "vote" | "match" | "redux" | "elect" | "activemask" | "ldmatrix" | "stmatrix" | "movmatrix"
+            | "mma" => self.warp(i, m),
             other => Err(unsupported(format!("instruction `{other}` is not executed"))),
         }
     }
@@ -301,7 +332,16 @@ impl<'a> Lower<'a> {
         let counted = !std::mem::replace(&mut self.counted, true);
         let origin = (self.origins.len() as u32).saturating_sub(1);
         let guard = self.guard;
-        self.ir.nodes.push(Node { form, d: d.to_vec(), s: s.to_vec(), imm, guard, origin, counted, traits: Traits::default() });
+        self.ir.nodes.push(Node {
+            form,
+            d: d.to_vec(),
+            s: s.to_vec(),
+            imm,
+            guard,
+            origin,
+            counted,
+            traits: Traits::default(),
+        });
         let last = self.ir.nodes.len() - 1;
         &mut self.ir.nodes[last]
     }
@@ -309,7 +349,16 @@ impl<'a> Lower<'a> {
     pub fn label(&mut self, label: u32) {
         let origin = (self.origins.len() as u32).saturating_sub(1);
         let form = Form::Label(label);
-        self.ir.nodes.push(Node { form, d: vec![], s: vec![], imm: 0, guard: None, origin, counted: false, traits: Traits::default() });
+        self.ir.nodes.push(Node {
+            form,
+            d: vec![],
+            s: vec![],
+            imm: 0,
+            guard: None,
+            origin,
+            counted: false,
+            traits: Traits::default(),
+        });
     }
 
     pub fn nothing(&mut self) {
@@ -369,7 +418,10 @@ impl<'a> Lower<'a> {
         }
         let (low, high) = (counts.start(), counts.end());
         let wanted = if low == high { format!("{low} operands") } else { format!("{low} to {high} operands") };
-        Err(Problem { expected: Some(wanted), ..invalid(format!("`{}` has {} operands here", i.opcode, i.operands.len())) })
+        Err(Problem {
+            expected: Some(wanted),
+            ..invalid(format!("`{}` has {} operands here", i.opcode, i.operands.len()))
+        })
     }
 
     pub fn ast_register(&self, register: u32) -> (&'a str, Type) {
@@ -379,7 +431,8 @@ impl<'a> Lower<'a> {
 
     fn check(&self, register: u32, ty: Type) -> Result<()> {
         let (name, declared) = self.ast_register(register);
-        let fits = (declared == Type::Pred) == (ty == Type::Pred) && (declared.size() == ty.size() || ty.size() < 2 && declared.size() == 2);
+        let fits = (declared == Type::Pred) == (ty == Type::Pred)
+            && (declared.size() == ty.size() || ty.size() < 2 && declared.size() == 2);
         if fits { Ok(()) } else { Err(invalid(format!("`{name}` is `{declared}`, which does not fit `{ty}`"))) }
     }
 
@@ -518,7 +571,9 @@ impl<'a> Lower<'a> {
             "%dynamic_smem_size" => (Some(ScalarInit::DynamicShared), None, None),
             "%total_smem_size" | "%aggr_smem_size" => (Some(ScalarInit::TotalShared), None, None),
             "%gridid" => (Some(ScalarInit::Grid), None, None),
-            "%smid" | "%cluster_ctarank" | "%cluster_ctaid" | "%is_explicit_cluster" => (Some(ScalarInit::Constant(0)), None, None),
+            "%smid" | "%cluster_ctarank" | "%cluster_ctaid" | "%is_explicit_cluster" => {
+                (Some(ScalarInit::Constant(0)), None, None)
+            }
             "%nsmid" | "%cluster_nctarank" | "%cluster_nctaid" => (Some(ScalarInit::Constant(1)), None, None),
             "%clock" => (None, None, clock(0, Class::Word)),
             "%clock_hi" => (None, None, clock(1, Class::Word)),
@@ -540,7 +595,9 @@ impl<'a> Lower<'a> {
             self.ir.inputs.push((r, init));
             return Ok((Src::Reg(r), false));
         }
-        let Some((kind, class)) = time else { return Err(unsupported(format!("special register `{name}` is not executed"))) };
+        let Some((kind, class)) = time else {
+            return Err(unsupported(format!("special register `{name}` is not executed")));
+        };
         let d = self.temp(class);
         self.push(Form::Fields(cold::<crate::exec::vm::map::Next<flow::Clock>>()), &[d], &[], kind);
         Ok((Src::Reg(d), class == Class::Double))
@@ -557,7 +614,11 @@ impl<'a> Lower<'a> {
                     Space::Shared => (Space::Shared, self.module_shared[n as usize]),
                     space => {
                         let Some(Some(place)) = self.places.get(n as usize).copied() else {
-                            return Err(unsupported(format!("`.{}` variable `{}` at module scope is not executed", space.name(), variable.name)));
+                            return Err(unsupported(format!(
+                                "`.{}` variable `{}` at module scope is not executed",
+                                space.name(),
+                                variable.name
+                            )));
                         };
                         return Ok((space, self.scalar(ScalarInit::Global(place, offset))));
                     }
@@ -577,7 +638,9 @@ impl<'a> Lower<'a> {
     /// The address operand `n` in `space`: source, displacement, the space it really lies in.
     pub fn address(&mut self, i: &Instruction, n: usize, space: Space) -> Result<(Src, u64, Space)> {
         let Some(Operand::Address(address)) = i.operands.get(n) else {
-            return Err(Problem { expected: Some("`[address]`".into()), ..invalid("this operand is not an address") }.at(n));
+            return Err(
+                Problem { expected: Some("`[address]`".into()), ..invalid("this operand is not an address") }.at(n)
+            );
         };
         match address.base {
             AddressBase::Reg(r) => Ok((Src::Reg(self.top().registers + r), address.offset as u64, space)),
@@ -590,7 +653,12 @@ impl<'a> Lower<'a> {
                     _ => found == space,
                 };
                 if !agrees {
-                    return Err(invalid(format!("the variable is in `.{}`, the instruction in `.{}`", found.name(), space.name())).at(n));
+                    return Err(invalid(format!(
+                        "the variable is in `.{}`, the instruction in `.{}`",
+                        found.name(),
+                        space.name()
+                    ))
+                    .at(n));
                 }
                 Ok((source, 0, found))
             }
@@ -608,13 +676,18 @@ impl<'a> Lower<'a> {
 pub(super) fn immediate(operand: &Operand, ty: Type) -> Result<u64> {
     let bits = match (operand, ty) {
         (Operand::Int(_), Type::F32 | Type::F64) => {
-            return Err(Problem { expected: Some("a float such as `0f3F800000`".into()), ..invalid("an integer where a float is needed") });
+            return Err(Problem {
+                expected: Some("a float such as `0f3F800000`".into()),
+                ..invalid("an integer where a float is needed")
+            });
         }
         (Operand::Int(v), _) => *v as u64,
         (Operand::Float { single: Some(bits), .. }, Type::F32 | Type::B32 | Type::U32 | Type::S32) => u64::from(*bits),
         (Operand::Float { value, single: None }, Type::F32) => u64::from((*value as f32).to_bits()),
         (Operand::Float { value, .. }, Type::F64 | Type::B64) => value.to_bits(),
-        (Operand::Function(name), _) => return Err(unsupported(format!("the address of function `{}` is not executed", name.0))),
+        (Operand::Function(name), _) => {
+            return Err(unsupported(format!("the address of function `{}` is not executed", name.0)));
+        }
         _ => return Err(invalid(format!("this operand cannot be a `{ty}`"))),
     };
     Ok(match ty.size() {

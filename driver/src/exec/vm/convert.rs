@@ -103,7 +103,11 @@ fn double_of(v: i128, mode: u32) -> f64 {
         DOWN if back > v => near.next_down(),
         UP if back < v => near.next_up(),
         ZERO if back.abs() > v.abs() => {
-            if v > 0 { near.next_down() } else { near.next_up() }
+            if v > 0 {
+                near.next_down()
+            } else {
+                near.next_up()
+            }
         }
         _ => near,
     }

@@ -206,9 +206,7 @@ impl Exec for Clock {
     fn exec(c: &mut Ctx, i: &Inst) {
         let now = match i.imm {
             0..=2 => c.warp_instructions + u64::MAX / 4 - u64::from(c.fuel),
-            _ => std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(0, |d| d.as_nanos() as u64),
+            _ => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64),
         };
         match i.imm {
             2 | 3 => c.set_lanes(i.d, [now; 32]),

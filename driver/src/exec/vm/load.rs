@@ -103,4 +103,3 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }
-

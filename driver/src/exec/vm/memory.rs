@@ -173,7 +173,15 @@ impl Ctx {
         Some(Spread::Each(places))
     }
 
-    fn reach_one(&mut self, space: u8, address: u64, site: u32, bytes: u32, lane: usize, write: bool) -> Result<*mut u8, FaultKind> {
+    fn reach_one(
+        &mut self,
+        space: u8,
+        address: u64,
+        site: u32,
+        bytes: u32,
+        lane: usize,
+        write: bool,
+    ) -> Result<*mut u8, FaultKind> {
         let size = u64::from(bytes);
         let (space, at) = if space == GENERIC { classify(address) } else { (space, address) };
         let illegal = FaultKind::IllegalAddress { space: space_name(space), address, size: bytes, write };

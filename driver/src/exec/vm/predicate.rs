@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 
 use super::ctx::{Ctx, FULL, LANES};
-use super::lane::{BF16, F16, Lane, Two};
 use super::half::Half;
-use super::map::{Exec, Op, exec, op2};
+use super::lane::{BF16, F16, Lane, Two};
 use super::map::F2;
+use super::map::{Exec, Op, exec, op2};
 use super::rounding::flush;
 use crate::exec::code::{Inst, SCALAR};
 

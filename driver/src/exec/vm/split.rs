@@ -174,8 +174,7 @@ impl Ctx {
         let mut released = false;
         for split in &plain {
             let Wait::Lanes { members, .. } = split.wait else { continue };
-            let together =
-                plain.iter().filter(|s| s.wait == split.wait).fold(0, |all, s| all | s.mask);
+            let together = plain.iter().filter(|s| s.wait == split.wait).fold(0, |all, s| all | s.mask);
             if members & self.warp.live & !together == 0 {
                 for s in &mut self.warp.splits {
                     if s.wait == split.wait {
