@@ -107,6 +107,11 @@ fn texts_say_rightly_which_ids_are_reported() {
                 wrong.push(format!("{id}.md: 'Found by' must name the check '{check}'"));
             }
         }
+        for other in text.reported_as().filter_map(find) {
+            if !other.checks().any(|check| text.checks().any(|own| own == check)) {
+                wrong.push(format!("{id}.md: reported as {}, but found by none of its checks", other.entry.id));
+            }
+        }
         if text.checks().count() == 0 && text.reported_as().count() > 0 {
             wrong.push(format!("{id}.md: reported, but found by nothing"));
         }
