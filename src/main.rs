@@ -33,6 +33,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Graph(args)) => commands::graph::run(&args),
         Some(Command::Doctor(args)) => commands::doctor::run(&args),
         Some(Command::Explain(args)) => commands::explain::run(args.id.as_deref()),
+        Some(Command::Conformance(args)) => commands::conformance::run(&args),
+        Some(Command::ConformanceChild(args)) => commands::conformance::run_child(&args),
         Some(Command::Bench(args)) => commands::bench::run(&args),
     }
 }

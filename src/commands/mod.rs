@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub mod bench;
+pub mod conformance;
 pub mod doctor;
 pub mod explain;
 pub mod gate;

@@ -82,14 +82,17 @@ impl Driver {
         if let Placement::Captured(id) = world.capture.classify_free(ThreadId::current(), stream)? {
             return capture_work(&mut world, id, stream, work);
         }
-        match world.graphs.memory().free(address) {
-            Some(result) => result?,
-            None => match memory().space.place(address) {
+        let graph = world.graphs.memory().free(address);
+        if let Some(result) = graph {
+            result?;
+        } else {
+            let mut memory = memory();
+            match memory.space.place(address) {
                 Some(Place::Device(found)) if found.base == address && found.origin != Origin::Module => {
-                    memory().space.begin_free(address)?;
+                    memory.space.begin_free(address)?;
                 }
                 _ => return Err(CUresult::INVALID_VALUE),
-            },
+            }
         }
         self.submit(&world, stream, Op::Node(work), Vec::new());
         Ok(())

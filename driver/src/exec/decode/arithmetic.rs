@@ -6,7 +6,7 @@ use super::modifiers::Modifiers;
 use crate::exec::vm::half::{self, Binary, Binary2, Fma, Fma2, Unary, Unary2};
 use crate::exec::vm::integer as int;
 use crate::exec::vm::lane::{BF16, F16};
-use crate::exec::vm::map::{Op, exec, hot1, hot2, hot3, op1, op2, op3, warm2};
+use crate::exec::vm::map::{Next, Op, cold, hot1, hot2, hot3, op1, op2, op3, warm2};
 use crate::exec::vm::{real, rounding};
 use crate::ptx::{Instruction, Type};
 
@@ -274,7 +274,7 @@ impl<'a> Lower<'a> {
                 flag
             }
         };
-        let handlers = if wide { exec::<int::Carry<u64>>() } else { exec::<int::Carry<u32>>() };
+        let handlers = if wide { cold::<Next<int::Carry<u64>>>() } else { cold::<Next<int::Carry<u32>>>() };
         self.push(Form::List(handlers), &[d, flag], &[a, b, c], mode);
         Ok(())
     }

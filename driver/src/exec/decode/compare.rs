@@ -4,7 +4,7 @@ use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, class, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::vm::lane::{BF16, F16};
-use crate::exec::vm::map::{Op, exec, op3};
+use crate::exec::vm::map::{Next, Op, cold, exec, op3};
 use crate::exec::vm::predicate::{self as p, Flushed, Select, SlctInt, SlctReal, set, setp, setp_rare};
 use crate::exec::vm::rounding;
 use crate::ptx::{Instruction, Operand, Type};
@@ -68,7 +68,7 @@ where
     C: p::Compare<T = H>,
     crate::exec::vm::lane::Two<H>: crate::exec::vm::lane::Lane,
 {
-    exec::<p::SetpTwo<H, C>>()
+    cold::<Next<p::SetpTwo<H, C>>>()
 }
 macro_rules! two_of {
     ($name:expr, $t:ty) => {

@@ -63,7 +63,6 @@ impl<'a> Lower<'a> {
             "call" => self.call(i, m),
             "bar" | "barrier" => self.barrier(i, m),
             "membar" | "fence" => {
-                // Every access here is at least as strong as these ask for.
                 for word in [
                     "gl",
                     "cta",
@@ -86,7 +85,7 @@ impl<'a> Lower<'a> {
                     m.take(word);
                 }
                 self.operands(i, 0..=0)?;
-                self.nothing();
+                self.push(Form::Fields(cold::<Next<flow::Fence>>()), &[], &[], 0);
                 Ok(())
             }
             "nanosleep" => {

@@ -193,10 +193,18 @@ impl Step for Barrier {
     }
 }
 
-/// Nothing: fences and hints, whose effect every access already has.
+/// Nothing: hints, and the instruction that stands for a call.
 pub(crate) struct Nothing;
 impl Exec for Nothing {
     fn exec(_: &mut Ctx, _: &Inst) {}
+}
+
+/// `membar` and `fence` of every kind.
+pub(crate) struct Fence;
+impl Exec for Fence {
+    fn exec(_: &mut Ctx, _: &Inst) {
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    }
 }
 
 /// `%clock`, `%clock64`, `%globaltimer` and their halves, by mode (0 clock, 1 its high half,
