@@ -1,1 +1,22 @@
 //! The DSA indexer: CUDA kernels, their committed PTX, typed launchers and the steps.
+//!
+//! - `cu/` holds the CUDA C++, `ptx/` what the pinned NVRTC makes of it (`regenerate.py`).
+//! - [`steps::suite`] and [`steps::step`] give the steps that the harness judges.
+//! - [`reference`] computes the same results on the host, in scalar Rust, bit for bit.
+//! - [`memory::memory_story`] gives the closed forms of device memory at any shape.
+
+pub mod compile;
+pub mod error;
+pub mod inputs;
+pub mod layout;
+pub mod memory;
+pub mod ptx;
+pub mod reference;
+pub mod rng;
+pub mod shape;
+pub mod steps;
+
+pub use error::KernelsError;
+pub use ptx::PtxSource;
+pub use shape::{Shape, ShapeError};
+pub use steps::{Lane, step, suite};
