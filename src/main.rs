@@ -1,2 +1,37 @@
-//! `graphproof`: the command line.
-fn main() {}
+//! `graphproof`: proves that a GPU step is safe to run as a CUDA graph.
+
+mod args;
+mod commands;
+mod interrupt;
+mod output;
+
+use std::process::ExitCode as ProcessExit;
+
+use clap::Parser;
+use graphproof_harness::exit_code::ExitCode;
+
+use crate::args::{Cli, Command};
+use crate::commands::Failure;
+
+fn main() -> ProcessExit {
+    let cli = Cli::parse();
+    output::log::start(cli.verbose);
+    match run(cli) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            output::log::failure(&failure);
+            failure.code.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        None => commands::gate::run(&cli.gate),
+        Some(Command::Gate(args)) => commands::gate::run(&args),
+        Some(Command::List) => commands::list::run(),
+        Some(Command::Graph(args)) => commands::graph::run(&args),
+        Some(Command::Doctor(args)) => commands::doctor::run(&args),
+        Some(Command::Bench(args)) => commands::bench::run(&args),
+    }
+}

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Mutex;
 
+use graphproof_driver::loader::{self, System, find_system};
+
 use crate::cuda::Session;
 use crate::error::RunError;
 
@@ -108,7 +110,7 @@ pub fn select(choice: DriverChoice) -> Result<Selected, RunError> {
         DriverChoice::System => {
             system("asked for with --driver system").map_err(|reason| RunError::NoDriver { reason })?
         }
-        DriverChoice::Auto => match system("NVIDIA's driver is here, with a device") {
+        DriverChoice::Auto => match system_with_device() {
             Ok(system) => system,
             Err(reason) => software(reason)?,
         },
@@ -117,14 +119,40 @@ pub fn select(choice: DriverChoice) -> Result<Selected, RunError> {
 }
 
 fn software(reason: String) -> Result<Selected, RunError> {
-    graphproof_driver::loader::install_software().map_err(|error| RunError::SoftwareDriver(error.to_string()))?;
+    loader::install_software().map_err(|error| RunError::SoftwareDriver(error.to_string()))?;
     Ok(Selected { kind: DriverKind::Software, path: None, reason })
 }
 
-/// NVIDIA's driver, if the loader finds it and it has a device; else why not.
+/// NVIDIA's driver, if the loader finds it; else what was tried.
 fn system(reason: &str) -> Result<Selected, String> {
-    let path = graphproof_driver::loader::find_system().map_err(|error| error.to_string())?.path;
-    Ok(Selected { kind: DriverKind::System, path: Some(path), reason: reason.to_owned() })
+    match find_system() {
+        System::Found { path, .. } => {
+            Ok(Selected { kind: DriverKind::System, path: Some(path), reason: reason.to_owned() })
+        }
+        System::NotFound { tried } => {
+            Err(tried.into_iter().map(|t| format!("{}: {}", t.name, t.reason)).collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+/// NVIDIA's driver, if it also has a device: a driver library without a GPU is common in
+/// containers and on build machines.
+fn system_with_device() -> Result<Selected, String> {
+    let selected = system("NVIDIA's driver is here and has a device")?;
+    let path = selected.path.clone().unwrap_or_default();
+    let no_device = |why: &str| format!("NVIDIA's driver {} {why}", path.display());
+    // SAFETY: `find_system` has loaded this library already; its initialisers have run.
+    let library = unsafe { libloading::Library::new(&path) }.map_err(|error| no_device(&error.to_string()))?;
+    // SAFETY: the documented types of these functions, which every driver has.
+    let (init, count) = unsafe {
+        let init = library.get::<unsafe extern "C" fn(u32) -> u32>(b"cuInit\0");
+        let count = library.get::<unsafe extern "C" fn(*mut i32) -> u32>(b"cuDeviceGetCount\0");
+        (init.map_err(|e| no_device(&e.to_string()))?, count.map_err(|e| no_device(&e.to_string()))?)
+    };
+    let mut devices = 0;
+    // SAFETY: as documented; the pointer is to a local.
+    let (started, counted) = unsafe { (init(0), count(&mut devices)) };
+    if started == 0 && counted == 0 && devices > 0 { Ok(selected) } else { Err(no_device("has no device")) }
 }
 
 /// A kernel fault as the driver tells it.
@@ -138,5 +166,13 @@ pub struct Fault {
 
 /// The kernel fault that made the context unusable, if the driver in use can tell.
 pub fn last_fault() -> Option<Fault> {
-    None
+    let selected = SELECTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    selected.as_ref().filter(|selected| selected.kind == DriverKind::Software)?;
+    let report = graphproof_driver::software::fault::last_fault()?;
+    let mut lines = vec![report.explanation];
+    let fault = report.fault?;
+    let ([bx, by, bz], [tx, ty, tz]) = (fault.block, fault.thread);
+    lines.push(format!("kernel {}, block ({bx}, {by}, {bz}), thread ({tx}, {ty}, {tz})", fault.kernel));
+    lines.push(format!("PTX line {}: {}", fault.ptx_line, fault.ptx_text));
+    Some(Fault { kernel: fault.kernel, lines })
 }

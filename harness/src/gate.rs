@@ -11,7 +11,7 @@ use crate::error::RunError;
 use crate::finding::Finding;
 use crate::lane::Lane;
 use crate::report::{LaneReport, Times, Verdict};
-use crate::step::Step;
+use crate::step::{HostBuffers, Step};
 use crate::watchdog::Heartbeat;
 
 /// How to run a step.
@@ -165,4 +165,20 @@ pub struct GraphText {
 pub fn graph_of(session: &Session, step: &Arc<dyn Step>) -> Result<Result<GraphText, Vec<Finding>>, RunError> {
     let config = GateConfig { steps: 0, ..GateConfig::default() };
     Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.graph()
+}
+
+/// Runs `step` eagerly `steps` times, to compare it with a reference of one's own. `visit` sees
+/// each step's index, its inputs with the state before it, and its outputs with the state after.
+///
+/// # Errors
+/// The run could not take place. The inner error holds the findings of a run that failed.
+pub fn observe(
+    session: &Session,
+    step: &Arc<dyn Step>,
+    steps: u64,
+    seed: u64,
+    visit: &mut dyn FnMut(u64, &HostBuffers, &HostBuffers),
+) -> Result<Result<(), Vec<Finding>>, RunError> {
+    let config = GateConfig { steps, seed, ..GateConfig::default() };
+    Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.observe(steps, visit)
 }

@@ -173,17 +173,19 @@ pub struct Receipt {
     pub shape: String,
     /// Where the kernels come from.
     pub kernels: String,
-    /// SHA-256 of each kernel source and PTX file.
+    /// The modules that the steps launch from.
     pub sources: Vec<SourceHash>,
     /// The steps, in order.
     pub lanes: Vec<LaneReport>,
 }
 
-/// A file and its SHA-256.
+/// A PTX module and what it was made from, as SHA-256 in hex.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct SourceHash {
-    /// File name.
+    /// The module, such as `fused.ptx`.
     pub file: String,
-    /// SHA-256 in hex.
-    pub sha256: String,
+    /// Of the PTX text.
+    pub ptx_sha256: String,
+    /// Over all CUDA sources behind it and the compiler's options, if known.
+    pub source_sha256: Option<String>,
 }

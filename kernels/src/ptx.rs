@@ -69,7 +69,7 @@ pub fn manifest() -> Result<&'static Manifest, KernelsError> {
 }
 
 /// SHA-256 in lower-case hex.
-fn sha256(data: &[u8]) -> String {
+pub fn sha256(data: &[u8]) -> String {
     use std::fmt::Write;
     Sha256::digest(data).iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a String cannot fail.

@@ -7,3 +7,4 @@ pub mod capture;
 pub mod faults;
 pub mod stall;
 pub mod structure;
+pub mod topology;

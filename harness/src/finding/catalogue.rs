@@ -1,6 +1,7 @@
 //! The fault catalogue: stable ids with their title and fix.
 //!
-//! S: syncs; A: addresses and allocation; C: capture structure; V: values; R: results; E: execution.
+//! S: syncs; A: addresses and allocation; C: capture structure; V: values; L: growth; R: results; E: execution;
+//! T: topology.
 
 /// One kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,6 +207,16 @@ pub const ENTRIES: &[Entry] = &[
     ),
     entry_of("E05", "the captured graph cannot be instantiated", "see the driver's error"),
     entry_of("E06", "the step's own code panicked", "see the message"),
+    entry_of(
+        "T01",
+        "the captured graph is not the one that was reviewed",
+        "if the change is meant, look at it and accept it with `cargo insta review`",
+    ),
+    entry_of(
+        "T02",
+        "nobody has reviewed this step's graph",
+        "add a snapshot test that prints the graph, and accept it with `cargo insta review`",
+    ),
 ];
 
 /// The entry of `id`.

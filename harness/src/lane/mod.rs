@@ -1,5 +1,6 @@
 //! One step on its way through the gate: eager runs, capture, replays, comparison.
 
+mod observe;
 mod probes;
 mod runs;
 mod setup;

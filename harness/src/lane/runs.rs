@@ -69,7 +69,7 @@ impl Lane {
     }
 
     /// One eager run; its time in nanoseconds.
-    fn record_eager(&mut self, step: u64, poison: u8) -> Result<u64, Ended> {
+    pub(super) fn record_eager(&mut self, step: u64, poison: u8) -> Result<u64, Ended> {
         self.heartbeat.enter("eager", step);
         let loaded = self.load(&self.eager, poison);
         self.driver(loaded, "copying the inputs in")?;
@@ -169,7 +169,7 @@ impl Lane {
     }
 
     /// Host work of the step's owner, outside the captured region.
-    fn prepare_host(&mut self, step: u64, phase: Phase) -> Result<(), Ended> {
+    pub(super) fn prepare_host(&mut self, step: u64, phase: Phase) -> Result<(), Ended> {
         self.heartbeat.enter("prepare", step);
         let buffers = match phase {
             Phase::Eager => &mut self.eager,

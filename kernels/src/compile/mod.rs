@@ -4,61 +4,17 @@
 //! loader finds first and panics without one, while the pinned compiler has to win and its
 //! absence has to be told.
 
+mod error;
+mod search;
+
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, NulError, c_char, c_int, c_void};
-use std::path::{Path, PathBuf};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::Path;
 
 use libloading::os::unix;
 
-/// Why there is no PTX.
-#[derive(Debug, thiserror::Error)]
-pub enum CompileError {
-    /// No library was found.
-    #[error(
-        "NVRTC was not found, so the kernels cannot be compiled; `python3 kernels/regenerate.py` installs the pinned \
-         one into .cuda/, or set CUDA_PATH to a CUDA toolkit. Tried: {}",
-        tried.join("; ")
-    )]
-    NotFound {
-        /// Each place, and why it did not do.
-        tried: Vec<String>,
-    },
-    /// The library lacks a function.
-    #[error("{path} has no {symbol}: {error}")]
-    Symbol {
-        /// The library.
-        path: String,
-        /// The function.
-        symbol: &'static str,
-        /// The loader's message.
-        error: String,
-    },
-    /// The source does not compile.
-    #[error("kernels/cu/{file} does not compile with {compiler} ({code}):\n{log}")]
-    Source {
-        /// The source file.
-        file: String,
-        /// Library and version.
-        compiler: String,
-        /// NVRTC's name for the error.
-        code: String,
-        /// The compiler's log.
-        log: String,
-    },
-    /// Any other call failed.
-    #[error("{call} of {path} failed: {code}")]
-    Call {
-        /// The function.
-        call: &'static str,
-        /// The library.
-        path: String,
-        /// NVRTC's name for the error.
-        code: String,
-    },
-    /// A source holds a NUL byte.
-    #[error("a kernel source holds a NUL byte: {0}")]
-    Nul(#[from] NulError),
-}
+pub use error::CompileError;
+use search::{folders, open, sorted_entries};
 
 type Program = *mut c_void;
 type CreateProgram = unsafe extern "C" fn(
@@ -97,45 +53,6 @@ impl std::fmt::Debug for Nvrtc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Nvrtc").field("path", &self.path).field("version", &self.version).finish_non_exhaustive()
     }
-}
-
-/// Folders that may hold the library, best first: the pinned one of `regenerate.py`, then a
-/// toolkit.
-fn folders() -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    if let Some(root) = Path::new(env!("CARGO_MANIFEST_DIR")).parent() {
-        let packages = root.join(".cuda/lib");
-        for python in sorted_entries(&packages, "python3") {
-            folders.push(python.join("site-packages/nvidia/cuda_nvrtc/lib"));
-        }
-        if folders.is_empty() {
-            folders.push(packages);
-        }
-    }
-    for variable in ["CUDA_PATH", "CUDA_HOME"] {
-        if let Some(toolkit) = std::env::var_os(variable) {
-            folders.push(PathBuf::from(toolkit).join("lib64"));
-        }
-    }
-    folders.push(PathBuf::from("/usr/local/cuda/lib64"));
-    folders
-}
-
-/// Entries of `folder` whose name starts with `prefix`, sorted; none if it cannot be read.
-fn sorted_entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
-        .collect();
-    found.sort();
-    found
-}
-
-fn open(path: &Path) -> Result<unix::Library, String> {
-    // SAFETY: NVRTC's initialisers are those of a C++ library without demands on the caller.
-    unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) }.map_err(|error| error.to_string())
 }
 
 /// A function of the library. `T` must be its type.

@@ -1,0 +1,45 @@
+//! Where NVRTC may be.
+
+use std::path::{Path, PathBuf};
+
+use libloading::os::unix;
+
+/// Folders that may hold the library, best first: the pinned one of `regenerate.py`, then a
+/// toolkit.
+pub(super) fn folders() -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    if let Some(root) = Path::new(env!("CARGO_MANIFEST_DIR")).parent() {
+        let packages = root.join(".cuda/lib");
+        for python in sorted_entries(&packages, "python3") {
+            folders.push(python.join("site-packages/nvidia/cuda_nvrtc/lib"));
+        }
+        if folders.is_empty() {
+            folders.push(packages);
+        }
+    }
+    for variable in ["CUDA_PATH", "CUDA_HOME"] {
+        if let Some(toolkit) = std::env::var_os(variable) {
+            folders.push(PathBuf::from(toolkit).join("lib64"));
+        }
+    }
+    folders.push(PathBuf::from("/usr/local/cuda/lib64"));
+    folders
+}
+
+/// Entries of `folder` whose name starts with `prefix`, sorted; none if it cannot be read.
+pub(super) fn sorted_entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Opens a library by path, or by name through the loader's own search.
+pub(super) fn open(path: &Path) -> Result<unix::Library, String> {
+    // SAFETY: NVRTC's initialisers are those of a C++ library without demands on the caller.
+    unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) }.map_err(|error| error.to_string())
+}

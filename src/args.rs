@@ -1,0 +1,114 @@
+//! The command line, as data.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use graphproof_harness::driver::DriverChoice;
+use graphproof_harness::exit_code::ExitCode;
+
+/// Proves that a GPU step is safe to run as a CUDA graph: runs it eagerly, captures it, replays
+/// the graph over many steps with varying inputs, and reports the first thing that differs.
+///
+/// Without a command, runs `gate` on the default suite.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = exit_codes())]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub gate: GateArgs,
+    /// Say more: -v for what the harness does, -vv for every detail.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge steps: eager runs, capture, replays, comparison.
+    Gate(GateArgs),
+    /// List the steps.
+    List,
+    /// Print the graph that a step is captured into, with every address named by its buffer.
+    Graph(GraphArgs),
+    /// Tell which driver, device and compiler would be used, and why.
+    Doctor(DoctorArgs),
+    /// Measure graphproof itself.
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct GateArgs {
+    /// Judge only this step; may be given several times. See `graphproof list`.
+    #[arg(long = "step", value_name = "NAME")]
+    pub steps_named: Vec<String>,
+    /// Steps to replay and compare, each with fresh inputs.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+    /// Seed of the inputs.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".")]
+    pub locked: Option<PathBuf>,
+    /// Write the receipt to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Seconds without progress after which a run counts as hung.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub patience: u64,
+}
+
+/// What to run on, and with which kernels.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// auto: NVIDIA's driver where it has a device, else the software driver.
+    #[arg(long, default_value = "auto", value_name = "auto|system|software")]
+    pub driver: DriverChoice,
+    /// Extents that differ from the default: sq=…,sk=…,b=…,h=…,d=…,topk=….
+    #[arg(long, value_name = "sq=64,sk=512,…")]
+    pub shape: Option<String>,
+    /// Compile the CUDA sources with NVRTC now, instead of using the committed PTX.
+    #[arg(long)]
+    pub compile: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// The step. See `graphproof list`.
+    pub step: String,
+    /// Print in Graphviz's language.
+    #[arg(long)]
+    pub dot: bool,
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// auto: NVIDIA's driver where it has a device, else the software driver.
+    #[arg(long, default_value = "auto", value_name = "auto|system|software")]
+    pub driver: DriverChoice,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    pub what: BenchWhat,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum BenchWhat {
+    /// The PTX interpreter: lane-instructions a second on the fused kernel, and the overhead of a
+    /// small launch.
+    Exec,
+}
+
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for code in ExitCode::ALL {
+        text.push_str(&format!("  {:>3}  {}\n", code.code(), code.meaning()));
+    }
+    text
+}

@@ -1,0 +1,32 @@
+//! One file for each command.
+
+pub mod bench;
+pub mod doctor;
+pub mod gate;
+pub mod graph;
+pub mod list;
+mod suite;
+
+use graphproof_harness::error::RunError;
+use graphproof_harness::exit_code::ExitCode;
+
+/// Why a command could not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: ExitCode,
+    /// What was wrong, where, and what to do.
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    pub fn new(code: ExitCode, error: impl Into<anyhow::Error>) -> Self {
+        Failure { code, error: error.into() }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Failure::new(error.exit_code(), error)
+    }
+}

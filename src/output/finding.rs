@@ -1,0 +1,42 @@
+//! A finding as text, in the way of rustc's diagnostics.
+
+use std::fmt::Write as _;
+
+use graphproof_harness::finding::{Finding, Severity};
+
+/// The finding, over several lines, ending with a newline.
+pub fn render(step_name: &str, finding: &Finding) -> String {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut text = format!("{severity}[{}]: {}\n", finding.id, finding.title);
+    let place = match finding.step {
+        Some(step) => format!("step '{step_name}', replay {step}"),
+        None => format!("step '{step_name}'"),
+    };
+    match &finding.site {
+        Some(site) => {
+            let _ = writeln!(text, "  --> {}:{}", site.file, site.line);
+            let _ = writeln!(text, "   | {} ({place}, check '{}')", site.what, finding.check);
+        }
+        None => {
+            let _ = writeln!(text, "  --> {place}, check '{}'", finding.check);
+        }
+    }
+    if let Some(origin) = &finding.origin {
+        let _ = writeln!(text, "  ::: {}:{}", origin.file, origin.line);
+        let _ = writeln!(text, "   | {}", origin.what);
+    }
+    if !finding.expected.is_empty() {
+        let _ = writeln!(text, "   = expected: {}", finding.expected);
+    }
+    if !finding.seen.is_empty() {
+        let _ = writeln!(text, "   =     seen: {}", finding.seen);
+    }
+    for note in &finding.notes {
+        let _ = writeln!(text, "   = note: {note}");
+    }
+    let _ = writeln!(text, "   = help: {}", finding.help);
+    text
+}

@@ -1,0 +1,186 @@
+//! The command line, as a person meets it: what it prints, and the code that it exits with.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn graphproof(arguments: &[&str]) -> Output {
+    graphproof_in(Path::new(env!("CARGO_MANIFEST_DIR")), arguments)
+}
+
+fn graphproof_in(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_graphproof"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("GRAPHPROOF_LOG")
+        .output()
+        .expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs and checks the exit code; what was printed, standard error after standard output.
+fn run(arguments: &[&str], code: i32) -> String {
+    let output = graphproof(arguments);
+    let all = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "graphproof {arguments:?} printed:\n{all}");
+    all
+}
+
+fn settings() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    // Times and versions change from run to run; nothing else may.
+    settings.add_filter(r"\d+(\.\d+)? (ns|us|ms|s)\b", "[time]");
+    settings.add_filter(r"graphproof \d+\.\d+\.\d+", "graphproof [version]");
+    settings.add_filter(r" {2,}", "  ");
+    settings
+}
+
+#[test]
+fn the_default_suite_passes_and_says_so() {
+    let output = run(&["--driver", "software", "--steps", "12"], 0);
+    settings().bind(|| insta::assert_snapshot!("gate_default_suite", output));
+}
+
+#[test]
+fn the_tensor_core_variant_passes_too() {
+    let output = run(&["gate", "--step", "fused-mma", "--driver", "software", "--steps", "12"], 0);
+    assert!(output.contains("PASS: 1 steps, 12 of 12 replays equal"), "{output}");
+}
+
+#[test]
+fn other_shapes_pass() {
+    for shape in ["sq=1,sk=37,b=3,h=5,d=32,topk=64", "sq=7,sk=300,b=2,h=3,d=128,topk=100", "sq=33,sk=65,h=1,topk=1"] {
+        let output = run(&["--driver", "software", "--steps", "14", "--shape", shape], 0);
+        assert!(output.contains("PASS: 4 steps, 56 of 56 replays equal"), "{shape}\n{output}");
+    }
+}
+
+#[test]
+fn every_step_is_listed() {
+    let output = run(&["list"], 0);
+    settings().bind(|| insta::assert_snapshot!("list", output));
+}
+
+#[test]
+fn graphs_are_printed_with_addresses_named_by_buffer() {
+    for step in ["materialized", "streamed", "fused", "decode", "fused-mma"] {
+        let output = run(&["graph", step, "--driver", "software"], 0);
+        // No filters: `gate --locked` compares with these files to the letter.
+        let mut settings = insta::Settings::new();
+        settings.set_snapshot_path("../snapshots");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(format!("graph_{step}"), output));
+    }
+    let dot = run(&["graph", "fused", "--dot", "--driver", "software"], 0);
+    assert!(dot.starts_with("digraph \"fused\" {") && dot.trim_end().ends_with('}'), "{dot}");
+}
+
+#[test]
+fn a_locked_gate_accepts_only_reviewed_graphs() {
+    let arguments = ["gate", "--driver", "software", "--steps", "1", "--step", "fused", "--locked"];
+    run(&arguments, 0);
+    let output = run(&[&arguments[..], &["--shape", "topk=32"]].concat(), 1);
+    assert!(output.contains("error[T01]") && output.contains("+     14 32"), "{output}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = text(&graphproof_in(folder.path(), &arguments).stdout);
+    assert!(output.contains("error[T02]"), "{output}");
+}
+
+#[test]
+fn the_doctor_says_which_driver_and_why() {
+    let output = run(&["doctor", "--driver", "software"], 0);
+    for word in ["driver", "software", "because", "device", "kernels", "nvrtc", "cudart"] {
+        assert!(output.contains(word), "no '{word}' in:\n{output}");
+    }
+}
+
+#[test]
+fn what_cannot_run_says_why_and_exits_with_its_code() {
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["gate", "--step", "nonesuch"], 2, "there is no step 'nonesuch'; there are materialized"),
+        (&["--shape", "topk=0"], 2, "topk"),
+        (&["--shape", "d=48"], 2, "d=48"),
+        (&["--shape", "sq=0"], 2, "sq"),
+        (&["--shape", "sq=x"], 2, "sq"),
+        (&["--shape", "nope=3"], 2, "nope"),
+        (&["--shape", "sq=4294967295,sk=4294967295,b=4294967295,h=4294967295"], 2, "--shape"),
+        (&["--steps", "0"], 2, "0"),
+        (&["--driver", "cuda"], 2, "'cuda' is none of auto, system, software"),
+        (
+            &["--driver", "software", "--shape", "sq=65536,sk=131072,h=64,topk=64", "--step", "materialized"],
+            12,
+            "choose a smaller --shape",
+        ),
+        (&["--json", "no/such/folder/receipt.json"], 14, "no/such/folder/receipt.json"),
+        (&["--json", "src"], 14, "it is a directory"),
+    ];
+    for (arguments, code, word) in cases {
+        let output = run(arguments, *code);
+        assert!(output.contains(word), "graphproof {arguments:?}: no '{word}' in:\n{output}");
+        assert!(!output.contains("panicked"), "graphproof {arguments:?} panicked:\n{output}");
+    }
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_an_error_with_a_way_out() {
+    if Path::new("/dev/nvidiactl").exists() {
+        eprintln!("skipped: this machine has a GPU");
+        return;
+    }
+    let output = run(&["--driver", "system"], 10);
+    assert!(output.contains("--driver software"), "{output}");
+}
+
+#[test]
+fn the_receipt_holds_what_ran() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output =
+        graphproof_in(folder.path(), &["--driver", "software", "--steps", "2", "--step", "fused", "--json", "r.json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let receipt = std::fs::read_to_string(folder.path().join("r.json")).expect("the receipt is there");
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("the receipt is JSON");
+    assert_eq!(receipt["driver"], "software");
+    assert_eq!(receipt["lanes"][0]["step"], "fused");
+    assert_eq!(receipt["lanes"][0]["verdict"], "pass");
+    assert_eq!(receipt["lanes"][0]["steps_agreeing"], 2);
+    assert!(receipt["sources"].as_array().is_some_and(|sources| !sources.is_empty()));
+    let files: Vec<_> = std::fs::read_dir(folder.path()).expect("readable").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(files, ["r.json"], "nothing else is left behind");
+}
+
+#[test]
+fn a_pipe_gets_no_progress_bar_and_no_colour() {
+    let output = graphproof(&["--driver", "software", "--steps", "2", "--step", "fused"]);
+    assert_eq!(text(&output.stderr), "");
+    assert!(!text(&output.stdout).contains('\u{1b}'));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_at_the_next_step_and_leaves_no_file() {
+    use std::io::{BufRead, BufReader, Read};
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_graphproof"))
+        .args(["--driver", "software", "--steps", "1000000", "--step", "fused", "--json", "r.json"])
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    // The heading is printed once the run is about to begin and Ctrl-C is heard.
+    let mut heading = String::new();
+    lines.read_line(&mut heading).expect("a heading");
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(kill.success());
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("readable");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
+    assert!(rest.contains("INTERRUPTED") && rest.contains("no receipt was written"), "{rest}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0);
+}
