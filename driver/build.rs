@@ -14,11 +14,17 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so");
 
     let text = fs::read_to_string("symbols.txt").expect("symbols.txt lies beside build.rs");
-    let names: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let names: Vec<(&str, u32)> = text.lines().filter_map(symbol).collect();
     let mut modelled = BTreeSet::new();
     entry_points(Path::new("src/abi"), &mut modelled);
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(out.join("symbols.rs"), symbol_table(&names, &modelled)).expect("OUT_DIR is writable");
+}
+
+/// A line of `symbols.txt`: a name, and the CUDA version that introduced it.
+fn symbol(line: &str) -> Option<(&str, u32)> {
+    let (name, version) = line.trim().split_once(' ')?;
+    Some((name, version.parse().expect("a version such as 12030")))
 }
 
 /// Collects the names of `fn cu…(` items: the convention of the `entry_points!` macro.
@@ -40,25 +46,28 @@ fn entry_points(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-fn symbol_table(names: &[&str], modelled: &BTreeSet<String>) -> String {
+fn symbol_table(names: &[(&str, u32)], modelled: &BTreeSet<String>) -> String {
     let mut source = String::new();
-    let missing: Vec<&str> = names.iter().copied().filter(|name| !modelled.contains(*name)).collect();
+    let missing = names.iter().map(|(name, _)| *name).filter(|name| !modelled.contains(*name));
     source.push_str("unsupported_entry_points! {\n");
-    for name in &missing {
+    for name in missing {
         writeln!(source, "    {name},").expect("writing to a string");
     }
     source.push_str("}\n");
     source.push_str("mod declared {\n    unsafe extern \"C\" {\n");
-    for name in names {
+    for (name, _) in names {
         writeln!(source, "        pub(super) fn {name}();").expect("writing to a string");
     }
     source.push_str("    }\n}\n");
     source.push_str("/// Every name of `symbols.txt`, in its order (sorted by name).\n");
     writeln!(source, "pub static SYMBOLS: [Symbol; {}] = [", names.len()).expect("writing to a string");
-    for name in names {
+    for (name, since) in names {
         let known = modelled.contains(*name);
-        writeln!(source, "    Symbol {{ name: \"{name}\", function: declared::{name}, modelled: {known} }},")
-            .expect("writing to a string");
+        writeln!(
+            source,
+            "    Symbol {{ name: \"{name}\", since: {since}, function: declared::{name}, modelled: {known} }},"
+        )
+        .expect("writing to a string");
     }
     source.push_str("];\n");
     source

@@ -3,4 +3,5 @@
 pub mod abi;
 pub mod exec;
 pub mod ptx;
+pub mod record;
 pub mod software;

@@ -13,19 +13,22 @@
 /// A body evaluates to `Cuda<()>`. The name needs no entry in a table: `build.rs` reads the names
 /// from these sources. Keep `fn cuName(` on one line.
 macro_rules! entry_points {
-    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(on $stream:ident)? $body:block)*) => {$(
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(on $stream:ident $(($of:ident))?)? $body:block)*) => {$(
         #[doc = concat!("CUDA driver API `", stringify!($name), "`.")]
         ///
         /// # Safety
         /// Pointer arguments must be null or valid for what CUDA documents.
         $(#[$meta])*
         #[unsafe(no_mangle)]
-        #[allow(non_snake_case, clippy::too_many_arguments, clippy::blocks_in_conditions)]
+        // Every unsafe block of a body hands a caller's pointer to `abi::args`, under the contract
+        // of this function's own safety section.
+        #[allow(non_snake_case, clippy::too_many_arguments, clippy::undocumented_unsafe_blocks)]
         pub unsafe extern "C" fn $name($($arg: $type),*) -> $crate::abi::CUresult {
             #[allow(unused_mut, unused_assignments)]
             let mut stream: Option<$crate::abi::types::CUstream> = None;
-            $(stream = Some($stream);)?
-            $crate::abi::door::enter(stringify!($name), stream, || $body)
+            $(stream = Some($stream $(($of))?);)?
+            static DOOR: $crate::abi::door::Door = $crate::abi::door::Door::new(stringify!($name));
+            $crate::abi::door::enter(&DOOR, stream, || $body)
         }
     )*};
 }
@@ -36,7 +39,8 @@ macro_rules! unsupported_entry_points {
         #[unsafe(no_mangle)]
         #[allow(non_snake_case)]
         extern "C" fn $name() -> $crate::abi::CUresult {
-            $crate::abi::door::unsupported(stringify!($name))
+            static DOOR: $crate::abi::door::Door = $crate::abi::door::Door::new(stringify!($name));
+            $crate::abi::door::unsupported(&DOOR)
         }
     )*};
 }

@@ -4,6 +4,8 @@
 pub struct Symbol {
     /// Exported name.
     pub name: &'static str,
+    /// The CUDA version that introduced it, such as 12030 for 12.3.
+    pub since: u32,
     /// Its entry point. Cast it to the function's own type before calling.
     pub function: unsafe extern "C" fn(),
     /// Whether it has a model; otherwise it answers `CUDA_ERROR_NOT_SUPPORTED`.

@@ -1,35 +1,373 @@
-//! The process-wide state.
+//! The process-wide state, and how work gets to a stream.
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::capture::CaptureWorld;
+use super::capture::{self, CaptureWorld, Placement};
+use super::context::{self, Context, Sticky};
+use super::engine::{Engine, Ticket};
+use super::event::{EventCell, Record};
+use super::execute::{Launch, Op, Task};
 use super::graph::Graphs;
+use super::module::{Function, Library, LibraryKernel, Module};
+use super::stream::Stream;
+use super::work::{NodeParams, Plan};
+use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, execute};
+use crate::abi::types::{CUevent, CUfunction, CUstream};
+use crate::abi::{CUresult, Cuda};
 
 /// The driver of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Driver {
+    initialised: AtomicBool,
     world: Mutex<World>,
+    /// The threads that execute work.
+    pub engine: Engine<Task>,
 }
 
 /// Everything behind the one driver lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct World {
+    /// Contexts.
+    pub contexts: Handles<Context>,
+    /// The primary context: how often it is retained, and its handle while it is alive.
+    pub primary: Primary,
+    /// Streams, default ones included.
+    pub streams: Handles<Stream>,
+    /// Events.
+    pub events: Handles<Arc<EventCell>>,
+    /// Functions.
+    pub functions: Handles<Arc<Function>>,
+    /// Modules.
+    pub modules: Handles<Module>,
+    /// Libraries.
+    pub libraries: Handles<Library>,
+    /// Kernels of libraries.
+    pub kernels: Handles<LibraryKernel>,
     /// Stream capture.
     pub capture: CaptureWorld,
     /// Graphs and their instances.
     pub graphs: Graphs,
 }
 
+/// The state of the device's primary context.
+#[derive(Debug, Default)]
+pub struct Primary {
+    /// Calls of `cuDevicePrimaryCtxRetain` not yet released.
+    pub retained: u32,
+    /// Its handle; it stays the same after a reset.
+    pub handle: u64,
+    /// `cuDevicePrimaryCtxSetFlags`.
+    pub flags: u32,
+}
+
+/// The context that a call works in.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// Its name.
+    pub id: ContextId,
+    /// Its error state.
+    pub sticky: Sticky,
+}
+
 impl Driver {
-    /// Takes the driver lock. A poisoned lock is taken all the same: each entry point leaves the
-    /// world consistent before it can panic, and refusing every later call would help nobody.
+    fn new() -> Self {
+        let world = World {
+            contexts: Handles::new(Kind::Context),
+            primary: Primary::default(),
+            streams: Handles::new(Kind::Stream),
+            events: Handles::new(Kind::Event),
+            functions: Handles::new(Kind::Function),
+            modules: Handles::new(Kind::Module),
+            libraries: Handles::new(Kind::Library),
+            kernels: Handles::new(Kind::Kernel),
+            capture: CaptureWorld::default(),
+            graphs: Graphs::default(),
+        };
+        const WORKERS: NonZero<usize> = NonZero::new(16).unwrap();
+        let workers = setting("GRAPHPROOF_WORKERS").and_then(|text| text.parse().ok()).unwrap_or(WORKERS);
+        let seed = setting("GRAPHPROOF_SEED").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let engine = Engine::new(seed, workers, execute::Executor);
+        Self { initialised: AtomicBool::new(false), world: Mutex::new(world), engine }
+    }
+
+    /// `cuInit`.
+    pub fn initialise(&self) {
+        self.initialised.store(true, Ordering::Release);
+    }
+
+    /// `CUDA_ERROR_NOT_INITIALIZED` before `cuInit`.
+    pub fn check_initialised(&self) -> Cuda {
+        if self.initialised.load(Ordering::Acquire) { Ok(()) } else { Err(CUresult::NOT_INITIALIZED) }
+    }
+
+    /// Takes the driver lock. A poisoned lock is taken all the same: refusing every later call
+    /// would help nobody.
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Restarts every choice that CUDA leaves open from `seed`.
+    pub fn set_seed(&self, seed: u64) {
+        self.engine.set_seed(seed);
+    }
+
+    /// Puts captured or eager work on a stream: the one way for all of it. For eager work the
+    /// ticket of it.
+    pub fn enqueue(&self, stream: CUstream, work: NodeParams) -> Cuda<Option<Ticket>> {
+        let mut world = self.world();
+        let stream = world.usable_stream(stream)?;
+        match world.capture.classify_enqueue(stream)? {
+            Placement::Captured(id) => capture::capture_work(&mut world, id, stream, work).map(|()| None),
+            Placement::Eager => Ok(Some(self.submit(&world, stream, Op::Node(work), Vec::new()))),
+        }
+    }
+
+    /// Puts eager work on a stream, behind `after` and what the legacy stream's rules demand.
+    /// The caller holds the driver lock, so that calls of several threads keep their order.
+    pub fn submit(&self, world: &World, stream: StreamId, op: Op, after: Vec<Ticket>) -> Ticket {
+        let Some(context) = world.contexts.get(stream.context.0) else {
+            return self.engine.submit(stream.key, Task { op, sticky: Sticky::default() }, after, &[]);
+        };
+        let task = Task { op, sticky: context.sticky.clone() };
+        match stream.kind {
+            StreamKind::NonBlocking => self.engine.submit(stream.key, task, after, &[]),
+            StreamKind::Legacy => self.engine.submit(stream.key, task, after, &context.blocking_streams()),
+            StreamKind::Blocking | StreamKind::PerThread => {
+                self.engine.submit(stream.key, task, after, &[context.legacy])
+            }
+        }
+    }
+
+    /// Puts a graph launch on a stream, behind `after` (earlier launches of the same instance).
+    /// Each event that the graph records is, from here on, the record of this launch.
+    pub fn submit_graph(&self, world: &World, stream: StreamId, plan: Arc<Plan>, after: Vec<Ticket>) -> Ticket {
+        let mut events = Vec::new();
+        plan.recorded_events(&mut events);
+        let mut records = Vec::new();
+        for event in events {
+            if let Some(cell) = world.events.get(event.0) {
+                let record = Record::new(self.engine.latch());
+                cell.set(record.clone());
+                records.push((event, record));
+            }
+        }
+        self.submit(world, stream, Op::Graph(Arc::new(Launch { plan, records })), after)
+    }
+
+    /// Records an event behind all earlier work of a stream.
+    pub fn record_event(&self, world: &World, stream: StreamId, event: &EventCell) {
+        let time = Arc::default();
+        let ticket = self.submit(world, stream, Op::Record(Arc::clone(&time)), Vec::new());
+        event.set(Record { ticket, time });
+    }
+
+    /// Destroys a context when its work has run: streams, events, modules and all.
+    pub fn destroy_context(&self, handle: u64) -> Cuda {
+        self.wait_for_context(ContextId(handle));
+        let mut world = self.world();
+        let context = world.contexts.remove(handle).ok_or(CUresult::INVALID_CONTEXT)?;
+        world.forget_contents(ContextId(handle), &context, &self.engine);
+        Ok(())
+    }
+
+    /// Destroys what a context holds and clears its error; its handle stays good.
+    pub fn reset_context(&self, handle: u64) -> Cuda {
+        self.wait_for_context(ContextId(handle));
+        let mut world = self.world();
+        let Some(context) = world.contexts.get_mut(handle) else { return Ok(()) };
+        let flags = context.flags;
+        let old = std::mem::replace(context, Context::new(true, flags));
+        world.forget_contents(ContextId(handle), &old, &self.engine);
+        world.create_legacy_stream(handle, &self.engine);
+        Ok(())
+    }
+
+    /// Waits until all work of a context has run.
+    pub fn wait_for_context(&self, id: ContextId) {
+        let streams: Vec<u64> = match self.world().contexts.get(id.0) {
+            Some(context) => context.streams.keys().copied().collect(),
+            None => return,
+        };
+        for ticket in streams.into_iter().filter_map(|stream| self.engine.last(stream)) {
+            self.engine.wait(ticket);
+        }
+    }
+
+    /// Asks the capture model before a potentially unsafe call.
+    pub fn unsafe_call(&self) -> Cuda {
+        self.world().capture.unsafe_call(ThreadId::current())
+    }
+
+    /// The calling thread's context, healthy.
+    pub fn current(&self) -> Cuda<Current> {
+        self.world().current()
+    }
+}
+
+impl World {
+    /// The calling thread's context; an error if there is none or it is in error.
+    pub fn current(&self) -> Cuda<Current> {
+        let current = self.current_even_if_in_error()?;
+        current.sticky.check()?;
+        Ok(current)
+    }
+
+    /// The calling thread's context.
+    pub fn current_even_if_in_error(&self) -> Cuda<Current> {
+        let handle = context::current();
+        if handle == 0 {
+            return Err(CUresult::INVALID_CONTEXT);
+        }
+        let context = self.contexts.get(handle).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
+        Ok(Current { id: ContextId(handle), sticky: context.sticky.clone() })
+    }
+
+    /// Adds a context with its legacy stream.
+    pub fn create_context(&mut self, primary: bool, flags: u32, engine: &Engine<Task>) -> u64 {
+        let handle = self.contexts.insert(Context::new(primary, flags));
+        self.create_legacy_stream(handle, engine);
+        handle
+    }
+
+    fn create_legacy_stream(&mut self, context: u64, engine: &Engine<Task>) {
+        let legacy = self.create_stream(ContextId(context), StreamKind::Legacy, 0, 0, engine);
+        if let Some(context) = self.contexts.get_mut(context) {
+            context.legacy = legacy.key;
+        }
+    }
+
+    /// Destroys the streams, events and modules of a context that is gone.
+    fn forget_contents(&mut self, id: ContextId, context: &Context, engine: &Engine<Task>) {
+        for (&key, &kind) in &context.streams {
+            self.capture.stream_destroyed(StreamId { key, kind, context: id });
+            self.streams.remove(key);
+            engine.close(key);
+        }
+        let events = self.events.iter().filter(|(_, event)| event.context == id).map(|(handle, _)| handle);
+        for event in events.collect::<Vec<_>>() {
+            self.events.remove(event);
+            self.capture.event_destroyed(EventId(event));
+        }
+        let modules = self.modules.iter().filter(|(_, module)| module.context == id).map(|(handle, _)| handle);
+        for module in modules.collect::<Vec<_>>() {
+            let _ = self.unload_module(module);
+        }
+        let libraries: Vec<u64> = self.libraries.iter().map(|(handle, _)| handle).collect();
+        for library in libraries {
+            if let Some(library) = self.libraries.get_mut(library) {
+                library.modules.remove(&id);
+            }
+        }
+    }
+
+    /// An error of a context, if it exists and is in error.
+    pub fn check_context(&self, id: ContextId) -> Cuda {
+        self.contexts.get(id.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?.sticky.check()
+    }
+
+    /// Adds a stream.
+    pub fn create_stream(
+        &mut self,
+        context: ContextId,
+        kind: StreamKind,
+        flags: u32,
+        priority: i32,
+        engine: &Engine<Task>,
+    ) -> StreamId {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let key = self.streams.insert_with(|key| Stream {
+            id: StreamId { key, kind, context },
+            flags,
+            priority,
+            number,
+            attributes: BTreeMap::new(),
+        });
+        if let Some(context) = self.contexts.get_mut(context.0) {
+            context.streams.insert(key, kind);
+        }
+        engine.open(key);
+        StreamId { key, kind, context }
+    }
+
+    /// The stream of a handle: null and 1 name the legacy stream of the current context, 2 the
+    /// calling thread's own default stream in it.
+    pub fn stream(&mut self, handle: CUstream) -> Cuda<StreamId> {
+        match handle {
+            CUstream::NULL | CUstream::LEGACY => {
+                let id = self.current_even_if_in_error()?.id;
+                let context = self.contexts.get(id.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
+                Ok(StreamId { key: context.legacy, kind: StreamKind::Legacy, context: id })
+            }
+            CUstream::PER_THREAD => {
+                let context = self.current_even_if_in_error()?.id;
+                let thread = ThreadId::current();
+                let known = self.contexts.get(context.0).and_then(|context| context.per_thread.get(&thread)).copied();
+                if let Some(key) = known {
+                    return Ok(StreamId { key, kind: StreamKind::PerThread, context });
+                }
+                let engine = super::driver().engine.clone();
+                let stream = self.create_stream(context, StreamKind::PerThread, 0, 0, &engine);
+                if let Some(context) = self.contexts.get_mut(context.0) {
+                    context.per_thread.insert(thread, stream.key);
+                }
+                Ok(stream)
+            }
+            CUstream(handle) => match self.streams.get(handle) {
+                Some(stream) => Ok(stream.id),
+                None if self.streams.was_destroyed(handle) => Err(CUresult::CONTEXT_IS_DESTROYED),
+                None => Err(CUresult::INVALID_HANDLE),
+            },
+        }
+    }
+
+    /// As [`World::stream`]; an error also if its context is in error.
+    pub fn usable_stream(&mut self, handle: CUstream) -> Cuda<StreamId> {
+        let stream = self.stream(handle)?;
+        let context = self.contexts.get(stream.context.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
+        context.sticky.check()?;
+        Ok(stream)
+    }
+
+    /// The event of a handle.
+    pub fn event(&self, handle: CUevent) -> Cuda<Arc<EventCell>> {
+        self.events.get(handle.0).cloned().ok_or(CUresult::INVALID_HANDLE)
+    }
+
+    /// The function of a handle. A library's kernel stands for its function in the current
+    /// context, as `cuLaunchKernel` documents.
+    pub fn function(&mut self, handle: CUfunction) -> Cuda<Arc<Function>> {
+        if let Some(function) = self.functions.get(handle.0) {
+            return Ok(function.clone());
+        }
+        if self.kernels.get(handle.0).is_none() {
+            return Err(CUresult::INVALID_HANDLE);
+        }
+        let context = self.current()?.id;
+        self.kernel_function(handle.0, context)
+    }
+
+    /// Asks the capture model before the host waits for or queries something.
+    pub fn sync_call(&mut self, target: SyncTarget) -> Cuda {
+        self.capture.sync_call(ThreadId::current(), target)
+    }
+
+    /// The name that the capture model knows an event by.
+    pub fn event_id(&self, handle: CUevent) -> Cuda<EventId> {
+        self.event(handle).map(|_| EventId(handle.0))
+    }
+}
+
+/// A setting from the environment.
+pub fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 /// The driver of this process.
 pub fn driver() -> &'static Driver {
-    static DRIVER: LazyLock<Driver> = LazyLock::new(Driver::default);
+    static DRIVER: LazyLock<Driver> = LazyLock::new(Driver::new);
     &DRIVER
 }

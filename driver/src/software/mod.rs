@@ -16,6 +16,11 @@
 //! node of the graph under construction, eager work goes to the engine. The engine executes a
 //! graph's nodes with the same function as eager work, so the two cannot drift apart.
 //!
+//! A graph launch is [`Driver::submit_graph`]: its [`work::Plan`] runs as one piece of work of the
+//! stream, steps in seeded topological order. Memory nodes: `memory::AddressSpace::reserve` gives
+//! an address when the node is made, executing the nodes makes it live and frees it,
+//! `AddressSpace::unreserve` gives the address back when the graph is gone.
+//!
 //! # What the capture model is asked, and when
 //!
 //! * `classify_enqueue(stream)`: before any work is put on a stream.
@@ -24,14 +29,29 @@
 //! * `record_event`, `wait_event`: for `cuEventRecord` and `cuStreamWaitEvent`.
 //! * `stream_destroyed`, `event_destroyed`: when a handle goes.
 
+mod allocate;
+pub mod batch;
 pub mod capture;
+pub mod context;
+pub mod device;
 mod driver;
+pub mod engine;
+pub mod event;
+pub mod execute;
+pub mod fault;
 pub mod graph;
+mod graph_run;
 mod handles;
 mod ids;
+mod interpreter;
+pub mod launch;
+pub mod limits;
+pub mod memory;
 pub mod module;
+pub mod stream;
+mod transfer;
 pub mod work;
 
-pub use driver::{Driver, World, driver};
+pub use driver::{Current, Driver, Primary, World, driver, setting};
 pub use handles::{Handles, Kind};
 pub use ids::{CaptureId, ContextId, EventId, StreamId, StreamKind, SyncTarget, ThreadId};

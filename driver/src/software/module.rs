@@ -1,9 +1,15 @@
-//! Modules, their functions and global variables.
+//! Modules, libraries, their functions and global variables.
 
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use super::ContextId;
-use crate::exec::Kernel;
+use super::device::SHARED_PER_BLOCK;
+use super::memory::{Origin, memory};
+use super::{ContextId, World, interpreter};
+use crate::abi::{CUresult, Cuda};
+use crate::exec::{GlobalVariable, Kernel, Program};
 
 /// A kernel as one context sees it: what `CUfunction` names.
 #[derive(Debug)]
@@ -18,4 +24,258 @@ pub struct Function {
     pub kernel: Arc<Kernel>,
     /// Device address of each of the module's globals.
     pub globals: Arc<[u64]>,
+    /// `.version` of its PTX: 10 × major + minor.
+    pub ptx_version: u32,
+    /// What can be set.
+    pub settings: Settings,
+    name: CString,
+}
+
+impl Function {
+    /// The kernel's name, for C.
+    pub fn name(&self) -> &CStr {
+        &self.name
+    }
+}
+
+/// Attributes of a function or kernel that can be set.
+#[derive(Debug)]
+pub struct Settings {
+    /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES`.
+    pub max_dynamic_shared: AtomicU32,
+    /// `CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT`.
+    pub carveout: AtomicI32,
+    /// `CUfunc_cache`.
+    pub cache: AtomicU32,
+    /// Whether a first launch or `cuFuncLoad` has loaded it.
+    pub loaded: AtomicBool,
+}
+
+impl Settings {
+    fn new(kernel: &Kernel) -> Self {
+        Self {
+            max_dynamic_shared: AtomicU32::new(SHARED_PER_BLOCK.saturating_sub(kernel.static_shared_bytes)),
+            carveout: AtomicI32::new(-1),
+            cache: AtomicU32::new(0),
+            loaded: AtomicBool::new(false),
+        }
+    }
+
+    /// Copies the values of another function: a kernel's settings go to each of its functions.
+    fn copy_from(&self, other: &Self) {
+        self.max_dynamic_shared.store(other.max_dynamic_shared.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.carveout.store(other.carveout.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.cache.store(other.cache.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// A module: a program loaded into a context.
+#[derive(Debug)]
+pub struct Module {
+    /// The program.
+    pub program: Arc<Program>,
+    /// Its context.
+    pub context: ContextId,
+    /// Functions, in the order of the program's kernels.
+    pub functions: Vec<u64>,
+    /// Addresses of the globals, in the program's order.
+    pub globals: Arc<[u64]>,
+    /// The library that it was loaded for, or 0.
+    pub library: u64,
+}
+
+/// A library: a program that is loaded into each context that uses it.
+#[derive(Debug)]
+pub struct Library {
+    /// The program.
+    pub program: Arc<Program>,
+    /// Its kernels, in the program's order.
+    pub kernels: Vec<u64>,
+    /// Its module in each context.
+    pub modules: BTreeMap<ContextId, u64>,
+}
+
+/// A kernel of a library.
+#[derive(Debug)]
+pub struct LibraryKernel {
+    /// Its library.
+    pub library: u64,
+    /// Its position in the program.
+    pub index: usize,
+    /// The decoded kernel.
+    pub kernel: Arc<Kernel>,
+    /// Attributes for functions to come.
+    pub settings: Arc<Settings>,
+    name: CString,
+}
+
+impl LibraryKernel {
+    /// The kernel's name, for C.
+    pub fn name(&self) -> &CStr {
+        &self.name
+    }
+}
+
+// A PTX identifier has no NUL.
+fn c_name(kernel: &Kernel) -> CString {
+    CString::new(kernel.name.as_str()).unwrap_or_default()
+}
+
+/// Reads a module image: PTX text, terminated by NUL. Binaries need a GPU.
+pub fn parse_image(image: &[u8]) -> Result<Program, ImageError> {
+    const CUBIN: &[u8] = b"\x7fELF";
+    const FATBIN: &[u8] = &[0x50, 0xed, 0x55, 0xba];
+    const FATBIN_WRAPPER: &[u8] = &[0xb1, 0x43, 0x62, 0x46];
+    if [CUBIN, FATBIN, FATBIN_WRAPPER].iter().any(|magic| image.starts_with(magic)) {
+        let text = "the image is GPU machine code (cubin or fatbin); the software driver executes PTX text only";
+        return Err(ImageError { code: CUresult::NO_BINARY_FOR_GPU, text: text.to_owned() });
+    }
+    let invalid = |code, text: String| ImageError { code, text };
+    let text = std::str::from_utf8(image).map_err(|error| {
+        invalid(CUresult::INVALID_IMAGE, format!("the image is neither PTX text nor a binary: {error}"))
+    })?;
+    if !text.contains(".version") {
+        return Err(invalid(CUresult::INVALID_IMAGE, "the image is not PTX: it has no .version directive".to_owned()));
+    }
+    interpreter::load(text).map_err(|text| invalid(CUresult::INVALID_PTX, text))
+}
+
+/// Why an image cannot be loaded.
+#[derive(Debug)]
+pub struct ImageError {
+    /// What the call answers.
+    pub code: CUresult,
+    /// For the JIT's log and the record.
+    pub text: String,
+}
+
+impl World {
+    /// Loads a program into a context.
+    pub fn load_module(&mut self, context: ContextId, program: Arc<Program>, library: u64) -> Cuda<u64> {
+        let globals: Arc<[u64]> = allocate_globals(&program.globals)?.into();
+        let version = program.version.0 * 10 + program.version.1;
+        let module = self.modules.insert(Module {
+            program: program.clone(),
+            context,
+            functions: Vec::new(),
+            globals: globals.clone(),
+            library,
+        });
+        let functions = program.kernels.iter().map(|kernel| {
+            self.functions.insert_with(|handle| {
+                Arc::new(Function {
+                    handle,
+                    module,
+                    context,
+                    kernel: kernel.clone(),
+                    globals: globals.clone(),
+                    ptx_version: version,
+                    settings: Settings::new(kernel),
+                    name: c_name(kernel),
+                })
+            })
+        });
+        let functions = functions.collect();
+        if let Some(found) = self.modules.get_mut(module) {
+            found.functions = functions;
+        }
+        Ok(module)
+    }
+
+    /// Unloads a module. The device must not be using it.
+    pub fn unload_module(&mut self, module: u64) -> Cuda {
+        let module = self.modules.remove(module).ok_or(CUresult::INVALID_HANDLE)?;
+        for function in module.functions {
+            self.functions.remove(function);
+        }
+        for &global in module.globals.iter() {
+            // A global of no size has no allocation.
+            let _ = memory().free(global);
+        }
+        Ok(())
+    }
+
+    /// Adds a library.
+    pub fn load_library(&mut self, program: Arc<Program>) -> u64 {
+        let library =
+            self.libraries.insert(Library { program: program.clone(), kernels: Vec::new(), modules: BTreeMap::new() });
+        let kernels = program.kernels.iter().enumerate().map(|(index, kernel)| {
+            let settings = Arc::new(Settings::new(kernel));
+            self.kernels.insert(LibraryKernel {
+                library,
+                index,
+                kernel: kernel.clone(),
+                settings,
+                name: c_name(kernel),
+            })
+        });
+        let kernels = kernels.collect();
+        if let Some(found) = self.libraries.get_mut(library) {
+            found.kernels = kernels;
+        }
+        library
+    }
+
+    /// Unloads a library, with its module in each context.
+    pub fn unload_library(&mut self, library: u64) -> Cuda {
+        let library = self.libraries.remove(library).ok_or(CUresult::INVALID_HANDLE)?;
+        for kernel in library.kernels {
+            self.kernels.remove(kernel);
+        }
+        for module in library.modules.into_values() {
+            let _ = self.unload_module(module);
+        }
+        Ok(())
+    }
+
+    /// A library's module in a context, loaded on first use.
+    pub fn library_module(&mut self, library: u64, context: ContextId) -> Cuda<u64> {
+        let found = self.libraries.get(library).ok_or(CUresult::INVALID_HANDLE)?;
+        if let Some(&module) = found.modules.get(&context) {
+            return Ok(module);
+        }
+        let program = found.program.clone();
+        let module = self.load_module(context, program, library)?;
+        if let Some(found) = self.libraries.get_mut(library) {
+            found.modules.insert(context, module);
+        }
+        Ok(module)
+    }
+
+    /// A library kernel's function in a context.
+    pub fn kernel_function(&mut self, kernel: u64, context: ContextId) -> Cuda<Arc<Function>> {
+        let found = self.kernels.get(kernel).ok_or(CUresult::INVALID_HANDLE)?;
+        let (library, index, settings) = (found.library, found.index, found.settings.clone());
+        let module = self.library_module(library, context)?;
+        let handle = self.modules.get(module).and_then(|module| module.functions.get(index)).copied();
+        let function = handle.and_then(|handle| self.functions.get(handle)).ok_or(CUresult::NOT_FOUND)?;
+        function.settings.copy_from(&settings);
+        Ok(function.clone())
+    }
+}
+
+fn allocate_globals(globals: &[GlobalVariable]) -> Cuda<Vec<u64>> {
+    let mut memory = memory();
+    let mut addresses = Vec::with_capacity(globals.len());
+    for global in globals {
+        match memory.space.allocate(global.size.max(1), Origin::Module) {
+            Ok(address) => {
+                if let Some(bytes) = memory.space.locate(address, global.size.max(1)) {
+                    // SAFETY: the new allocation's own bytes; no kernel knows the address yet.
+                    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, global.size.max(1) as usize) };
+                    let init = &global.init[..global.init.len().min(bytes.len())];
+                    bytes.fill(0);
+                    bytes[..init.len()].copy_from_slice(init);
+                }
+                addresses.push(address);
+            }
+            Err(code) => {
+                for address in addresses {
+                    let _ = memory.free(address);
+                }
+                return Err(code);
+            }
+        }
+    }
+    Ok(addresses)
 }

@@ -137,6 +137,20 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
+impl Plan {
+    /// Collects the events that a launch records, child graphs and conditional bodies included.
+    pub fn recorded_events(&self, into: &mut Vec<EventId>) {
+        for step in &self.steps {
+            match &step.work {
+                PlanWork::Node(NodeParams::EventRecord(event)) => into.push(*event),
+                PlanWork::Graph(plan) => plan.recorded_events(into),
+                PlanWork::Conditional { bodies, .. } => bodies.iter().for_each(|body| body.recorded_events(into)),
+                PlanWork::Node(_) | PlanWork::SetConditional { .. } => {}
+            }
+        }
+    }
+}
+
 /// A node of a [`Plan`].
 #[derive(Debug)]
 pub struct Step {

@@ -1,0 +1,215 @@
+//! Initialisation, errors, and the device.
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+use super::args::{not_null, read, text, write, write_if};
+use super::types::{CUdevice, CUdevprop, CUmemoryPool, CUuuid};
+use super::{CUresult, Cuda};
+use crate::software::device::{self, MAX_BLOCK, MAX_GRID};
+use crate::software::driver;
+use crate::software::memory::memory;
+
+/// Refuses an ordinal that is not the one device's.
+pub(crate) fn check_device(device: CUdevice) -> Cuda {
+    if device == 0 { Ok(()) } else { Err(CUresult::INVALID_DEVICE) }
+}
+
+const BUS_ID: &str = "0000:00:00.0";
+
+entry_points! {
+    fn cuInit(Flags: c_uint) {
+        if Flags != 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        driver().initialise();
+        Ok(())
+    }
+
+    fn cuDriverGetVersion(driverVersion: *mut c_int) {
+        unsafe { write(driverVersion, device::DRIVER_VERSION) }
+    }
+
+    fn cuGetErrorName(error: CUresult, pStr: *mut *const c_char) {
+        not_null(pStr)?;
+        let name = error.c_name();
+        unsafe { write(pStr, name.map_or(std::ptr::null(), |name| name.as_ptr().cast())) }?;
+        name.map(|_| ()).ok_or(CUresult::INVALID_VALUE)
+    }
+
+    fn cuGetErrorString(error: CUresult, pStr: *mut *const c_char) {
+        not_null(pStr)?;
+        let text = error.c_description();
+        unsafe { write(pStr, text.map_or(std::ptr::null(), |text| text.as_ptr().cast())) }?;
+        text.map(|_| ()).ok_or(CUresult::INVALID_VALUE)
+    }
+
+    fn cuDeviceGet(device: *mut CUdevice, ordinal: c_int) {
+        not_null(device)?;
+        check_device(ordinal)?;
+        unsafe { write(device, 0) }
+    }
+
+    fn cuDeviceGetCount(count: *mut c_int) {
+        unsafe { write(count, 1) }
+    }
+
+    fn cuDeviceGetName(name: *mut c_char, len: c_int, dev: CUdevice) {
+        not_null(name)?;
+        check_device(dev)?;
+        unsafe { write_text(name, len, device::NAME) }
+    }
+
+    fn cuDeviceGetUuid(uuid: *mut CUuuid, dev: CUdevice) {
+        not_null(uuid)?;
+        check_device(dev)?;
+        unsafe { write(uuid, CUuuid { bytes: device::UUID.map(|byte| byte as c_char) }) }
+    }
+
+    fn cuDeviceGetUuid_v2(uuid: *mut CUuuid, dev: CUdevice) {
+        not_null(uuid)?;
+        check_device(dev)?;
+        unsafe { write(uuid, CUuuid { bytes: device::UUID.map(|byte| byte as c_char) }) }
+    }
+
+    fn cuDeviceGetLuid(luid: *mut c_char, deviceNodeMask: *mut c_uint, dev: CUdevice) {
+        not_null(luid)?;
+        not_null(deviceNodeMask)?;
+        check_device(dev)?;
+        // Locally unique ids exist on Windows only.
+        unsafe { write(luid.cast::<[u8; 8]>(), [0; 8]) }?;
+        unsafe { write(deviceNodeMask, 0) }
+    }
+
+    fn cuDeviceTotalMem_v2(bytes: *mut usize, dev: CUdevice) {
+        not_null(bytes)?;
+        check_device(dev)?;
+        unsafe { write(bytes, memory().space.total() as usize) }
+    }
+
+    fn cuDeviceGetAttribute(pi: *mut c_int, attrib: c_uint, dev: CUdevice) {
+        not_null(pi)?;
+        check_device(dev)?;
+        unsafe { write(pi, device::attribute(attrib)?) }
+    }
+
+    fn cuDeviceGetProperties(prop: *mut CUdevprop, dev: CUdevice) {
+        not_null(prop)?;
+        check_device(dev)?;
+        let attribute = |id| device::attribute(id).unwrap_or(0);
+        unsafe {
+            write(prop, CUdevprop {
+                maxThreadsPerBlock: attribute(1),
+                maxThreadsDim: MAX_BLOCK.map(|extent| extent as c_int),
+                maxGridSize: MAX_GRID.map(|extent| extent as c_int),
+                sharedMemPerBlock: attribute(8),
+                totalConstantMemory: attribute(9),
+                SIMDWidth: attribute(10),
+                memPitch: attribute(11),
+                regsPerBlock: attribute(12),
+                clockRate: attribute(13),
+                textureAlign: attribute(14),
+            })
+        }
+    }
+
+    fn cuDeviceComputeCapability(major: *mut c_int, minor: *mut c_int, dev: CUdevice) {
+        not_null(major)?;
+        not_null(minor)?;
+        check_device(dev)?;
+        unsafe { write(major, device::CAPABILITY.0) }?;
+        unsafe { write(minor, device::CAPABILITY.1) }
+    }
+
+    fn cuDeviceGetPCIBusId(pciBusId: *mut c_char, len: c_int, dev: CUdevice) {
+        not_null(pciBusId)?;
+        check_device(dev)?;
+        unsafe { write_text(pciBusId, len, BUS_ID) }
+    }
+
+    fn cuDeviceGetByPCIBusId(dev: *mut CUdevice, pciBusId: *const c_char) {
+        not_null(dev)?;
+        let id = unsafe { text(pciBusId) }?;
+        let short = BUS_ID.trim_start_matches("0000:");
+        if [BUS_ID, short, short.trim_end_matches(".0")].contains(&id) {
+            unsafe { write(dev, 0) }
+        } else {
+            Err(CUresult::INVALID_DEVICE)
+        }
+    }
+
+    fn cuDeviceCanAccessPeer(canAccessPeer: *mut c_int, dev: CUdevice, peerDev: CUdevice) {
+        not_null(canAccessPeer)?;
+        check_device(dev)?;
+        check_device(peerDev)?;
+        // A device is not its own peer.
+        unsafe { write(canAccessPeer, 0) }
+    }
+
+    fn cuDeviceGetP2PAttribute(value: *mut c_int, attrib: c_uint, srcDevice: CUdevice, dstDevice: CUdevice) {
+        not_null(value)?;
+        let _ = attrib;
+        check_device(srcDevice)?;
+        check_device(dstDevice)?;
+        // Documented for two different devices only, and there is one.
+        Err(CUresult::INVALID_DEVICE)
+    }
+
+    fn cuDeviceGetExecAffinitySupport(pi: *mut c_int, r#type: c_uint, dev: CUdevice) {
+        not_null(pi)?;
+        check_device(dev)?;
+        if r#type != 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        unsafe { write(pi, 0) }
+    }
+
+    fn cuDeviceGetDefaultMemPool(pool_out: *mut CUmemoryPool, dev: CUdevice) {
+        not_null(pool_out)?;
+        check_device(dev)?;
+        unsafe { write(pool_out, CUmemoryPool(memory().default_pool)) }
+    }
+
+    fn cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice) {
+        not_null(pool)?;
+        check_device(dev)?;
+        unsafe { write(pool, CUmemoryPool(memory().current_pool)) }
+    }
+
+    fn cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool) {
+        check_device(dev)?;
+        let mut memory = memory();
+        memory.pool(pool.0)?;
+        memory.current_pool = pool.0;
+        Ok(())
+    }
+
+    fn cuGetExportTable(ppExportTable: *mut *const c_void, pExportTableId: *const CUuuid) {
+        let _ = unsafe { read(pExportTableId) }?;
+        unsafe { write_if(ppExportTable, std::ptr::null()) };
+        // Private tables of NVIDIA's own libraries.
+        Err(CUresult::NOT_SUPPORTED)
+    }
+
+    fn cuProfilerStart() {
+        driver().current().map(|_| ())
+    }
+
+    fn cuProfilerStop() {
+        driver().current().map(|_| ())
+    }
+}
+
+/// Writes as much of `text` as fits, always terminated.
+///
+/// # Safety
+/// `target` is valid for writes of `len` bytes.
+unsafe fn write_text(target: *mut c_char, len: c_int, text: &str) -> Cuda {
+    let Ok(len @ 1..) = usize::try_from(len) else { return Err(CUresult::INVALID_VALUE) };
+    let kept = text.len().min(len - 1);
+    // SAFETY: at most `len` bytes.
+    unsafe {
+        target.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), kept);
+        target.add(kept).write(0);
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Events.
+
+use std::ffi::c_uint;
+
+use super::args::{not_null, write};
+use super::types::{CUevent, CUstream};
+use super::{CUresult, Cuda};
+use crate::record;
+use crate::software::capture::{Placement, capture_work};
+use crate::software::event::{BLOCKING_SYNC, DISABLE_TIMING, EventCell, INTERPROCESS};
+use crate::software::fault::explain;
+use crate::software::memory::memory;
+use crate::software::work::NodeParams;
+use crate::software::{EventId, SyncTarget, driver};
+
+fn record(event: CUevent, stream: CUstream, flags: u32) -> Cuda {
+    const EXTERNAL: u32 = 1;
+    if flags & !EXTERNAL != 0 {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    let driver = driver();
+    let mut world = driver.world();
+    let stream = world.usable_stream(stream)?;
+    let cell = world.event(event)?;
+    if cell.context != stream.context {
+        return Err(CUresult::INVALID_HANDLE);
+    }
+    let id = EventId(event.0);
+    if flags == EXTERNAL {
+        return match world.capture.classify_enqueue(stream)? {
+            Placement::Captured(capture) => capture_work(&mut world, capture, stream, NodeParams::EventRecord(id)),
+            // The flag means something in a capture only.
+            Placement::Eager => Err(CUresult::INVALID_VALUE),
+        };
+    }
+    if world.capture.record_event(id, stream)? == Placement::Eager {
+        driver.record_event(&world, stream, &cell);
+    }
+    Ok(())
+}
+
+fn elapsed(milliseconds: *mut f32, start: CUevent, end: CUevent) -> Cuda {
+    not_null(milliseconds)?;
+    let driver = driver();
+    let world = driver.world();
+    let (from, to) = (world.event(start)?, world.event(end)?);
+    if (from.flags | to.flags) & DISABLE_TIMING != 0 {
+        return Err(CUresult::INVALID_HANDLE);
+    }
+    let (from, to) = from.last().zip(to.last()).ok_or(CUresult::INVALID_HANDLE)?;
+    let (from, to) = from.time.get().zip(to.time.get()).ok_or(CUresult::NOT_READY)?;
+    let seconds = match to.checked_duration_since(*from) {
+        Some(forwards) => forwards.as_secs_f64(),
+        None => -from.duration_since(*to).as_secs_f64(),
+    };
+    // SAFETY: the caller's pointer, not null.
+    unsafe { write(milliseconds, (seconds * 1e3) as f32) }
+}
+
+entry_points! {
+    fn cuEventCreate(phEvent: *mut CUevent, Flags: c_uint) {
+        not_null(phEvent)?;
+        if Flags & !(BLOCKING_SYNC | DISABLE_TIMING | INTERPROCESS) != 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        if Flags & INTERPROCESS != 0 {
+            // An interprocess event must not time; and this device shares nothing between processes.
+            let timed = Flags & DISABLE_TIMING == 0;
+            return Err(if timed { CUresult::INVALID_VALUE } else { CUresult::NOT_SUPPORTED });
+        }
+        let mut world = driver().world();
+        let context = world.current()?.id;
+        let handle = world.events.insert(EventCell::new(Flags, context).into());
+        unsafe { write(phEvent, CUevent(handle)) }
+    }
+
+    fn cuEventDestroy_v2(hEvent: CUevent) {
+        let mut world = driver().world();
+        world.events.remove(hEvent.0).ok_or(CUresult::INVALID_HANDLE)?;
+        world.capture.event_destroyed(EventId(hEvent.0));
+        Ok(())
+    }
+
+    fn cuEventRecord(hEvent: CUevent, hStream: CUstream) on hStream {
+        record(hEvent, hStream, 0)
+    }
+
+    fn cuEventRecordWithFlags(hEvent: CUevent, hStream: CUstream, flags: c_uint) on hStream {
+        record(hEvent, hStream, flags)
+    }
+
+    fn cuEventQuery(hEvent: CUevent) {
+        let driver = driver();
+        let mut world = driver.world();
+        let event = world.event(hEvent)?;
+        world.check_context(event.context)?;
+        world.sync_call(SyncTarget::Event(EventId(hEvent.0)))?;
+        if event.last().is_some_and(|record| !driver.engine.is_done(record.ticket)) {
+            return Err(CUresult::NOT_READY);
+        }
+        explain(world.check_context(event.context))
+    }
+
+    fn cuEventSynchronize(hEvent: CUevent) {
+        let driver = driver();
+        let (record, context) = {
+            let mut world = driver.world();
+            let event = world.event(hEvent)?;
+            world.check_context(event.context)?;
+            world.sync_call(SyncTarget::Event(EventId(hEvent.0)))?;
+            (event.last(), event.context)
+        };
+        if let Some(record) = record {
+            record::blocked(|| driver.engine.wait(record.ticket));
+        }
+        memory().synchronised();
+        explain(driver.world().check_context(context))
+    }
+
+    fn cuEventElapsedTime(pMilliseconds: *mut f32, hStart: CUevent, hEnd: CUevent) {
+        elapsed(pMilliseconds, hStart, hEnd)
+    }
+
+    fn cuEventElapsedTime_v2(pMilliseconds: *mut f32, hStart: CUevent, hEnd: CUevent) {
+        elapsed(pMilliseconds, hStart, hEnd)
+    }
+}

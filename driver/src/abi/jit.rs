@@ -1,0 +1,93 @@
+//! The options of `cuModuleLoadDataEx` and `cuLibraryLoadData`: log buffers are filled, a target
+//! is checked, and hints about compilation are accepted because nothing is compiled.
+
+use std::ffi::{c_uint, c_void};
+use std::ptr;
+
+use super::args::slice;
+use super::{CUresult, Cuda};
+use crate::software::module::ImageError;
+
+const WALL_TIME: u32 = 2;
+const INFO_LOG: u32 = 3;
+const INFO_LOG_SIZE: u32 = 4;
+const ERROR_LOG: u32 = 5;
+const ERROR_LOG_SIZE: u32 = 6;
+const GREATEST: u32 = 35;
+
+/// A caller's log buffer.
+struct Log {
+    buffer: *mut u8,
+    size: usize,
+    /// Where the size stands: the number of bytes written goes there.
+    size_slot: *mut *mut c_void,
+}
+
+/// What a load needs of its options.
+pub(crate) struct Options {
+    info: Log,
+    error: Log,
+}
+
+impl Options {
+    /// Reads the options.
+    ///
+    /// # Safety
+    /// Both arrays are valid for `count` elements, the second for writes too.
+    pub(crate) unsafe fn read(count: c_uint, options: *const c_uint, values: *mut *mut c_void) -> Cuda<Self> {
+        let none = || Log { buffer: ptr::null_mut(), size: 0, size_slot: ptr::null_mut() };
+        let mut read = Self { info: none(), error: none() };
+        // SAFETY: as the caller vouches.
+        let (keys, given) = unsafe { (slice(options, count as usize)?, slice(values, count as usize)?) };
+        for (index, (&key, &value)) in keys.iter().zip(given).enumerate() {
+            // SAFETY: within the array.
+            let slot = unsafe { values.add(index) };
+            match key {
+                INFO_LOG => read.info.buffer = value.cast(),
+                ERROR_LOG => read.error.buffer = value.cast(),
+                // Small numbers are passed as the pointer itself.
+                INFO_LOG_SIZE => (read.info.size, read.info.size_slot) = (value as usize, slot),
+                ERROR_LOG_SIZE => (read.error.size, read.error.size_slot) = (value as usize, slot),
+                // SAFETY: within the array, and the documented place of a float.
+                WALL_TIME => unsafe { slot.cast::<f32>().write(0.0) },
+                0..=GREATEST => {}
+                _ => return Err(CUresult::INVALID_VALUE),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Writes the logs; the result of the load.
+    pub(crate) fn finish<T>(self, result: Result<T, ImageError>) -> Cuda<T> {
+        self.info.write("");
+        match result {
+            Ok(value) => {
+                self.error.write("");
+                Ok(value)
+            }
+            Err(error) => {
+                self.error.write(&error.text);
+                crate::record::note(|| error.text);
+                Err(error.code)
+            }
+        }
+    }
+}
+
+impl Log {
+    fn write(&self, text: &str) {
+        let mut written = 0;
+        if !self.buffer.is_null() && self.size > 0 {
+            written = text.len().min(self.size - 1);
+            // SAFETY: the caller's buffer has `size` bytes.
+            unsafe {
+                self.buffer.copy_from_nonoverlapping(text.as_ptr(), written);
+                self.buffer.add(written).write(0);
+            }
+        }
+        if !self.size_slot.is_null() {
+            // SAFETY: an element of the caller's array of values.
+            unsafe { self.size_slot.write(ptr::without_provenance_mut(written)) };
+        }
+    }
+}

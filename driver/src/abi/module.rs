@@ -1,0 +1,143 @@
+//! Modules.
+
+use std::ffi::{CStr, c_char, c_uint, c_void};
+use std::sync::Arc;
+
+use super::args::{not_null, text, write, write_if};
+use super::jit::Options;
+use super::types::{CUdeviceptr, CUfunction, CUmodule};
+use super::{CUresult, Cuda};
+use crate::exec::Program;
+use crate::record;
+use crate::software::driver;
+use crate::software::module::{ImageError, parse_image};
+
+/// An image from a file.
+pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, ImageError> {
+    std::fs::read(path).map_err(|error| ImageError { code: CUresult::FILE_NOT_FOUND, text: format!("{path}: {error}") })
+}
+
+/// An image in memory: text ends with NUL; a binary is told by its first bytes and not read on.
+///
+/// # Safety
+/// `image` is null, NUL-terminated text, or a GPU binary.
+pub(crate) unsafe fn parse_memory(image: *const c_void) -> Result<Program, ImageError> {
+    if image.is_null() {
+        return Err(ImageError { code: CUresult::INVALID_VALUE, text: "the image is null".to_owned() });
+    }
+    // SAFETY: a binary has a NUL in its header after the bytes that tell what it is.
+    parse_image(unsafe { CStr::from_ptr(image.cast()) }.to_bytes())
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// As [`parse_memory`], of a file's bytes.
+pub(crate) fn parse_bytes(bytes: &[u8]) -> Result<Program, ImageError> {
+    parse_image(trim(bytes))
+}
+
+fn load(target: *mut CUmodule, program: Cuda<Program>) -> Cuda {
+    not_null(target)?;
+    let program = Arc::new(program?);
+    let mut world = driver().world();
+    let context = world.current()?.id;
+    let module = world.load_module(context, program, 0)?;
+    // SAFETY: the caller's pointer, not null.
+    unsafe { write(target, CUmodule(module)) }
+}
+
+fn noted<T>(result: Result<T, ImageError>) -> Cuda<T> {
+    result.map_err(|error| {
+        record::note(|| error.text);
+        error.code
+    })
+}
+
+entry_points! {
+    fn cuModuleLoad(module: *mut CUmodule, fname: *const c_char) {
+        not_null(module)?;
+        let path = unsafe { text(fname) }?;
+        driver().current()?;
+        load(module, noted(read_file(path).and_then(|bytes| parse_bytes(&bytes))))
+    }
+
+    fn cuModuleLoadData(module: *mut CUmodule, image: *const c_void) {
+        not_null(module)?;
+        driver().current()?;
+        load(module, noted(unsafe { parse_memory(image) }))
+    }
+
+    fn cuModuleLoadDataEx(
+        module: *mut CUmodule, image: *const c_void, numOptions: c_uint, options: *const c_uint,
+        optionValues: *mut *mut c_void
+    ) {
+        not_null(module)?;
+        driver().current()?;
+        let options = unsafe { Options::read(numOptions, options, optionValues) }?;
+        load(module, options.finish(unsafe { parse_memory(image) }))
+    }
+
+    fn cuModuleLoadFatBinary(module: *mut CUmodule, fatCubin: *const c_void) {
+        not_null(module)?;
+        driver().current()?;
+        load(module, noted(unsafe { parse_memory(fatCubin) }))
+    }
+
+    fn cuModuleUnload(hmod: CUmodule) {
+        let driver = driver();
+        {
+            let world = driver.world();
+            let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
+            // A library's module goes with the library.
+            if module.library != 0 {
+                return Err(CUresult::NOT_PERMITTED);
+            }
+        }
+        driver.wait_for_device();
+        driver.world().unload_module(hmod.0)
+    }
+
+    fn cuModuleGetLoadingMode(mode: *mut c_uint) {
+        // `CU_MODULE_EAGER_LOADING`.
+        unsafe { write(mode, 1) }
+    }
+
+    fn cuModuleGetFunction(hfunc: *mut CUfunction, hmod: CUmodule, name: *const c_char) {
+        not_null(hfunc)?;
+        let name = unsafe { text(name) }?;
+        let world = driver().world();
+        let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
+        let position = module.program.kernels.iter().position(|kernel| kernel.name == name);
+        let handle = position.and_then(|index| module.functions.get(index)).copied();
+        unsafe { write(hfunc, CUfunction(handle.ok_or(CUresult::NOT_FOUND)?)) }
+    }
+
+    fn cuModuleGetFunctionCount(count: *mut c_uint, r#mod: CUmodule) {
+        not_null(count)?;
+        let world = driver().world();
+        let module = world.modules.get(r#mod.0).ok_or(CUresult::INVALID_HANDLE)?;
+        unsafe { write(count, module.functions.len() as c_uint) }
+    }
+
+    fn cuModuleEnumerateFunctions(functions: *mut CUfunction, numFunctions: c_uint, r#mod: CUmodule) {
+        not_null(functions)?;
+        let world = driver().world();
+        let module = world.modules.get(r#mod.0).ok_or(CUresult::INVALID_HANDLE)?;
+        for (index, &function) in module.functions.iter().take(numFunctions as usize).enumerate() {
+            unsafe { write(functions.add(index), CUfunction(function)) }?;
+        }
+        Ok(())
+    }
+
+    fn cuModuleGetGlobal_v2(dptr: *mut CUdeviceptr, bytes: *mut usize, hmod: CUmodule, name: *const c_char) {
+        let name = unsafe { text(name) }?;
+        let world = driver().world();
+        let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
+        let index = module.program.globals.iter().position(|global| global.name == name).ok_or(CUresult::NOT_FOUND)?;
+        unsafe { write_if(dptr, module.globals[index]) };
+        unsafe { write_if(bytes, module.program.globals[index].size as usize) };
+        Ok(())
+    }
+}

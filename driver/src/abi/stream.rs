@@ -1,0 +1,348 @@
+//! Streams.
+
+use std::ffi::{c_int, c_uint, c_void};
+
+use super::args::{not_null, read, slice, write, write_if};
+use super::types::{
+    CUcontext, CUdevice, CUdeviceptr, CUevent, CUhostFn, CUlaunchAttributeValue, CUstream, CUstreamBatchMemOpParams,
+    CUstreamCallback,
+};
+use super::{CUresult, Cuda};
+use crate::record;
+use crate::software::batch::{MemOp, operation};
+use crate::software::capture::{Placement, capture_work};
+use crate::software::execute::Op;
+use crate::software::fault::explain;
+use crate::software::memory::{HostKind, Place, memory};
+use crate::software::stream::{GREATEST_PRIORITY, LEAST_PRIORITY, NON_BLOCKING};
+use crate::software::work::{HostCall, HostWork, NodeParams, UserData};
+use crate::software::{EventId, StreamKind, SyncTarget, driver};
+
+fn create(target: *mut CUstream, flags: u32, priority: c_int) -> Cuda {
+    not_null(target)?;
+    let kind = match flags {
+        0 => StreamKind::Blocking,
+        NON_BLOCKING => StreamKind::NonBlocking,
+        _ => return Err(CUresult::INVALID_VALUE),
+    };
+    let driver = driver();
+    let mut world = driver.world();
+    let context = world.current()?.id;
+    let priority = priority.clamp(GREATEST_PRIORITY, LEAST_PRIORITY);
+    let stream = world.create_stream(context, kind, flags, priority, &driver.engine);
+    // SAFETY: the caller's pointer, not null.
+    unsafe { write(target, CUstream(stream.key)) }
+}
+
+/// Puts memory operations on a stream.
+fn batch(stream: CUstream, operations: Box<[CUstreamBatchMemOpParams]>) -> Cuda {
+    for operation in &operations {
+        MemOp::decode(operation)?.check()?;
+    }
+    driver().enqueue(stream, NodeParams::BatchMemOp(operations)).map(|_| ())
+}
+
+fn one_operation(stream: CUstream, kind: u32, address: u64, value: u64, flags: u32) -> Cuda {
+    batch(stream, Box::new([MemOp::params(kind, address, value, flags)]))
+}
+
+/// # Safety
+/// `operations` is valid for `count` reads.
+unsafe fn operations(
+    count: c_uint,
+    operations: *const CUstreamBatchMemOpParams,
+    flags: c_uint,
+) -> Cuda<Box<[CUstreamBatchMemOpParams]>> {
+    // The documented limit of a batch.
+    if flags != 0 || count > 256 {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    // SAFETY: as the caller vouches.
+    Ok(unsafe { slice(operations, count as usize) }?.into())
+}
+
+fn host_function(stream: CUstream, function: CUhostFn, data: *mut c_void) -> Cuda {
+    let function = function.ok_or(CUresult::INVALID_VALUE)?;
+    let work = HostWork { call: HostCall::Function(function), user_data: UserData(data) };
+    driver().enqueue(stream, NodeParams::Host(work)).map(|_| ())
+}
+
+entry_points! {
+    fn cuStreamCreate(phStream: *mut CUstream, Flags: c_uint) {
+        create(phStream, Flags, LEAST_PRIORITY)
+    }
+
+    fn cuStreamCreateWithPriority(phStream: *mut CUstream, flags: c_uint, priority: c_int) {
+        create(phStream, flags, priority)
+    }
+
+    fn cuStreamDestroy_v2(hStream: CUstream) on hStream {
+        if matches!(hStream, CUstream::NULL | CUstream::LEGACY | CUstream::PER_THREAD) {
+            return Err(CUresult::INVALID_HANDLE);
+        }
+        let driver = driver();
+        let mut world = driver.world();
+        let stream = world.stream(hStream)?;
+        if matches!(stream.kind, StreamKind::Legacy | StreamKind::PerThread) {
+            return Err(CUresult::INVALID_HANDLE);
+        }
+        world.capture.stream_destroyed(stream);
+        world.streams.remove(hStream.0);
+        if let Some(context) = world.contexts.get_mut(stream.context.0) {
+            context.streams.remove(&hStream.0);
+        }
+        // Its work goes on; the queue goes when it is drained.
+        driver.engine.close(stream.key);
+        Ok(())
+    }
+
+    fn cuStreamSynchronize(hStream: CUstream) on hStream {
+        let driver = driver();
+        let (last, sticky) = {
+            let mut world = driver.world();
+            let stream = world.usable_stream(hStream)?;
+            world.sync_call(SyncTarget::Stream(stream))?;
+            let sticky = world.contexts.get(stream.context.0).map(|context| context.sticky.clone());
+            // Waiting for the legacy stream is waiting for the blocking streams too.
+            let mut last = vec![driver.engine.last(stream.key)];
+            if stream.kind == StreamKind::Legacy {
+                let others = world.contexts.get(stream.context.0).map(|context| context.blocking_streams());
+                last.extend(others.unwrap_or_default().into_iter().map(|other| driver.engine.last(other)));
+            }
+            (last, sticky.unwrap_or_default())
+        };
+        record::blocked(|| last.into_iter().flatten().for_each(|ticket| driver.engine.wait(ticket)));
+        memory().synchronised();
+        explain(sticky.check())
+    }
+
+    fn cuStreamQuery(hStream: CUstream) on hStream {
+        let driver = driver();
+        let mut world = driver.world();
+        let stream = world.usable_stream(hStream)?;
+        world.sync_call(SyncTarget::Stream(stream))?;
+        let mut busy = driver.engine.last(stream.key).is_some();
+        if stream.kind == StreamKind::Legacy && !busy {
+            let others = world.contexts.get(stream.context.0).map(|context| context.blocking_streams());
+            busy = others.unwrap_or_default().into_iter().any(|other| driver.engine.last(other).is_some());
+        }
+        if busy {
+            return Err(CUresult::NOT_READY);
+        }
+        explain(world.usable_stream(hStream).map(|_| ()))
+    }
+
+    fn cuStreamWaitEvent(hStream: CUstream, hEvent: CUevent, Flags: c_uint) on hStream {
+        const EXTERNAL: u32 = 1;
+        if Flags & !EXTERNAL != 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let driver = driver();
+        let mut world = driver.world();
+        let stream = world.usable_stream(hStream)?;
+        let event = world.event(hEvent)?;
+        let id = EventId(hEvent.0);
+        if Flags == EXTERNAL {
+            return match world.capture.classify_enqueue(stream)? {
+                Placement::Captured(capture) => capture_work(&mut world, capture, stream, NodeParams::EventWait(id)),
+                // The flag means something in a capture only.
+                Placement::Eager => Err(CUresult::INVALID_VALUE),
+            };
+        }
+        if world.capture.wait_event(stream, id)? == Placement::Eager {
+            if let Some(record) = event.last().filter(|record| !driver.engine.is_done(record.ticket)) {
+                driver.submit(&world, stream, Op::Nothing, vec![record.ticket]);
+            }
+        }
+        Ok(())
+    }
+
+    fn cuStreamGetPriority(hStream: CUstream, priority: *mut c_int) on hStream {
+        not_null(priority)?;
+        let mut world = driver().world();
+        let stream = world.stream(hStream)?;
+        let found = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?.priority;
+        unsafe { write(priority, found) }
+    }
+
+    fn cuStreamGetFlags(hStream: CUstream, flags: *mut c_uint) on hStream {
+        not_null(flags)?;
+        let mut world = driver().world();
+        let stream = world.stream(hStream)?;
+        let found = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?.flags;
+        unsafe { write(flags, found) }
+    }
+
+    fn cuStreamGetId(hStream: CUstream, streamId: *mut u64) on hStream {
+        not_null(streamId)?;
+        let mut world = driver().world();
+        let stream = world.stream(hStream)?;
+        let found = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?.number;
+        unsafe { write(streamId, found) }
+    }
+
+    fn cuStreamGetCtx(hStream: CUstream, pctx: *mut CUcontext) on hStream {
+        not_null(pctx)?;
+        let stream = driver().world().stream(hStream)?;
+        unsafe { write(pctx, CUcontext(stream.context.0)) }
+    }
+
+    fn cuStreamGetCtx_v2(hStream: CUstream, pCtx: *mut CUcontext, pGreenCtx: *mut u64) on hStream {
+        not_null(pCtx)?;
+        let stream = driver().world().stream(hStream)?;
+        unsafe { write_if(pGreenCtx, 0) };
+        unsafe { write(pCtx, CUcontext(stream.context.0)) }
+    }
+
+    fn cuStreamGetGreenCtx(hStream: CUstream, phCtx: *mut u64) on hStream {
+        not_null(phCtx)?;
+        driver().world().stream(hStream)?;
+        unsafe { write(phCtx, 0) }
+    }
+
+    fn cuStreamGetDevice(hStream: CUstream, device: *mut CUdevice) on hStream {
+        not_null(device)?;
+        driver().world().stream(hStream)?;
+        unsafe { write(device, 0) }
+    }
+
+    fn cuStreamCopyAttributes(dst: CUstream, src: CUstream) on dst {
+        let mut world = driver().world();
+        let (dst, src) = (world.stream(dst)?, world.stream(src)?);
+        let attributes = world.streams.get(src.key).map(|stream| stream.attributes.clone());
+        let target = world.streams.get_mut(dst.key).ok_or(CUresult::INVALID_HANDLE)?;
+        target.attributes = attributes.ok_or(CUresult::INVALID_HANDLE)?;
+        Ok(())
+    }
+
+    fn cuStreamGetAttribute(hStream: CUstream, attr: c_uint, value_out: *mut CUlaunchAttributeValue) on hStream {
+        not_null(value_out)?;
+        check_attribute(attr)?;
+        let mut world = driver().world();
+        let stream = world.stream(hStream)?;
+        let stream = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?;
+        let mut value = stream.attributes.get(&attr).copied().unwrap_or_default();
+        if attr == PRIORITY {
+            value.0[..4].copy_from_slice(&stream.priority.to_ne_bytes());
+        }
+        unsafe { write(value_out, value) }
+    }
+
+    fn cuStreamSetAttribute(hStream: CUstream, attr: c_uint, value: *const CUlaunchAttributeValue) on hStream {
+        let value = unsafe { read(value) }?;
+        check_attribute(attr)?;
+        let mut world = driver().world();
+        let stream = world.stream(hStream)?;
+        let stream = world.streams.get_mut(stream.key).ok_or(CUresult::INVALID_HANDLE)?;
+        if attr == PRIORITY {
+            stream.priority = (value.word(0) as i32).clamp(GREATEST_PRIORITY, LEAST_PRIORITY);
+        }
+        stream.attributes.insert(attr, value);
+        Ok(())
+    }
+
+    fn cuLaunchHostFunc(hStream: CUstream, r#fn: CUhostFn, userData: *mut c_void) on hStream {
+        host_function(hStream, r#fn, userData)
+    }
+
+    fn cuLaunchHostFunc_v2(
+        hStream: CUstream, r#fn: CUhostFn, userData: *mut c_void, syncMode: c_uint
+    ) on hStream {
+        if syncMode > 1 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        host_function(hStream, r#fn, userData)
+    }
+
+    fn cuStreamAddCallback(
+        hStream: CUstream, callback: CUstreamCallback, userData: *mut c_void, flags: c_uint
+    ) on hStream {
+        let callback = callback.ok_or(CUresult::INVALID_VALUE)?;
+        if flags != 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let driver = driver();
+        let mut world = driver.world();
+        let stream = world.usable_stream(hStream)?;
+        world.capture.classify_uncapturable(stream)?;
+        let work = HostWork { call: HostCall::Callback(callback, hStream), user_data: UserData(userData) };
+        driver.submit(&world, stream, Op::Node(NodeParams::Host(work)), Vec::new());
+        Ok(())
+    }
+
+    fn cuStreamAttachMemAsync(
+        hStream: CUstream, dptr: CUdeviceptr, length: usize, flags: c_uint
+    ) on hStream {
+        // Exactly one of global, host and single.
+        if !matches!(flags, 1 | 2 | 4) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let managed = match memory().space.place(dptr) {
+            Some(Place::Host(found)) if found.kind == HostKind::Managed => Some(found),
+            _ => None,
+        };
+        let managed = managed.filter(|found| length == 0 || length as u64 == found.len).ok_or(CUresult::INVALID_VALUE)?;
+        if dptr != managed.base {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let driver = driver();
+        let mut world = driver.world();
+        let stream = world.usable_stream(hStream)?;
+        world.capture.classify_uncapturable(stream)?;
+        // Host and device always see the same bytes here, whatever the attachment.
+        driver.submit(&world, stream, Op::Nothing, Vec::new());
+        Ok(())
+    }
+
+    fn cuStreamWaitValue32(stream: CUstream, addr: CUdeviceptr, value: u32, flags: c_uint) on stream {
+        one_operation(stream, operation::WAIT_VALUE_32, addr, u64::from(value), flags)
+    }
+
+    fn cuStreamWaitValue32_v2(stream: CUstream, addr: CUdeviceptr, value: u32, flags: c_uint) on stream {
+        one_operation(stream, operation::WAIT_VALUE_32, addr, u64::from(value), flags)
+    }
+
+    fn cuStreamWaitValue64(stream: CUstream, addr: CUdeviceptr, value: u64, flags: c_uint) on stream {
+        one_operation(stream, operation::WAIT_VALUE_64, addr, value, flags)
+    }
+
+    fn cuStreamWaitValue64_v2(stream: CUstream, addr: CUdeviceptr, value: u64, flags: c_uint) on stream {
+        one_operation(stream, operation::WAIT_VALUE_64, addr, value, flags)
+    }
+
+    fn cuStreamWriteValue32(stream: CUstream, addr: CUdeviceptr, value: u32, flags: c_uint) on stream {
+        one_operation(stream, operation::WRITE_VALUE_32, addr, u64::from(value), flags)
+    }
+
+    fn cuStreamWriteValue32_v2(stream: CUstream, addr: CUdeviceptr, value: u32, flags: c_uint) on stream {
+        one_operation(stream, operation::WRITE_VALUE_32, addr, u64::from(value), flags)
+    }
+
+    fn cuStreamWriteValue64(stream: CUstream, addr: CUdeviceptr, value: u64, flags: c_uint) on stream {
+        one_operation(stream, operation::WRITE_VALUE_64, addr, value, flags)
+    }
+
+    fn cuStreamWriteValue64_v2(stream: CUstream, addr: CUdeviceptr, value: u64, flags: c_uint) on stream {
+        one_operation(stream, operation::WRITE_VALUE_64, addr, value, flags)
+    }
+
+    fn cuStreamBatchMemOp(
+        stream: CUstream, count: c_uint, paramArray: *const CUstreamBatchMemOpParams, flags: c_uint
+    ) on stream {
+        batch(stream, unsafe { operations(count, paramArray, flags) }?)
+    }
+
+    fn cuStreamBatchMemOp_v2(
+        stream: CUstream, count: c_uint, paramArray: *const CUstreamBatchMemOpParams, flags: c_uint
+    ) on stream {
+        batch(stream, unsafe { operations(count, paramArray, flags) }?)
+    }
+}
+
+const PRIORITY: u32 = 8;
+
+/// Attributes that streams have: access window, synchronisation policy, priority, memory
+/// synchronisation domain and its map.
+fn check_attribute(attribute: u32) -> Cuda {
+    if matches!(attribute, 1 | 3 | PRIORITY | 9 | 10) { Ok(()) } else { Err(CUresult::INVALID_VALUE) }
+}

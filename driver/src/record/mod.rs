@@ -1,0 +1,140 @@
+//! The call record: what passed through the C boundary.
+//!
+//! Off by default, and then a call costs one relaxed load. On, each call leaves a [`Call`] in a
+//! bounded buffer; calls beyond the bound are counted, not kept. Calls without a model are counted
+//! always, so that a run can say what it relied on in vain.
+
+mod call;
+mod unsupported;
+
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+pub use call::{Call, Capture, Recording};
+pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
+
+pub(crate) use unsupported::note_unsupported;
+
+use crate::abi::types::CUstream;
+use crate::abi::{CUresult, Cuda};
+use crate::software::{ThreadId, driver};
+
+/// What to record.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Calls kept; later ones are counted only.
+    pub capacity: usize,
+    /// Keep the newest calls instead of the first ones when there are more than `capacity`.
+    pub keep_newest: bool,
+    /// Functions whose caller's backtrace is taken (resolved only when it is shown).
+    pub backtraces: fn(&str) -> bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { capacity: 1 << 16, keep_newest: false, backtraces: |_| false }
+    }
+}
+
+static ON: AtomicBool = AtomicBool::new(false);
+static RECORDER: Mutex<Option<Recorder>> = Mutex::new(None);
+
+struct Recorder {
+    options: Options,
+    started: Instant,
+    recording: Recording,
+    sequence: u64,
+}
+
+thread_local! {
+    static BLOCKED_NS: Cell<u64> = const { Cell::new(0) };
+    static NOTE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+fn recorder() -> MutexGuard<'static, Option<Recorder>> {
+    RECORDER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a recording; one in progress is thrown away.
+pub fn start(options: Options) {
+    let recording = Recording::default();
+    *recorder() = Some(Recorder { options, started: Instant::now(), recording, sequence: 0 });
+    ON.store(true, Ordering::Release);
+}
+
+/// Ends the recording and hands it over; empty if none was in progress.
+pub fn stop() -> Recording {
+    ON.store(false, Ordering::Release);
+    recorder().take().map(|recorder| recorder.recording).unwrap_or_default()
+}
+
+/// Whether calls are being recorded.
+pub fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
+/// The number that the next recorded call will have: a mark between calls.
+pub fn position() -> u64 {
+    recorder().as_ref().map_or(0, |recorder| recorder.sequence)
+}
+
+/// Explains the result of the call in progress on this thread.
+pub(crate) fn note(text: impl FnOnce() -> String) {
+    if is_on() {
+        NOTE.with(|note| *note.borrow_mut() = Some(text()));
+    }
+}
+
+/// Runs `wait`, which blocks the host inside the call in progress.
+pub(crate) fn blocked<R>(wait: impl FnOnce() -> R) -> R {
+    if !is_on() {
+        return wait();
+    }
+    let began = Instant::now();
+    let result = wait();
+    let nanoseconds = began.elapsed().as_nanos() as u64;
+    BLOCKED_NS.with(|blocked| blocked.set(blocked.get() + nanoseconds.max(1)));
+    result
+}
+
+/// Records a call around `body`.
+pub(crate) fn call(name: &'static str, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
+    BLOCKED_NS.with(|blocked| blocked.set(0));
+    NOTE.with(|note| note.borrow_mut().take());
+    let before = capture_status(stream);
+    let began = Instant::now();
+    let result: CUresult = body().into();
+    let duration_ns = began.elapsed().as_nanos() as u64;
+    let after = capture_status(stream);
+    let mut guard = recorder();
+    let Some(recorder) = guard.as_mut() else { return result };
+    let sequence = recorder.sequence;
+    recorder.sequence += 1;
+    let call = Call {
+        sequence,
+        function: name,
+        thread: ThreadId::current(),
+        stream,
+        capture_before: before,
+        capture_after: after,
+        result,
+        start_ns: began.saturating_duration_since(recorder.started).as_nanos() as u64,
+        duration_ns,
+        blocked_ns: BLOCKED_NS.with(Cell::get),
+        unsupported: result == CUresult::NOT_SUPPORTED,
+        note: NOTE.with(|note| note.borrow_mut().take()),
+        backtrace: (recorder.options.backtraces)(name).then(|| Arc::new(Backtrace::force_capture())),
+    };
+    recorder.recording.push(call, recorder.options.capacity, recorder.options.keep_newest);
+    result
+}
+
+fn capture_status(stream: Option<CUstream>) -> Capture {
+    let Some(stream) = stream else { return Capture::None };
+    let mut world = driver().world();
+    let Ok(stream) = world.stream(stream) else { return Capture::None };
+    Capture::from_raw(world.capture.status(stream))
+}

@@ -1,0 +1,114 @@
+//! Allocations as calls: eager or captured, at once or in the order of a stream.
+
+use super::capture::{Placement, capture_work};
+use super::execute::Op;
+use super::memory::{HostKind, Origin, Place, memory};
+use super::work::NodeParams;
+use super::{Driver, ThreadId, World};
+use crate::abi::types::CUstream;
+use crate::abi::{CUresult, Cuda};
+
+impl Driver {
+    /// `cuMemAlloc`.
+    pub fn allocate(&self, bytes: u64) -> Cuda<u64> {
+        self.current()?;
+        let first = memory().space.allocate(bytes, Origin::Plain);
+        if first != Err(CUresult::OUT_OF_MEMORY) || self.engine.pending() == 0 {
+            return first;
+        }
+        // Frees on their way through streams, and what pools keep, count before memory runs out.
+        self.wait_for_device();
+        memory().synchronised();
+        memory().space.allocate(bytes, Origin::Plain)
+    }
+
+    /// `cuMemFree`: of anything that was allocated on the device, and of managed memory. Waits for
+    /// the device first.
+    pub fn free(&self, address: u64) -> Cuda {
+        self.current()?;
+        if address == 0 {
+            return Ok(());
+        }
+        let graph = self.world().graphs.memory().free(address);
+        if let Some(result) = graph {
+            result?;
+            self.wait_for_device();
+            let freed = memory().free_executed(address);
+            self.world().release_graph_addresses();
+            return freed;
+        }
+        match memory().space.place(address) {
+            Some(Place::Device(found)) if found.base == address && found.origin != Origin::Module => {}
+            Some(Place::Host(found)) if found.base == address && found.kind == HostKind::Managed => {}
+            _ => return Err(CUresult::INVALID_VALUE),
+        }
+        self.wait_for_device();
+        let mut memory = memory();
+        if memory.space.in_window(address) {
+            memory.free(address)
+        } else {
+            memory.space.free_host(address, HostKind::Managed)
+        }
+    }
+
+    /// `cuMemAllocAsync`: from `pool`, or from the current pool for 0.
+    pub fn allocate_on(&self, stream: CUstream, bytes: u64, pool: u64) -> Cuda<u64> {
+        let mut world = self.world();
+        let stream = world.usable_stream(stream)?;
+        if bytes == 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let pool = if pool == 0 { memory().current_pool } else { pool };
+        memory().pool(pool)?;
+        if let Placement::Captured(id) = world.capture.classify_enqueue(stream)? {
+            let address = memory().space.reserve(bytes, Origin::Graph)?;
+            let work = NodeParams::MemAlloc { address, size: bytes, pool };
+            return match capture_work(&mut world, id, stream, work) {
+                Ok(()) => Ok(address),
+                Err(code) => {
+                    let _ = memory().space.unreserve(address);
+                    Err(code)
+                }
+            };
+        }
+        let first = memory().allocate_from(pool, bytes);
+        if first != Err(CUresult::OUT_OF_MEMORY) || self.engine.pending() == 0 {
+            return first;
+        }
+        drop(world);
+        self.wait_for_device();
+        memory().synchronised();
+        memory().allocate_from(pool, bytes)
+    }
+
+    /// `cuMemFreeAsync`.
+    pub fn free_on(&self, stream: CUstream, address: u64) -> Cuda {
+        let mut world = self.world();
+        let stream = world.usable_stream(stream)?;
+        let work = NodeParams::MemFree { address };
+        if let Placement::Captured(id) = world.capture.classify_free(ThreadId::current(), stream)? {
+            return capture_work(&mut world, id, stream, work);
+        }
+        match world.graphs.memory().free(address) {
+            Some(result) => result?,
+            None => match memory().space.place(address) {
+                Some(Place::Device(found)) if found.base == address && found.origin != Origin::Module => {
+                    memory().space.begin_free(address)?;
+                }
+                _ => return Err(CUresult::INVALID_VALUE),
+            },
+        }
+        self.submit(&world, stream, Op::Node(work), Vec::new());
+        Ok(())
+    }
+}
+
+impl World {
+    /// Gives back the addresses of graph allocations that nothing can reach any more. Call it
+    /// after each call that changes graphs.
+    pub fn release_graph_addresses(&mut self) {
+        for address in self.graphs.take_released() {
+            let _ = memory().space.unreserve(address);
+        }
+    }
+}

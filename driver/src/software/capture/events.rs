@@ -1,0 +1,125 @@
+//! Fork and join: events recorded and waited for (`capture-semantics` 1.5).
+
+use super::tail::Tail;
+use super::unknowns;
+use super::world::{CaptureStatus, CaptureWorld, Enrolled, Placement, Recorded};
+use crate::abi::{CUresult, Cuda};
+use crate::software::{CaptureId, EventId, StreamId, StreamKind};
+
+impl CaptureWorld {
+    /// `cuEventRecord`: `Captured` means that the event now names the stream's captured tail (no
+    /// node is made, D [PG]); `Eager` that the caller records it on the engine.
+    ///
+    /// # Errors
+    /// As [`CaptureWorld::classify_enqueue`].
+    pub fn record_event(&mut self, event: EventId, stream: StreamId) -> Cuda<Placement> {
+        let placement = self.classify_enqueue(stream)?;
+        let recorded = match placement {
+            Placement::Eager => Recorded::Eagerly,
+            Placement::Captured(id) => {
+                let known = matches!(self.events.get(&event), Some(&Recorded::InCapture(of, _)) if of == id);
+                if let Some(capture) = self.captures.get_mut(&id).filter(|_| !known) {
+                    capture.events.push(event);
+                }
+                let tail = self.streams.get(&stream.key).map(|enrolled| enrolled.tail.clone());
+                Recorded::InCapture(id, tail.unwrap_or_default())
+            }
+        };
+        self.events.insert(event, recorded);
+        Ok(placement)
+    }
+
+    /// `cuStreamWaitEvent`: `Captured` means that the dependency is in the capture now, and that
+    /// an idle stream has been enrolled.
+    ///
+    /// # Errors
+    /// 905 for an event from outside the capture, 902 for one of another capture, 901 on an
+    /// invalidated stream, 906 as for any use of the legacy stream, `CUDA_ERROR_INVALID_VALUE` for
+    /// an event of an invalidated capture.
+    pub fn wait_event(&mut self, stream: StreamId, event: EventId) -> Cuda<Placement> {
+        let own = self.streams.get(&stream.key).map(|enrolled| enrolled.capture);
+        let id = match (self.events.get(&event), own) {
+            (Some(&Recorded::InCapture(id, _)), _) => id,
+            (_, None) => return self.classify_enqueue(stream),
+            (recorded, Some(own)) => {
+                let crosses = match recorded {
+                    // M [HTN _old.cc:884], cccl#8674: work of before the capture, in all modes.
+                    Some(_) => Err(CUresult::STREAM_CAPTURE_ISOLATION),
+                    None => unknowns::WAIT_NEVER_RECORDED,
+                };
+                return self.crossing(own, crosses);
+            }
+        };
+        match own {
+            Some(own) if own == id => self.join(stream, event, id),
+            Some(own) => self.cross_capture_wait(own, id),
+            None => self.enrol(stream, event, id),
+        }
+    }
+
+    /// A dependency of a capturing stream on something outside its capture.
+    fn crossing(&mut self, own: CaptureId, result: Result<(), CUresult>) -> Cuda<Placement> {
+        if self.is_invalidated(own) {
+            return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
+        }
+        if result.is_err() {
+            self.invalidate(own);
+        }
+        result.map(|()| Placement::Captured(own))
+    }
+
+    /// M [HT 2026 CrossCaptureWaitIsRejected]: both captures are invalidated, with their forks.
+    fn cross_capture_wait(&mut self, own: CaptureId, other: CaptureId) -> Cuda<Placement> {
+        let code = match self.captures.get(&other) {
+            None => unknowns::WAIT_ENDED_IN_CAPTURE,
+            Some(capture) if capture.invalidated => unknowns::WAIT_OTHER_INVALIDATED,
+            Some(_) => CUresult::STREAM_CAPTURE_MERGE,
+        };
+        let result = self.crossing(own, Err(code));
+        if result == Err(CUresult::STREAM_CAPTURE_MERGE) {
+            self.invalidate(other);
+        }
+        result
+    }
+
+    /// A stream of the capture waits for one of its events: the set joins the stream's.
+    fn join(&mut self, stream: StreamId, event: EventId, id: CaptureId) -> Cuda<Placement> {
+        if self.is_invalidated(id) {
+            return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
+        }
+        if let (Some(Recorded::InCapture(_, set)), Some(enrolled)) =
+            (self.events.get(&event), self.streams.get_mut(&stream.key))
+        {
+            enrolled.tail.join(set);
+        }
+        Ok(Placement::Captured(id))
+    }
+
+    /// An idle stream waits for a captured event: it takes part in the capture from here (D [PG]).
+    fn enrol(&mut self, stream: StreamId, event: EventId, id: CaptureId) -> Cuda<Placement> {
+        if stream.kind == StreamKind::Legacy {
+            self.refuse_legacy(stream.context)?;
+        }
+        match self.captures.get(&id) {
+            None if unknowns::EVENT_STAYS_CAPTURED => return Err(unknowns::WAIT_ENDED_IDLE),
+            None => return Ok(Placement::Eager),
+            // M rocm-systems#11589 ("matching CUDA").
+            Some(capture) if capture.invalidated => return Err(CUresult::INVALID_VALUE),
+            Some(_) => {}
+        }
+        if stream.kind == StreamKind::Legacy {
+            self.invalidate(id);
+            return Err(unknowns::LEGACY_CANNOT_JOIN);
+        }
+        let mut tail = Tail::default();
+        if let Some(Recorded::InCapture(_, set)) = self.events.get(&event) {
+            tail.join(set);
+        }
+        self.streams.insert(stream.key, Enrolled { capture: id, tail, lent: Default::default() });
+        if let Some(capture) = self.captures.get_mut(&id) {
+            capture.streams.push(stream);
+        }
+        debug_assert_eq!(self.stream_status(stream), CaptureStatus::Active);
+        Ok(Placement::Captured(id))
+    }
+}

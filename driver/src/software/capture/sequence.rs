@@ -1,0 +1,197 @@
+//! Begin and end of a capture (`capture-semantics` 1.3).
+
+use super::recapture::{Callback, Recapture};
+use super::tail::Tail;
+use super::unknowns;
+use super::world::{Capture, CaptureMode, CaptureWorld, Enrolled};
+use crate::abi::{CUresult, Cuda};
+use crate::software::graph::{EdgeData, Graphs, Owner};
+use crate::software::{CaptureId, StreamId, StreamKind, ThreadId};
+
+impl CaptureWorld {
+    /// `cuStreamBeginCapture`.
+    ///
+    /// # Errors
+    /// 900 on the legacy stream (M [HT :158-165], D); 401 if the stream captures already, as origin
+    /// or fork, active or invalidated (M [HT], [HT 2026]).
+    pub fn begin(
+        &mut self,
+        graphs: &mut Graphs,
+        thread: ThreadId,
+        stream: StreamId,
+        mode: CaptureMode,
+    ) -> Cuda<CaptureId> {
+        self.may_begin(stream)?;
+        self.reap(graphs);
+        let graph = graphs.create_owned(Owner::Capture);
+        Ok(self.start(graphs, thread, stream, mode, graph, false))
+    }
+
+    /// `cuStreamBeginCaptureToGraph`: adds to a graph of the caller.
+    ///
+    /// # Errors
+    /// As [`CaptureWorld::begin`]; `CUDA_ERROR_INVALID_VALUE` if the graph or a dependency is not
+    /// valid.
+    pub fn begin_to_graph(
+        &mut self,
+        graphs: &mut Graphs,
+        thread: ThreadId,
+        stream: StreamId,
+        graph: u64,
+        dependencies: &[(u64, EdgeData)],
+        mode: CaptureMode,
+    ) -> Cuda<CaptureId> {
+        self.may_begin(stream)?;
+        graphs.graph(graph)?;
+        let mut tail = Tail::default();
+        for &(node, data) in dependencies {
+            let known = graphs.node(node)?.graph() == graph && data.to_port == 0 && data.reserved == [0; 5];
+            if !known || tail.contains(node) {
+                return Err(CUresult::INVALID_VALUE);
+            }
+            tail.add(node, data);
+        }
+        self.reap(graphs);
+        let id = self.start(graphs, thread, stream, mode, graph, true);
+        if let Some(enrolled) = self.streams.get_mut(&stream.key) {
+            enrolled.tail = tail;
+        }
+        Ok(id)
+    }
+
+    /// `cuStreamBeginRecaptureToGraph` (13.3). The graph's user objects are released first (D).
+    ///
+    /// # Errors
+    /// As [`CaptureWorld::begin`]; `CUDA_ERROR_INVALID_VALUE` for a graph that is not the caller's,
+    /// or to which a capture is adding.
+    pub fn begin_recapture(
+        &mut self,
+        graphs: &mut Graphs,
+        thread: ThreadId,
+        stream: StreamId,
+        mode: CaptureMode,
+        graph: u64,
+        callback: Option<Callback>,
+    ) -> Cuda<CaptureId> {
+        self.may_begin(stream)?;
+        if graphs.graph(graph)?.owner() != Owner::User || graphs.has_capture(graph) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        self.reap(graphs);
+        graphs.release_objects_of(graph);
+        let recapture = Recapture::new(graphs, graph, callback)?;
+        let id = self.start(graphs, thread, stream, mode, graph, true);
+        if let Some(capture) = self.captures.get_mut(&id) {
+            capture.recapture = Some(recapture);
+        }
+        Ok(id)
+    }
+
+    fn may_begin(&mut self, stream: StreamId) -> Cuda {
+        if stream.kind == StreamKind::Legacy {
+            return Err(CUresult::STREAM_CAPTURE_UNSUPPORTED);
+        }
+        if let Some(id) = self.streams.get(&stream.key).map(|enrolled| enrolled.capture) {
+            if unknowns::BEGIN_TWICE_INVALIDATES {
+                self.invalidate(id);
+            }
+            return Err(CUresult::ILLEGAL_STATE);
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        graphs: &mut Graphs,
+        thread: ThreadId,
+        origin: StreamId,
+        mode: CaptureMode,
+        graph: u64,
+        to_graph: bool,
+    ) -> CaptureId {
+        self.begun += 1;
+        let id = CaptureId(self.begun);
+        graphs.count_capture(graph, true);
+        let capture = Capture {
+            origin,
+            thread,
+            mode,
+            graph,
+            to_graph,
+            invalidated: false,
+            streams: vec![origin],
+            nodes: Vec::new(),
+            excused: Default::default(),
+            events: Vec::new(),
+            recapture: None,
+        };
+        self.captures.insert(id, capture);
+        self.streams.insert(origin.key, Enrolled { capture: id, tail: Tail::default(), lent: Default::default() });
+        id
+    }
+
+    /// `cuStreamEndCapture`: returns the graph.
+    ///
+    /// The checks come in the order A [clr hip_graph.cpp:977-1052] has: not capturing (the legacy
+    /// stream never is), not the origin, wrong thread, invalidated, unjoined.
+    ///
+    /// # Errors
+    /// 401, 903, 908: the capture goes on. 901, 904: the capture has ended, all its streams have
+    /// left capture mode, and its graph is gone unless it was the caller's before (D; M [HT
+    /// :905,919], cuda-python#2834).
+    pub fn end(&mut self, graphs: &mut Graphs, thread: ThreadId, stream: StreamId) -> Cuda<u64> {
+        self.reap(graphs);
+        let id = self.streams.get(&stream.key).map(|enrolled| enrolled.capture).ok_or(CUresult::ILLEGAL_STATE)?;
+        let capture = self.captures.get(&id).ok_or(CUresult::ILLEGAL_STATE)?;
+        let refusal = if capture.origin.key != stream.key {
+            Some((CUresult::STREAM_CAPTURE_UNMATCHED, unknowns::END_UNMATCHED_INVALIDATES))
+        } else if capture.thread != thread && capture.mode != CaptureMode::Relaxed {
+            Some((CUresult::STREAM_CAPTURE_WRONG_THREAD, unknowns::END_WRONG_THREAD_INVALIDATES))
+        } else {
+            None
+        };
+        if let Some((code, invalidates)) = refusal {
+            if invalidates {
+                self.invalidate(id);
+            }
+            return Err(code);
+        }
+        let verdict = self.verdict(graphs, id, stream);
+        let capture = self.finish(id).ok_or(CUresult::ILLEGAL_STATE)?;
+        graphs.count_capture(capture.graph, false);
+        match verdict {
+            Ok(()) => {
+                if !capture.to_graph {
+                    graphs.hand_over(capture.graph);
+                }
+                Ok(capture.graph)
+            }
+            Err(code) => {
+                if !capture.to_graph {
+                    graphs.remove_graph(capture.graph);
+                }
+                Err(code)
+            }
+        }
+    }
+
+    fn verdict(&self, graphs: &Graphs, id: CaptureId, origin: StreamId) -> Cuda {
+        let (Some(capture), Some(enrolled)) = (self.captures.get(&id), self.streams.get(&origin.key)) else {
+            return Err(CUresult::ILLEGAL_STATE);
+        };
+        if capture.invalidated {
+            return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
+        }
+        // A [clr], D for the exceptions: every captured leaf must be in the origin's set. Nodes
+        // added by hand, and nodes taken out of a set by hand, do not count.
+        let joined = |node: u64| enrolled.tail.contains(node) || capture.excused.contains(&node);
+        let leaf = |node: u64| graphs.node(node).is_ok_and(|node| node.dependents() == 0);
+        if capture.nodes.iter().any(|&node| !joined(node) && leaf(node)) {
+            return Err(CUresult::STREAM_CAPTURE_UNJOINED);
+        }
+        match &capture.recapture {
+            Some(recapture) if !recapture.is_complete() => Err(unknowns::RECAPTURE_INCOMPLETE),
+            _ => Ok(()),
+        }
+    }
+}

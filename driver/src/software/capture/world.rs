@@ -1,0 +1,333 @@
+//! The state of all captures, and where work goes.
+
+use std::collections::{HashMap, HashSet};
+
+use super::recapture::Recapture;
+use super::tail::Tail;
+use super::unknowns;
+use crate::abi::{CUresult, Cuda};
+use crate::software::graph::{EdgeData, Graphs, NodeInfo};
+use crate::software::work::NodeParams;
+use crate::software::{CaptureId, ContextId, EventId, StreamId, StreamKind, ThreadId, World};
+
+/// `CUstreamCaptureMode`, of a capture and of a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u32)]
+pub enum CaptureMode {
+    /// `CU_STREAM_CAPTURE_MODE_GLOBAL`.
+    #[default]
+    Global = 0,
+    /// `CU_STREAM_CAPTURE_MODE_THREAD_LOCAL`.
+    ThreadLocal = 1,
+    /// `CU_STREAM_CAPTURE_MODE_RELAXED`.
+    Relaxed = 2,
+}
+
+impl CaptureMode {
+    /// The mode with that C value; others are `CUDA_ERROR_INVALID_VALUE`.
+    pub fn from_raw(value: u32) -> Cuda<Self> {
+        [Self::Global, Self::ThreadLocal, Self::Relaxed].get(value as usize).copied().ok_or(CUresult::INVALID_VALUE)
+    }
+}
+
+/// `CUstreamCaptureStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[allow(missing_docs, reason = "the names are CUDA's")]
+pub enum CaptureStatus {
+    None = 0,
+    Active = 1,
+    Invalidated = 2,
+}
+
+/// Where work goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// To the engine, now.
+    Eager,
+    /// Into the graph of this capture.
+    Captured(CaptureId),
+}
+
+/// A capture sequence, from its begin to its end.
+#[derive(Debug)]
+pub(super) struct Capture {
+    pub origin: StreamId,
+    /// The thread that began it.
+    pub thread: ThreadId,
+    pub mode: CaptureMode,
+    pub graph: u64,
+    /// The graph was the caller's before.
+    pub to_graph: bool,
+    pub invalidated: bool,
+    /// Enrolled streams that exist, the origin first.
+    pub streams: Vec<StreamId>,
+    /// Captured nodes, in order.
+    pub nodes: Vec<u64>,
+    /// Nodes that were taken out of a dependency set by hand.
+    pub excused: HashSet<u64>,
+    /// Events recorded in it; they let go of their nodes when it ends.
+    pub events: Vec<EventId>,
+    pub recapture: Option<Recapture>,
+}
+
+/// A stream that takes part in a capture.
+#[derive(Debug)]
+pub(super) struct Enrolled {
+    pub capture: CaptureId,
+    pub tail: Tail,
+    /// Arrays lent out by `cuStreamGetCaptureInfo`, until the next such call on the stream.
+    pub lent: (Box<[u64]>, Box<[EdgeData]>),
+}
+
+/// What an event was last recorded for.
+#[derive(Debug)]
+pub(super) enum Recorded {
+    Eagerly,
+    InCapture(CaptureId, Tail),
+}
+
+/// All captures of the process.
+#[derive(Debug, Default)]
+pub struct CaptureWorld {
+    pub(super) captures: HashMap<CaptureId, Capture>,
+    /// By [`StreamId::key`]; streams that do not capture are not here.
+    pub(super) streams: HashMap<u64, Enrolled>,
+    pub(super) events: HashMap<EventId, Recorded>,
+    /// Threads whose mode is not the default.
+    pub(super) threads: HashMap<ThreadId, CaptureMode>,
+    /// Graphs of captures that ended without a `cuStreamEndCapture`, and whether each was the
+    /// caller's.
+    pub(super) orphans: Vec<(u64, bool)>,
+    pub(super) begun: u64,
+}
+
+impl CaptureWorld {
+    /// Before work is put on `stream`.
+    ///
+    /// # Errors
+    /// 901 on a stream whose capture is invalidated; 906 on the legacy stream beside a capture of a
+    /// blocking stream, which it invalidates.
+    pub fn classify_enqueue(&mut self, stream: StreamId) -> Cuda<Placement> {
+        if self.captures.is_empty() {
+            return Ok(Placement::Eager);
+        }
+        if let Some(enrolled) = self.streams.get(&stream.key) {
+            let id = enrolled.capture;
+            // D [PG]: further use of an invalidated capture's streams is an error.
+            if self.is_invalidated(id) {
+                return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
+            }
+            return Ok(Placement::Captured(id));
+        }
+        // D [PG], M: the legacy stream would wait for the capturing blocking stream. A
+        // non-blocking capture is not concerned: the work runs now and is missing from the graph.
+        if stream.kind == StreamKind::Legacy {
+            self.refuse_legacy(stream.context)?;
+        }
+        Ok(Placement::Eager)
+    }
+
+    /// Before `cuMemFreeAsync`.
+    ///
+    /// M (warp#1714): a free on the legacy stream, by another thread than that of a THREAD_LOCAL
+    /// capture, succeeds and yet invalidates the capture.
+    pub fn classify_free(&mut self, thread: ThreadId, stream: StreamId) -> Cuda<Placement> {
+        if stream.kind == StreamKind::Legacy {
+            let beside = self.blocking_captures(stream.context);
+            let foreign = |id: &CaptureId| {
+                let capture = &self.captures[id];
+                capture.thread != thread && capture.mode == CaptureMode::ThreadLocal
+            };
+            if !beside.is_empty() && beside.iter().all(foreign) {
+                beside.into_iter().for_each(|id| self.invalidate(id));
+                return Ok(Placement::Eager);
+            }
+        }
+        self.classify_enqueue(stream)
+    }
+
+    /// Before `cuStreamAddCallback` or `cuStreamAttachMemAsync`, which no capture supports (D).
+    pub fn classify_uncapturable(&mut self, stream: StreamId) -> Cuda {
+        match self.classify_enqueue(stream)? {
+            Placement::Eager => Ok(()),
+            Placement::Captured(id) => {
+                self.invalidate(id);
+                Err(unknowns::UNSUPPORTED_IN_CAPTURE)
+            }
+        }
+    }
+
+    /// Adds work to the graph of a capture, behind the stream's tail, and returns its node.
+    ///
+    /// # Errors
+    /// What adding the node to the graph by hand would give; 918 if a recapture departs from its
+    /// graph.
+    pub fn capture_node(
+        &mut self,
+        graphs: &mut Graphs,
+        id: CaptureId,
+        stream: StreamId,
+        work: NodeParams,
+        info: NodeInfo,
+    ) -> Cuda<u64> {
+        let capture = self.captures.get_mut(&id).ok_or(CUresult::STREAM_CAPTURE_INVALIDATED)?;
+        let enrolled = self.streams.get_mut(&stream.key).ok_or(CUresult::ILLEGAL_STATE)?;
+        let added = match &mut capture.recapture {
+            None => graphs.add_node(capture.graph, enrolled.tail.nodes(), work, info),
+            Some(recapture) => recapture.next(graphs, enrolled.tail.nodes(), work, info),
+        };
+        self.captured(id, stream, added)
+    }
+
+    /// Adds the launch of an executable graph to a capture, as a child graph node.
+    pub fn capture_launch(&mut self, graphs: &mut Graphs, id: CaptureId, stream: StreamId, exec: u64) -> Cuda<u64> {
+        use crate::software::graph::Ownership;
+        graphs.exec(exec)?;
+        let capture = self.captures.get(&id).ok_or(CUresult::STREAM_CAPTURE_INVALIDATED)?;
+        let enrolled = self.streams.get(&stream.key).ok_or(CUresult::ILLEGAL_STATE)?;
+        let added = if capture.recapture.is_some() {
+            Err(CUresult::NOT_SUPPORTED)
+        } else {
+            graphs.graph_of_exec(exec).and_then(|child| {
+                let info = NodeInfo { context: stream.context.0, ..NodeInfo::default() };
+                let (graph, tail) = (capture.graph, enrolled.tail.nodes());
+                graphs.add_child_graph(graph, tail, child, Ownership::Move, info).inspect_err(|_| {
+                    graphs.remove_graph(child);
+                })
+            })
+        };
+        self.captured(id, stream, added)
+    }
+
+    fn captured(&mut self, id: CaptureId, stream: StreamId, added: Cuda<u64>) -> Cuda<u64> {
+        match added {
+            Ok(node) => {
+                if let Some(enrolled) = self.streams.get_mut(&stream.key) {
+                    enrolled.tail.replace(node);
+                }
+                if let Some(capture) = self.captures.get_mut(&id) {
+                    capture.nodes.push(node);
+                }
+                Ok(node)
+            }
+            Err(code) => {
+                if unknowns::REFUSED_WORK_INVALIDATES || code == CUresult::GRAPH_RECAPTURE_FAILURE {
+                    self.invalidate(id);
+                }
+                Err(code)
+            }
+        }
+    }
+
+    /// The stream's handle is destroyed.
+    ///
+    /// M [HT 2026]: a forked stream may go; what it captured still has to be joined.
+    pub fn stream_destroyed(&mut self, stream: StreamId) {
+        let Some(enrolled) = self.streams.remove(&stream.key) else { return };
+        let id = enrolled.capture;
+        let Some(capture) = self.captures.get_mut(&id) else { return };
+        capture.streams.retain(|other| other.key != stream.key);
+        if capture.origin.key != stream.key {
+            return;
+        }
+        if unknowns::DESTROYED_ORIGIN_ENDS_CAPTURE {
+            if let Some(capture) = self.finish(id) {
+                self.orphans.push((capture.graph, capture.to_graph));
+            }
+        } else {
+            self.invalidate(id);
+        }
+    }
+
+    /// The event's handle is destroyed.
+    pub fn event_destroyed(&mut self, event: EventId) {
+        self.events.remove(&event);
+    }
+
+    /// `CUstreamCaptureStatus` of a stream, for the call record.
+    pub fn status(&self, stream: StreamId) -> u32 {
+        self.stream_status(stream) as u32
+    }
+
+    /// As [`CaptureWorld::status`].
+    pub fn stream_status(&self, stream: StreamId) -> CaptureStatus {
+        match self.streams.get(&stream.key) {
+            None => CaptureStatus::None,
+            Some(enrolled) if self.is_invalidated(enrolled.capture) => CaptureStatus::Invalidated,
+            Some(_) => CaptureStatus::Active,
+        }
+    }
+
+    /// Number of captures that have begun and not ended.
+    pub fn ongoing(&self) -> usize {
+        self.captures.len()
+    }
+
+    pub(super) fn is_invalidated(&self, id: CaptureId) -> bool {
+        self.captures.get(&id).is_none_or(|capture| capture.invalidated)
+    }
+
+    pub(super) fn invalidate(&mut self, id: CaptureId) {
+        if let Some(capture) = self.captures.get_mut(&id) {
+            capture.invalidated = true;
+        }
+    }
+
+    /// Captures with a blocking stream of that context.
+    pub(super) fn blocking_captures(&self, context: ContextId) -> Vec<CaptureId> {
+        let blocking = |stream: &StreamId| {
+            stream.context == context && matches!(stream.kind, StreamKind::Blocking | StreamKind::PerThread)
+        };
+        self.captures
+            .iter()
+            .filter(|(_, capture)| !capture.invalidated || unknowns::INVALIDATED_STILL_BLOCKS_LEGACY)
+            .filter(|(_, capture)| capture.streams.iter().any(blocking))
+            .map(|(&id, _)| id)
+            .collect()
+    }
+
+    /// Use of the legacy stream beside a blocking capture: 906, and the capture is invalidated.
+    pub(super) fn refuse_legacy(&mut self, context: ContextId) -> Cuda {
+        let beside = self.blocking_captures(context);
+        if beside.is_empty() {
+            return Ok(());
+        }
+        beside.into_iter().for_each(|id| self.invalidate(id));
+        Err(CUresult::STREAM_CAPTURE_IMPLICIT)
+    }
+
+    /// Takes a capture out of the world: all its streams leave capture mode.
+    pub(super) fn finish(&mut self, id: CaptureId) -> Option<Capture> {
+        let capture = self.captures.remove(&id)?;
+        for stream in &capture.streams {
+            self.streams.remove(&stream.key);
+        }
+        for event in &capture.events {
+            if let Some(Recorded::InCapture(of, tail)) = self.events.get_mut(event)
+                && *of == id
+            {
+                tail.clear();
+            }
+        }
+        Some(capture)
+    }
+
+    /// Lets go of the graphs of captures whose origin was destroyed.
+    pub(super) fn reap(&mut self, graphs: &mut Graphs) {
+        for (graph, to_graph) in self.orphans.drain(..) {
+            graphs.count_capture(graph, false);
+            if !to_graph {
+                graphs.remove_graph(graph);
+            }
+        }
+    }
+}
+
+/// Adds work to the graph of a capture, behind the stream's tail. See
+/// [`CaptureWorld::capture_node`].
+pub fn capture_work(world: &mut World, id: CaptureId, stream: StreamId, work: NodeParams) -> Cuda {
+    let World { capture, graphs, .. } = world;
+    let info = NodeInfo { context: stream.context.0, ..NodeInfo::default() };
+    capture.capture_node(graphs, id, stream, work, info).map(|_| ())
+}

@@ -1,0 +1,103 @@
+//! Contexts: the primary one of the device, and created ones.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::device::DRIVER_VERSION;
+use super::{StreamKind, ThreadId};
+use crate::abi::{CUresult, Cuda};
+
+/// An error that a context cannot recover from: every later call in it answers the same.
+#[derive(Debug, Clone, Default)]
+pub struct Sticky(Arc<AtomicU32>);
+
+impl Sticky {
+    /// The error, if there is one.
+    pub fn check(&self) -> Cuda {
+        match self.0.load(Ordering::Acquire) {
+            0 => Ok(()),
+            code => Err(CUresult(code)),
+        }
+    }
+
+    /// Sets the error, unless there is one already; whether it was the first.
+    pub fn set(&self, code: CUresult) -> bool {
+        self.0.compare_exchange(0, code.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// A context.
+#[derive(Debug)]
+pub struct Context {
+    /// What `cuCtxGetId` answers.
+    pub number: u64,
+    /// The primary context of the device.
+    pub primary: bool,
+    /// `CUctx_flags`.
+    pub flags: u32,
+    /// What `cuCtxGetApiVersion` answers.
+    pub api_version: u32,
+    /// Limits that differ from the device's defaults.
+    pub limits: BTreeMap<u32, usize>,
+    /// `CUfunc_cache`.
+    pub cache_config: u32,
+    /// `CUsharedconfig`.
+    pub shared_config: u32,
+    /// Its error state.
+    pub sticky: Sticky,
+    /// The legacy default stream.
+    pub legacy: u64,
+    /// Per-thread default streams.
+    pub per_thread: HashMap<ThreadId, u64>,
+    /// All its streams with their kinds, default ones included.
+    pub streams: BTreeMap<u64, StreamKind>,
+}
+
+impl Context {
+    /// A context without streams yet.
+    pub fn new(primary: bool, flags: u32) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            primary,
+            flags,
+            api_version: DRIVER_VERSION as u32,
+            limits: BTreeMap::new(),
+            cache_config: 0,
+            shared_config: 0,
+            sticky: Sticky::default(),
+            legacy: 0,
+            per_thread: HashMap::new(),
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// Keys of the streams that synchronise with the legacy one.
+    pub fn blocking_streams(&self) -> Vec<u64> {
+        let blocking = |kind: &StreamKind| matches!(kind, StreamKind::Blocking | StreamKind::PerThread);
+        self.streams.iter().filter(|(_, kind)| blocking(kind)).map(|(&key, _)| key).collect()
+    }
+}
+
+thread_local! {
+    static STACK: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The calling thread's stack of current contexts, top last.
+pub fn with_stack<R>(change: impl FnOnce(&mut Vec<u64>) -> R) -> R {
+    let mut change = Some(change);
+    let done = STACK.try_with(|stack| change.take().map(|change| change(&mut stack.borrow_mut())));
+    match (done, change) {
+        (Ok(Some(result)), _) => result,
+        // The thread is being torn down: it has no context.
+        (_, Some(change)) => change(&mut Vec::new()),
+        (_, None) => unreachable!("the closure is taken only to be called"),
+    }
+}
+
+/// The calling thread's current context, 0 for none.
+pub fn current() -> u64 {
+    with_stack(|stack| stack.last().copied().unwrap_or(0))
+}

@@ -1,0 +1,142 @@
+//! The one device: its name, limits and attributes.
+//!
+//! Compute capability 8.0, so that PTX for sm_80 and older is legal and nothing newer is
+//! promised: no thread-block clusters, no tensor maps. The limits are those of that capability;
+//! the number of multiprocessors is this device's own.
+
+use crate::abi::{CUresult, Cuda};
+
+/// `cuDeviceGetName`.
+pub const NAME: &str = "graphproof software device";
+/// `cuDriverGetVersion`: CUDA 13.3.
+pub const DRIVER_VERSION: i32 = 13030;
+/// Compute capability.
+pub const CAPABILITY: (i32, i32) = (8, 0);
+/// Multiprocessors.
+pub const MULTIPROCESSORS: i32 = 16;
+/// Threads of a warp.
+pub const WARP: u32 = 32;
+/// Threads of a block.
+pub const MAX_THREADS_PER_BLOCK: u32 = 1024;
+/// Threads of a block in each dimension.
+pub const MAX_BLOCK: [u32; 3] = [1024, 1024, 64];
+/// Blocks of a grid in each dimension.
+pub const MAX_GRID: [u32; 3] = [0x7fff_ffff, 65535, 65535];
+/// Threads resident on a multiprocessor.
+pub const THREADS_PER_MULTIPROCESSOR: u32 = 2048;
+/// Blocks resident on a multiprocessor.
+pub const BLOCKS_PER_MULTIPROCESSOR: u32 = 32;
+/// 32-bit registers of a multiprocessor, and of a block.
+pub const REGISTERS: u32 = 65536;
+/// Shared memory of a multiprocessor, in bytes.
+pub const SHARED_PER_MULTIPROCESSOR: u32 = 164 << 10;
+/// Shared memory that a block may use without asking, in bytes.
+pub const SHARED_PER_BLOCK: u32 = 48 << 10;
+/// Shared memory that a block may use after asking, in bytes.
+pub const SHARED_PER_BLOCK_OPTIN: u32 = 163 << 10;
+/// Shared memory that the system takes from each block, in bytes.
+pub const SHARED_RESERVED: u32 = 1 << 10;
+/// Longest distance of rows in a copy, in bytes.
+pub const MAX_PITCH: i32 = 0x7fff_ffff;
+/// Unit of `cuMemAllocPitch` rows, in bytes.
+pub const PITCH_UNIT: usize = 512;
+/// `cuDeviceGetUuid`.
+pub const UUID: [u8; 16] = *b"graphproof-sw-00";
+
+/// `cuDeviceGetAttribute`.
+pub fn attribute(attribute: u32) -> Cuda<i32> {
+    const GREATEST: u32 = 161;
+    Ok(match attribute {
+        1 => MAX_THREADS_PER_BLOCK as i32,
+        2..=4 => MAX_BLOCK[attribute as usize - 2] as i32,
+        5..=7 => MAX_GRID[attribute as usize - 5] as i32,
+        8 => SHARED_PER_BLOCK as i32,
+        9 => 64 << 10,
+        10 => WARP as i32,
+        11 => MAX_PITCH,
+        12 | 82 => REGISTERS as i32,
+        // kHz; only ratios of it mean anything here.
+        13 => 1_000_000,
+        14 => PITCH_UNIT as i32,
+        // One copy can overlap execution; kernels overlap each other.
+        15 | 31 => 1,
+        16 => MULTIPROCESSORS,
+        19 => 1,
+        // Texture and surface extents: this device has neither, so no width is legal.
+        21..=29 | 42 | 43 | 45..=49 | 52..=74 | 77 => 0,
+        30 => PITCH_UNIT as i32,
+        36 => 1_000_000,
+        37 => 5120,
+        38 => 32 << 20,
+        39 => THREADS_PER_MULTIPROCESSOR as i32,
+        40 => 2,
+        41 => 1,
+        51 => 32,
+        75 => CAPABILITY.0,
+        76 => CAPABILITY.1,
+        78..=80 => 1,
+        81 => SHARED_PER_MULTIPROCESSOR as i32,
+        // Managed memory, from host and device at once.
+        83 | 89 => 1,
+        87 => 2,
+        91 | 99 => 1,
+        // Stream memory operations of both generations.
+        92..=94 | 122 | 123 => 1,
+        95 => 1,
+        97 => SHARED_PER_BLOCK_OPTIN as i32,
+        106 => BLOCKS_PER_MULTIPROCESSOR as i32,
+        111 => SHARED_RESERVED as i32,
+        115 => 1,
+        126 => 1,
+        // No NUMA node of its own.
+        131 | 134 => -1,
+        149 => 1,
+        157 => MULTIPROCESSORS,
+        // Everything else is a feature that is absent, or an identity that is zero.
+        1..=GREATEST => 0,
+        _ => return Err(CUresult::INVALID_VALUE),
+    })
+}
+
+/// Resident blocks of a kernel on one multiprocessor.
+pub fn resident_blocks(registers: u32, static_shared: u32, block: u32, dynamic_shared: u64) -> u32 {
+    if block == 0 || block > MAX_THREADS_PER_BLOCK {
+        return 0;
+    }
+    let warps = block.div_ceil(WARP);
+    let by_threads = THREADS_PER_MULTIPROCESSOR / WARP / warps;
+    // Registers are given out to warps, 256 at a time.
+    let by_registers = match (registers.max(1) * WARP).div_ceil(256) * 256 * warps {
+        0 => BLOCKS_PER_MULTIPROCESSOR,
+        needed => REGISTERS / needed,
+    };
+    let shared = u64::from(static_shared) + dynamic_shared;
+    if shared > u64::from(SHARED_PER_BLOCK_OPTIN) {
+        return 0;
+    }
+    let needed = (shared.div_ceil(128) * 128) as u32 + SHARED_RESERVED;
+    let by_shared = SHARED_PER_MULTIPROCESSOR / needed;
+    by_threads.min(by_registers).min(by_shared).min(BLOCKS_PER_MULTIPROCESSOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn residency_is_limited_by_the_scarcest_resource() {
+        assert_eq!(resident_blocks(32, 0, 1024, 0), 2);
+        assert_eq!(resident_blocks(32, 0, 32, 0), 32);
+        assert_eq!(resident_blocks(255, 0, 1024, 0), 0);
+        assert_eq!(resident_blocks(32, 0, 128, 100 << 10), 1);
+        assert_eq!(resident_blocks(32, 0, 128, 200 << 10), 0);
+        assert_eq!(resident_blocks(32, 0, 0, 0), 0);
+    }
+
+    #[test]
+    fn unknown_attributes_are_refused() {
+        assert_eq!(attribute(0), Err(CUresult::INVALID_VALUE));
+        assert_eq!(attribute(4096), Err(CUresult::INVALID_VALUE));
+        assert_eq!(attribute(75), Ok(8));
+    }
+}

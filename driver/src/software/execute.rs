@@ -1,0 +1,230 @@
+//! Executes work, on a thread of the engine.
+
+use std::ffi::c_void;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use std::{hint, thread};
+
+use super::context::Sticky;
+use super::engine::core::mix;
+use super::engine::{Engine, Execute, Ticket};
+use super::event::Record;
+use super::fault::{self, FaultReport};
+use super::graph_run;
+use super::memory::memory;
+use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, Plan};
+use super::{EventId, batch, driver, interpreter};
+use crate::abi::CUresult;
+use crate::abi::door::host_function;
+use crate::exec;
+
+/// What the engine's queues hold.
+#[derive(Debug)]
+pub struct Task {
+    /// The work.
+    pub op: Op,
+    /// The error state of the stream's context: work after an error is dropped.
+    pub sticky: Sticky,
+}
+
+/// What a stream executes.
+#[derive(Debug)]
+pub enum Op {
+    /// Work that could be a graph's node as well.
+    Node(NodeParams),
+    /// Sets the time of an event's record.
+    Record(Arc<OnceLock<Instant>>),
+    /// A graph.
+    Graph(Arc<Launch>),
+    /// Nothing but its place in the order.
+    Nothing,
+}
+
+/// One launch of a graph.
+#[derive(Debug)]
+pub struct Launch {
+    /// The graph.
+    pub plan: Arc<Plan>,
+    /// The event records that this launch completes.
+    pub records: Vec<(EventId, Record)>,
+}
+
+/// What executing a piece of work needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The engine that runs it.
+    pub engine: &'a Engine<Task>,
+    /// The error state of the context.
+    pub sticky: &'a Sticky,
+    /// Records that a graph launch completes.
+    pub records: &'a [(EventId, Record)],
+    /// For every order that CUDA leaves open within this work.
+    pub seed: u64,
+}
+
+/// Runs tasks.
+#[derive(Debug)]
+pub struct Executor;
+
+impl Execute<Task> for Executor {
+    fn execute(&self, engine: &Engine<Task>, ticket: Ticket, task: Task) {
+        let seed = mix(engine.seed() ^ mix(ticket.stream) ^ ticket.sequence);
+        let scope = Scope { engine, sticky: &task.sticky, records: &[], seed };
+        match task.op {
+            Op::Node(node) => run_node(&node, scope),
+            Op::Record(time) => {
+                let _ = time.set(Instant::now());
+            }
+            Op::Graph(launch) => {
+                graph_run::run(&launch.plan, Scope { records: &launch.records, ..scope });
+                // Whatever the graph did not come to because of an error must not hold waiters.
+                for (_, record) in &launch.records {
+                    complete_record(record, engine);
+                }
+            }
+            Op::Nothing => {}
+        }
+    }
+}
+
+/// Runs a piece of work: the one function for eager work and for the nodes of graphs. After an
+/// error of the context only what releases others is done.
+pub fn run_node(node: &NodeParams, scope: Scope<'_>) {
+    let healthy = scope.sticky.check();
+    let result = match node {
+        NodeParams::EventRecord(event) => {
+            if let Some((_, record)) = scope.records.iter().find(|(recorded, _)| recorded == event) {
+                complete_record(record, scope.engine);
+            }
+            Ok(())
+        }
+        NodeParams::Host(work) => {
+            call_host(work, healthy.err(), scope);
+            Ok(())
+        }
+        NodeParams::MemFree { address } => free(*address),
+        _ if healthy.is_err() => return,
+        NodeParams::Kernel(work) => launch_kernel(work, scope),
+        NodeParams::Memcpy(work) => copy(work),
+        NodeParams::Memset(work) => fill(work),
+        NodeParams::MemAlloc { address, .. } => allocate(*address),
+        NodeParams::EventWait(event) => {
+            wait_for_event(*event, scope);
+            Ok(())
+        }
+        NodeParams::BatchMemOp(operations) => operations.iter().try_for_each(|operation| batch::run(operation, scope)),
+        NodeParams::Empty => Ok(()),
+    };
+    if let Err(report) = result {
+        if scope.sticky.set(report.code) {
+            fault::keep(report);
+        }
+    }
+}
+
+fn complete_record(record: &Record, engine: &Engine<Task>) {
+    let _ = record.time.set(Instant::now());
+    engine.signal(record.ticket);
+}
+
+fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), FaultReport> {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    let map = memory().space.map();
+    let launch = exec::Launch {
+        kernel: &work.function.kernel,
+        config: work.config,
+        parameters: &work.parameters,
+        globals: &work.function.globals,
+        memory: &map,
+        order_seed: scope.seed,
+        cancel: &NEVER,
+    };
+    interpreter::run(&launch).map_err(FaultReport::of_kernel)
+}
+
+fn copy(work: &CopyWork) -> Result<(), FaultReport> {
+    // The lock is dropped before the bytes move.
+    let checked = memory().space.copy(&work.params);
+    match (checked, &work.staged) {
+        (Ok(copy), Some(staged)) => copy.run_staged(staged),
+        (Ok(copy), None) => copy.run(),
+        (Err(_), _) => {
+            let space = &memory().space;
+            let p = &work.params;
+            let explain = |host, device| if device == 0 { space.describe(host) } else { space.describe(device) };
+            let (src, dst) = (explain(p.srcHost, p.srcDevice), explain(p.dstHost, p.dstDevice));
+            let text =
+                format!("a copy of {} bytes when it was executed: source {src}, destination {dst}", p.WidthInBytes);
+            return Err(FaultReport::of_work(CUresult::ILLEGAL_ADDRESS, text));
+        }
+    }
+    Ok(())
+}
+
+fn fill(work: &MemsetWork) -> Result<(), FaultReport> {
+    let checked = memory().space.fill(work);
+    match checked {
+        Ok(fill) => fill.run(),
+        Err(_) => {
+            let place = memory().space.describe(work.dst);
+            let text = format!("a fill at {:#x} when it was executed: {place}", work.dst);
+            return Err(FaultReport::of_work(CUresult::ILLEGAL_ADDRESS, text));
+        }
+    }
+    Ok(())
+}
+
+fn allocate(address: u64) -> Result<(), FaultReport> {
+    memory().space.make_live(address).map_err(|code| {
+        FaultReport::of_work(code, format!("the allocation at {address:#x} could not be made when it was executed"))
+    })
+}
+
+fn free(address: u64) -> Result<(), FaultReport> {
+    memory().free_executed(address).map_err(|code| {
+        let place = memory().space.describe(address);
+        FaultReport::of_work(code, format!("a free of {address:#x} when it was executed: {place}"))
+    })
+}
+
+fn wait_for_event(event: EventId, scope: Scope<'_>) {
+    let record = driver().world().events.get(event.0).and_then(|cell| cell.last());
+    if let Some(record) = record {
+        if !scope.engine.is_done(record.ticket) {
+            scope.engine.blocking(|| scope.engine.wait(record.ticket));
+        }
+    }
+}
+
+fn call_host(work: &HostWork, error: Option<CUresult>, scope: Scope<'_>) {
+    let data: *mut c_void = work.user_data.0;
+    match (work.call, error) {
+        (HostCall::Function(_), Some(_)) => {}
+        (HostCall::Function(function), None) => {
+            // SAFETY: the caller of cuLaunchHostFunc vouches for the function and its argument.
+            scope.engine.blocking(|| host_function(|| unsafe { function(data) }));
+        }
+        (HostCall::Callback(function, stream), error) => {
+            let status = error.unwrap_or(CUresult::SUCCESS);
+            // SAFETY: as above, for cuStreamAddCallback.
+            scope.engine.blocking(|| host_function(|| unsafe { function(stream, status, data) }));
+        }
+    }
+}
+
+/// Waits until `ready`: spins for a moment, then sleeps in growing steps of at most a
+/// millisecond. For conditions in memory, which nobody announces.
+pub fn poll_until(mut ready: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if ready() {
+            return;
+        }
+        hint::spin_loop();
+    }
+    let mut pause = Duration::from_micros(10);
+    while !ready() {
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,207 @@
+//! Clones and child graphs.
+
+use std::collections::HashMap;
+
+use super::edge::{EdgeData, Side};
+use super::edit::MAX_NESTING;
+use super::exec::{ExecWork, Snapshot};
+use super::node::{NodeInfo, NodeWork};
+use super::store::{Graphs, Owner};
+use crate::abi::{CUresult, Cuda};
+use crate::software::work::NodeParams;
+
+/// `CUgraphChildGraphNodeOwnership`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// The node gets a clone.
+    Clone,
+    /// The graph becomes the node's.
+    Move,
+}
+
+impl Graphs {
+    /// `cuGraphClone`.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: the graph has memory or conditional nodes.
+    pub fn clone_graph(&mut self, graph: u64) -> Cuda<u64> {
+        self.graph(graph)?;
+        // D: cuGraphClone. (The codes are ours: the header names none.)
+        if self.has_memory_nodes(graph) || self.has_conditionals(graph) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        Ok(self.copy_graph(graph, Owner::User))
+    }
+
+    /// Copies a graph without memory or conditional nodes.
+    pub(super) fn copy_graph(&mut self, graph: u64, owner: Owner) -> u64 {
+        let copy = self.create_owned(owner);
+        let Ok(nodes) = self.nodes(graph) else { return copy };
+        let nodes: Vec<u64> = nodes.map(|(handle, _)| handle).collect();
+        let mut map = HashMap::with_capacity(nodes.len());
+        for &node in &nodes {
+            let Some(found) = self.nodes.get(node) else { continue };
+            let (work, info) = (found.work.clone(), found.info.clone());
+            let twin = self.insert_node(copy, &[], work, info);
+            if let Some(NodeWork::ChildGraph(inner)) = self.nodes.get(twin).map(|node| node.work.clone()) {
+                let inner = self.copy_graph(inner, Owner::Node(twin));
+                if let Some(node) = self.nodes.get_mut(twin) {
+                    node.work = NodeWork::ChildGraph(inner);
+                }
+            }
+            map.insert(node, twin);
+        }
+        for &node in &nodes {
+            let Some(found) = self.nodes.get(node) else { continue };
+            let mut list = super::edge::EdgeList::default();
+            let incoming: Vec<(u64, EdgeData)> =
+                self.edges.iter(found.incoming, Side::Incoming).map(|(_, edge)| (edge.from, edge.data)).collect();
+            let to = map[&node];
+            for (from, data) in incoming {
+                let from = map[&from];
+                if let Some(upstream) = self.nodes.get_mut(from) {
+                    self.edges.insert(from, to, data, &mut upstream.outgoing, &mut list);
+                }
+            }
+            if let Some(twin) = self.nodes.get_mut(to) {
+                twin.incoming = list;
+            }
+        }
+        let objects = self.graphs.get(graph).map(|graph| graph.objects.clone()).unwrap_or_default();
+        for (&object, &count) in &objects {
+            self.retain_object(object, count);
+        }
+        if let Some(copy) = self.graphs.get_mut(copy) {
+            copy.clone_of = map;
+            copy.objects = objects;
+        }
+        copy
+    }
+
+    /// A new graph with what an executable graph would execute, for its launch into a capture.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: conditional nodes can be in no child graph, and memory nodes
+    /// only by a move, which a launch is not (D, CUDA_CHILD_GRAPH_NODE_PARAMS).
+    pub fn graph_of_exec(&mut self, exec: u64) -> Cuda<u64> {
+        let body = &self.exec(exec)?.body;
+        let mut refused = false;
+        body.visit(&mut |node| {
+            refused |= matches!(
+                node.work,
+                ExecWork::Conditional { .. } | ExecWork::Work(NodeParams::MemAlloc { .. } | NodeParams::MemFree { .. })
+            );
+        });
+        if refused {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let body = body.clone();
+        Ok(self.rebuild(&body))
+    }
+
+    fn rebuild(&mut self, body: &Snapshot) -> u64 {
+        let graph = self.create_owned(Owner::User);
+        let mut twins = Vec::with_capacity(body.nodes.len());
+        for node in &body.nodes {
+            let work = match &node.work {
+                ExecWork::Work(work) if node.enabled => NodeWork::Work(work.clone()),
+                ExecWork::Graph(inner) => NodeWork::ChildGraph(self.rebuild(inner)),
+                _ => NodeWork::Work(NodeParams::Empty),
+            };
+            let twin = self.insert_node(graph, &[], work, node.info.clone());
+            let inner: Vec<u64> = self.nodes.get(twin).map(|node| node.work.graphs().to_vec()).unwrap_or_default();
+            inner.into_iter().for_each(|inner| self.settle(inner, twin));
+            twins.push(twin);
+        }
+        for (index, &to) in twins.iter().enumerate() {
+            for &(from, data) in body.dependencies_of(index) {
+                self.link(twins[from as usize], to, data);
+            }
+        }
+        graph
+    }
+
+    /// `cuGraphNodeFindInClone`.
+    pub fn find_in_clone(&self, original: u64, clone: u64) -> Cuda<u64> {
+        let twin = self.graph(clone)?.clone_of.get(&original).copied().ok_or(CUresult::INVALID_VALUE)?;
+        self.node(twin).map(|_| twin)
+    }
+
+    /// Adds a child graph node.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: the child has conditional nodes, or memory nodes and is to be
+    /// cloned, or is not the caller's to move, or contains this graph.
+    /// `CUDA_ERROR_NOT_SUPPORTED`: nested too deeply for this driver, or not allowed in the body of
+    /// a conditional node.
+    pub fn add_child_graph(
+        &mut self,
+        graph: u64,
+        dependencies: &[(u64, EdgeData)],
+        child: u64,
+        ownership: Ownership,
+        info: NodeInfo,
+    ) -> Cuda<u64> {
+        self.check_addition(graph, dependencies, &NodeWork::ChildGraph(child))?;
+        let found = self.graph(child)?;
+        let (owner, captures, execs) = (found.owner, found.captures, found.execs);
+        // D (CUDA_CHILD_GRAPH_NODE_PARAMS): never conditional nodes; memory nodes only with a move.
+        if self.has_conditionals(child) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        match ownership {
+            Ownership::Clone if self.has_memory_nodes(child) => return Err(CUresult::INVALID_VALUE),
+            Ownership::Move => {
+                let in_use = owner != Owner::User || captures > 0 || execs > 0;
+                if in_use || self.ancestors(graph).any(|ancestor| ancestor == child) {
+                    return Err(CUresult::INVALID_VALUE);
+                }
+            }
+            Ownership::Clone => {}
+        }
+        if self.ancestors(graph).count() + self.height(child) > MAX_NESTING {
+            return Err(CUresult::NOT_SUPPORTED);
+        }
+        let inner = match ownership {
+            Ownership::Clone => self.copy_graph(child, Owner::Capture),
+            Ownership::Move => child,
+        };
+        let node = self.insert_node(graph, dependencies, NodeWork::ChildGraph(inner), info);
+        self.settle(inner, node);
+        Ok(node)
+    }
+
+    /// Gives a graph to the node that holds it.
+    pub(super) fn settle(&mut self, inner: u64, node: u64) {
+        let in_conditional =
+            self.nodes.get(node).and_then(|node| self.graphs.get(node.graph)).is_some_and(|graph| graph.in_conditional);
+        if let Some(inner) = self.graphs.get_mut(inner) {
+            inner.owner = Owner::Node(node);
+            inner.in_conditional |= in_conditional;
+        }
+    }
+
+    /// The graph, the graph that contains it, and so on.
+    pub(super) fn ancestors(&self, graph: u64) -> impl Iterator<Item = u64> {
+        std::iter::successors(Some(graph), |&graph| match self.graphs.get(graph)?.owner {
+            Owner::Node(node) => Some(self.nodes.get(node)?.graph),
+            _ => None,
+        })
+    }
+
+    /// Levels of graphs in the graph, itself included.
+    pub(super) fn height(&self, graph: u64) -> usize {
+        let (mut level, mut height) = (vec![graph], 0);
+        while !level.is_empty() {
+            height += 1;
+            level = level
+                .iter()
+                .filter_map(|&graph| self.graphs.get(graph))
+                .flat_map(|graph| &graph.compound)
+                .filter_map(|&node| self.nodes.get(node))
+                .flat_map(|node| node.work.graphs().iter().copied())
+                .collect();
+        }
+        height
+    }
+}

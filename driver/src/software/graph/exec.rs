@@ -1,0 +1,326 @@
+//! Executable graphs: a snapshot of a graph, checked for structure.
+
+use std::sync::Arc;
+
+use super::edge::{EdgeData, Side};
+use super::memory::MemoryNodes;
+use super::node::{NodeInfo, NodeType, NodeWork};
+use super::store::{Graphs, Owner};
+use super::unknowns;
+use crate::abi::{CUresult, Cuda};
+use crate::software::work::{ConditionalKind, NodeParams, Plan};
+
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
+pub const AUTO_FREE_ON_LAUNCH: u64 = 1;
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD`.
+pub const UPLOAD: u64 = 2;
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH`.
+pub const DEVICE_LAUNCH: u64 = 4;
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY`.
+pub const USE_NODE_PRIORITY: u64 = 8;
+
+/// `CUgraphInstantiateResult`, without success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+#[allow(missing_docs, reason = "the names are CUDA's")]
+pub enum InstantiateResult {
+    Error = 1,
+    InvalidStructure = 2,
+    NodeOperationNotSupported = 3,
+    MultipleContextsNotSupported = 4,
+    ConditionalHandleUnused = 5,
+}
+
+/// Why a graph could not be instantiated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstantiateError {
+    /// What the call returns.
+    pub code: CUresult,
+    /// `result_out`.
+    pub result: InstantiateResult,
+    /// `hErrNode_out`, 0 for none.
+    pub node: u64,
+}
+
+impl From<CUresult> for InstantiateError {
+    fn from(code: CUresult) -> Self {
+        Self { code, result: InstantiateResult::Error, node: 0 }
+    }
+}
+
+/// An executable graph.
+#[derive(Debug)]
+pub struct Exec {
+    pub(super) id: u32,
+    pub(super) flags: u64,
+    /// The graph whose count of instances includes this one.
+    pub(super) counted: Option<u64>,
+    pub(super) body: Snapshot,
+    /// Built at the first launch after a change. Launches in flight keep the one they began with.
+    pub(super) plan: Option<Arc<Plan>>,
+    pub(super) memory: MemoryNodes,
+    pub(super) objects: Vec<u64>,
+    pub(super) ticket: Option<u64>,
+}
+
+impl Exec {
+    /// `cuGraphExecGetId`.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// `cuGraphExecGetFlags`: without `UPLOAD`, which leaves no trace (D).
+    pub fn flags(&self) -> u64 {
+        self.flags & !UPLOAD
+    }
+}
+
+/// The nodes of a graph in order of creation, and their dependencies.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    /// The graph it was taken of.
+    pub graph: u64,
+    pub nodes: Vec<ExecNode>,
+    /// Dependencies of all nodes, node after node.
+    pub dependencies: Vec<(u32, EdgeData)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ExecNode {
+    pub source: u64,
+    pub local_id: u32,
+    pub work: ExecWork,
+    pub info: NodeInfo,
+    pub enabled: bool,
+    /// End of its dependencies in [`Snapshot::dependencies`]; they begin where the previous
+    /// node's end.
+    pub dependencies_end: u32,
+    pub dependents: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum ExecWork {
+    Work(NodeParams),
+    Graph(Box<Snapshot>),
+    Conditional { handle: u64, kind: ConditionalKind, bodies: Vec<Snapshot> },
+}
+
+impl ExecWork {
+    pub fn node_type(&self) -> NodeType {
+        match self {
+            Self::Work(work) => NodeWork::from(work.clone()).node_type(),
+            Self::Graph(_) => NodeType::Graph,
+            Self::Conditional { .. } => NodeType::Conditional,
+        }
+    }
+
+    pub fn graphs(&self) -> &[Snapshot] {
+        match self {
+            Self::Work(_) => &[],
+            Self::Graph(graph) => std::slice::from_ref(graph),
+            Self::Conditional { bodies, .. } => bodies,
+        }
+    }
+
+    pub fn graphs_mut(&mut self) -> &mut [Snapshot] {
+        match self {
+            Self::Work(_) => &mut [],
+            Self::Graph(graph) => std::slice::from_mut(graph),
+            Self::Conditional { bodies, .. } => bodies,
+        }
+    }
+}
+
+impl Snapshot {
+    pub fn dependencies_of(&self, node: usize) -> &[(u32, EdgeData)] {
+        let begin = if node == 0 { 0 } else { self.nodes[node - 1].dependencies_end };
+        &self.dependencies[begin as usize..self.nodes[node].dependencies_end as usize]
+    }
+
+    /// All nodes, those of inner graphs included.
+    pub fn visit(&self, visitor: &mut impl FnMut(&ExecNode)) {
+        for node in &self.nodes {
+            visitor(node);
+            node.work.graphs().iter().for_each(|inner| inner.visit(visitor));
+        }
+    }
+
+    pub fn memory_nodes(&self) -> MemoryNodes {
+        let mut found = MemoryNodes::default();
+        self.visit(&mut |node| match node.work {
+            ExecWork::Work(NodeParams::MemAlloc { address, .. }) => found.allocs.push(address),
+            ExecWork::Work(NodeParams::MemFree { address }) => found.frees.push(address),
+            _ => {}
+        });
+        found
+    }
+}
+
+impl Graphs {
+    /// `cuGraphInstantiate…`.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE` with the reason and the node.
+    pub fn instantiate(&mut self, graph: u64, flags: u64) -> Result<u64, InstantiateError> {
+        let found = self.graph(graph)?;
+        let known = AUTO_FREE_ON_LAUNCH | UPLOAD | DEVICE_LAUNCH | USE_NODE_PRIORITY;
+        let contradiction = AUTO_FREE_ON_LAUNCH | DEVICE_LAUNCH;
+        if flags & !known != 0 || flags & contradiction == contradiction {
+            return Err(CUresult::INVALID_VALUE.into());
+        }
+        if found.captures > 0 || found.owner == Owner::Capture {
+            return Err(unknowns::INSTANTIATE_DURING_CAPTURE.into());
+        }
+        // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph is no graph of its own.
+        if matches!(found.owner, Owner::Node(_)) {
+            return Err(CUresult::INVALID_VALUE.into());
+        }
+        let single = self.has_memory_nodes(graph) || self.has_conditionals(graph);
+        if single && self.graph(graph)?.execs > 0 {
+            return Err(unknowns::SECOND_INSTANCE.into());
+        }
+        if self.any_nested(graph, |inner| inner.captures > 0) {
+            return Err(unknowns::INSTANTIATE_DURING_CAPTURE.into());
+        }
+        if self.any_nested(graph, |inner| self.has_unused_handle(inner.conditionals.as_slice())) {
+            let result = InstantiateResult::ConditionalHandleUnused;
+            return Err(InstantiateError { code: CUresult::INVALID_VALUE, result, node: 0 });
+        }
+        let body = self.snapshot(graph)?;
+        if flags & DEVICE_LAUNCH != 0 {
+            check_device_launch(&body)?;
+        }
+        let memory = body.memory_nodes();
+        self.memory.count_exec(&memory, true);
+        let objects = self.objects_of(graph);
+        objects.iter().for_each(|&object| self.retain_object(object, 1));
+        self.graph_mut(graph)?.execs += 1;
+        let id = self.next_id();
+        let exec = Exec { id, flags, counted: Some(graph), body, plan: None, memory, objects, ticket: None };
+        Ok(self.execs.insert(exec))
+    }
+
+    /// An executable graph; null, foreign and destroyed handles are `CUDA_ERROR_INVALID_VALUE`.
+    pub fn exec(&self, exec: u64) -> Cuda<&Exec> {
+        self.execs.get(exec).ok_or(CUresult::INVALID_VALUE)
+    }
+
+    pub(super) fn exec_mut(&mut self, exec: u64) -> Cuda<&mut Exec> {
+        self.execs.get_mut(exec).ok_or(CUresult::INVALID_VALUE)
+    }
+
+    /// `cuGraphExecDestroy`. Launches in flight go on; what they need is kept until they end.
+    pub fn destroy_exec(&mut self, exec: u64) -> Cuda {
+        let exec = self.execs.remove(exec).ok_or(CUresult::INVALID_VALUE)?;
+        if let Some(graph) = exec.counted.and_then(|graph| self.graphs.get_mut(graph)) {
+            graph.execs -= 1;
+        }
+        self.retire(exec);
+        Ok(())
+    }
+
+    fn has_unused_handle(&self, handles: &[u64]) -> bool {
+        handles.iter().any(|&handle| self.handles.get(handle).is_some_and(|handle| handle.node.is_none()))
+    }
+
+    fn objects_of(&self, graph: u64) -> Vec<u64> {
+        let objects = std::cell::RefCell::new(Vec::new());
+        self.any_nested(graph, |graph| {
+            objects.borrow_mut().extend(graph.objects.keys().copied());
+            false
+        });
+        objects.into_inner()
+    }
+
+    /// Copies a graph as it is now and finds cycles.
+    pub(super) fn snapshot(&self, graph: u64) -> Result<Snapshot, InstantiateError> {
+        let size = self.graph(graph)?.len();
+        let mut snapshot = Snapshot { graph, nodes: Vec::with_capacity(size), dependencies: Vec::with_capacity(size) };
+        let order: Vec<u32> = self.nodes(graph)?.map(|(_, node)| node.local_id).collect();
+        for (source, node) in self.nodes(graph)? {
+            let work = match &node.work {
+                NodeWork::Work(work) => ExecWork::Work(work.clone()),
+                NodeWork::ChildGraph(inner) => ExecWork::Graph(Box::new(self.snapshot(*inner)?)),
+                NodeWork::Conditional(conditional) => ExecWork::Conditional {
+                    handle: conditional.handle,
+                    kind: conditional.kind,
+                    bodies: conditional.bodies.iter().map(|&body| self.snapshot(body)).collect::<Result<_, _>>()?,
+                },
+            };
+            for (_, edge) in self.edges.iter(node.incoming, Side::Incoming) {
+                let from = self.node(edge.from)?.local_id;
+                // Local ids ascend in order of creation.
+                let from = order.binary_search(&from).map_err(|_| CUresult::INVALID_VALUE)?;
+                snapshot.dependencies.push((from as u32, edge.data));
+            }
+            snapshot.nodes.push(ExecNode {
+                source,
+                local_id: node.local_id,
+                work,
+                info: node.info.clone(),
+                enabled: true,
+                dependencies_end: snapshot.dependencies.len() as u32,
+                dependents: node.dependents() as u32,
+            });
+        }
+        match first_in_cycle(&snapshot) {
+            None => Ok(snapshot),
+            Some(node) => Err(InstantiateError {
+                code: CUresult::INVALID_VALUE,
+                result: InstantiateResult::InvalidStructure,
+                node: snapshot.nodes[node].source,
+            }),
+        }
+    }
+}
+
+/// A node on a cycle or behind one, by removing nodes whose dependencies are all removed.
+fn first_in_cycle(snapshot: &Snapshot) -> Option<usize> {
+    // A captured graph, and most others, only point backwards.
+    let forward = (0..snapshot.nodes.len())
+        .any(|node| snapshot.dependencies_of(node).iter().any(|&(from, _)| from as usize >= node));
+    if !forward {
+        return None;
+    }
+    let dependents = super::plan::dependents(snapshot);
+    let mut waiting: Vec<usize> = (0..snapshot.nodes.len()).map(|node| snapshot.dependencies_of(node).len()).collect();
+    let mut ready: Vec<usize> = (0..waiting.len()).filter(|&node| waiting[node] == 0).collect();
+    while let Some(node) = ready.pop() {
+        for &next in &dependents[node] {
+            waiting[next as usize] -= 1;
+            if waiting[next as usize] == 0 {
+                ready.push(next as usize);
+            }
+        }
+    }
+    waiting.iter().position(|&left| left > 0)
+}
+
+/// D (cuGraphInstantiate): only kernel, memcpy, memset and child graph nodes, and at least one of
+/// the first three.
+fn check_device_launch(snapshot: &Snapshot) -> Result<(), InstantiateError> {
+    let result = InstantiateResult::NodeOperationNotSupported;
+    let (mut forbidden, mut useful, mut contexts) = (None, false, Vec::new());
+    snapshot.visit(&mut |node| {
+        match node.work.node_type() {
+            NodeType::Kernel | NodeType::Memcpy | NodeType::Memset => useful = true,
+            NodeType::Graph => return,
+            _ => forbidden = forbidden.or(Some(node.source)),
+        }
+        let context = match &node.work {
+            ExecWork::Work(NodeParams::Kernel(kernel)) => kernel.function.context.0,
+            _ => node.info.context,
+        };
+        if context != 0 && contexts.first().is_none_or(|&(first, _)| first != context) {
+            contexts.push((context, node.source));
+        }
+    });
+    let code = unknowns::DEVICE_LAUNCH_FORBIDDEN;
+    if let Some(node) = forbidden {
+        return Err(InstantiateError { code, result, node });
+    }
+    if let Some(&(_, node)) = contexts.get(1) {
+        return Err(InstantiateError { code, result: InstantiateResult::MultipleContextsNotSupported, node });
+    }
+    if useful { Ok(()) } else { Err(CUresult::INVALID_VALUE.into()) }
+}

@@ -1,0 +1,227 @@
+//! Graph memory: which allocation of which graph is live.
+//!
+//! The ledger follows the order of API calls: an allocation is live from the launch of the graph
+//! that allocates it to the call that frees it, or to the launch of a graph that frees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::unknowns::RESERVE_UNIT;
+use crate::abi::{CUresult, Cuda};
+
+#[derive(Debug)]
+struct Allocation {
+    bytes: u64,
+    /// The graph with the allocation node.
+    graph: u64,
+    graph_exists: bool,
+    execs: u32,
+    live: bool,
+    freed_by_owner: bool,
+    freed_elsewhere: BTreeSet<u64>,
+}
+
+/// `CUgraphMem_attribute`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+#[allow(missing_docs, reason = "the names are CUDA's")]
+pub enum MemAttribute {
+    UsedCurrent = 0,
+    UsedHigh = 1,
+    ReservedCurrent = 2,
+    ReservedHigh = 3,
+}
+
+impl MemAttribute {
+    /// The attribute with that C value.
+    pub fn from_raw(value: u32) -> Option<Self> {
+        [Self::UsedCurrent, Self::UsedHigh, Self::ReservedCurrent, Self::ReservedHigh].get(value as usize).copied()
+    }
+}
+
+/// The ledger of one device.
+#[derive(Debug, Default)]
+pub struct GraphMemory {
+    allocations: BTreeMap<u64, Allocation>,
+    released: Vec<u64>,
+    used: u64,
+    used_high: u64,
+    reserved: u64,
+    reserved_high: u64,
+}
+
+/// The memory nodes of an executable graph.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MemoryNodes {
+    pub allocs: Vec<u64>,
+    pub frees: Vec<u64>,
+}
+
+impl GraphMemory {
+    pub(super) fn add_alloc(&mut self, graph: u64, address: u64, bytes: u64) -> Cuda {
+        if self.allocations.contains_key(&address) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let allocation = Allocation {
+            bytes,
+            graph,
+            graph_exists: true,
+            execs: 0,
+            live: false,
+            freed_by_owner: false,
+            freed_elsewhere: BTreeSet::new(),
+        };
+        self.allocations.insert(address, allocation);
+        Ok(())
+    }
+
+    /// D (cuGraphAddMemAllocNode, cuGraphAddMemFreeNode): not twice in a graph, not a foreign
+    /// address, not both in the owning graph and in another one.
+    pub(super) fn add_free(&mut self, graph: u64, address: u64) -> Cuda {
+        let allocation = self.allocations.get_mut(&address).ok_or(CUresult::INVALID_VALUE)?;
+        let allowed = if allocation.graph == graph {
+            !allocation.freed_by_owner && allocation.freed_elsewhere.is_empty()
+        } else {
+            !allocation.freed_by_owner && !allocation.freed_elsewhere.contains(&graph)
+        };
+        if !allowed {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        if allocation.graph == graph {
+            allocation.freed_by_owner = true;
+        } else {
+            allocation.freed_elsewhere.insert(graph);
+        }
+        Ok(())
+    }
+
+    /// D (cuGraphDestroy, cuGraphAddMemAllocNode): live allocations outlast their graph.
+    pub(super) fn graph_destroyed(&mut self, graph: u64, nodes: &MemoryNodes) {
+        for &address in &nodes.frees {
+            if let Some(allocation) = self.allocations.get_mut(&address) {
+                allocation.freed_elsewhere.remove(&graph);
+            }
+        }
+        for &address in &nodes.allocs {
+            if let Some(allocation) = self.allocations.get_mut(&address) {
+                allocation.graph_exists = false;
+            }
+            self.sweep(address);
+        }
+    }
+
+    pub(super) fn count_exec(&mut self, nodes: &MemoryNodes, begins: bool) {
+        for &address in &nodes.allocs {
+            if let Some(allocation) = self.allocations.get_mut(&address) {
+                allocation.execs = if begins { allocation.execs + 1 } else { allocation.execs.saturating_sub(1) };
+            }
+            self.sweep(address);
+        }
+    }
+
+    /// The launch of a graph with these memory nodes. Returns the allocations to free first.
+    ///
+    /// D (cuGraphLaunch): an allocation that is still live is an error without
+    /// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
+    pub(super) fn launch(&mut self, nodes: &MemoryNodes, auto_free: bool) -> Cuda<Vec<u64>> {
+        let is_live = |address: &u64| self.allocations.get(address).is_some_and(|allocation| allocation.live);
+        let left: Vec<u64> = nodes.allocs.iter().copied().filter(|address| is_live(address)).collect();
+        if !left.is_empty() && !auto_free {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let own: BTreeSet<u64> = nodes.allocs.iter().copied().collect();
+        if nodes.frees.iter().any(|address| !own.contains(address) && !is_live(address)) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        for address in &left {
+            self.set_live(*address, false);
+        }
+        self.reserve(nodes);
+        for &address in &nodes.allocs {
+            self.set_live(address, true);
+        }
+        self.used_high = self.used_high.max(self.used);
+        for &address in &nodes.frees {
+            self.set_live(address, false);
+            self.sweep(address);
+        }
+        Ok(left)
+    }
+
+    /// Backs the allocations of a graph with memory, as an upload and a launch do.
+    pub(super) fn reserve(&mut self, nodes: &MemoryNodes) {
+        let wanted: u64 = nodes
+            .allocs
+            .iter()
+            .filter_map(|address| self.allocations.get(address))
+            .filter(|allocation| !allocation.live)
+            .fold(0, |sum: u64, allocation| sum.saturating_add(allocation.bytes));
+        let total = self.used.saturating_add(wanted);
+        let rounded = total.checked_next_multiple_of(RESERVE_UNIT).unwrap_or(total);
+        self.reserved = self.reserved.max(rounded);
+        self.reserved_high = self.reserved_high.max(self.reserved);
+    }
+
+    /// `cuMemFree` or `cuMemFreeAsync` outside a capture; `None` if the address is not a graph
+    /// allocation.
+    ///
+    /// D: not if the owning graph frees it itself. M (CUDA.jl#1230): not if it was never launched.
+    pub fn free(&mut self, address: u64) -> Option<Cuda> {
+        let allocation = self.allocations.get(&address)?;
+        if allocation.freed_by_owner || !allocation.live {
+            return Some(Err(CUresult::INVALID_VALUE));
+        }
+        self.set_live(address, false);
+        self.sweep(address);
+        Some(Ok(()))
+    }
+
+    /// `cuDeviceGetGraphMemAttribute`, in bytes.
+    pub fn attribute(&self, attribute: MemAttribute) -> u64 {
+        match attribute {
+            MemAttribute::UsedCurrent => self.used,
+            MemAttribute::UsedHigh => self.used_high,
+            MemAttribute::ReservedCurrent => self.reserved,
+            MemAttribute::ReservedHigh => self.reserved_high,
+        }
+    }
+
+    /// `cuDeviceSetGraphMemAttribute`: a high watermark can be reset to zero, nothing else (D).
+    pub fn reset(&mut self, attribute: MemAttribute, value: u64) -> Cuda {
+        match (attribute, value) {
+            (MemAttribute::UsedHigh, 0) => self.used_high = 0,
+            (MemAttribute::ReservedHigh, 0) => self.reserved_high = 0,
+            _ => return Err(CUresult::INVALID_VALUE),
+        }
+        Ok(())
+    }
+
+    /// `cuDeviceGraphMemTrim`: gives back what no live allocation uses.
+    pub fn trim(&mut self) {
+        self.reserved = self.used.checked_next_multiple_of(RESERVE_UNIT).unwrap_or(self.used);
+    }
+
+    pub(super) fn take_released(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.released)
+    }
+
+    fn set_live(&mut self, address: u64, live: bool) {
+        let Some(allocation) = self.allocations.get_mut(&address) else { return };
+        if allocation.live == live {
+            return;
+        }
+        allocation.live = live;
+        self.used = if live { self.used + allocation.bytes } else { self.used.saturating_sub(allocation.bytes) };
+    }
+
+    /// Releases an address that neither a graph, nor an instance, nor the caller can use.
+    fn sweep(&mut self, address: u64) {
+        if let Some(allocation) = self.allocations.get(&address)
+            && !allocation.graph_exists
+            && allocation.execs == 0
+            && !allocation.live
+        {
+            self.allocations.remove(&address);
+            self.released.push(address);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Runs an instantiated graph: ready steps in seeded order.
+
+use std::sync::atomic::Ordering;
+
+use super::engine::core::mix;
+use super::execute::{Scope, run_node};
+use super::work::{ConditionalKind, Plan, PlanWork};
+
+/// Runs every step of `plan`, in an order that keeps its edges and that the seed chooses.
+pub fn run(plan: &Plan, scope: Scope<'_>) {
+    let mut missing: Vec<u32> = plan.steps.iter().map(|step| step.dependencies).collect();
+    let mut ready: Vec<u32> = (0..plan.steps.len() as u32).filter(|&step| missing[step as usize] == 0).collect();
+    let mut draws = 0;
+    while !ready.is_empty() {
+        let chosen = match ready.len() {
+            1 => 0,
+            count => {
+                draws += 1;
+                (mix(scope.seed.wrapping_add(draws)) % count as u64) as usize
+            }
+        };
+        let index = ready.swap_remove(chosen);
+        let step = &plan.steps[index as usize];
+        run_step(&step.work, Scope { seed: mix(scope.seed ^ u64::from(index) << 32), ..scope });
+        for &next in &step.dependents {
+            let missing = &mut missing[next as usize];
+            *missing -= 1;
+            if *missing == 0 {
+                ready.push(next);
+            }
+        }
+    }
+}
+
+fn run_step(work: &PlanWork, scope: Scope<'_>) {
+    match work {
+        PlanWork::Node(node) => run_node(node, scope),
+        PlanWork::Graph(plan) => run(plan, scope),
+        PlanWork::SetConditional { value, to } => value.store(*to, Ordering::Release),
+        PlanWork::Conditional { value, kind, bodies } => {
+            let read = || value.load(Ordering::Acquire);
+            match kind {
+                ConditionalKind::If => {
+                    let body = if read() != 0 { bodies.first() } else { bodies.get(1) };
+                    body.into_iter().for_each(|body| run(body, scope));
+                }
+                ConditionalKind::While => {
+                    let mut turn = 0u64;
+                    // An error of the context ends the loop: nothing will change the value then.
+                    while read() != 0 && scope.sticky.check().is_ok() {
+                        let Some(body) = bodies.first() else { break };
+                        turn += 1;
+                        run(body, Scope { seed: mix(scope.seed ^ turn), ..scope });
+                    }
+                }
+                ConditionalKind::Switch => {
+                    bodies.get(read() as usize).into_iter().for_each(|body| run(body, scope));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Device memory, the host memory that kernels may reach, and memory pools.
+
+mod copy;
+mod describe;
+pub mod pool;
+mod space;
+mod window;
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+pub use copy::{Copy, Fill, Side};
+pub use describe::Description;
+pub use pool::Pool;
+pub use space::{AddressSpace, Allocation, HostAllocation, HostKind, Origin, Place, State};
+
+use super::{Handles, Kind, setting};
+use crate::abi::{CUresult, Cuda};
+
+/// Device memory when `GRAPHPROOF_DEVICE_MEMORY` does not say otherwise: 80 GiB.
+const DEFAULT_TOTAL: u64 = 80 << 30;
+
+/// The address space with the pools that allocate from it.
+#[derive(Debug)]
+pub struct Memory {
+    /// Addresses and allocations.
+    pub space: AddressSpace,
+    /// Pools by handle.
+    pub pools: Handles<Pool>,
+    /// The device's default pool.
+    pub default_pool: u64,
+    /// The pool that `cuMemAllocAsync` uses.
+    pub current_pool: u64,
+}
+
+impl Memory {
+    fn new(total: u64) -> Cuda<Self> {
+        let mut pools = Handles::new(Kind::Pool);
+        let default_pool = pools.insert(Pool::new(0));
+        Ok(Self { space: AddressSpace::new(total)?, pools, default_pool, current_pool: default_pool })
+    }
+
+    /// The pool of a handle.
+    pub fn pool(&mut self, handle: u64) -> Cuda<&mut Pool> {
+        let pool = self.pools.get_mut(handle).filter(|pool| !pool.destroyed);
+        pool.ok_or(CUresult::INVALID_VALUE)
+    }
+
+    /// Allocates from a pool.
+    pub fn allocate_from(&mut self, handle: u64, bytes: u64) -> Cuda<u64> {
+        let pool = self.pool(handle)?;
+        if pool.max_size != 0 && pool.used().saturating_add(bytes) > pool.max_size {
+            return Err(CUresult::OUT_OF_MEMORY);
+        }
+        // Bytes that this pool has cached are its own to use.
+        let cached = pool.cached();
+        self.space.set_cached(self.cached() - cached);
+        let allocated = self.space.allocate(bytes, Origin::Pool(handle));
+        if allocated.is_ok() {
+            self.pool(handle)?.allocated(bytes);
+        }
+        self.space.set_cached(self.cached());
+        allocated
+    }
+
+    /// Frees an allocation of any origin; the pool of it keeps the bytes.
+    pub fn free(&mut self, base: u64) -> Cuda {
+        let allocation = self.space.free(base)?;
+        if let Origin::Pool(handle) = allocation.origin {
+            if let Some(pool) = self.pools.get_mut(handle) {
+                pool.freed(allocation.len);
+                if pool.destroyed {
+                    pool.trim(0);
+                    if pool.used() == 0 {
+                        self.pools.remove(handle);
+                    }
+                }
+            }
+            self.space.set_cached(self.cached());
+        }
+        Ok(())
+    }
+
+    /// What executing a free does: a graph's allocation keeps its address for the next launch.
+    pub fn free_executed(&mut self, base: u64) -> Cuda {
+        match self.space.place(base) {
+            Some(Place::Device(found)) if found.base == base && found.origin == Origin::Graph => {
+                self.space.take_memory(base).map(|_| ())
+            }
+            _ => self.free(base),
+        }
+    }
+
+    /// What a synchronisation does to the pools.
+    pub fn synchronised(&mut self) {
+        if self.space_cached() {
+            let handles: Vec<u64> = self.pools.iter().map(|(handle, _)| handle).collect();
+            for handle in handles {
+                if let Some(pool) = self.pools.get_mut(handle) {
+                    pool.synchronised();
+                }
+            }
+            self.space.set_cached(self.cached());
+        }
+    }
+
+    /// Destroys a pool; it goes when its last allocation is freed.
+    pub fn destroy_pool(&mut self, handle: u64) -> Cuda {
+        if handle == self.default_pool {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let pool = self.pool(handle)?;
+        pool.trim(0);
+        pool.destroyed = true;
+        if pool.used() == 0 {
+            self.pools.remove(handle);
+        }
+        if self.current_pool == handle {
+            self.current_pool = self.default_pool;
+        }
+        self.space.set_cached(self.cached());
+        Ok(())
+    }
+
+    /// Trims a pool to `keep` bytes.
+    pub fn trim(&mut self, handle: u64, keep: u64) -> Cuda {
+        self.pool(handle)?.trim(keep);
+        self.space.set_cached(self.cached());
+        Ok(())
+    }
+
+    fn space_cached(&self) -> bool {
+        self.pools.iter().any(|(_, pool)| pool.cached() > 0)
+    }
+
+    fn cached(&self) -> u64 {
+        self.pools.iter().map(|(_, pool)| pool.cached()).sum()
+    }
+}
+
+/// The memory of the device.
+pub fn memory() -> MutexGuard<'static, Memory> {
+    static MEMORY: OnceLock<Mutex<Memory>> = OnceLock::new();
+    let memory = MEMORY.get_or_init(|| {
+        let total = setting("GRAPHPROOF_DEVICE_MEMORY").and_then(|text| parse_size(&text)).unwrap_or(DEFAULT_TOTAL);
+        // Without address space there is no device; `check` has said so at `cuInit`.
+        Mutex::new(Memory::new(total).unwrap_or_else(|code| panic!("no address space for the device: {code}")))
+    });
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A size such as `80GiB`, `512M` or `1073741824`.
+pub fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = text[digits..].trim().to_ascii_lowercase();
+    let shift = match unit.trim_end_matches("ib").trim_end_matches('b') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return None,
+    };
+    number.checked_mul(1 << shift).filter(|&bytes| bytes > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        assert_eq!(parse_size("80GiB"), Some(80 << 30));
+        assert_eq!(parse_size(" 512 M "), Some(512 << 20));
+        assert_eq!(parse_size("4096"), Some(4096));
+        assert_eq!(parse_size("0"), None);
+        assert_eq!(parse_size("1 parsec"), None);
+        assert_eq!(parse_size("99999999999T"), None);
+    }
+
+    #[test]
+    fn bounds_are_exact_and_addresses_are_used_again_late() {
+        let mut space = AddressSpace::new(1 << 40).unwrap();
+        let a = space.allocate(1000, Origin::Plain).unwrap();
+        assert!(a.is_multiple_of(512));
+        assert!(space.locate(a, 1000).is_some());
+        assert!(space.locate(a, 1001).is_none());
+        assert!(space.locate(a + 1000, 1).is_none());
+        space.free(a).unwrap();
+        assert!(space.locate(a, 1).is_none());
+        assert_eq!(space.free(a).err(), Some(CUresult::INVALID_VALUE));
+        let b = space.allocate(1000, Origin::Plain).unwrap();
+        assert_ne!(a, b);
+        assert!(matches!(space.describe(a + 8), Description::Freed(_, 8)));
+        assert!(matches!(space.describe(b + 1000), Description::Past(_, 0)));
+        assert!(matches!(space.describe(b - 4), Description::Before(_, 4)));
+        assert!(matches!(space.describe(b + 999), Description::Inside(_, 999)));
+        assert!(matches!(space.describe(16), Description::Foreign));
+    }
+
+    #[test]
+    fn a_huge_allocation_costs_nothing_and_the_total_holds() {
+        let mut space = AddressSpace::new(80 << 30).unwrap();
+        let huge = space.allocate(64 << 30, Origin::Plain).unwrap();
+        assert_eq!(space.free_bytes(), 16 << 30);
+        assert_eq!(space.allocate(17 << 30, Origin::Plain).err(), Some(CUresult::OUT_OF_MEMORY));
+        space.free(huge).unwrap();
+        assert_eq!((space.live(), space.high_water()), (0, 64 << 30));
+        // Far more than the window holds in all: addresses come round again.
+        for _ in 0..200 {
+            let huge = space.allocate(64 << 30, Origin::Plain).unwrap();
+            space.free(huge).unwrap();
+        }
+    }
+
+    #[test]
+    fn fresh_memory_is_poisoned() {
+        let mut space = AddressSpace::new(1 << 30).unwrap();
+        let base = space.allocate(7, Origin::Plain).unwrap();
+        let bytes = space.locate(base, 7).unwrap();
+        // SAFETY: seven bytes of a live allocation.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes, 7) };
+        assert_eq!(bytes, [0xba, 0xff, 0xba, 0xff, 0xba, 0xff, 0xba]);
+    }
+
+    #[test]
+    fn a_pool_keeps_what_is_freed_until_a_synchronisation() {
+        let mut memory = Memory::new(1 << 20).unwrap();
+        let pool = memory.default_pool;
+        let a = memory.allocate_from(pool, 1000).unwrap();
+        memory.free(a).unwrap();
+        assert_eq!(memory.space.free_bytes(), (1 << 20) - 1000);
+        let b = memory.allocate_from(pool, 1 << 20).unwrap();
+        memory.free(b).unwrap();
+        memory.synchronised();
+        assert_eq!(memory.space.free_bytes(), 1 << 20);
+        assert_eq!(memory.pool(pool).unwrap().get(pool::attribute::USED_MEM_HIGH), Ok(pool::Value::Long(1 << 20)));
+    }
+}

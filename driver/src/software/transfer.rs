@@ -1,0 +1,111 @@
+//! Copies and fills as calls: when they go to a stream, when the host waits for them.
+
+use std::sync::Arc;
+
+use super::capture::{Placement, capture_work};
+use super::execute::Op;
+use super::memory::{Side, memory};
+use super::work::{CopyWork, MemsetWork, NodeParams};
+use super::{Driver, StreamId, StreamKind, World};
+use crate::abi::Cuda;
+use crate::abi::types::{CUDA_MEMCPY3D, CUstream};
+use crate::record;
+
+/// Pageable memory up to this size is copied at the call and the call returns (documented for
+/// `cuMemcpyHtoDAsync`); of more the call waits for the copy.
+const STAGED_BYTES: usize = 64 << 10;
+
+impl Driver {
+    /// A copy that the host waits for. It is ordered as work of the legacy stream; only a copy
+    /// within the device returns before it is done, as CUDA documents.
+    pub fn copy_now(&self, params: &CUDA_MEMCPY3D) -> Cuda {
+        let copy = memory().space.copy(params)?;
+        let mut world = self.world();
+        let stream = world.usable_stream(CUstream::LEGACY)?;
+        world.capture.classify_legacy(stream)?;
+        if copy.bytes() == 0 {
+            return Ok(());
+        }
+        if self.is_idle(&world, stream) {
+            drop(world);
+            copy.run();
+            return Ok(());
+        }
+        let work = NodeParams::Memcpy(CopyWork { params: *params, staged: None });
+        let ticket = self.submit(&world, stream, Op::Node(work), Vec::new());
+        drop(world);
+        if copy.sides() != (Side::Device, Side::Device) {
+            record::blocked(|| self.engine.wait(ticket));
+        }
+        super::fault::explain(self.check(stream))
+    }
+
+    /// A copy on a stream.
+    pub fn copy_on(&self, stream: CUstream, params: &CUDA_MEMCPY3D) -> Cuda {
+        let copy = memory().space.copy(params)?;
+        let mut world = self.world();
+        let stream = world.usable_stream(stream)?;
+        let mut work = CopyWork { params: *params, staged: None };
+        if let Placement::Captured(id) = world.capture.classify_enqueue(stream)? {
+            // The addresses are baked in as they are, pageable ones too.
+            return capture_work(&mut world, id, stream, NodeParams::Memcpy(work));
+        }
+        let (src, dst) = copy.sides();
+        let staged = src == Side::Pageable && copy.bytes() <= STAGED_BYTES && dst == Side::Device;
+        if staged {
+            work.staged = Some(Arc::from(copy.stage()));
+        }
+        let ticket = self.submit(&world, stream, Op::Node(NodeParams::Memcpy(work)), Vec::new());
+        drop(world);
+        if !staged && (src == Side::Pageable || dst == Side::Pageable) {
+            record::blocked(|| self.engine.wait(ticket));
+            return super::fault::explain(self.check(stream));
+        }
+        Ok(())
+    }
+
+    /// A fill that is ordered as work of the legacy stream. The host waits only when it could see
+    /// the bytes itself.
+    pub fn fill_now(&self, work: MemsetWork) -> Cuda {
+        memory().space.fill(&work)?;
+        let mut world = self.world();
+        let stream = world.usable_stream(CUstream::LEGACY)?;
+        world.capture.classify_legacy(stream)?;
+        let ticket = self.submit(&world, stream, Op::Node(NodeParams::Memset(work)), Vec::new());
+        drop(world);
+        if !memory().space.in_window(work.dst) {
+            record::blocked(|| self.engine.wait(ticket));
+        }
+        Ok(())
+    }
+
+    /// A fill on a stream.
+    pub fn fill_on(&self, stream: CUstream, work: MemsetWork) -> Cuda {
+        memory().space.fill(&work)?;
+        self.enqueue(stream, NodeParams::Memset(work)).map(|_| ())
+    }
+
+    /// Whether a stream, and what it implicitly waits for, has nothing to do.
+    fn is_idle(&self, world: &World, stream: StreamId) -> bool {
+        let others = match (stream.kind, world.contexts.get(stream.context.0)) {
+            (StreamKind::Legacy, Some(context)) => context.blocking_streams(),
+            (StreamKind::Blocking | StreamKind::PerThread, Some(context)) => vec![context.legacy],
+            _ => Vec::new(),
+        };
+        std::iter::once(stream.key).chain(others).all(|key| self.engine.last(key).is_none())
+    }
+
+    /// The error of a stream's context.
+    fn check(&self, stream: StreamId) -> Cuda {
+        self.world().check_context(stream.context)
+    }
+
+    /// Waits until the whole device is idle, as a free does.
+    pub fn wait_for_device(&self) {
+        if self.engine.pending() == 0 {
+            return;
+        }
+        let contexts: Vec<u64> = self.world().contexts.iter().map(|(handle, _)| handle).collect();
+        record::blocked(|| contexts.into_iter().for_each(|handle| self.wait_for_context(super::ContextId(handle))));
+    }
+}
