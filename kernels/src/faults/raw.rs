@@ -45,6 +45,11 @@ impl Stream {
         must("cuStreamCreate", call!(cuStreamCreate(&mut raw, 1)))?;
         Ok(Stream(raw))
     }
+
+    /// The handle.
+    pub fn handle(&self) -> CUstream {
+        self.0
+    }
 }
 
 /// `cuStreamDestroy` of a stream that is used no more.
@@ -72,6 +77,8 @@ pub struct Context(sys::CUcontext);
 
 // SAFETY: context handles may be used from any thread.
 unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
 
 impl Context {
     /// The calling thread's.

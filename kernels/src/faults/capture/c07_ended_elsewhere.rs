@@ -27,7 +27,7 @@ fn step(variant: Variant) -> Planted {
                 let context = raw::Context::current()?;
                 let stream = raw::Stream(cx.stream());
                 let ended = std::thread::spawn(move || match context.bind() {
-                    CUresult::CUDA_SUCCESS => raw::end_capture(stream.0).0,
+                    CUresult::CUDA_SUCCESS => raw::end_capture(stream.handle()).0,
                     error => error,
                 });
                 let ended = ended.join().map_err(|_| StepError::Other("the worker panicked".to_owned()))?;
