@@ -51,6 +51,36 @@ pub const ENTRIES: &[Entry] = &[
         "order the two streams with events instead of waiting on the host",
     ),
     entry_of(
+        "S07",
+        "another thread makes a call, while the step is captured, that capture forbids",
+        "capture in THREAD_LOCAL mode, exchange the other thread's mode to RELAXED around its call, or keep it still",
+    ),
+    entry_of(
+        "S08",
+        "the step reads a device value back to the host and goes on with it",
+        "keep the value on the device and let the kernels read it there (no `.item()`, no synchronous copy)",
+    ),
+    entry_of(
+        "S09",
+        "a copy of pageable memory makes the host wait inside the step",
+        "copy through a pinned staging buffer that lives as long as the graph",
+    ),
+    entry_of(
+        "S10",
+        "the step frees device memory, which may wait for the device",
+        "free outside the step, or allocate from a pool in stream order",
+    ),
+    entry_of(
+        "S11",
+        "the step loads a module at its first use",
+        "load modules and resolve their kernels before the first step; run once to warm up",
+    ),
+    entry_of(
+        "S12",
+        "the host waits, while the step is captured, for something that only a running kernel can give",
+        "wait on the device instead: a flag that a kernel reads, an event, a conditional node",
+    ),
+    entry_of(
         "S14",
         "the host waits inside the step for work that the step enqueued",
         "find the call below the named line that waits: a synchronisation, a copy of pageable memory, a free, a lazy \
@@ -102,9 +132,19 @@ pub const ENTRIES: &[Entry] = &[
         "ask for the buffer's address each time the step is recorded, and copy inputs into the static buffers",
     ),
     entry_of(
+        "A10",
+        "the graph copies from or to pinned host memory that is not allocated any more",
+        "keep one staging buffer for as long as the graph, and write into it",
+    ),
+    entry_of(
         "A11",
         "the graph copies from or to host memory that is not pinned",
         "copy through a pinned staging buffer that lives as long as the graph",
+    ),
+    entry_of(
+        "A12",
+        "a host function of the graph is given the address of a local",
+        "give it something that lives as long as the graph, such as an `Arc` kept beside it",
     ),
     entry_of(
         "C01",
@@ -135,6 +175,16 @@ pub const ENTRIES: &[Entry] = &[
     entry_of("C07", "the capture was ended by another thread", "end it on the thread that began it"),
     entry_of("C08", "the step begins or ends a capture itself", "leave capturing to the caller of the step"),
     entry_of(
+        "C09",
+        "the step leaves a capture open",
+        "end every capture that is begun, also on an early return: a guard whose drop ends it",
+    ),
+    entry_of(
+        "C10",
+        "a stream forked from the capture is destroyed before it is joined",
+        "join it with an event first, or keep the stream",
+    ),
+    entry_of(
         "C11",
         "the step makes a call that stream capture does not support",
         "replace the call; for callbacks use cuLaunchHostFunc",
@@ -155,16 +205,52 @@ pub const ENTRIES: &[Entry] = &[
         "decide on the device, pad to the longer branch, or use a conditional node",
     ),
     entry_of(
+        "V03",
+        "a number that advances with each step, such as a random offset, is baked into the graph",
+        "keep the number in device memory and advance it in the step",
+    ),
+    entry_of(
+        "V04",
+        "the step does something else when it is captured",
+        "remove the branch on the capture status: what is captured must be what was tested",
+    ),
+    entry_of(
         "V05",
         "the step's graph changes its structure from step to step",
         "make the number and order of calls the same for all inputs, or keep one graph for each structure",
+    ),
+    entry_of(
+        "V06",
+        "an update of an executable graph was refused, and the old graph is used on",
+        "look at the result of cuGraphExecUpdate, and instantiate again where it refuses",
     ),
     entry_of(
         "V07",
         "the step does not agree with itself: two eager runs on the same inputs differ",
         "make the kernel deterministic first (order of atomics, uninitialised reads, races); this is no graph fault",
     ),
+    entry_of("V08", "the step changes its own input", "work on a copy, or declare the buffer as state"),
+    entry_of(
+        "V11",
+        "the step fails on the dummy inputs that engines capture with",
+        "let the kernels clamp lengths and indices on the device; capture with realistic dummies",
+    ),
+    entry_of(
+        "V12",
+        "an event recorded in the capture is waited for outside of it",
+        "record the event outside, behind the replay, or as an external event (cuEventRecordWithFlags)",
+    ),
     entry_of("V13", "the captured graph is empty", "enqueue the step's work on the stream that it is given"),
+    entry_of(
+        "L01",
+        "device memory shrinks with every replay",
+        "free what is allocated for a step, or allocate it once",
+    ),
+    entry_of(
+        "L02",
+        "driver objects are made for every replay and never destroyed",
+        "keep one executable graph for each structure, and destroy what is replaced",
+    ),
     entry_of(
         "R01",
         "replay differs from eager execution",

@@ -1,0 +1,58 @@
+//! Growth: what a run of many replays takes and does not give back.
+
+use crate::calls::Handles;
+use crate::finding::Finding;
+
+const CHECK: &str = "growth";
+
+/// Fewer samples say nothing: caches fill up at first.
+const FEWEST: usize = 4;
+
+/// Free device memory after replays, in bytes, oldest first: it must not fall with each of them.
+pub fn memory(free: &[(u64, u64)]) -> Option<Finding> {
+    if free.len() < FEWEST {
+        return None;
+    }
+    let falls = free.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
+    let (first, last) = (free.first()?, free.last()?);
+    let lost = first.1.saturating_sub(last.1);
+    // A single step is a cache, or another process; a slope is a leak.
+    if falls * 4 < (free.len() - 1) * 3 || lost == 0 {
+        return None;
+    }
+    let steps = (last.0 - first.0).max(1);
+    Some(Finding::new("L01", CHECK).at_step(last.0).contrast(
+        format!("{} bytes of device memory are free, as after step {}", first.1, first.0),
+        format!("{lost} bytes fewer {steps} steps later: {} bytes a step", lost / steps),
+    ))
+}
+
+/// Driver objects made and destroyed by the host's work between `replays` replays.
+pub fn handles(handles: &Handles, replays: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (kind, made, destroyed) in handles.counts() {
+        // One for each replay; a few are kept for ever, and may be.
+        if replays >= FEWEST as u64 && made.saturating_sub(destroyed) >= replays.saturating_sub(1) {
+            findings.push(Finding::new("L02", CHECK).at(handles.site(kind)).contrast(
+                format!("as many {kind} destroyed as made"),
+                format!("{made} made and {destroyed} destroyed in {replays} replays"),
+            ));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory;
+
+    #[test]
+    fn a_slope_is_a_leak_and_a_step_is_not() {
+        let falling: Vec<_> = (0..8).map(|step| (step, 1000 - 10 * step)).collect();
+        let finding = memory(&falling).unwrap();
+        assert!(finding.seen.contains("10 bytes a step"), "{}", finding.seen);
+        let once: Vec<_> = (0..8).map(|step| (step, if step < 4 { 1000 } else { 900 })).collect();
+        assert!(memory(&once).is_none());
+        assert!(memory(&falling[..3]).is_none());
+    }
+}
