@@ -32,6 +32,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::List) => commands::list::run(),
         Some(Command::Graph(args)) => commands::graph::run(&args),
         Some(Command::Doctor(args)) => commands::doctor::run(&args),
+        Some(Command::Faults(args)) => commands::faults::run(&args),
+        Some(Command::FaultChild(args)) => commands::faults::run_child(&args),
         Some(Command::Bench(args)) => commands::bench::run(&args),
     }
 }

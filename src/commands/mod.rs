@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod doctor;
+pub mod faults;
 pub mod gate;
 pub mod graph;
 pub mod list;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_harness::report::Receipt;
 
 use crate::commands::Failure;
 
@@ -30,7 +29,7 @@ impl ReceiptFile {
     }
 
     /// Writes the receipt beside the file and moves it into place.
-    pub fn write(&self, receipt: &Receipt) -> Result<(), Failure> {
+    pub fn write(&self, receipt: &impl serde::Serialize) -> Result<(), Failure> {
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(directory(&self.path))?;
             serde_json::to_writer_pretty(&mut file, receipt)?;

@@ -121,11 +121,6 @@ impl Event {
         call!(cuEventSynchronize(self.0))
     }
 
-    /// `cuEventQuery`.
-    pub fn query(&self) -> CUresult {
-        call!(cuEventQuery(self.0))
-    }
-
     /// `cuStreamWaitEvent`.
     pub fn wait(&self, stream: CUstream) -> CUresult {
         call!(cuStreamWaitEvent(stream, self.0, 0))
