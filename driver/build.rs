@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 fn main() {
@@ -19,6 +20,33 @@ fn main() {
     entry_points(Path::new("src/abi"), &mut modelled);
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(out.join("symbols.rs"), symbol_table(&names, &modelled)).expect("OUT_DIR is writable");
+    compile_stub(&out, &names);
+}
+
+/// Compiles `stub.rs`: a library of a few kilobytes, without any dependency, that the rlib embeds.
+fn compile_stub(out: &Path, names: &[(&str, u32)]) {
+    println!("cargo::rerun-if-changed=stub.rs");
+    let list = out.join("stub_names.rs");
+    let mut source =
+        format!("const COUNT: usize = {};\nmacro_rules! names {{ ($then:ident) => {{ $then! {{\n", names.len());
+    for (index, (name, _)) in names.iter().enumerate() {
+        writeln!(source, "    {index} {name}").expect("writing to a string");
+    }
+    source.push_str("} }; }\n");
+    fs::write(&list, source).expect("OUT_DIR is writable");
+
+    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let mut command = Command::new(rustc);
+    command.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=stub", "--target", &target, "stub.rs"]);
+    command.args(["-Cpanic=abort", "-Copt-level=2", "-Cstrip=symbols"]);
+    command.args(["-Clink-arg=-nostdlib", "-Clink-arg=-Wl,-soname,libcuda.so"]);
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        command.arg("-Clinker").arg(linker);
+    }
+    command.arg("-o").arg(out.join("stub.so")).env("STUB_NAMES", &list);
+    let status = command.status().expect("rustc can be run");
+    assert!(status.success(), "the stub library does not compile: {status}");
 }
 
 /// A line of `symbols.txt`: a name, and the CUDA version that introduced it.

@@ -45,12 +45,17 @@ def installed(requirement):
     python = TOOLS / "bin" / "python"
     if not python.exists():
         print(f"creating {TOOLS.name}/", file=sys.stderr)
-        venv.create(TOOLS, with_pip=True)
+        try:
+            venv.create(TOOLS, with_pip=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.exit(f"cannot create {TOOLS.name}/ ({error}): Python needs its venv and pip modules (Debian: python3-venv)")
     probe = f"import importlib.metadata as m; print(m.version('{name}'))"
     found = subprocess.run([python, "-c", probe], capture_output=True, text=True)
     if found.stdout.strip() != version:
         print(f"installing {requirement} into {TOOLS.name}/", file=sys.stderr)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]
+        if subprocess.run(pip).returncode:
+            sys.exit(f"pip could not install {requirement} into {TOOLS.name}/")
     packages = sorted(TOOLS.glob("lib/python3*/site-packages/nvidia"))
     if not packages:
         sys.exit(f"{requirement} installed, but {TOOLS.name}/ holds no nvidia package folder")
@@ -186,6 +191,7 @@ def main():
         (OUTPUT / name).unlink()
     for name, data in files.items():
         (OUTPUT / name).write_bytes(data)
+    for name, data in files.items():
         print(f"{len(data):8} bytes  kernels/ptx/{name}")
     return 0
 

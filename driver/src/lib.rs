@@ -2,6 +2,7 @@
 //! documents them, and executes the kernels' real PTX on the CPU.
 pub mod abi;
 pub mod exec;
+pub mod loader;
 pub mod ptx;
 pub mod record;
 pub mod software;

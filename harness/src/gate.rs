@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use crate::buffers::BufferSet;
 use crate::checks::faults;
 use crate::cuda::Session;
 use crate::error::RunError;
@@ -12,6 +13,7 @@ use crate::finding::Finding;
 use crate::lane::Lane;
 use crate::report::{LaneReport, Times, Verdict};
 use crate::step::{HostBuffers, Step};
+use crate::topology::Topology;
 use crate::watchdog::Heartbeat;
 
 /// How to run a step.
@@ -149,22 +151,18 @@ impl GateConfig {
     }
 }
 
-/// A captured graph as text.
-#[derive(Debug, Clone)]
-pub struct GraphText {
-    /// The graph as reviewed text.
-    pub text: String,
-    /// The graph in Graphviz's language.
-    pub dot: String,
-}
-
-/// Captures `step` once, without replaying it.
+/// Captures `step` once, on the inputs of step 0, and shows `look` the graph, the buffers that it
+/// stands on and the images of the inputs. Nothing is replayed.
 ///
 /// # Errors
 /// The run could not take place. The inner error holds the findings of a capture that failed.
-pub fn graph_of(session: &Session, step: &Arc<dyn Step>) -> Result<Result<GraphText, Vec<Finding>>, RunError> {
+pub fn inspect<R>(
+    session: &Session,
+    step: &Arc<dyn Step>,
+    look: impl FnOnce(&Topology, &BufferSet, &HostBuffers) -> R,
+) -> Result<Result<R, Vec<Finding>>, RunError> {
     let config = GateConfig { steps: 0, ..GateConfig::default() };
-    Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.graph()
+    Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.inspect(look)
 }
 
 /// Runs `step` eagerly `steps` times, to compare it with a reference of one's own. `visit` sees

@@ -20,7 +20,7 @@ extern "C" __global__ void __launch_bounds__(128)
 }
 
 // Grid: (splits, batches), one warp a block. Each block writes the keys of its best
-// `kept` candidates, zero-filled, and its statistics.
+// `kept` candidates, unsorted and zero-filled, and its statistics.
 // partial [batches, splits, kept] u64; partial_max, partial_sum [batches, splits] fp32.
 template <u32 D>
 __device__ __forceinline__ void decode_score(const u16 *q, const u16 *cache, const float *w, const int *start,
@@ -47,7 +47,7 @@ __device__ __forceinline__ void decode_score(const u16 *q, const u16 *cache, con
     size_t source = (size_t)batch * heads;
     Statistics joined = stream_row<D>(shared, best, limits, first_tile, last_tile, q + source * D, w + source, cache,
                                       slots, batches, batch, heads);
-    u32 picks = best.finish();
+    u32 picks = best.trim();
     size_t cell = (size_t)batch * gridDim.x + split;
     for (u32 i = lane; i < kept; i += LANES) {
         partial[cell * kept + i] = i < picks ? shared.candidates[i] : 0ull;

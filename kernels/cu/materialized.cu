@@ -78,9 +78,12 @@ extern "C" __global__ void __launch_bounds__(128)
         return;
     }
     size_t source = ((size_t)row * batches + batch) * heads;
+    const float *dot = slab + source * keys + key;
+    const float *weight = w + source;
     float score = 0.0f;
     for (u32 head = 0; head < heads; ++head) {
-        score = add_head(score, __ldg(w + source + head), slab[(source + head) * keys + key]);
+        score = add_head(score, __ldg(weight + head), *dot);
+        dot += keys;
     }
     scores[((size_t)batch * queries + row) * keys + key] = score;
 }

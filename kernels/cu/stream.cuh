@@ -86,13 +86,19 @@ struct StreamTopk {
         }
     }
 
-    // Sorts the best topk; returns how many there are.
-    __device__ __forceinline__ u32 finish() {
-        u32 lane = threadIdx.x & 31u;
+    // Keeps the best topk, in the order of their indices; returns how many there are.
+    __device__ __forceinline__ u32 trim() {
         __syncwarp();
         if (count > topk) {
             shrink();
         }
+        return count;
+    }
+
+    // Sorts the best topk; returns how many there are.
+    __device__ __forceinline__ u32 finish() {
+        u32 lane = threadIdx.x & 31u;
+        trim();
         u32 size = power_of_two_at_least(count);
         for (u32 i = count + lane; i < size; i += LANES) {
             candidates[i] = 0;

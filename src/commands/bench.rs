@@ -1,7 +1,117 @@
 //! `graphproof bench`: measures graphproof itself.
-use super::Failure;
-use crate::args::BenchArgs;
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use graphproof_driver::exec::{self, Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, bench};
+use graphproof_harness::buffers::BufferSet;
+use graphproof_harness::cuda::NodeKind;
+use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
-pub fn run(_args: &BenchArgs) -> Result<ExitCode, Failure> {
+use graphproof_harness::gate;
+use graphproof_harness::step::HostBuffers;
+use graphproof_harness::topology::Topology;
+
+use super::Failure;
+use super::suite::Suite;
+use crate::args::{BenchArgs, BenchWhat, TargetArgs};
+use crate::output::table::time;
+
+/// Steps whose kernels are measured.
+const STEPS: [&str; 2] = ["fused", "fused-mma"];
+/// Time spent on each kernel.
+const TIME: Duration = Duration::from_secs(2);
+
+pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
+    match args.what {
+        BenchWhat::Exec => interpreter(),
+    }
+}
+
+/// The PTX interpreter on the kernels of the default shape, one thread.
+fn interpreter() -> Result<ExitCode, Failure> {
+    let target = TargetArgs { driver: DriverChoice::Software, shape: None, compile: false };
+    let suite = Suite::resolve(&target, &STEPS.map(str::to_owned))?;
+    println!("PTX interpreter, {:?} code path, shape {}", Isa::detect(), suite.shape);
+    for step in &suite.steps {
+        let programs: Vec<Program> = step
+            .modules()
+            .iter()
+            .map(|module| Program::from_ptx(&module.ptx).with_context(|| module.name.to_string()))
+            .collect::<anyhow::Result<_>>()
+            .map_err(|error| Failure::new(ExitCode::Kernels, error))?;
+        let measured = gate::inspect(&suite.session, step, |topology, buffers, inputs| {
+            kernels(topology, buffers, inputs, &programs)
+        })?;
+        match measured {
+            Ok(result) => result.map_err(|error| Failure::new(ExitCode::Internal, error))?,
+            Err(findings) => {
+                let error = anyhow!("step '{}' cannot be captured: {:?}", step.name(), findings);
+                return Err(Failure::new(ExitCode::Findings, error));
+            }
+        }
+    }
+    let overhead = bench::launch_overhead(&Pool::new(std::thread::available_parallelism().map_or(1, usize::from)))
+        .map_err(|fault| Failure::new(ExitCode::Internal, anyhow!("{fault:?}")))?;
+    println!("launch of one empty block   {}", time(overhead.as_nanos() as u64));
     Ok(ExitCode::Passed)
+}
+
+/// Executes each kernel node of a captured graph on host memory that stands in for its buffers.
+fn kernels(
+    topology: &Topology,
+    buffers: &BufferSet,
+    inputs: &HostBuffers,
+    programs: &[Program],
+) -> anyhow::Result<()> {
+    let mut images: Vec<Vec<u64>> = Vec::new();
+    for (index, spec) in buffers.specs().iter().enumerate() {
+        let len = buffers.memory(index).len();
+        let mut image = vec![0u64; len.div_ceil(8)];
+        if let Ok(bytes) = inputs.bytes(&spec.name) {
+            bytemuck::cast_slice_mut(&mut image)[..len].copy_from_slice(bytes);
+        }
+        images.push(image);
+    }
+    let mut ranges: Vec<MemoryRange> = images
+        .iter_mut()
+        .enumerate()
+        .map(|(index, image)| {
+            let memory = buffers.memory(index);
+            MemoryRange { base: memory.address(), len: memory.len() as u64, host: image.as_mut_ptr().cast() }
+        })
+        .collect();
+    ranges.sort_by_key(|range| range.base);
+    let memory = MemoryMap { ranges: ranges.into() };
+    for node in &topology.nodes {
+        let NodeKind::Kernel { name, grid, block, shared_bytes, parameters } = &node.kind else { continue };
+        let kernel = programs.iter().find_map(|program| program.kernel(name));
+        let kernel = kernel.with_context(|| format!("no module holds kernel {name}"))?;
+        let mut bytes = Vec::new();
+        for (offset, parameter) in parameters {
+            bytes.resize((*offset).max(bytes.len()), 0);
+            bytes.extend_from_slice(parameter);
+        }
+        let config = LaunchConfig { grid: *grid, block: *block, dynamic_shared_bytes: *shared_bytes };
+        let cancel = AtomicBool::new(false);
+        let launch = Launch {
+            kernel,
+            config,
+            parameters: &bytes,
+            globals: &[],
+            memory: &memory,
+            order_seed: 0,
+            cancel: &cancel,
+        };
+        let found = bench::throughput(&launch, TIME).map_err(|fault: exec::Fault| anyhow!("{fault:?}"))?;
+        println!(
+            "{name:<26}  {:.2} G lane-instructions/s a core, {:.2} ns a warp instruction, {:.2} M warp instructions, {}",
+            found.lane_instructions_per_second() / 1e9,
+            found.nanoseconds_per_warp_instruction(),
+            found.stats.warp_instructions as f64 / 1e6,
+            time(found.best.as_nanos() as u64),
+        );
+    }
+    Ok(())
 }

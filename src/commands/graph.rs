@@ -11,9 +11,12 @@ use crate::output::finding;
 pub fn run(args: &GraphArgs) -> Result<ExitCode, Failure> {
     let suite = Suite::resolve(&args.target, std::slice::from_ref(&args.step))?;
     let step = &suite.steps[0];
-    match gate::graph_of(&suite.session, step)? {
-        Ok(graph) => {
-            print!("{}", if args.dot { graph.dot } else { graph.text });
+    let text = gate::inspect(&suite.session, step, |topology, buffers, _| {
+        if args.dot { topology.to_dot(step.name(), buffers) } else { topology.to_text(buffers) }
+    })?;
+    match text {
+        Ok(text) => {
+            print!("{text}");
             Ok(ExitCode::Passed)
         }
         Err(findings) => {

@@ -30,7 +30,7 @@ impl Door {
 /// Runs an entry point's body, recorded. Nothing unwinds out of it: a defect of ours is
 /// `CUDA_ERROR_UNKNOWN`.
 pub(crate) fn enter(door: &'static Door, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
-    let checked = || check(door).and_then(|()| body());
+    let checked = || check(door).and_then(|()| body()).and_then(|()| super::graph_recapture::after_call(stream));
     let guarded = || catch_unwind(AssertUnwindSafe(checked)).unwrap_or(Err(CUresult::UNKNOWN));
     let result = if record::is_on() { record::call(door.name, stream, guarded) } else { guarded().into() };
     if result == CUresult::NOT_SUPPORTED {

@@ -9,11 +9,23 @@
 mod macros;
 
 pub(crate) mod args;
+mod capture;
 mod context;
 mod device;
 pub(crate) mod door;
 mod event;
 mod function;
+mod graph;
+mod graph_exec;
+mod graph_exec_params;
+pub(crate) mod graph_memory;
+mod graph_node_params;
+mod graph_nodes;
+mod graph_params;
+mod graph_query;
+pub(crate) mod graph_recapture;
+#[allow(non_camel_case_types, non_snake_case, missing_docs)]
+pub mod graph_types;
 mod jit;
 mod launch;
 mod library;
@@ -28,10 +40,18 @@ mod transfer;
 #[allow(non_camel_case_types)]
 pub mod types;
 
+pub use capture::*;
 pub use context::*;
 pub use device::*;
 pub use event::*;
 pub use function::*;
+pub use graph::*;
+pub use graph_exec::*;
+pub use graph_exec_params::*;
+pub use graph_memory::*;
+pub use graph_node_params::*;
+pub use graph_nodes::*;
+pub use graph_query::*;
 pub use launch::*;
 pub use library::*;
 pub use memory::*;

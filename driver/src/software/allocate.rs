@@ -2,9 +2,10 @@
 
 use super::capture::{Placement, capture_work};
 use super::execute::Op;
-use super::memory::{HostKind, Origin, Place, memory};
+use super::memory::{HostKind, Origin, Place, State, memory};
 use super::work::NodeParams;
 use super::{Driver, ThreadId, World};
+use crate::abi::graph_memory::capture_allocation;
 use crate::abi::types::CUstream;
 use crate::abi::{CUresult, Cuda};
 
@@ -61,15 +62,7 @@ impl Driver {
         let pool = if pool == 0 { memory().current_pool } else { pool };
         memory().pool(pool)?;
         if let Placement::Captured(id) = world.capture.classify_enqueue(stream)? {
-            let address = memory().space.reserve(bytes, Origin::Graph)?;
-            let work = NodeParams::MemAlloc { address, size: bytes, pool };
-            return match capture_work(&mut world, id, stream, work) {
-                Ok(()) => Ok(address),
-                Err(code) => {
-                    let _ = memory().space.unreserve(address);
-                    Err(code)
-                }
-            };
+            return capture_allocation(&mut world, id, stream, bytes, pool);
         }
         let first = memory().allocate_from(pool, bytes);
         if first != Err(CUresult::OUT_OF_MEMORY) || self.engine.pending() == 0 {
@@ -89,14 +82,17 @@ impl Driver {
         if let Placement::Captured(id) = world.capture.classify_free(ThreadId::current(), stream)? {
             return capture_work(&mut world, id, stream, work);
         }
-        match world.graphs.memory().free(address) {
-            Some(result) => result?,
-            None => match memory().space.place(address) {
+        let graph = world.graphs.memory().free(address);
+        if let Some(result) = graph {
+            result?;
+        } else {
+            let mut memory = memory();
+            match memory.space.place(address) {
                 Some(Place::Device(found)) if found.base == address && found.origin != Origin::Module => {
-                    memory().space.begin_free(address)?;
+                    memory.space.begin_free(address)?;
                 }
                 _ => return Err(CUresult::INVALID_VALUE),
-            },
+            }
         }
         self.submit(&world, stream, Op::Node(work), Vec::new());
         Ok(())
@@ -104,11 +100,24 @@ impl Driver {
 }
 
 impl World {
-    /// Gives back the addresses of graph allocations that nothing can reach any more. Call it
-    /// after each call that changes graphs.
+    /// Gives back the addresses of graph allocations that nothing can reach any more, once the work
+    /// that frees their memory has run. Call it after each call that changes graphs.
     pub fn release_graph_addresses(&mut self) {
-        for address in self.graphs.take_released() {
-            let _ = memory().space.unreserve(address);
+        let released = self.graphs.take_released();
+        if released.is_empty() {
+            return;
+        }
+        let mut memory = memory();
+        for address in released {
+            match memory.space.place(address) {
+                Some(Place::Device(found)) if found.base == address && found.state != State::Reserved => {
+                    self.graphs.keep_released(address);
+                }
+                // An address that is gone already needs nothing.
+                _ => {
+                    let _ = memory.space.unreserve(address);
+                }
+            }
         }
     }
 }

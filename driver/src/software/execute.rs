@@ -182,8 +182,9 @@ fn allocate(address: u64) -> Result<(), FaultReport> {
 }
 
 fn free(address: u64) -> Result<(), FaultReport> {
-    memory().free_executed(address).map_err(|code| {
-        let place = memory().space.describe(address);
+    let mut memory = memory();
+    memory.free_executed(address).map_err(|code| {
+        let place = memory.space.describe(address);
         FaultReport::of_work(code, format!("a free of {address:#x} when it was executed: {place}"))
     })
 }

@@ -19,7 +19,7 @@ impl Driver {
     /// A copy that the host waits for. It is ordered as work of the legacy stream; only a copy
     /// within the device returns before it is done, as CUDA documents.
     pub fn copy_now(&self, params: &CUDA_MEMCPY3D) -> Cuda {
-        let copy = memory().space.copy(params)?;
+        let copy = memory().space.copy_at_call(params)?;
         let mut world = self.world();
         let stream = world.usable_stream(CUstream::LEGACY)?;
         world.capture.classify_legacy(stream)?;
@@ -28,6 +28,7 @@ impl Driver {
         }
         if self.is_idle(&world, stream) {
             drop(world);
+            let copy = memory().space.copy(params)?;
             copy.run();
             return Ok(());
         }
@@ -42,7 +43,7 @@ impl Driver {
 
     /// A copy on a stream.
     pub fn copy_on(&self, stream: CUstream, params: &CUDA_MEMCPY3D) -> Cuda {
-        let copy = memory().space.copy(params)?;
+        let copy = memory().space.copy_at_call(params)?;
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         let mut work = CopyWork { params: *params, staged: None };
@@ -67,7 +68,7 @@ impl Driver {
     /// A fill that is ordered as work of the legacy stream. The host waits only when it could see
     /// the bytes itself.
     pub fn fill_now(&self, work: MemsetWork) -> Cuda {
-        memory().space.fill(&work)?;
+        memory().space.fill_at_call(&work)?;
         let mut world = self.world();
         let stream = world.usable_stream(CUstream::LEGACY)?;
         world.capture.classify_legacy(stream)?;
@@ -81,7 +82,7 @@ impl Driver {
 
     /// A fill on a stream.
     pub fn fill_on(&self, stream: CUstream, work: MemsetWork) -> Cuda {
-        memory().space.fill(&work)?;
+        memory().space.fill_at_call(&work)?;
         self.enqueue(stream, NodeParams::Memset(work)).map(|_| ())
     }
 

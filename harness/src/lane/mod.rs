@@ -17,7 +17,7 @@ use crate::context::{Enqueued, Phase};
 use crate::cuda::{CudaError, Event, GraphExec, PinnedMemory, Stream};
 use crate::error::RunError;
 use crate::finding::Finding;
-use crate::gate::{GateConfig, GraphText, LaneOutcome};
+use crate::gate::{GateConfig, LaneOutcome};
 use crate::kernels::Kernels;
 use crate::report::{LaneReport, Samples, Verdict};
 use crate::step::{BufferSpec, HostBuffers, Step};
@@ -205,14 +205,13 @@ impl Lane {
         }
     }
 
-    /// Captures the step on the inputs of step 0 and returns the graph as text.
-    pub(crate) fn graph(&mut self) -> Result<Result<GraphText, Vec<Finding>>, RunError> {
-        let captured = self.fill_inputs(0).map_err(Ended::from).and_then(|()| self.capture(0));
-        match captured {
-            Ok(graph) => Ok(Ok(GraphText {
-                text: graph.topology.to_text(&self.replay),
-                dot: graph.topology.to_dot(self.step.name(), &self.replay),
-            })),
+    /// Captures the step on the inputs of step 0 and shows the graph.
+    pub(crate) fn inspect<R>(
+        &mut self,
+        look: impl FnOnce(&Topology, &BufferSet, &HostBuffers) -> R,
+    ) -> Result<Result<R, Vec<Finding>>, RunError> {
+        match self.fill_inputs(0).map_err(Ended::from).and_then(|()| self.capture(0)) {
+            Ok(graph) => Ok(Ok(look(&graph.topology, &self.replay, &self.inputs))),
             Err(Ended::Run(error)) => Err(error),
             Err(Ended::Stop) => Ok(Err(self.take_findings())),
         }

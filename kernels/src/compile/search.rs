@@ -1,5 +1,6 @@
 //! Where NVRTC may be.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use libloading::os::unix;
@@ -41,5 +42,8 @@ pub(super) fn sorted_entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
 /// Opens a library by path, or by name through the loader's own search.
 pub(super) fn open(path: &Path) -> Result<unix::Library, String> {
     // SAFETY: NVRTC's initialisers are those of a C++ library without demands on the caller.
-    unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) }.map_err(|error| error.to_string())
+    unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) }.map_err(|error| {
+        // The loader's own words, which name the file, are in the source of the error.
+        error.source().map_or_else(|| error.to_string(), ToString::to_string)
+    })
 }

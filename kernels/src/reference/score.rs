@@ -11,7 +11,7 @@ pub(super) fn widen(bits: &[u16]) -> Vec<f32> {
 
 /// Scores of one query row with the keys `range`.
 ///
-/// `q` is the row's [h, d], `w` its [h]; key j starts at `keys[j * stride]`. Each product is a
+/// `q` is the row's `[h, d]`, `w` its `[h]`; key j starts at `keys[j * stride]`. Each product is a
 /// fused multiply-add, d ascending, then heads ascending. A NaN dot counts as 0.
 pub fn row_scores(q: &[f32], w: &[f32], keys: &[f32], stride: usize, range: Range<usize>) -> Vec<f32> {
     let d = q.len() / w.len();

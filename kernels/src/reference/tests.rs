@@ -165,3 +165,35 @@ fn a_tolerant_comparison_accepts_an_exchange_at_the_boundary_and_nothing_else() 
     assert!(matches!(check([1, -1], [3.0, -INF]), Err(Mismatch::Count { found: 1, .. })));
     assert!(matches!(check([1, 3], [3.0, 2.5]), Err(Mismatch::Score { place: 1, .. })));
 }
+
+/// Scores [rows][keys] of the default shape under the given data and unlimited rows.
+fn unlimited(data: crate::inputs::Data) -> Vec<Vec<f32>> {
+    use crate::inputs::{Limits, families};
+    let index = (0..56).find(|&index| families(index) == (data, Limits::Full)).unwrap();
+    let step = IndexerStep::new(Lane::Fused, &Shape::default(), PtxSource::Committed).unwrap();
+    let mut inputs = HostBuffers::zeroed(&step.buffers(), |role| role == Role::Input);
+    step.fill_inputs(index, 0, &mut inputs).unwrap();
+    let scores = scores(Lane::Fused, step.shape(), &inputs).unwrap();
+    scores.chunks(step.shape().sk as usize).map(<[f32]>::to_vec).collect()
+}
+
+#[test]
+fn the_inputs_hurt_where_they_are_meant_to() {
+    use crate::inputs::Data;
+    let sorted = |row: &Vec<f32>| {
+        let mut row = row.clone();
+        row.sort_by(|a, b| b.total_cmp(a));
+        row
+    };
+    for row in unlimited(Data::Plateau).iter().map(sorted) {
+        assert!(row[0] > 0.0 && row[63] == 0.0 && row[64] == 0.0, "the boundary does not cut the plateau");
+    }
+    assert!(unlimited(Data::AllEqual).iter().all(|row| row.iter().all(|score| *score == row[0])));
+    assert!(unlimited(Data::NegativeWeights).iter().flatten().all(|&score| score <= 0.0));
+    let cut_ties = unlimited(Data::SmallIntegers).iter().map(sorted).filter(|row| row[63] == row[64]).count();
+    assert!(cut_ties > 16, "{cut_ties} rows have a tie across the boundary");
+    assert!(unlimited(Data::Rising).iter().all(|row| row.windows(2).all(|pair| pair[0] <= pair[1])));
+    let infinite = |row: &&Vec<f32>| row.contains(&f32::NEG_INFINITY);
+    let rows = unlimited(Data::NegativeInfinity);
+    assert_eq!(rows.iter().filter(infinite).count(), 32);
+}

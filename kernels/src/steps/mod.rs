@@ -28,7 +28,8 @@ pub struct IndexerStep {
 }
 
 impl IndexerStep {
-    /// Checks the shape and gets the lane's PTX.
+    /// Checks the shape and gets the lane's PTX. The decode lane has one query row, whatever
+    /// `shape.sq` says.
     ///
     /// # Errors
     /// A shape that cannot be run; stale PTX; no NVRTC, or a source that does not compile.
@@ -40,7 +41,8 @@ impl IndexerStep {
             }
         }
         let modules = lane.modules().iter().map(|stem| ptx::module(stem, source)).collect::<Result<_, _>>()?;
-        Ok(IndexerStep { lane, shape: *shape, modules })
+        let shape = if lane == Lane::Decode { Shape { sq: 1, ..*shape } } else { *shape };
+        Ok(IndexerStep { lane, shape, modules })
     }
 
     /// The lane.
@@ -160,6 +162,12 @@ mod tests {
     fn an_unknown_step_lists_the_known_ones() {
         let error = step("dense", &Shape::default(), PtxSource::Committed).err().unwrap().to_string();
         assert_eq!(error, "no step is called 'dense'; the steps are materialized, streamed, fused, decode, fused-mma");
+    }
+
+    #[test]
+    fn decode_has_one_query_row() {
+        let step = step("decode", &Shape::default(), PtxSource::Committed).unwrap();
+        assert!(step.summary().ends_with("(sq=1,sk=512,b=1,h=8,d=64,topk=64)"), "{}", step.summary());
     }
 
     #[test]

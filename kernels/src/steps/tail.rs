@@ -10,7 +10,9 @@ use crate::shape::Shape;
 
 /// Threads of the elementwise kernels.
 const THREADS: u32 = 256;
-/// Blocks of `mask_fill` at most; each thread strides over the rest.
+/// Cells that a thread of `mask_fill` writes, striding, unless the grid would exceed FILL_BLOCKS.
+const FILL_CELLS: u64 = 8;
+/// Blocks of `mask_fill` at most.
 const FILL_BLOCKS: u64 = 1024;
 
 /// Score matrix and mask, both [b, sq, sk] fp32.
@@ -37,7 +39,7 @@ pub(super) fn record(shape: &Shape, cx: &mut StepContext<'_>) -> StepResult<()> 
             .value(topk),
     )?;
     let cells = u64::from(b) * u64::from(sq) * u64::from(sk);
-    let blocks = cells.div_ceil(u64::from(THREADS)).min(FILL_BLOCKS) as u32;
+    let blocks = cells.div_ceil(u64::from(THREADS) * FILL_CELLS).min(FILL_BLOCKS) as u32;
     cx.launch(Launch::new("mask_fill").grid([blocks, 1, 1]).block([THREADS, 1, 1]).buffer("mask").value(cells))?;
     cx.launch(
         Launch::new("mask_scatter")

@@ -182,6 +182,8 @@ impl CaptureWorld {
         if capture.invalidated {
             return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
         }
+        // A graph inside another one goes with it.
+        graphs.graph(capture.graph).map_err(|_| CUresult::STREAM_CAPTURE_INVALIDATED)?;
         // A [clr], D for the exceptions: every captured leaf must be in the origin's set. Nodes
         // added by hand, and nodes taken out of a set by hand, do not count.
         let joined = |node: u64| enrolled.tail.contains(node) || capture.excused.contains(&node);

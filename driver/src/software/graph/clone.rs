@@ -175,9 +175,17 @@ impl Graphs {
     pub(super) fn settle(&mut self, inner: u64, node: u64) {
         let in_conditional =
             self.nodes.get(node).and_then(|node| self.graphs.get(node.graph)).is_some_and(|graph| graph.in_conditional);
-        if let Some(inner) = self.graphs.get_mut(inner) {
-            inner.owner = Owner::Node(node);
-            inner.in_conditional |= in_conditional;
+        let Some(found) = self.graphs.get_mut(inner) else { return };
+        found.owner = Owner::Node(node);
+        found.in_conditional |= in_conditional;
+        let memory_nodes = found.memory_nodes;
+        if memory_nodes > 0 {
+            let outer: Vec<u64> = self.ancestors(inner).skip(1).collect();
+            for graph in outer {
+                if let Some(graph) = self.graphs.get_mut(graph) {
+                    graph.memory_nodes += memory_nodes;
+                }
+            }
         }
     }
 

@@ -175,6 +175,9 @@ impl Graphs {
             return Err(CUresult::INVALID_VALUE);
         }
         let found = self.node(node)?;
+        if found.work.graphs().iter().any(|&inner| self.any_nested(inner, |inner| inner.captures > 0)) {
+            return Err(CUresult::INVALID_VALUE);
+        }
         let touching: Vec<u32> = self
             .edges
             .iter(found.incoming, Side::Incoming)

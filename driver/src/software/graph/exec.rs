@@ -1,6 +1,7 @@
 //! Executable graphs: a snapshot of a graph, checked for structure.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::edge::{EdgeData, Side};
 use super::memory::MemoryNodes;
@@ -8,6 +9,7 @@ use super::node::{NodeInfo, NodeType, NodeWork};
 use super::store::{Graphs, Owner};
 use super::unknowns;
 use crate::abi::{CUresult, Cuda};
+use crate::software::engine::Ticket;
 use crate::software::work::{ConditionalKind, NodeParams, Plan};
 
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.
@@ -60,7 +62,7 @@ pub struct Exec {
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) memory: MemoryNodes,
     pub(super) objects: Vec<u64>,
-    pub(super) ticket: Option<u64>,
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl Exec {
@@ -239,7 +241,12 @@ impl Graphs {
         let order: Vec<u32> = self.nodes(graph)?.map(|(_, node)| node.local_id).collect();
         for (source, node) in self.nodes(graph)? {
             let work = match &node.work {
-                NodeWork::Work(work) => ExecWork::Work(work.clone()),
+                NodeWork::Work(work) => {
+                    if let NodeParams::Kernel(kernel) = work {
+                        kernel.function.settings.loaded.store(true, Ordering::Relaxed);
+                    }
+                    ExecWork::Work(work.clone())
+                }
                 NodeWork::ChildGraph(inner) => ExecWork::Graph(Box::new(self.snapshot(*inner)?)),
                 NodeWork::Conditional(conditional) => ExecWork::Conditional {
                     handle: conditional.handle,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::exec::{AUTO_FREE_ON_LAUNCH, Exec};
 use super::memory::{GraphMemory, MemoryNodes};
 use super::store::Graphs;
-use crate::abi::Cuda;
+use crate::abi::{CUresult, Cuda};
+use crate::software::engine::Ticket;
 use crate::software::work::Plan;
 
 /// One launch, for the engine.
@@ -18,7 +19,7 @@ pub struct Launch {
     pub free_first: Vec<u64>,
     /// The earlier launch to wait for: launches of one executable graph never overlap (D,
     /// cuGraphLaunch). It is what [`Graphs::set_ticket`] was last given.
-    pub after: Option<u64>,
+    pub after: Option<Ticket>,
 }
 
 /// What a destroyed executable graph leaves behind until its last launch has ended.
@@ -37,20 +38,20 @@ impl Graphs {
     /// freed is not live.
     pub fn launch(&mut self, exec: u64) -> Cuda<Launch> {
         self.sweep_retired();
-        let found = self.execs.get(exec).ok_or(crate::abi::CUresult::INVALID_VALUE)?;
+        let found = self.execs.get(exec).ok_or(CUresult::INVALID_VALUE)?;
         let plan = match &found.plan {
             Some(plan) => plan.clone(),
             None => Arc::new(self.plan(&found.body)),
         };
         let auto_free = found.flags & AUTO_FREE_ON_LAUNCH != 0;
-        let found = self.execs.get_mut(exec).ok_or(crate::abi::CUresult::INVALID_VALUE)?;
+        let found = self.execs.get_mut(exec).ok_or(CUresult::INVALID_VALUE)?;
         let free_first = self.memory.launch(&found.memory, auto_free)?;
         found.plan = Some(plan.clone());
         Ok(Launch { plan, free_first, after: found.ticket })
     }
 
-    /// The engine's number for the launch that just began, handed to the next one.
-    pub fn set_ticket(&mut self, exec: u64, ticket: u64) {
+    /// The engine's ticket of the launch that just began: the next one waits for it.
+    pub fn set_ticket(&mut self, exec: u64, ticket: Ticket) {
         if let Some(exec) = self.execs.get_mut(exec) {
             exec.ticket = Some(ticket);
         }
@@ -58,13 +59,13 @@ impl Graphs {
 
     /// `cuGraphUpload`: builds the plan and backs the graph's allocations. Returns the launch to
     /// wait for.
-    pub fn upload(&mut self, exec: u64) -> Cuda<Option<u64>> {
+    pub fn upload(&mut self, exec: u64) -> Cuda<Option<Ticket>> {
         let plan = match &self.exec(exec)?.plan {
             Some(plan) => plan.clone(),
             None => Arc::new(self.plan(&self.exec(exec)?.body)),
         };
         let Self { execs, memory, .. } = self;
-        let found = execs.get_mut(exec).ok_or(crate::abi::CUresult::INVALID_VALUE)?;
+        let found = execs.get_mut(exec).ok_or(CUresult::INVALID_VALUE)?;
         memory.reserve(&found.memory);
         found.plan = Some(plan);
         Ok(found.ticket)

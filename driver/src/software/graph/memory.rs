@@ -204,6 +204,10 @@ impl GraphMemory {
         std::mem::take(&mut self.released)
     }
 
+    pub(super) fn keep_released(&mut self, address: u64) {
+        self.released.push(address);
+    }
+
     fn set_live(&mut self, address: u64, live: bool) {
         let Some(allocation) = self.allocations.get_mut(&address) else { return };
         if allocation.live == live {

@@ -1,8 +1,10 @@
 //! Reading a graph back.
 
 use super::edge::{EdgeData, Side};
+use super::node::NodeWork;
 use super::store::Graphs;
 use crate::abi::Cuda;
+use crate::software::work::NodeParams;
 
 /// An edge: from, to, annotation.
 pub type EdgeRecord = (u64, u64, EdgeData);
@@ -38,14 +40,13 @@ impl Graphs {
         Ok(u64::from(self.graph(node.graph)?.id) << 32 | u64::from(node.local_id))
     }
 
-    /// The addresses of a kernel node's parameters, for `kernelParams`. They stay valid until the
-    /// node is destroyed or its parameters change.
+    /// What `kernelParams` points to, or `extra` for a kernel whose parameters came as one buffer:
+    /// an array that stays in place until the node is destroyed or its parameters change.
     pub fn parameter_addresses(&mut self, node: u64) -> Cuda<&[usize]> {
-        use super::node::NodeWork;
-        use crate::software::work::NodeParams;
         let node = self.node_mut(node)?;
         if node.parameter_addresses.is_none() {
             let addresses = match &node.work {
+                NodeWork::Work(NodeParams::Kernel(kernel)) if node.info.packed => packed(&kernel.parameters),
                 NodeWork::Work(NodeParams::Kernel(kernel)) => {
                     let base = kernel.parameters.as_ptr() as usize;
                     kernel.function.kernel.parameters.iter().map(|parameter| base + parameter.offset).collect()
@@ -56,6 +57,18 @@ impl Graphs {
         }
         Ok(node.parameter_addresses.as_deref().unwrap_or_default())
     }
+}
+
+/// `CU_LAUNCH_PARAM_BUFFER_POINTER`.
+const BUFFER_POINTER: usize = 1;
+/// `CU_LAUNCH_PARAM_BUFFER_SIZE`.
+const BUFFER_SIZE: usize = 2;
+
+/// The array for `extra`, with the size that it points to behind its end mark.
+fn packed(bytes: &[u8]) -> Box<[usize]> {
+    let mut array: Box<[usize]> = Box::new([BUFFER_POINTER, bytes.as_ptr() as usize, BUFFER_SIZE, 0, 0, bytes.len()]);
+    array[3] = (&raw const array[5]) as usize;
+    array
 }
 
 fn record((_, edge): (u32, &super::edge::Edge)) -> EdgeRecord {

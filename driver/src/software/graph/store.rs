@@ -34,6 +34,7 @@ pub struct Graph {
     pub(super) next_local_id: u32,
     /// Nodes with graphs inside.
     pub(super) compound: Vec<u64>,
+    /// Allocation and free nodes, those of moved child graphs included.
     pub(super) memory_nodes: u32,
     /// Captures in progress that add to this graph.
     pub(super) captures: u32,
@@ -165,7 +166,7 @@ impl Graphs {
         let found = self.graph(graph)?;
         // D (cuda.h, cuStreamGetCaptureInfo): destroy is not permitted during the capture; a
         // child graph belongs to its node (D, CUgraphChildGraphNodeOwnership).
-        if found.owner != Owner::User || found.captures > 0 {
+        if found.owner != Owner::User || self.any_nested(graph, |inner| inner.captures > 0) {
             return Err(CUresult::INVALID_VALUE);
         }
         self.remove_graph(graph);
@@ -224,7 +225,7 @@ impl Graphs {
 
     /// The graph contains allocation or free nodes, at any depth.
     pub fn has_memory_nodes(&self, graph: u64) -> bool {
-        self.any_nested(graph, |graph| graph.memory_nodes > 0)
+        self.graphs.get(graph).is_some_and(|graph| graph.memory_nodes > 0)
     }
 
     /// The graph contains conditional nodes, at any depth.
@@ -260,6 +261,11 @@ impl Graphs {
     /// again. Call it after each call that changes graphs.
     pub fn take_released(&mut self) -> Vec<u64> {
         self.memory.take_released()
+    }
+
+    /// Hands a released address back: work that was put on a stream before still uses it.
+    pub fn keep_released(&mut self, address: u64) {
+        self.memory.keep_released(address);
     }
 
     /// Destructors of user objects that are due. Call them with no lock held.

@@ -49,16 +49,36 @@ pub struct Fill {
 impl AddressSpace {
     /// Checks a copy. A range that is not in one allocation is `CUDA_ERROR_INVALID_VALUE`.
     pub fn copy(&self, params: &CUDA_MEMCPY3D) -> Cuda<Copy> {
+        self.check_copy(params, false)
+    }
+
+    /// As [`AddressSpace::copy`], for the call that enqueues it: graph memory has its address
+    /// before the launch that allocates it has run. The result tells sides and sizes; do not run it.
+    pub fn copy_at_call(&self, params: &CUDA_MEMCPY3D) -> Cuda<Copy> {
+        self.check_copy(params, true)
+    }
+
+    fn check_copy(&self, params: &CUDA_MEMCPY3D, at_call: bool) -> Cuda<Copy> {
         let p = params;
         let empty = p.Height == 0 || p.Depth == 0;
         let width = if empty { 0 } else { p.WidthInBytes };
         let extent = (width, p.Height.max(1), p.Depth.max(1));
         let src_position = (p.srcXInBytes, p.srcY, p.srcZ);
         let dst_position = (p.dstXInBytes, p.dstY, p.dstZ);
-        let src =
-            self.operand((p.srcMemoryType, p.srcHost, p.srcDevice), src_position, (p.srcPitch, p.srcHeight), extent)?;
-        let dst =
-            self.operand((p.dstMemoryType, p.dstHost, p.dstDevice), dst_position, (p.dstPitch, p.dstHeight), extent)?;
+        let src = self.operand(
+            (p.srcMemoryType, p.srcHost, p.srcDevice),
+            src_position,
+            (p.srcPitch, p.srcHeight),
+            extent,
+            at_call,
+        )?;
+        let dst = self.operand(
+            (p.dstMemoryType, p.dstHost, p.dstDevice),
+            dst_position,
+            (p.dstPitch, p.dstHeight),
+            extent,
+            at_call,
+        )?;
         Ok(Copy { src, dst, width: extent.0, height: extent.1, depth: extent.2 })
     }
 
@@ -68,6 +88,7 @@ impl AddressSpace {
         (x, y, z): (usize, usize, usize),
         (pitch, rows): (usize, usize),
         (width, height, depth): (usize, usize, usize),
+        at_call: bool,
     ) -> Cuda<Operand> {
         let invalid = CUresult::INVALID_VALUE;
         let base = match kind {
@@ -93,9 +114,9 @@ impl AddressSpace {
             (ptr::null_mut(), Side::Device)
         } else {
             match kind {
-                CU_MEMORYTYPE_DEVICE => self.known(first, span as u64).ok_or(invalid)?,
+                CU_MEMORYTYPE_DEVICE => self.known(first, span as u64, at_call).ok_or(invalid)?,
                 CU_MEMORYTYPE_HOST => self.host_side(first, span as u64)?,
-                _ => match self.known(first, span as u64) {
+                _ => match self.known(first, span as u64, at_call) {
                     Some(found) => found,
                     None => self.host_side(first, span as u64)?,
                 },
@@ -104,7 +125,10 @@ impl AddressSpace {
         Ok(Operand { start, row: pitch, slice, side })
     }
 
-    fn known(&self, address: u64, len: u64) -> Option<(*mut u8, Side)> {
+    fn known(&self, address: u64, len: u64, at_call: bool) -> Option<(*mut u8, Side)> {
+        if at_call && self.is_reserved_for_graph(address, len) {
+            return Some((ptr::null_mut(), Side::Device));
+        }
         let start = self.locate(address, len)?;
         let side = match self.place(address)? {
             Place::Device(_) => Side::Device,
@@ -128,6 +152,16 @@ impl AddressSpace {
 
     /// Checks a fill.
     pub fn fill(&self, work: &MemsetWork) -> Cuda<Fill> {
+        self.check_fill(work, false)
+    }
+
+    /// As [`AddressSpace::fill`], for the call that enqueues it, as
+    /// [`AddressSpace::copy_at_call`].
+    pub fn fill_at_call(&self, work: &MemsetWork) -> Cuda {
+        self.check_fill(work, true).map(|_| ())
+    }
+
+    fn check_fill(&self, work: &MemsetWork, at_call: bool) -> Cuda<Fill> {
         let invalid = CUresult::INVALID_VALUE;
         let size = work.element_size as usize;
         if !matches!(size, 1 | 2 | 4) || !work.dst.is_multiple_of(size as u64) {
@@ -142,7 +176,10 @@ impl AddressSpace {
             return Err(invalid);
         }
         let span = (height - 1).checked_mul(work.pitch).and_then(|rows| rows.checked_add(width)).ok_or(invalid)?;
-        let start = self.locate(work.dst, span as u64).ok_or(invalid)?;
+        let start = match self.locate(work.dst, span as u64) {
+            None if at_call && self.is_reserved_for_graph(work.dst, span as u64) => ptr::null_mut(),
+            found => found.ok_or(invalid)?,
+        };
         Ok(Fill { start, work: *work })
     }
 }

@@ -328,6 +328,14 @@ impl AddressSpace {
         }
     }
 
+    /// Whether `[address, address + len)` lies in graph memory that no launch has allocated yet.
+    pub fn is_reserved_for_graph(&self, address: u64, len: u64) -> bool {
+        self.device.range(..=address).next_back().is_some_and(|(_, found)| {
+            let inside = address - found.base < found.len && len <= found.len - (address - found.base);
+            inside && found.origin == Origin::Graph && found.state == State::Reserved
+        })
+    }
+
     /// Live device allocations in order of address.
     pub fn allocations(&self) -> impl Iterator<Item = &Allocation> {
         self.device.values().filter(|allocation| allocation.state != State::Reserved)

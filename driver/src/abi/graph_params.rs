@@ -1,0 +1,396 @@
+//! Node parameters between C and the model.
+
+use std::sync::Arc;
+
+use super::args::{not_null, read, slice};
+use super::graph_types::*;
+use super::launch::parameters;
+use super::types::{
+    CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D, CUcontext, CUevent, CUfunction,
+    CUgraph, CUkernel,
+};
+use super::{CUresult, Cuda};
+use crate::exec::LaunchConfig;
+use crate::software::graph::{AllocationRequest, Graphs, NodeInfo, NodeType, NodeWork, Ownership};
+use crate::software::work::{
+    ConditionalKind, CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, UserData,
+};
+use crate::software::{EventId, World};
+
+/// Work with what a node keeps beside it.
+pub(super) type Described = (NodeParams, NodeInfo);
+
+/// A context of the caller's choice; null stands for the current one.
+pub(super) fn context(world: &World, context: CUcontext) -> Cuda<u64> {
+    if context.is_null() {
+        return Ok(world.current()?.id.0);
+    }
+    world.contexts.get(context.0).map(|_| context.0).ok_or(CUresult::INVALID_CONTEXT)
+}
+
+/// A context that need not be given.
+fn optional_context(world: &World, context: CUcontext) -> Cuda<u64> {
+    if context.is_null() { Ok(0) } else { self::context(world, context) }
+}
+
+fn with_context(context: u64) -> NodeInfo {
+    NodeInfo { context, ..NodeInfo::default() }
+}
+
+/// # Safety
+/// `kernelParams` and `extra` are as CUDA documents them.
+pub(super) unsafe fn kernel(world: &mut World, params: &CUDA_KERNEL_NODE_PARAMS) -> Cuda<Described> {
+    let launch = &params.launch;
+    let function = if launch.func.is_null() {
+        let owner = crate::software::ContextId(context(world, params.ctx)?);
+        world.kernel_function(params.kern.0, owner)?
+    } else {
+        world.function(launch.func)?
+    };
+    let config = LaunchConfig {
+        grid: [launch.gridDimX, launch.gridDimY, launch.gridDimZ],
+        block: [launch.blockDimX, launch.blockDimY, launch.blockDimZ],
+        dynamic_shared_bytes: launch.sharedMemBytes,
+    };
+    // SAFETY: as above.
+    let parameters = unsafe { parameters(&function.kernel, launch.kernelParams, launch.extra) }?;
+    let info = NodeInfo { context: function.context.0, packed: !launch.extra.is_null(), ..NodeInfo::default() };
+    let work = KernelWork { function, config, parameters, cooperative: false, attributes: Arc::default() };
+    crate::software::launch::check(&work)?;
+    Ok((NodeParams::Kernel(work), info))
+}
+
+pub(super) fn memcpy(world: &World, params: CUDA_MEMCPY3D, context: CUcontext) -> Cuda<Described> {
+    let known = |kind: u32| (CU_MEMORYTYPE_HOST..=CU_MEMORYTYPE_UNIFIED).contains(&kind);
+    if !known(params.srcMemoryType) || !known(params.dstMemoryType) || params.reserved0 != 0 || params.reserved1 != 0 {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    if [params.srcMemoryType, params.dstMemoryType].contains(&CU_MEMORYTYPE_ARRAY) {
+        return Err(CUresult::NOT_SUPPORTED);
+    }
+    let narrow = |pitch: usize, x: usize| pitch != 0 && pitch < params.WidthInBytes.saturating_add(x);
+    if params.Height > 1 && (narrow(params.srcPitch, params.srcXInBytes) || narrow(params.dstPitch, params.dstXInBytes))
+    {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    let context = self::context(world, context)?;
+    Ok((NodeParams::Memcpy(CopyWork { params, staged: None }), with_context(context)))
+}
+
+pub(super) fn memset(world: &World, params: &CUDA_MEMSET_NODE_PARAMS, context: CUcontext) -> Cuda<Described> {
+    let element = params.elementSize as usize;
+    let row = params.width.checked_mul(element).ok_or(CUresult::INVALID_VALUE)?;
+    let pitched = params.height <= 1 || (params.pitch >= row && params.pitch.is_multiple_of(element.max(1)));
+    if !matches!(element, 1 | 2 | 4) || !params.dst.is_multiple_of(element as u64) || !pitched {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    let work = MemsetWork {
+        dst: params.dst,
+        pitch: params.pitch,
+        value: params.value,
+        element_size: params.elementSize,
+        width: params.width,
+        height: params.height,
+    };
+    Ok((NodeParams::Memset(work), with_context(self::context(world, context)?)))
+}
+
+pub(super) fn host(params: &CUDA_HOST_NODE_PARAMS, sync_mode: u32, context: u64) -> Cuda<Described> {
+    let call = HostCall::Function(params.function.ok_or(CUresult::INVALID_VALUE)?);
+    let work = HostWork { call, user_data: UserData(params.userData) };
+    Ok((NodeParams::Host(work), NodeInfo { context, flags: sync_mode, ..NodeInfo::default() }))
+}
+
+pub(super) fn event(world: &World, event: CUevent) -> Cuda<EventId> {
+    world.event_id(event)
+}
+
+/// # Safety
+/// `paramArray` is valid for reads of `count` elements.
+pub(super) unsafe fn batch(world: &World, params: &CUDA_BATCH_MEM_OP_NODE_PARAMS) -> Cuda<Described> {
+    /// `CU_STREAM_MEM_OP_…`; flushes (3) and atomic reductions (8) among them.
+    const KINDS: [u32; 7] = [1, 2, 3, 4, 5, 6, 8];
+    // D (cuStreamBatchMemOp): at most 256 operations.
+    if params.count == 0 || params.count > 256 || params.flags != 0 {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    // SAFETY: as above.
+    let operations = unsafe { slice(params.paramArray.cast_const(), params.count as usize) }?;
+    if !operations.iter().all(|operation| KINDS.contains(&(operation.0[0] as u32))) {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    let info = NodeInfo { context: context(world, params.ctx)?, flags: params.flags, ..NodeInfo::default() };
+    Ok((NodeParams::BatchMemOp(operations.into()), info))
+}
+
+/// What to allocate, checked.
+///
+/// # Safety
+/// `accessDescs` is valid for reads of `accessDescCount` elements.
+pub(super) unsafe fn allocation(params: &CUDA_MEM_ALLOC_NODE_PARAMS) -> Cuda<(u64, NodeInfo)> {
+    const PINNED: u32 = 1;
+    const DEVICE: u32 = 1;
+    let pool = params.poolProps;
+    let here = pool.location.type_ == DEVICE && pool.location.id == 0;
+    if pool.allocType != PINNED || pool.handleTypes != 0 || !here || params.bytesize == 0 || params.accessDescCount > 1
+    {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    // SAFETY: as above.
+    let access = unsafe { slice(params.accessDescs, params.accessDescCount) }?.into();
+    let allocation = Some(Arc::new(AllocationRequest { pool, access }));
+    Ok((params.bytesize as u64, NodeInfo { allocation, ..NodeInfo::default() }))
+}
+
+/// A node that `cuGraphAddNode` is asked for.
+pub(super) enum Requested {
+    Work(Box<Described>),
+    Allocation(u64, NodeInfo),
+    ChildGraph(u64, Ownership),
+    Conditional { handle: u64, kind: ConditionalKind, size: u32, info: NodeInfo },
+}
+
+/// Reads the member that the type names. All other bytes must be zero (D).
+///
+/// # Safety
+/// The pointers inside are as CUDA documents them for the type.
+pub(super) unsafe fn node(world: &mut World, params: &CUgraphNodeParams) -> Cuda<Requested> {
+    if params.reserved0 != [0; 3] || params.reserved2 != 0 {
+        return Err(CUresult::INVALID_VALUE);
+    }
+    let member = Member(&params.member);
+    let work = match params.type_ {
+        // SAFETY: the caller's parameters.
+        kind if kind == NodeType::Kernel as u32 => unsafe { kernel(world, &member.read()?) }?,
+        kind if kind == NodeType::Memcpy as u32 => {
+            let params: CUDA_MEMCPY_NODE_PARAMS = member.read()?;
+            if params.flags != 0 || params.reserved != 0 {
+                return Err(CUresult::INVALID_VALUE);
+            }
+            memcpy(world, params.copyParams, params.copyCtx)?
+        }
+        kind if kind == NodeType::Memset as u32 => {
+            let params: CUDA_MEMSET_NODE_PARAMS_v2 = member.read()?;
+            memset(world, &params.fill, params.ctx)?
+        }
+        kind if kind == NodeType::Host as u32 => {
+            let params: CUDA_HOST_NODE_PARAMS_v2 = member.read()?;
+            host(&params.host, params.syncMode, optional_context(world, params.ctx)?)?
+        }
+        kind if kind == NodeType::Graph as u32 => {
+            let params: CUDA_CHILD_GRAPH_NODE_PARAMS = member.read()?;
+            let ownership = match params.ownership {
+                0 => Ownership::Clone,
+                1 => Ownership::Move,
+                _ => return Err(CUresult::INVALID_VALUE),
+            };
+            return Ok(Requested::ChildGraph(params.graph.0, ownership));
+        }
+        kind if kind == NodeType::Empty as u32 => {
+            member.read::<[u64; 0]>()?;
+            (NodeParams::Empty, NodeInfo::default())
+        }
+        kind if kind == NodeType::WaitEvent as u32 => {
+            let params: CUDA_EVENT_WAIT_NODE_PARAMS = member.read()?;
+            (NodeParams::EventWait(event(world, params.event)?), NodeInfo::default())
+        }
+        kind if kind == NodeType::EventRecord as u32 => {
+            let params: CUDA_EVENT_RECORD_NODE_PARAMS = member.read()?;
+            let event = event(world, params.event)?;
+            (NodeParams::EventRecord(event), with_context(optional_context(world, params.ctx)?))
+        }
+        kind if kind == NodeType::MemAlloc as u32 => {
+            // SAFETY: the caller's parameters.
+            let (bytes, info) = unsafe { allocation(&member.read()?) }?;
+            return Ok(Requested::Allocation(bytes, info));
+        }
+        kind if kind == NodeType::MemFree as u32 => {
+            let params: CUDA_MEM_FREE_NODE_PARAMS = member.read()?;
+            (NodeParams::MemFree { address: params.dptr }, NodeInfo::default())
+        }
+        // SAFETY: the caller's parameters.
+        kind if kind == NodeType::BatchMemOp as u32 => unsafe { batch(world, &member.read()?) }?,
+        kind if kind == NodeType::Conditional as u32 => {
+            let params: CUDA_CONDITIONAL_NODE_PARAMS = member.read()?;
+            let kind = match params.type_ {
+                0 => ConditionalKind::If,
+                1 => ConditionalKind::While,
+                2 => ConditionalKind::Switch,
+                _ => return Err(CUresult::INVALID_VALUE),
+            };
+            let info = with_context(context(world, params.ctx)?);
+            return Ok(Requested::Conditional { handle: params.handle, kind, size: params.size, info });
+        }
+        // External semaphores, batches of copies, external engines: not modelled.
+        8 | 9 | 14 | 17 | 18 => return Err(CUresult::NOT_SUPPORTED),
+        _ => return Err(CUresult::INVALID_VALUE),
+    };
+    Ok(Requested::Work(Box::new(work)))
+}
+
+struct Member<'a>(&'a [u64; 29]);
+
+impl Member<'_> {
+    /// The member of that type; bytes beyond it must be zero.
+    fn read<T: Copy>(&self) -> Cuda<T> {
+        const { assert!(size_of::<T>() <= 232) };
+        if self.0[size_of::<T>().div_ceil(8)..].iter().any(|&word| word != 0) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        // SAFETY: the array is large and aligned enough, and every `T` used here is plain data
+        // (numbers, pointers, optional function pointers) that any bytes are a value of.
+        Ok(unsafe { self.0.as_ptr().cast::<T>().read() })
+    }
+}
+
+/// The parameters of a node, as `cuGraphNodeGetParams` gives them. What they point to belongs to
+/// the node.
+pub(super) fn describe(graphs: &mut Graphs, node: u64) -> Cuda<CUgraphNodeParams> {
+    let work = graphs.node(node)?.work().clone();
+    let info = graphs.node(node)?.info().clone();
+    match &work {
+        NodeWork::Work(NodeParams::Kernel(kernel)) => {
+            let addresses = graphs.parameter_addresses(node)?;
+            Ok(member(NodeType::Kernel, kernel_out(kernel, addresses, info.packed)))
+        }
+        NodeWork::Work(work) => Ok(describe_work(work, &info)),
+        NodeWork::ChildGraph(graph) => {
+            // D: CU_GRAPH_CHILD_GRAPH_OWNERSHIP_INVALID, so that the answer cannot be used to add a node.
+            let params = CUDA_CHILD_GRAPH_NODE_PARAMS { graph: CUgraph(*graph), ownership: -1 };
+            Ok(member(NodeType::Graph, params))
+        }
+        NodeWork::Conditional(conditional) => {
+            let params = CUDA_CONDITIONAL_NODE_PARAMS {
+                handle: conditional.handle,
+                type_: conditional.kind as u32,
+                size: conditional.bodies.len() as u32,
+                phGraph_out: conditional.bodies.as_ptr().cast(),
+                ctx: CUcontext(info.context),
+            };
+            Ok(member(NodeType::Conditional, params))
+        }
+    }
+}
+
+/// As [`describe`], for work that no node holds: what it points to belongs to `work` and `info`.
+/// A kernel's parameters are left out.
+pub(super) fn describe_work(work: &NodeParams, info: &NodeInfo) -> CUgraphNodeParams {
+    let ctx = CUcontext(info.context);
+    match work {
+        NodeParams::Kernel(kernel) => member(NodeType::Kernel, kernel_out(kernel, &[], false)),
+        NodeParams::Memcpy(copy) => {
+            let params = CUDA_MEMCPY_NODE_PARAMS { copyCtx: ctx, copyParams: copy.params, ..Default::default() };
+            member(NodeType::Memcpy, params)
+        }
+        NodeParams::Memset(fill) => {
+            member(NodeType::Memset, CUDA_MEMSET_NODE_PARAMS_v2 { fill: memset_out(fill), ctx })
+        }
+        NodeParams::Host(work) => {
+            let params = CUDA_HOST_NODE_PARAMS_v2 { host: host_out(work), syncMode: info.flags, ctx };
+            member(NodeType::Host, params)
+        }
+        NodeParams::EventRecord(event) => {
+            member(NodeType::EventRecord, CUDA_EVENT_RECORD_NODE_PARAMS { event: CUevent(event.0), ctx })
+        }
+        NodeParams::EventWait(event) => {
+            member(NodeType::WaitEvent, CUDA_EVENT_WAIT_NODE_PARAMS { event: CUevent(event.0) })
+        }
+        NodeParams::MemAlloc { address, size, .. } => member(NodeType::MemAlloc, allocation_out(*address, *size, info)),
+        NodeParams::MemFree { address } => member(NodeType::MemFree, CUDA_MEM_FREE_NODE_PARAMS { dptr: *address }),
+        NodeParams::BatchMemOp(operations) => member(NodeType::BatchMemOp, batch_out(operations, info)),
+        NodeParams::Empty => member(NodeType::Empty, [0u64; 0]),
+    }
+}
+
+fn member<T: Copy>(kind: NodeType, value: T) -> CUgraphNodeParams {
+    const { assert!(size_of::<T>() <= 232) };
+    let mut params = CUgraphNodeParams { type_: kind as u32, reserved0: [0; 3], member: [0; 29], reserved2: 0 };
+    // SAFETY: the array is large and aligned enough for `T`.
+    unsafe { params.member.as_mut_ptr().cast::<T>().write(value) };
+    params
+}
+
+pub(super) fn kernel_out(kernel: &KernelWork, addresses: &[usize], packed: bool) -> CUDA_KERNEL_NODE_PARAMS {
+    let array = if addresses.is_empty() { std::ptr::null_mut() } else { addresses.as_ptr().cast_mut().cast() };
+    let (none, config) = (std::ptr::null_mut(), &kernel.config);
+    CUDA_KERNEL_NODE_PARAMS {
+        launch: CUDA_KERNEL_NODE_PARAMS_v1 {
+            func: CUfunction(kernel.function.handle),
+            gridDimX: config.grid[0],
+            gridDimY: config.grid[1],
+            gridDimZ: config.grid[2],
+            blockDimX: config.block[0],
+            blockDimY: config.block[1],
+            blockDimZ: config.block[2],
+            sharedMemBytes: config.dynamic_shared_bytes,
+            kernelParams: if packed { none } else { array },
+            extra: if packed { array } else { none },
+        },
+        kern: CUkernel::NULL,
+        ctx: CUcontext(kernel.function.context.0),
+    }
+}
+
+pub(super) fn memset_out(fill: &MemsetWork) -> CUDA_MEMSET_NODE_PARAMS {
+    CUDA_MEMSET_NODE_PARAMS {
+        dst: fill.dst,
+        pitch: fill.pitch,
+        value: fill.value,
+        elementSize: fill.element_size,
+        width: fill.width,
+        height: fill.height,
+    }
+}
+
+pub(super) fn host_out(work: &HostWork) -> CUDA_HOST_NODE_PARAMS {
+    let function = match work.call {
+        HostCall::Function(function) => Some(function),
+        // No capture supports cuStreamAddCallback, so no node holds one.
+        HostCall::Callback(..) => None,
+    };
+    CUDA_HOST_NODE_PARAMS { function, userData: work.user_data.0 }
+}
+
+pub(super) fn batch_out(
+    operations: &[super::types::CUstreamBatchMemOpParams],
+    info: &NodeInfo,
+) -> CUDA_BATCH_MEM_OP_NODE_PARAMS {
+    CUDA_BATCH_MEM_OP_NODE_PARAMS {
+        ctx: CUcontext(info.context),
+        count: operations.len() as u32,
+        paramArray: operations.as_ptr().cast_mut(),
+        flags: info.flags,
+    }
+}
+
+/// An allocation that came from a stream was asked for with the device's default pool.
+pub(super) fn allocation_out(address: u64, size: u64, info: &NodeInfo) -> CUDA_MEM_ALLOC_NODE_PARAMS {
+    use super::types::{CUmemLocation, CUmemPoolProps};
+    let from_stream = CUmemPoolProps {
+        allocType: 1,
+        handleTypes: 0,
+        location: CUmemLocation { type_: 1, id: 0 },
+        win32SecurityAttributes: std::ptr::null_mut(),
+        maxSize: 0,
+        usage: 0,
+        reserved: [0; 54],
+    };
+    let request = info.allocation.as_deref();
+    CUDA_MEM_ALLOC_NODE_PARAMS {
+        poolProps: request.map_or(from_stream, |request| request.pool),
+        accessDescs: request.map_or(std::ptr::null(), |request| request.access.as_ptr()),
+        accessDescCount: request.map_or(0, |request| request.access.len()),
+        bytesize: size as usize,
+        dptr: address,
+    }
+}
+
+/// Reads a structure of the caller.
+///
+/// # Safety
+/// `params` is null or valid for a read.
+pub(super) unsafe fn given<T: Copy>(params: *const T) -> Cuda<T> {
+    not_null(params)?;
+    // SAFETY: as above.
+    unsafe { read(params) }
+}

@@ -1,0 +1,122 @@
+//! Flat decoded code.
+
+use std::sync::Arc;
+
+use super::isa::Isa;
+use super::vm::Ctx;
+
+/// Executes one instruction and returns the next one, or null when the warp has to stop.
+pub(crate) type Handler = unsafe fn(&mut Ctx, *const Inst) -> *const Inst;
+
+/// The three compilations of one handler, by [`Isa`].
+#[derive(Clone, Copy)]
+pub(crate) struct HandlerSet(pub [Handler; 3]);
+
+impl HandlerSet {
+    pub fn get(&self, isa: Isa) -> Handler {
+        self.0[isa as usize]
+    }
+}
+
+/// Set in an operand's offset when it names one value for the whole warp.
+pub(crate) const SCALAR: u32 = 1;
+
+/// One decoded instruction. Operands are byte offsets into the warp's register file.
+#[repr(C)]
+pub(crate) struct Inst {
+    pub handler: Handler,
+    pub d: u32,
+    pub a: u32,
+    pub b: u32,
+    pub c: u32,
+    pub imm: u64,
+}
+
+/// What fills a scalar slot before a block starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ScalarInit {
+    /// A constant of the code.
+    Constant(u64),
+    /// Device address of a module variable, plus an offset.
+    Global(u32, i64),
+    /// `%ctaid`, by axis.
+    BlockIndex(u8),
+    /// `%ntid`, by axis.
+    BlockSize(u8),
+    /// `%nctaid`, by axis.
+    GridSize(u8),
+    /// `%warpid`.
+    Warp,
+    /// `%nwarpid`.
+    Warps,
+    /// `%dynamic_smem_size`.
+    DynamicShared,
+    /// `%total_smem_size`.
+    TotalShared,
+    /// `%gridid`.
+    Grid,
+}
+
+/// What fills a vector slot before a warp starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum VectorInit {
+    /// `%tid`, by axis.
+    Thread(u8),
+    /// `%laneid`.
+    Lane,
+    /// `%lanemask_eq`, `_le`, `_lt`, `_ge`, `_gt`.
+    LaneMask(u8),
+}
+
+/// Where an instruction comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub line: u32,
+    pub start: u32,
+    pub end: u32,
+    pub source: Option<(u32, u32)>,
+}
+
+/// Executable form of one kernel.
+pub(crate) struct Code {
+    pub insts: Vec<Inst>,
+    /// Operand lists of instructions that have more operands than fields.
+    pub extras: Vec<u32>,
+    /// Index into `origins`, by instruction.
+    pub origin_of: Vec<u32>,
+    pub origins: Vec<Origin>,
+    pub source: Arc<str>,
+    pub files: Arc<[(u32, String)]>,
+    /// Slots to fill, with their byte offsets.
+    pub scalars: Vec<(u32, ScalarInit)>,
+    pub vectors: Vec<(u32, VectorInit)>,
+    /// Bytes of a warp's register file, a multiple of 128.
+    pub file_bytes: usize,
+    /// Memory instructions, each with a range cache entry of its own.
+    pub memory_sites: u32,
+    /// Divergent lanes may take turns: there may be a loop in which lanes wait for each other.
+    pub fair: bool,
+    /// The code relies on warps that lie along x: `%tid.x / 32` is one value per warp.
+    pub needs_rows: bool,
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Code").field("instructions", &self.insts.len()).field("file_bytes", &self.file_bytes).finish_non_exhaustive()
+    }
+}
+
+impl Code {
+    /// Line, text and source place of the instruction at `pc`.
+    pub fn place(&self, pc: usize) -> (u32, String, Option<(String, u32)>) {
+        let Some(origin) = self.origin_of.get(pc).and_then(|&o| self.origins.get(o as usize)) else {
+            return (0, String::new(), None);
+        };
+        let text = self.source[origin.start as usize..origin.end as usize].split_whitespace().collect::<Vec<_>>().join(" ");
+        let source = origin.source.and_then(|(file, line)| {
+            let (_, path) = self.files.iter().find(|(n, _)| *n == file)?;
+            Some((path.clone(), line))
+        });
+        (origin.line, text, source)
+    }
+}

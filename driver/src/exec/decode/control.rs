@@ -1,0 +1,235 @@
+//! Branches, calls, barriers and fences.
+
+use super::ir::{Class, Form, Src};
+use super::lower::{Lower, Result, invalid, unsupported};
+use super::modifiers::Modifiers;
+use crate::exec::vm::map::{Next, cold, step};
+use crate::exec::vm::{flow, predicate};
+use crate::ptx::{Instruction, Operand, Type, VarRef};
+
+/// Calls nested deeper than this are taken for recursion that never ends.
+const MAX_DEPTH: usize = 64;
+
+impl<'a> Lower<'a> {
+    pub fn control(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+        match i.opcode.as_str() {
+            "bra" => {
+                m.take("uni");
+                self.operands(i, 1..=1)?;
+                let Operand::Label(label) = i.operands[0] else { return Err(invalid("`bra` needs a label").at(0)) };
+                let target = self.top().labels + label;
+                match self.guard.take() {
+                    Some((p, negated)) => self.push(Form::Branch(target, negated), &[], &[Src::Reg(p)], 0),
+                    None => self.push(Form::Jump(target), &[], &[], 0),
+                };
+                Ok(())
+            }
+            "brx" => {
+                m.take("uni");
+                if !m.take("idx") {
+                    return Err(invalid("`brx` needs `.idx`"));
+                }
+                self.operands(i, 2..=2)?;
+                let Operand::Table(table) = i.operands[1] else {
+                    return Err(invalid("`brx.idx` needs a `.branchtargets` table").at(1));
+                };
+                let index = self.src(i, 0, Type::U32)?;
+                let table = self.top().tables + table;
+                self.push(Form::Table(table), &[], &[index], 0);
+                Ok(())
+            }
+            "ret" => {
+                m.take("uni");
+                self.operands(i, 0..=0)?;
+                if self.frames.len() == 1 {
+                    self.push(Form::Exit, &[], &[], 0);
+                } else {
+                    let end = self.top().end;
+                    self.push(Form::Jump(end), &[], &[], 0);
+                }
+                Ok(())
+            }
+            "exit" => {
+                self.operands(i, 0..=0)?;
+                self.push(Form::Exit, &[], &[], 0);
+                Ok(())
+            }
+            // Without a debugger a breakpoint ends the kernel as a trap does.
+            "trap" | "brkpt" => {
+                self.operands(i, 0..=0)?;
+                self.push(Form::Trap, &[], &[], 0);
+                Ok(())
+            }
+            "call" => self.call(i, m),
+            "bar" | "barrier" => self.barrier(i, m),
+            "membar" | "fence" => {
+                // Every access here is at least as strong as these ask for.
+                for word in [
+                    "gl", "cta", "sys", "gpu", "cluster", "sc", "acq_rel", "acquire", "release", "proxy", "async", "alias", "global",
+                    "async.global", "shared::cta", "mbarrier_init", "sync_restrict::shared::cta",
+                ] {
+                    m.take(word);
+                }
+                self.operands(i, 0..=0)?;
+                self.nothing();
+                Ok(())
+            }
+            "nanosleep" => {
+                m.ty();
+                self.operands(i, 1..=1)?;
+                self.nothing();
+                Ok(())
+            }
+            other => Err(unsupported(format!("instruction `{other}` is not executed"))),
+        }
+    }
+
+    fn call(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+        m.take("uni");
+        let mut rest = i.operands.as_slice();
+        let mut returns: &[Operand] = &[];
+        if let [Operand::List(list), tail @ ..] = rest {
+            (returns, rest) = (list, tail);
+        }
+        let [Operand::Function(callee), tail @ ..] = rest else {
+            return Err(unsupported("an indirect call is not executed"));
+        };
+        let arguments: &[Operand] = match tail {
+            [] => &[],
+            [Operand::List(list)] => list,
+            _ => return Err(unsupported("an indirect call is not executed")),
+        };
+        let Some(function) = self.module.functions.iter().find(|f| f.name == callee.0) else {
+            return Err(invalid(format!("function `{}` is not declared", callee.0)));
+        };
+        if !function.defined {
+            return Err(unsupported(format!("a call of the external function `{}` is not executed", callee.0)));
+        }
+        if self.frames.iter().any(|f| f.function.name == function.name) || self.frames.len() >= MAX_DEPTH {
+            return Err(unsupported(format!("a recursive call of `{}` is not executed", callee.0)));
+        }
+        if arguments.len() != function.params.len() || returns.len() != function.returns.len() {
+            return Err(invalid(format!("`{}` takes {} arguments and returns {}", callee.0, function.params.len(), function.returns.len())));
+        }
+        let registers = self.ir.classes.len() as u32;
+        let mut places = Vec::new();
+        let mut inputs = Vec::new();
+        for (argument, param) in arguments.iter().zip(&function.params) {
+            match param.register {
+                Some(register) => {
+                    let value = self.source(argument, function.registers[register as usize].ty)?;
+                    inputs.push((registers + register, value));
+                    places.push(0);
+                }
+                None => places.push(self.call_place(argument)?),
+            }
+        }
+        let mut return_places = Vec::new();
+        let mut outputs = Vec::new();
+        for (result, param) in returns.iter().zip(&function.returns) {
+            match param.register {
+                Some(register) => {
+                    let ty = function.registers[register as usize].ty;
+                    outputs.push((self.destination(result, ty)?, registers + register));
+                    return_places.push(0);
+                }
+                None => return_places.push(self.call_place(result)?),
+            }
+        }
+        // The call itself counts as one instruction.
+        self.nothing();
+        // `frame` numbers the function's registers from here.
+        self.ir.classes.extend(function.registers.iter().map(|r| super::lower::class(r.ty)));
+        for (d, value) in inputs {
+            self.copy_register(d, value);
+        }
+        self.ir.classes.truncate(registers as usize);
+        self.frame(function, places, return_places).map_err(|e| super::lower::Problem { whole: Some(e), ..invalid("") })?;
+        for (d, value) in outputs {
+            self.copy_register(d, Src::Reg(value));
+        }
+        Ok(())
+    }
+
+    pub fn copy_register(&mut self, d: u32, value: Src) {
+        match self.class_of(d) {
+            Class::Word => self.map(crate::exec::vm::map::hot1::<crate::exec::vm::bits::Mov32>(), d, &[value]),
+            Class::Double => self.map(crate::exec::vm::map::hot1::<crate::exec::vm::bits::Mov64>(), d, &[value]),
+            Class::Pred => self.logic(predicate::COPY, d, value, value),
+        }
+    }
+
+    /// Local offset of a `.param` variable in a call.
+    fn call_place(&mut self, operand: &Operand) -> Result<u64> {
+        let frame = self.top();
+        match operand {
+            Operand::Var(VarRef::Local(n), 0) => Ok(frame.variables[*n as usize]),
+            Operand::Var(VarRef::Param(n), 0) if !frame.function.entry => Ok(frame.params[*n as usize]),
+            Operand::Var(VarRef::Return(n), 0) => Ok(frame.returns[*n as usize]),
+            _ => Err(unsupported("a call argument that is not a `.param` variable is not executed")),
+        }
+    }
+
+    fn barrier(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+        if i.opcode == "bar" && m.take("warp") {
+            if !m.take("sync") {
+                return Err(invalid("`bar.warp` needs `.sync`"));
+            }
+            self.operands(i, 1..=1)?;
+            let members = self.src(i, 0, Type::B32)?;
+            self.push(Form::Fields(step::<crate::exec::vm::warp_ops::WarpBarrier>()), &[], &[members], 0);
+            return Ok(());
+        }
+        if m.take("cluster") {
+            return Err(unsupported("`barrier.cluster` is not executed"));
+        }
+        m.take("cta");
+        m.take("aligned");
+        let Some(kind) = m.one_of(&["sync", "arrive", "red"]) else {
+            return Err(invalid(format!("`{}` needs `.sync`, `.arrive` or `.red`", i.opcode)));
+        };
+        if kind == "red" {
+            return self.barrier_red(i, m);
+        }
+        self.operands(i, 1..=2)?;
+        let mut s = vec![self.src(i, 0, Type::B32)?];
+        let mut mode = if kind == "arrive" { 2 } else { 0 };
+        if i.operands.len() == 2 {
+            s.push(self.src(i, 1, Type::B32)?);
+            mode |= 1;
+        } else if kind == "arrive" {
+            return Err(invalid("`arrive` needs a thread count"));
+        }
+        self.push(Form::Barrier(cold::<flow::Barrier>()), &[], &s, mode);
+        Ok(())
+    }
+
+    fn barrier_red(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+        let Some(kind) = m.one_of(&["popc", "and", "or"]) else {
+            return Err(invalid("`bar.red` needs `.popc`, `.and` or `.or`"));
+        };
+        let ty = m.ty();
+        if ty != Some(if kind == "popc" { Type::U32 } else { Type::Pred }) {
+            return Err(invalid(format!("`bar.red.{kind}` does not take this type")));
+        }
+        self.operands(i, 3..=4)?;
+        let mut s = vec![self.src(i, 1, Type::B32)?];
+        let mut mode = 4;
+        if i.operands.len() == 4 {
+            s.push(self.src(i, 2, Type::B32)?);
+            mode |= 1;
+        }
+        let last = i.operands.len() - 1;
+        let votes = self.plain_predicate(&i.operands[last]).map_err(|p| p.at(last))?;
+        s.push(votes);
+        self.push(Form::Barrier(cold::<flow::Barrier>()), &[], &s, mode);
+        // The lanes go on here once all have come, and take the result.
+        let (d, code) = match kind {
+            "popc" => (self.dst(i, 0, Type::U32)?, 0),
+            "and" => (self.dst(i, 0, Type::Pred)?, 1),
+            _ => (self.dst(i, 0, Type::Pred)?, 2),
+        };
+        self.push(Form::Fields(cold::<Next<flow::BarrierResult>>()), &[d], &s[..1], code);
+        Ok(())
+    }
+}

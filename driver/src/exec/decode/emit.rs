@@ -1,0 +1,284 @@
+//! Operations → flat code.
+
+use std::sync::Arc;
+
+use super::ir::{Class, Form, Ir, Node, Src};
+use super::lower::Lowered;
+use super::slots::{self, WORDS};
+use super::uniform::{self, Uniform};
+use crate::exec::code::{Code, HandlerSet, Inst, SCALAR};
+use crate::exec::isa::Isa;
+use crate::exec::vm::flow;
+use crate::exec::vm::map::{cold, exec, step};
+use crate::ptx::Module;
+
+/// The code of a kernel, its form for blocks of any shape, and the registers of a thread.
+pub(super) fn codes(lowered: &Lowered, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> (Code, Option<Code>, u32) {
+    let make = |uniform: &Uniform| code(lowered, uniform, module, files, isa);
+    match uniform::full(&lowered.ir) {
+        Some(full) => {
+            let plain = full.needs_rows.then(|| make(&uniform::plain(&lowered.ir)).0);
+            let (code, registers) = make(&full);
+            (code, plain, registers)
+        }
+        None => {
+            let (code, registers) = make(&uniform::plain(&lowered.ir));
+            (code, None, registers)
+        }
+    }
+}
+
+struct Emitter<'a> {
+    ir: &'a Ir,
+    isa: Isa,
+    meetings: &'a [usize],
+    /// Byte offset of each register, with the scalar bit.
+    offsets: Vec<u32>,
+    insts: Vec<Inst>,
+    extras: Vec<u32>,
+    origin_of: Vec<u32>,
+    labels: Vec<u32>,
+    /// Instructions whose immediate's low half is a label.
+    jumps: Vec<usize>,
+    /// Tables: place in `extras` and index.
+    tables: Vec<(usize, u32)>,
+    sites: u32,
+    /// PTX instructions since the block began.
+    count: u32,
+}
+
+fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> (Code, u32) {
+    let ir = &lowered.ir;
+    let uniform = &facts.registers;
+    let mut offsets = vec![0u32; ir.classes.len()];
+    let mut vector = vec![false; ir.classes.len()];
+    let mut used = vec![false; ir.classes.len()];
+    for node in &ir.nodes {
+        for s in &node.s {
+            if let Src::Reg(r) = s {
+                used[*r as usize] = true;
+            }
+        }
+        for &d in &node.d {
+            used[d as usize] = true;
+        }
+        if let Some((p, _)) = node.guard {
+            used[p as usize] = true;
+        }
+    }
+    let mut end = ir.scalars.len() as u32 * 8 + 8;
+    for (r, class) in ir.classes.iter().enumerate().filter(|(r, _)| used[*r]) {
+        if uniform[r] {
+            offsets[r] = end | SCALAR;
+            end += 8;
+        } else if *class == Class::Pred {
+            offsets[r] = end;
+            end += 4;
+            end = end.next_multiple_of(4);
+        } else {
+            vector[r] = true;
+        }
+        if uniform[r] {
+            continue;
+        }
+        // Scalars need eight bytes of alignment again.
+        end = end.next_multiple_of(8);
+    }
+    let start = end.next_multiple_of(WORDS);
+    let slots = slots::assign(ir, &vector, start);
+    for (r, &offset) in slots.offsets.iter().enumerate() {
+        if vector[r] && offset != u32::MAX {
+            offsets[r] = offset;
+        }
+    }
+    let mut emitter = Emitter {
+        ir,
+        isa,
+        meetings: &facts.meetings,
+        offsets,
+        insts: Vec::with_capacity(ir.nodes.len()),
+        extras: Vec::new(),
+        origin_of: Vec::new(),
+        labels: vec![0; ir.labels as usize],
+        jumps: Vec::new(),
+        tables: Vec::new(),
+        sites: 0,
+        count: 0,
+    };
+    emitter.all();
+    let registers = ((slots.end - start) / WORDS).clamp(16, 255);
+    let vectors = ir.inputs.iter().map(|&(r, init)| (emitter.offsets[r as usize], init)).collect();
+    let code = Code {
+        insts: emitter.insts,
+        extras: emitter.extras,
+        origin_of: emitter.origin_of,
+        origins: lowered.origins.clone(),
+        source: module.source.clone(),
+        files: files.clone(),
+        scalars: ir.scalars.iter().enumerate().map(|(i, &s)| (8 + i as u32 * 8, s)).collect(),
+        vectors,
+        file_bytes: (slots.end as usize).next_multiple_of(128),
+        memory_sites: emitter.sites,
+        fair: facts.fair,
+        needs_rows: facts.needs_rows,
+    };
+    (code, registers)
+}
+
+impl Emitter<'_> {
+    fn all(&mut self) {
+        let ir = self.ir;
+        let mut wanted = vec![false; ir.labels as usize];
+        for node in &ir.nodes {
+            match node.form {
+                Form::Jump(l) | Form::Branch(l, _) => wanted[l as usize] = true,
+                Form::Table(t) => ir.tables[t as usize].iter().for_each(|&l| wanted[l as usize] = true),
+                _ => {}
+            }
+        }
+        let mut open = false;
+        let mut meetings = self.meetings.iter().copied().peekable();
+        // Labels of a meeting point lead to the instruction that waits.
+        let mut waiting = false;
+        for (at, node) in ir.nodes.iter().enumerate() {
+            waiting |= meetings.next_if_eq(&at).is_some();
+            if !matches!(node.form, Form::Label(_)) && std::mem::take(&mut waiting) {
+                self.put(node, step::<flow::Meet>(), [0; 4], 0);
+            }
+            if let Form::Label(label) = node.form {
+                if wanted[label as usize] && open {
+                    self.put(node, step::<flow::Fall>(), [0, 0, 0, self.count], 0);
+                    self.count = 0;
+                    open = false;
+                }
+                self.labels[label as usize] = self.insts.len() as u32;
+                continue;
+            }
+            self.count += u32::from(node.counted);
+            open = !matches!(node.form, Form::Jump(_) | Form::Branch(..) | Form::Table(_) | Form::Exit | Form::Trap);
+            match node.guard {
+                Some((p, negated)) => {
+                    let at = self.insts.len();
+                    let p = self.offsets[p as usize];
+                    self.put(node, step::<flow::Guard>(), [0, p, 0, 0], u64::from(negated));
+                    self.node(node);
+                    self.put(node, exec::<flow::Unguard>(), [0; 4], 0);
+                    let skip = (self.insts.len() - at) as u64;
+                    self.insts[at].imm |= skip << 32;
+                }
+                None => self.node(node),
+            }
+            if !open {
+                self.count = 0;
+            }
+        }
+        for &at in &self.jumps {
+            let imm = &mut self.insts[at].imm;
+            let label = *imm as u32;
+            *imm = (*imm & !0xffff_ffff) | u64::from(self.labels[label as usize]);
+        }
+        for &(at, table) in &self.tables {
+            for (n, &label) in self.ir.tables[table as usize].iter().enumerate() {
+                self.extras[at + n] = self.labels[label as usize];
+            }
+        }
+    }
+
+    fn put(&mut self, node: &Node, handlers: HandlerSet, [d, a, b, c]: [u32; 4], imm: u64) {
+        self.insts.push(Inst { handler: handlers.get(self.isa), d, a, b, c, imm });
+        self.origin_of.push(node.origin);
+    }
+
+    fn src(&self, s: Src) -> u32 {
+        match s {
+            Src::Reg(r) => self.offsets[r as usize],
+            Src::Fixed(i) => (8 + i * 8) | SCALAR,
+        }
+    }
+
+    fn site(&mut self) -> u32 {
+        self.sites += 1;
+        self.sites - 1
+    }
+
+    fn list(&mut self, items: impl IntoIterator<Item = u32>) -> u32 {
+        let at = self.extras.len() as u32;
+        self.extras.extend(items);
+        at
+    }
+
+    fn node(&mut self, node: &Node) {
+        let d: Vec<u32> = node.d.iter().map(|&d| self.offsets[d as usize]).collect();
+        let s: Vec<u32> = node.s.iter().map(|&s| self.src(s)).collect();
+        let at = |v: &[u32], n: usize| v.get(n).copied().unwrap_or(0);
+        let count = self.count;
+        match node.form {
+            Form::Map(op) => {
+                let kinds = s.iter().enumerate().fold(0, |k, (n, &s)| k | (s & SCALAR) << n);
+                let vector = at(&d, 0) & SCALAR == 0;
+                let special = op.special.filter(|_| vector).and_then(|f| f(kinds));
+                self.put(node, special.unwrap_or(op.general), [at(&d, 0), at(&s, 0), at(&s, 1), at(&s, 2)], node.imm);
+            }
+            Form::Fields(h) => self.put(node, h, [at(&d, 0), at(&s, 0), at(&s, 1), at(&s, 2)], node.imm),
+            Form::List(h) => {
+                let list = self.list(d.into_iter().chain(s));
+                self.put(node, h, [0, 0, 0, list], node.imm);
+            }
+            Form::Load(h) => {
+                let site = self.site();
+                self.put(node, h, [at(&d, 0), at(&s, 0), site, 0], node.imm);
+            }
+            Form::LoadVector(h) => {
+                let (site, list) = (self.site(), self.list(d));
+                self.put(node, h, [0, at(&s, 0), site, list], node.imm);
+            }
+            Form::Store(h) => {
+                let site = self.site();
+                self.put(node, h, [at(&s, 1), at(&s, 0), site, 0], node.imm);
+            }
+            Form::StoreVector(h) => {
+                let (site, list) = (self.site(), self.list(s[1..].iter().copied()));
+                self.put(node, h, [0, at(&s, 0), site, list], node.imm);
+            }
+            Form::Atomic(h) => {
+                let site = self.site();
+                let list = self.list([at(&d, 0), at(&s, 1), at(&s, 2)]);
+                self.put(node, h, [u32::from(d.is_empty()), at(&s, 0), site, list], node.imm);
+            }
+            Form::Matrix(h) => {
+                let (site, last) = (self.site(), s.len() - 1);
+                let items: Vec<u32> = [s[last]].into_iter().chain(d.iter().copied()).chain(s[1..last].iter().copied()).collect();
+                let list = self.list(items);
+                self.put(node, h, [at(&d, 0), at(&s, 0), site, list], node.imm);
+            }
+            Form::Copy(h, [to, from]) => {
+                let list = self.list([at(&s, 2), to as u32, from as u32]);
+                let (first, second) = (self.site(), self.site());
+                self.put(node, h, [first, at(&s, 0), at(&s, 1), second], node.imm | u64::from(list) << 16);
+            }
+            Form::Label(_) => {}
+            Form::Jump(label) => {
+                self.jumps.push(self.insts.len());
+                self.put(node, step::<flow::Jump>(), [0, 0, 0, count], u64::from(label));
+            }
+            Form::Branch(label, negated) => {
+                self.jumps.push(self.insts.len());
+                let imm = u64::from(label) | u64::from(negated) << 32;
+                self.put(node, step::<flow::Branch>(), [0, at(&s, 0), 0, count], imm);
+            }
+            Form::Table(table) => {
+                let size = self.ir.tables[table as usize].len();
+                let list = self.list(std::iter::repeat_n(0, size));
+                self.tables.push((list as usize, table));
+                self.put(node, cold::<flow::Table>(), [size as u32, at(&s, 0), list, count], 0);
+            }
+            Form::Exit => self.put(node, cold::<flow::Exit>(), [0, 0, 0, count], 0),
+            Form::Trap => self.put(node, cold::<flow::Trap>(), [0, 0, 0, count], 0),
+            Form::Barrier(h) => {
+                let threads = if node.imm & 1 != 0 { at(&s, 1) } else { 0 };
+                let votes = if node.imm & 4 != 0 { s[s.len() - 1] } else { 0 };
+                self.put(node, h, [votes, at(&s, 0), threads, 0], node.imm);
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the device hands the interpreter for one launch.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::program::Kernel;
+
+/// Grid geometry of a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaunchConfig {
+    /// Blocks in x, y, z.
+    pub grid: [u32; 3],
+    /// Threads of a block in x, y, z.
+    pub block: [u32; 3],
+    /// Dynamic shared memory in bytes.
+    pub dynamic_shared_bytes: u32,
+}
+
+/// One live allocation as kernels may address it: device addresses
+/// `[base, base + len)` stand for host bytes `[host, host + len)`.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryRange {
+    /// First device address.
+    pub base: u64,
+    /// Length in bytes, exact: one byte more is an illegal address.
+    pub len: u64,
+    /// Backing store. The device keeps it mapped for as long as any launch holds the map.
+    pub host: *mut u8,
+}
+
+// SAFETY: a range only names memory; the device keeps it mapped while a map is held, and
+// kernels that race on it do so under the rules of their own memory model.
+unsafe impl Send for MemoryRange {}
+// SAFETY: as above.
+unsafe impl Sync for MemoryRange {}
+
+/// What a kernel may touch: the live allocations at launch, sorted by `base`, not overlapping.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryMap {
+    /// The ranges.
+    pub ranges: Arc<[MemoryRange]>,
+}
+
+/// What the device hands the interpreter for one launch.
+pub struct Launch<'a> {
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// Its geometry.
+    pub config: LaunchConfig,
+    /// The parameter buffer, laid out as `Kernel::parameters` says.
+    pub parameters: &'a [u8],
+    /// Device address of each of the program's globals, in `Program::globals` order.
+    pub globals: &'a [u64],
+    /// Addressable memory.
+    pub memory: &'a MemoryMap,
+    /// Seed for every order that CUDA leaves open: blocks, and warps within a block.
+    pub order_seed: u64,
+    /// Set by the device to stop a kernel that never ends.
+    pub cancel: &'a AtomicBool,
+}
+
+/// What a launch executed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExecStats {
+    /// PTX instructions, each counted once per warp.
+    pub warp_instructions: u64,
+    /// PTX instructions, each counted once per active lane.
+    pub lane_instructions: u64,
+}

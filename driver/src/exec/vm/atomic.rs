@@ -1,0 +1,146 @@
+//! `atom` and `red`.
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+use super::ctx::Ctx;
+use super::half::Half;
+use super::lane::{BF16, F16, Lane, Slot, Two};
+use super::map::Step;
+use super::memory::{SHARED, Spread, peek, poke};
+use super::rounding::canonical;
+use crate::exec::code::Inst;
+
+/// Changes `old`, given the operands.
+pub(crate) trait Update {
+    /// As it lies in memory.
+    type Word: Word;
+    fn f(old: Self::Word, b: Self::Word, c: Self::Word) -> Self::Word;
+}
+
+/// A word that atomics work on.
+pub(crate) trait Word: Copy + PartialEq {
+    type Slot: Slot;
+    fn from_slot(slot: Self::Slot) -> Self;
+    fn to_slot(self) -> Self::Slot;
+    /// Replaces `*place` by `f` of it; gives the old value.
+    fn update(place: *mut u8, f: impl Fn(Self) -> Self) -> Self;
+}
+
+macro_rules! word {
+    ($($t:ty, $atomic:ty, $slot:ty;)*) => {$(
+        impl Word for $t {
+            type Slot = $slot;
+            #[inline(always)]
+            fn from_slot(slot: $slot) -> Self { slot as $t }
+            #[inline(always)]
+            fn to_slot(self) -> $slot { self as $slot }
+            #[inline(always)]
+            fn update(place: *mut u8, f: impl Fn(Self) -> Self) -> Self {
+                // SAFETY: `reach` found the place inside mapped memory and aligned for the word;
+                // the host memory of a range is aligned like its device address.
+                let word = unsafe { <$atomic>::from_ptr(place.cast()) };
+                let mut old = word.load(Ordering::Relaxed);
+                loop {
+                    match word.compare_exchange_weak(old, f(old), Ordering::AcqRel, Ordering::Acquire) {
+                        Ok(old) => return old,
+                        Err(now) => old = now,
+                    }
+                }
+            }
+        }
+    )*};
+}
+word! { u16, AtomicU16, u32; u32, AtomicU32, u32; u64, AtomicU64, u64; }
+
+/// `atom`. Operand list: destination, b, c; the destination is left out for `red` (mode bit 0).
+/// `a`: address, `b`: site, `c`: list, `imm`: offset, `d`: 1 when there is no destination.
+pub(crate) struct Atomic<U, const SPACE: u8, const WIDE: bool>(PhantomData<U>);
+
+impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WIDE> {
+    fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
+        let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, size_of::<U::Word>() as u32, true) else {
+            return std::ptr::null();
+        };
+        let [d, b, z] = [0, 1, 2].map(|n| c.extra(i.c, n));
+        let mut left = c.warp.active;
+        while left != 0 {
+            let l = left.trailing_zeros() as usize & 31;
+            left &= left - 1;
+            let place = match &spread {
+                Spread::Same(p) => *p,
+                Spread::Row(p) => p.wrapping_add(l * size_of::<U::Word>()),
+                Spread::Each(p) => p[l],
+            };
+            let (y, z) = (U::Word::from_slot(c.lane(b, l)), U::Word::from_slot(c.lane(z, l)));
+            // One thread runs all of a block, so that shared memory needs no lock.
+            let old = if SPACE == SHARED {
+                let old: U::Word = peek(place);
+                poke(place, U::f(old, y, z));
+                old
+            } else {
+                U::Word::update(place, |old| U::f(old, y, z))
+            };
+            if i.d == 0 {
+                c.set_lane(d, l, old.to_slot());
+            }
+        }
+        std::ptr::from_ref(i).wrapping_add(1)
+    }
+}
+
+macro_rules! updates {
+    ($($name:ident: $t:ty = |$old:ident, $b:ident, $c:ident| $e:expr;)*) => {$(
+        pub(crate) struct $name;
+        impl Update for $name {
+            type Word = $t;
+            #[inline(always)]
+            fn f($old: $t, $b: $t, $c: $t) -> $t { let _ = ($old, $c); $e }
+        }
+    )*};
+}
+
+fn add_half<H: Half>(a: H, b: H) -> H {
+    let (s, e) = super::rounding::two_sum(a.value(), b.value());
+    H::round(super::rounding::to_odd(s, e), 0)
+}
+
+fn add_two<H: Half>(a: u32, b: u32) -> u32
+where
+    Two<H>: Lane<Slot = u32>,
+{
+    let (x, y) = (Two::<H>::from_slot(a), Two::<H>::from_slot(b));
+    Two(add_half(x.0, y.0), add_half(x.1, y.1)).to_slot()
+}
+
+updates! {
+    Add32: u32 = |old, b, c| old.wrapping_add(b);
+    Add64: u64 = |old, b, c| old.wrapping_add(b);
+    AddF32: u32 = |old, b, c| canonical(f32::from_bits(old) + f32::from_bits(b)).to_bits();
+    AddF64: u64 = |old, b, c| super::rounding::canonical64(f64::from_bits(old) + f64::from_bits(b)).to_bits();
+    AddF16: u16 = |old, b, c| add_half(F16(old), F16(b)).0;
+    AddBf16: u16 = |old, b, c| add_half(BF16(old), BF16(b)).0;
+    AddF16x2: u32 = |old, b, c| add_two::<F16>(old, b);
+    AddBf16x2: u32 = |old, b, c| add_two::<BF16>(old, b);
+    MinU32: u32 = |old, b, c| old.min(b);
+    MinS32: u32 = |old, b, c| (old as i32).min(b as i32) as u32;
+    MinU64: u64 = |old, b, c| old.min(b);
+    MinS64: u64 = |old, b, c| (old as i64).min(b as i64) as u64;
+    MaxU32: u32 = |old, b, c| old.max(b);
+    MaxS32: u32 = |old, b, c| (old as i32).max(b as i32) as u32;
+    MaxU64: u64 = |old, b, c| old.max(b);
+    MaxS64: u64 = |old, b, c| (old as i64).max(b as i64) as u64;
+    And32: u32 = |old, b, c| old & b;
+    And64: u64 = |old, b, c| old & b;
+    Or32: u32 = |old, b, c| old | b;
+    Or64: u64 = |old, b, c| old | b;
+    Xor32: u32 = |old, b, c| old ^ b;
+    Xor64: u64 = |old, b, c| old ^ b;
+    Exch32: u32 = |old, b, c| b;
+    Exch64: u64 = |old, b, c| b;
+    Cas16: u16 = |old, b, c| if old == b { c } else { old };
+    Cas32: u32 = |old, b, c| if old == b { c } else { old };
+    Cas64: u64 = |old, b, c| if old == b { c } else { old };
+    Inc32: u32 = |old, b, c| if old >= b { 0 } else { old + 1 };
+    Dec32: u32 = |old, b, c| if old == 0 || old > b { b } else { old - 1 };
+}

@@ -1,0 +1,67 @@
+//! What one lane of a register holds, by type.
+
+/// A lane of a vector slot.
+pub(crate) trait Slot: Copy + Default + 'static {}
+impl Slot for u32 {}
+impl Slot for u64 {}
+
+/// A value as an operation sees it, and its place in a slot.
+pub(crate) trait Lane: Copy + 'static {
+    type Slot: Slot;
+    fn from_slot(slot: Self::Slot) -> Self;
+    fn to_slot(self) -> Self::Slot;
+}
+
+macro_rules! lane {
+    ($($t:ty, $slot:ty, $from:expr, $to:expr;)*) => {$(
+        impl Lane for $t {
+            type Slot = $slot;
+            #[inline(always)]
+            fn from_slot(slot: $slot) -> Self {
+                let f: fn($slot) -> $t = $from;
+                f(slot)
+            }
+            #[inline(always)]
+            fn to_slot(self) -> $slot {
+                let f: fn($t) -> $slot = $to;
+                f(self)
+            }
+        }
+    )*};
+}
+
+/// Half precision, by its bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct F16(pub u16);
+/// bfloat16, by its bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BF16(pub u16);
+/// Two of something of 16 bits, low half first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Two<T>(pub T, pub T);
+/// A narrow value in a 64-bit register, as `ld` and `cvt` allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wide<T>(pub T);
+
+lane! {
+    u8, u32, |s| s as u8, |v| u32::from(v);
+    i8, u32, |s| s as i8, |v| v as i32 as u32;
+    u16, u32, |s| s as u16, |v| u32::from(v);
+    i16, u32, |s| s as i16, |v| v as i32 as u32;
+    u32, u32, |s| s, |v| v;
+    i32, u32, |s| s as i32, |v| v as u32;
+    f32, u32, f32::from_bits, |v| v.to_bits();
+    u64, u64, |s| s, |v| v;
+    i64, u64, |s| s as i64, |v| v as u64;
+    f64, u64, f64::from_bits, |v| v.to_bits();
+    F16, u32, |s| F16(s as u16), |v| u32::from(v.0);
+    BF16, u32, |s| BF16(s as u16), |v| u32::from(v.0);
+    Two<F16>, u32, |s| Two(F16(s as u16), F16((s >> 16) as u16)), |v| u32::from(v.0.0) | u32::from(v.1.0) << 16;
+    Two<BF16>, u32, |s| Two(BF16(s as u16), BF16((s >> 16) as u16)), |v| u32::from(v.0.0) | u32::from(v.1.0) << 16;
+    Wide<u8>, u64, |s| Wide(s as u8), |v| u64::from(v.0);
+    Wide<i8>, u64, |s| Wide(s as i8), |v| i64::from(v.0) as u64;
+    Wide<u16>, u64, |s| Wide(s as u16), |v| u64::from(v.0);
+    Wide<i16>, u64, |s| Wide(s as i16), |v| i64::from(v.0) as u64;
+    Wide<u32>, u64, |s| Wide(s as u32), |v| u64::from(v.0);
+    Wide<i32>, u64, |s| Wide(s as i32), |v| i64::from(v.0) as u64;
+}

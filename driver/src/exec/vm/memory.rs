@@ -1,0 +1,223 @@
+//! Addresses of lanes → host memory, with every bound checked.
+
+use super::ctx::{Ctx, FULL, LANES};
+use crate::exec::code::{Inst, SCALAR};
+use crate::exec::fault::FaultKind;
+
+/// Top byte of a generic address that means shared memory.
+pub(crate) const SHARED_WINDOW: u64 = 0xfe << 56;
+/// Top byte of a generic address that means local memory.
+pub(crate) const LOCAL_WINDOW: u64 = 0xfd << 56;
+/// Top byte of a generic address that means kernel parameters.
+pub(crate) const PARAM_WINDOW: u64 = 0xfc << 56;
+const WINDOW: u64 = 0xff << 56;
+
+/// State spaces, as a constant of a handler.
+pub(crate) const GLOBAL: u8 = 0;
+pub(crate) const SHARED: u8 = 1;
+pub(crate) const LOCAL: u8 = 2;
+pub(crate) const PARAM: u8 = 3;
+pub(crate) const GENERIC: u8 = 4;
+
+/// Where the lanes' accesses lie in host memory.
+pub(crate) enum Spread {
+    /// All at one place.
+    Same(*mut u8),
+    /// One after the other.
+    Row(*mut u8),
+    /// Anywhere. An inactive lane has the place of an active one.
+    Each([*mut u8; LANES]),
+}
+
+/// The space a generic address lies in, and the address in it.
+fn classify(address: u64) -> (u8, u64) {
+    match address & WINDOW {
+        SHARED_WINDOW => (SHARED, address & !WINDOW),
+        LOCAL_WINDOW => (LOCAL, address & !WINDOW),
+        PARAM_WINDOW => (PARAM, address & !WINDOW),
+        _ => (GLOBAL, address),
+    }
+}
+
+fn space_name(space: u8) -> &'static str {
+    match space {
+        SHARED => "shared",
+        LOCAL => "local",
+        PARAM => "param",
+        _ => "global",
+    }
+}
+
+impl Ctx {
+    /// The lanes' addresses, offset included. `WIDE`: the register has 64 bits.
+    #[inline(always)]
+    fn addresses<const WIDE: bool>(&self, operand: u32, offset: u64) -> [u64; LANES] {
+        let mut r = [0u64; LANES];
+        if WIDE {
+            let a: [u64; LANES] = self.lanes(operand);
+            for l in 0..LANES {
+                r[l] = a[l].wrapping_add(offset);
+            }
+        } else {
+            let a: [u32; LANES] = self.lanes(operand);
+            for l in 0..LANES {
+                r[l] = u64::from(a[l].wrapping_add(offset as u32));
+            }
+        }
+        if self.warp.active != FULL {
+            let active = self.warp.active;
+            let stand_in = r[active.trailing_zeros() as usize & 31];
+            for l in 0..LANES {
+                r[l] = if active >> l & 1 != 0 { r[l] } else { stand_in };
+            }
+        }
+        r
+    }
+
+    /// Start and length of the memory that most likely holds the access.
+    #[inline(always)]
+    fn window<const SPACE: u8>(&self, site: u32) -> (u64, u64, *mut u8) {
+        match SPACE {
+            SHARED => (0, u64::from(self.shared_len), self.shared),
+            PARAM => (0, u64::from(self.params_len), self.params.cast_mut()),
+            _ => {
+                // SAFETY: `hits` has one entry for each memory instruction of the code.
+                let hit = unsafe { *self.hits.add(site as usize) };
+                (hit.base, hit.len, hit.host)
+            }
+        }
+    }
+
+    /// Finds the host memory of an access of `bytes` bytes a lane, `align`-aligned. `None`: a fault
+    /// has been recorded.
+    #[inline(always)]
+    pub fn reach<const SPACE: u8, const WIDE: bool>(
+        &mut self,
+        inst: &Inst,
+        address: u32,
+        offset: u64,
+        site: u32,
+        bytes: u32,
+        write: bool,
+    ) -> Option<Spread> {
+        let size = u64::from(bytes);
+        if SPACE != LOCAL && SPACE != GENERIC && address & SCALAR != 0 {
+            let a = if WIDE {
+                self.scalar::<u64>(address).wrapping_add(offset)
+            } else {
+                u64::from(self.scalar::<u32>(address).wrapping_add(offset as u32))
+            };
+            let (base, len, host) = self.window::<SPACE>(site);
+            let at = a.wrapping_sub(base);
+            if at < len && len - at >= size && a & (size - 1) == 0 {
+                return Some(Spread::Same(host.wrapping_add(at as usize)));
+            }
+        } else if SPACE != LOCAL && SPACE != GENERIC {
+            let addresses = self.addresses::<WIDE>(address, offset);
+            let (base, len, host) = self.window::<SPACE>(site);
+            let (mut worst, mut low) = (0u64, 0u64);
+            let mut at = addresses;
+            for l in 0..LANES {
+                at[l] = addresses[l].wrapping_sub(base);
+                worst = worst.max(at[l]);
+                low |= addresses[l];
+            }
+            if worst < len && len - worst >= size && low & (size - 1) == 0 {
+                let step = at[1].wrapping_sub(at[0]);
+                if step == 0 || step == size {
+                    let mut different = 0;
+                    for l in 0..LANES {
+                        different |= at[l] ^ at[0].wrapping_add(step * l as u64);
+                    }
+                    if different == 0 {
+                        let first = host.wrapping_add(at[0] as usize);
+                        return Some(if step == 0 { Spread::Same(first) } else { Spread::Row(first) });
+                    }
+                }
+                return Some(Spread::Each(at.map(|x| host.wrapping_add(x as usize))));
+            }
+        }
+        self.reach_each(inst, SPACE, self.addresses::<WIDE>(address, offset), site, bytes, write)
+    }
+
+    /// As [`Ctx::reach`], lane by lane: for local and generic addresses, for a range not hit
+    /// before, and to find out which lane is at fault.
+    #[cold]
+    #[inline(never)]
+    pub fn reach_each(
+        &mut self,
+        inst: &Inst,
+        space: u8,
+        addresses: [u64; LANES],
+        site: u32,
+        bytes: u32,
+        write: bool,
+    ) -> Option<Spread> {
+        let mut places = [std::ptr::null_mut(); LANES];
+        let active = self.warp.active;
+        for lane in (0..LANES).filter(|l| active >> l & 1 != 0) {
+            match self.reach_one(space, addresses[lane], site, bytes, lane, write) {
+                Ok(place) => places[lane] = place,
+                Err(kind) => {
+                    self.fault(inst, lane as u32, kind);
+                    return None;
+                }
+            }
+        }
+        let stand_in = places[active.trailing_zeros() as usize & 31];
+        for place in &mut places {
+            if place.is_null() {
+                *place = stand_in;
+            }
+        }
+        Some(Spread::Each(places))
+    }
+
+    fn reach_one(&mut self, space: u8, address: u64, site: u32, bytes: u32, lane: usize, write: bool) -> Result<*mut u8, FaultKind> {
+        let size = u64::from(bytes);
+        let (space, at) = if space == GENERIC { classify(address) } else { (space, address) };
+        let illegal = FaultKind::IllegalAddress { space: space_name(space), address, size: bytes, write };
+        let (base, len, host) = match space {
+            SHARED => (0, u64::from(self.shared_len), self.shared),
+            PARAM => (0, u64::from(self.params_len), self.params.cast_mut()),
+            LOCAL => (0, u64::from(self.local_len), self.local_of(lane)),
+            _ => {
+                // SAFETY: the launch gives `ranges_len` ranges.
+                let ranges = unsafe { std::slice::from_raw_parts(self.ranges, self.ranges_len) };
+                let index = ranges.partition_point(|r| r.base <= at).wrapping_sub(1);
+                let Some(range) = ranges.get(index) else { return Err(illegal) };
+                // SAFETY: `hits` has one entry for each memory instruction of the code.
+                unsafe { *self.hits.add(site as usize) = *range };
+                (range.base, range.len, range.host)
+            }
+        };
+        let at = at.wrapping_sub(base);
+        if at >= len || len - at < size {
+            return Err(illegal);
+        }
+        if address & (size - 1) != 0 {
+            return Err(FaultKind::MisalignedAddress { space: space_name(space), address, align: bytes, write });
+        }
+        Ok(host.wrapping_add(at as usize))
+    }
+
+    /// Local memory of a lane.
+    pub fn local_of(&self, lane: usize) -> *mut u8 {
+        self.warp.local.wrapping_add(lane * self.local_len as usize)
+    }
+}
+
+/// Reads a value whose place has been checked.
+#[inline(always)]
+pub(crate) fn peek<T: Copy>(place: *const u8) -> T {
+    // SAFETY: `reach` found `place` inside memory that is mapped for the launch; `T` is a plain
+    // integer or an array of them.
+    unsafe { place.cast::<T>().read_unaligned() }
+}
+
+/// Writes a value to a place that has been checked.
+#[inline(always)]
+pub(crate) fn poke<T: Copy>(place: *mut u8, value: T) {
+    // SAFETY: as `peek`.
+    unsafe { place.cast::<T>().write_unaligned(value) }
+}

@@ -1,0 +1,29 @@
+//! The warp-wide interpreter.
+//!
+//! A warp's register file is one block of memory: scalar slots of 8 bytes (constants, and
+//! values that all lanes share), predicates as 32-bit masks, and vector slots of 32 lanes.
+//! A handler is one function per instruction form; it is compiled once per host instruction
+//! set and called through the pointer in the decoded instruction.
+
+pub(crate) mod atomic;
+pub(crate) mod bits;
+pub(crate) mod convert;
+pub(crate) mod copy;
+pub(crate) mod ctx;
+pub(crate) mod flow;
+pub(crate) mod half;
+pub(crate) mod integer;
+pub(crate) mod lane;
+pub(crate) mod load;
+pub(crate) mod map;
+pub(crate) mod math;
+pub(crate) mod matrix;
+pub(crate) mod memory;
+pub(crate) mod predicate;
+pub(crate) mod real;
+pub(crate) mod rounding;
+pub(crate) mod split;
+pub(crate) mod store;
+pub(crate) mod warp_ops;
+
+pub(crate) use ctx::Ctx;

@@ -1,0 +1,158 @@
+//! What a thread needs to run blocks, kept from launch to launch.
+
+use std::cell::RefCell;
+
+use super::block::empty_warp;
+use super::code::Code;
+use super::launch::{Launch, MemoryRange};
+use super::order::mix;
+use super::vm::Ctx;
+use super::vm::ctx::{Event, Warp};
+
+/// 128-byte aligned memory.
+#[derive(Clone, Copy)]
+#[repr(C, align(128))]
+struct Line([u8; 128]);
+
+/// Memory that only grows.
+#[derive(Default)]
+struct Room {
+    lines: Vec<Line>,
+}
+
+impl Room {
+    /// At least `bytes` bytes.
+    fn of(&mut self, bytes: usize) -> *mut u8 {
+        let lines = bytes.div_ceil(128).max(1);
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line([0; 128]));
+        }
+        self.lines.as_mut_ptr().cast()
+    }
+}
+
+/// A thread's memory for running blocks.
+pub(super) struct Worker {
+    pub ctx: Ctx,
+    warps: Vec<Warp>,
+    files: Room,
+    shared: Room,
+    locals: Room,
+    hits: Vec<MemoryRange>,
+}
+
+thread_local! {
+    static WORKER: RefCell<Worker> = RefCell::new(Worker::new());
+}
+
+/// Gives the thread's worker to `f`.
+pub(super) fn with<R>(f: impl FnOnce(&mut Worker) -> R) -> R {
+    WORKER.with(|w| match w.try_borrow_mut() {
+        Ok(mut worker) => f(&mut worker),
+        // A launch from within a launch on one thread does not happen; it would only cost memory.
+        Err(_) => f(&mut Worker::new()),
+    })
+}
+
+impl Worker {
+    fn new() -> Self {
+        Self {
+            ctx: Ctx {
+                warp: empty_warp(),
+                code: std::ptr::null(),
+                extras: std::ptr::null(),
+                fuel: 1,
+                event: Event::None,
+                warp_instructions: 0,
+                lane_instructions: 0,
+                shared: std::ptr::null_mut(),
+                shared_len: 0,
+                local_len: 0,
+                params: std::ptr::null(),
+                params_len: 0,
+                ranges: std::ptr::null(),
+                ranges_len: 0,
+                hits: std::ptr::null_mut(),
+                barrier_votes: [(0, 0); 16],
+            },
+            warps: Vec::new(),
+            files: Room::default(),
+            shared: Room::default(),
+            locals: Room::default(),
+            hits: Vec::new(),
+        }
+    }
+
+    /// Makes ready for the blocks of a launch.
+    pub fn begin(&mut self, launch: &Launch<'_>, code: &Code) {
+        let [x, y, z] = launch.config.block;
+        let warps = (x * y * z).div_ceil(32) as usize;
+        let shared = launch.kernel.static_shared_bytes.next_multiple_of(16) + launch.config.dynamic_shared_bytes;
+        // Dynamic memory starts at the next multiple of 16; without any, the static size is exact.
+        let shared = if launch.config.dynamic_shared_bytes == 0 { launch.kernel.static_shared_bytes } else { shared };
+        self.files.of(code.file_bytes * warps);
+        self.locals.of(launch.kernel.local_bytes as usize * 32 * warps);
+        if self.warps.len() < warps {
+            self.warps.resize_with(warps, empty_warp);
+        }
+        let nothing = MemoryRange { base: 0, len: 0, host: std::ptr::null_mut() };
+        self.hits.clear();
+        self.hits.resize(code.memory_sites as usize, nothing);
+        let ctx = &mut self.ctx;
+        ctx.code = code.insts.as_ptr();
+        ctx.extras = code.extras.as_ptr();
+        ctx.warp_instructions = 0;
+        ctx.lane_instructions = 0;
+        ctx.shared = self.shared.of(shared as usize);
+        ctx.shared_len = shared;
+        ctx.local_len = launch.kernel.local_bytes;
+        ctx.params = launch.parameters.as_ptr();
+        ctx.params_len = launch.parameters.len() as u32;
+        ctx.ranges = launch.memory.ranges.as_ptr();
+        ctx.ranges_len = launch.memory.ranges.len();
+        ctx.hits = self.hits.as_mut_ptr();
+        ctx.event = Event::None;
+    }
+
+    /// Fills shared memory with a pattern that depends on the seed, so that a kernel which reads
+    /// what it never wrote does not agree with itself.
+    pub fn poison_shared(&mut self, seed: u64) {
+        let len = self.ctx.shared_len as usize;
+        let lines = len.div_ceil(128);
+        let mut state = seed;
+        for line in &mut self.shared.lines[..lines] {
+            state = mix(state);
+            // Large in every type: as a float beyond 1e32, as an integer far outside any array.
+            let word = (state as u32 & 0x00ff_ffff) | 0x7b00_0000;
+            for chunk in line.0.chunks_exact_mut(4) {
+                chunk.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+    }
+
+    /// Register file of a warp.
+    pub fn file(&mut self, index: u32, bytes: usize) -> *mut u8 {
+        // `begin` made room for all warps.
+        self.files.lines.as_mut_ptr().cast::<u8>().wrapping_add(index as usize * bytes)
+    }
+
+    /// Local memory of a warp's lanes.
+    pub fn local(&mut self, index: u32, bytes: u32) -> *mut u8 {
+        self.locals.lines.as_mut_ptr().cast::<u8>().wrapping_add(index as usize * bytes as usize * 32)
+    }
+
+    /// State of a warp that is not running.
+    pub fn warp(&mut self, index: u32) -> &mut Warp {
+        &mut self.warps[index as usize]
+    }
+
+    /// Makes a warp the running one.
+    pub fn enter(&mut self, index: u32) {
+        std::mem::swap(&mut self.ctx.warp, &mut self.warps[index as usize]);
+    }
+
+    /// Puts the running warp back.
+    pub fn leave(&mut self, index: u32) {
+        std::mem::swap(&mut self.ctx.warp, &mut self.warps[index as usize]);
+    }
+}

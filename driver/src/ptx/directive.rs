@@ -1,0 +1,395 @@
+//! Module-scope directives, function headers and declarations.
+
+use super::ast::{Function, Location, Param, Register, Span, VarRef, Variable};
+use super::error::PtxError;
+use super::lexer::Kind;
+use super::parser::{Named, Parser, Scope};
+use super::types::{Space, Type};
+
+/// What stands before the name in `.global .align 4 .b8 name`.
+pub(super) struct Declarator {
+    pub space: Space,
+    pub align: u64,
+    pub ty: Type,
+    pub vector: u64,
+    pub external: bool,
+}
+
+impl<'a> Parser<'a> {
+    pub fn module(&mut self) -> Result<(), PtxError> {
+        loop {
+            let token = self.token();
+            match token.kind {
+                Kind::End => break,
+                Kind::Dotted => self.module_directive()?,
+                _ => return Err(self.unexpected("a module directive such as `.version`, `.visible .entry` or `.global`")),
+            }
+        }
+        if self.module.version == (0, 0) {
+            return Err(self.syntax(Span::default(), "the text has no `.version` directive").expected("PTX text"));
+        }
+        // A definition replaces its prototype.
+        let defined: Vec<String> =
+            self.module.functions.iter().filter(|f| f.defined).map(|f| f.name.clone()).collect();
+        self.module.functions.retain(|f| f.defined || !defined.contains(&f.name));
+        Ok(())
+    }
+
+    fn module_directive(&mut self) -> Result<(), PtxError> {
+        let span = self.token().span;
+        match self.text() {
+            ".version" => {
+                self.advance();
+                let text = self.text();
+                let parts: Option<(u32, u32)> =
+                    text.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+                let Some(version) = parts else {
+                    return Err(self.unexpected("a version such as `8.7`"));
+                };
+                self.advance();
+                self.module.version = version;
+            }
+            ".target" => {
+                self.advance();
+                self.module.target = self.word("a target such as `sm_80`")?.0.to_owned();
+                while self.take_mark(b',') {
+                    self.word("a target option")?;
+                }
+            }
+            ".address_size" => {
+                self.advance();
+                let span = self.token().span;
+                if self.unsigned("`64`")? != 64 {
+                    return Err(self.unsupported(span, "only 64-bit addresses are executed").expected("`64`"));
+                }
+            }
+            ".file" => self.file_directive()?,
+            ".loc" => {
+                self.location()?;
+            }
+            ".section" => self.skip_section()?,
+            ".pragma" => self.skip_statement()?,
+            ".alias" => {
+                return Err(self.unsupported(span, "`.alias` is not executed"));
+            }
+            ".visible" | ".extern" | ".weak" | ".common" | ".entry" | ".func" | ".global" | ".const" | ".shared" => {
+                self.linked()?;
+            }
+            _ => return Err(self.unexpected("a module directive such as `.entry`, `.func`, `.global` or `.file`")),
+        }
+        Ok(())
+    }
+
+    fn file_directive(&mut self) -> Result<(), PtxError> {
+        self.advance();
+        let number = self.unsigned("a file number")? as u32;
+        if self.token().kind != Kind::Text {
+            return Err(self.unexpected("a quoted path"));
+        }
+        let text = self.text();
+        let path = text[1..text.len() - 1].to_owned();
+        self.advance();
+        while self.take_mark(b',') {
+            self.unsigned("a time stamp or a size")?;
+        }
+        self.module.files.push((number, path));
+        Ok(())
+    }
+
+    /// `.loc file line column [, function_name label [+ offset], inlined_at file line column]`
+    pub fn location(&mut self) -> Result<Location, PtxError> {
+        self.advance();
+        let file = self.unsigned("a file number")? as u32;
+        let line = self.unsigned("a line number")? as u32;
+        self.unsigned("a column number")?;
+        while self.take_mark(b',') {
+            let (what, span) = self.word("`function_name` or `inlined_at`")?;
+            match what {
+                "function_name" => {
+                    self.word("a label")?;
+                    if self.take_mark(b'+') {
+                        self.unsigned("an offset")?;
+                    }
+                }
+                "inlined_at" => {
+                    for _ in 0..3 {
+                        self.unsigned("a number")?;
+                    }
+                }
+                _ => return Err(self.syntax(span, format!("unknown attribute `{what}` of `.loc`"))),
+            }
+        }
+        Ok(Location { file, line })
+    }
+
+    fn skip_section(&mut self) -> Result<(), PtxError> {
+        while !self.is_mark(b'{') {
+            if self.token().kind == Kind::End {
+                return Err(self.unexpected("`{`"));
+            }
+            self.advance();
+        }
+        let mut depth = 0;
+        loop {
+            match self.token().kind {
+                Kind::Mark(b'{') => depth += 1,
+                Kind::Mark(b'}') => depth -= 1,
+                Kind::End => return Err(self.unexpected("`}` of the section")),
+                _ => {}
+            }
+            self.advance();
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    pub fn skip_statement(&mut self) -> Result<(), PtxError> {
+        while !self.is_mark(b';') {
+            if self.token().kind == Kind::End {
+                return Err(self.unexpected("`;`"));
+            }
+            self.advance();
+        }
+        self.advance();
+        Ok(())
+    }
+
+    /// A declaration with an optional linking directive.
+    fn linked(&mut self) -> Result<(), PtxError> {
+        let mut external = false;
+        loop {
+            match self.text() {
+                ".visible" | ".weak" | ".common" => {
+                    self.advance();
+                }
+                ".extern" => {
+                    external = true;
+                    self.advance();
+                }
+                ".entry" => return self.function(true),
+                ".func" => return self.function(false),
+                _ => break,
+            }
+        }
+        let declarator = self.declarator(external)?;
+        for variable in self.variables(&declarator)? {
+            let index = self.module.variables.len() as u32;
+            if let Some(&old) = self.globals.get(&variable.name) {
+                if self.module.variables[old as usize].external {
+                    self.module.variables[old as usize] = variable;
+                    continue;
+                }
+                return Err(self.semantic(variable.span, format!("`{}` is declared twice", variable.name)));
+            }
+            self.globals.insert(variable.name.clone(), index);
+            self.module.variables.push(variable);
+        }
+        Ok(())
+    }
+
+    pub fn declarator(&mut self, external: bool) -> Result<Declarator, PtxError> {
+        let span = self.token().span;
+        let Some(space) = Space::from_name(self.text().trim_start_matches('.')) else {
+            return Err(self.unexpected("a state space: `.global`, `.const`, `.shared`, `.local` or `.param`"));
+        };
+        self.advance();
+        let (mut align, mut vector, mut ty) = (0, 1, None);
+        while self.token().kind == Kind::Dotted {
+            let at = self.token().span;
+            let word = &self.text()[1..];
+            match word {
+                "align" => {
+                    self.advance();
+                    align = self.unsigned("an alignment")?;
+                    if !align.is_power_of_two() {
+                        return Err(self.semantic(at, format!("alignment {align} is not a power of two")));
+                    }
+                    continue;
+                }
+                "v2" => vector = 2,
+                "v4" => vector = 4,
+                // Hints for pointer parameters carry no meaning for execution.
+                "ptr" | "global" | "shared" | "const" | "local" => {}
+                "attribute" => return Err(self.unsupported(at, "`.attribute` variables are not executed")),
+                _ => match Type::from_name(word) {
+                    Some(found) => ty = Some(found),
+                    None => return Err(self.unexpected("a type such as `.b32`")),
+                },
+            }
+            self.advance();
+        }
+        let Some(ty) = ty else { return Err(self.syntax(span, "this declaration has no type")) };
+        let align = align.max(ty.size() * vector);
+        Ok(Declarator { space, align, ty, vector, external })
+    }
+
+    /// Names after a declarator, up to the semicolon.
+    pub fn variables(&mut self, declarator: &Declarator) -> Result<Vec<Variable>, PtxError> {
+        let mut found = Vec::new();
+        loop {
+            let (name, span) = self.word("a variable name")?;
+            let element = declarator.ty.size() * declarator.vector;
+            let mut count = 1u64;
+            if self.take_mark(b'<') {
+                return Err(self.unsupported(span, "a range of variables is only executed for registers"));
+            }
+            let mut dimensions = Vec::new();
+            while self.take_mark(b'[') {
+                let length = if self.is_mark(b']') { 0 } else { self.unsigned("an array length")? };
+                self.mark(b']')?;
+                dimensions.push(length);
+                count = count.checked_mul(length).ok_or_else(|| self.semantic(span, "this array is too large"))?;
+            }
+            let mut init = Vec::new();
+            if self.take_mark(b'=') {
+                init = self.initializer(declarator.ty)?;
+                if count == 0 {
+                    count = (init.len() as u64).div_ceil(element);
+                }
+            }
+            let size =
+                count.checked_mul(element).filter(|&s| s < 1 << 40).ok_or_else(|| self.semantic(span, "this array is too large"))?;
+            if init.len() as u64 > size {
+                return Err(self.semantic(span, format!("the initialiser of `{name}` is longer than the variable")));
+            }
+            found.push(Variable {
+                name: name.to_owned(),
+                space: declarator.space,
+                align: declarator.align,
+                size,
+                init,
+                external: declarator.external,
+                span,
+            });
+            if !self.take_mark(b',') {
+                break;
+            }
+        }
+        self.mark(b';')?;
+        Ok(found)
+    }
+
+    fn function(&mut self, entry: bool) -> Result<(), PtxError> {
+        self.advance();
+        let mut function = Function {
+            name: String::new(),
+            entry,
+            params: Vec::new(),
+            returns: Vec::new(),
+            registers: Vec::new(),
+            labels: Vec::new(),
+            variables: Vec::new(),
+            branch_tables: Vec::new(),
+            body: Vec::new(),
+            defined: false,
+            max_threads: None,
+            span: self.token().span,
+        };
+        self.scopes = vec![Scope::default()];
+        if self.token().kind == Kind::Dotted && self.text() == ".noreturn" {
+            self.advance();
+        }
+        if self.is_mark(b'(') {
+            function.returns = self.parameters(&mut function, true)?;
+        }
+        let (name, span) = self.word("a function name")?;
+        function.name = name.to_owned();
+        function.span = span;
+        if self.is_mark(b'(') {
+            function.params = self.parameters(&mut function, false)?;
+        }
+        while self.token().kind == Kind::Dotted {
+            let at = self.token().span;
+            match self.text() {
+                ".maxntid" | ".reqntid" => {
+                    self.advance();
+                    let mut product = self.unsigned("a thread count")?;
+                    while self.take_mark(b',') {
+                        product = product.saturating_mul(self.unsigned("a thread count")?);
+                    }
+                    function.max_threads = Some(product.min(1024) as u32);
+                }
+                ".minnctapersm" | ".maxnctapersm" | ".maxnreg" | ".maxclusterrank" => {
+                    self.advance();
+                    self.unsigned("a count")?;
+                }
+                ".noreturn" => {
+                    self.advance();
+                }
+                ".pragma" => self.skip_statement()?,
+                word => return Err(self.unsupported(at, format!("`{word}` is not executed"))),
+            }
+        }
+        if self.take_mark(b';') {
+            self.module.functions.push(function);
+            return Ok(());
+        }
+        if self.module.functions.iter().any(|f| f.name == function.name && f.defined) {
+            return Err(self.semantic(span, format!("`{name}` is defined twice")));
+        }
+        function.defined = true;
+        self.mark(b'{')?;
+        self.body(&mut function)?;
+        self.close_scope(&mut function)?;
+        self.module.functions.push(function);
+        Ok(())
+    }
+
+    fn parameters(&mut self, function: &mut Function, returns: bool) -> Result<Vec<Param>, PtxError> {
+        self.mark(b'(')?;
+        let mut params: Vec<Param> = Vec::new();
+        let mut offset = 0u64;
+        while !self.is_mark(b')') {
+            let reference = if returns { VarRef::Return(params.len() as u32) } else { VarRef::Param(params.len() as u32) };
+            if self.text() == ".reg" {
+                self.advance();
+                let ty = self.register_type()?;
+                let (name, _) = self.word("a parameter name")?;
+                let register = function.registers.len() as u32;
+                function.registers.push(Register { name: name.to_owned(), ty });
+                self.scope().names.insert(name.to_owned(), Named::Register(register));
+                params.push(Param { name: name.to_owned(), offset: 0, size: ty.size(), align: ty.size(), register: Some(register) });
+            } else {
+                let declarator = self.declarator(false)?;
+                let (name, span) = self.word("a parameter name")?;
+                let mut count = 1u64;
+                while self.take_mark(b'[') {
+                    if self.is_mark(b']') {
+                        return Err(self.unsupported(span, "a variable argument list is not executed"));
+                    }
+                    count = count.saturating_mul(self.unsigned("an array length")?);
+                    self.mark(b']')?;
+                }
+                let size = declarator.ty.size() * declarator.vector;
+                let size = size.checked_mul(count).filter(|&s| s < 1 << 20).ok_or_else(|| self.semantic(span, "this parameter is too large"))?;
+                offset = offset.next_multiple_of(declarator.align);
+                self.scope().names.insert(name.to_owned(), Named::Variable(reference));
+                params.push(Param { name: name.to_owned(), offset, size, align: declarator.align, register: None });
+                offset += size;
+            }
+            if !self.take_mark(b',') {
+                break;
+            }
+        }
+        self.mark(b')')?;
+        Ok(params)
+    }
+
+    pub fn register_type(&mut self) -> Result<Type, PtxError> {
+        let span = self.token().span;
+        let word = self.text().trim_start_matches('.');
+        if self.token().kind != Kind::Dotted {
+            return Err(self.unexpected("a register type such as `.b32`"));
+        }
+        if matches!(word, "v2" | "v4") {
+            return Err(self.unsupported(span, "vector registers are not executed"));
+        }
+        let ty = Type::from_name(word).ok_or_else(|| self.unexpected("a register type such as `.b32`"))?;
+        if ty == Type::B128 {
+            return Err(self.unsupported(span, "128-bit registers are not executed"));
+        }
+        self.advance();
+        Ok(ty)
+    }
+}

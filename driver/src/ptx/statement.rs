@@ -1,0 +1,318 @@
+//! Function bodies: declarations, labels, instructions and their operands.
+
+use super::ast::{
+    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Operand, Register, Span, Statement, VarRef,
+};
+use super::error::PtxError;
+use super::lexer::Kind;
+use super::parser::{Named, Parser, Scope};
+use super::types::Type;
+
+/// Label positions are unknown until the label is seen.
+const UNKNOWN: usize = usize::MAX;
+
+impl Parser<'_> {
+    /// Statements up to the `}` that closes the body.
+    pub fn body(&mut self, function: &mut Function) -> Result<(), PtxError> {
+        let mut location: Option<Location> = None;
+        let mut depth = 0;
+        loop {
+            let token = self.token();
+            match token.kind {
+                Kind::Mark(b'{') => {
+                    self.advance();
+                    depth += 1;
+                    self.scopes.push(Scope::default());
+                }
+                Kind::Mark(b'}') => {
+                    self.advance();
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                    depth -= 1;
+                    self.close_scope(function)?;
+                }
+                Kind::Mark(b';') => {
+                    self.advance();
+                }
+                Kind::Dotted => match self.text() {
+                    ".loc" => location = Some(self.location()?),
+                    ".reg" => self.registers(function)?,
+                    ".pragma" => self.skip_statement()?,
+                    ".shared" | ".local" | ".param" | ".global" | ".const" => {
+                        let declarator = self.declarator(false)?;
+                        for variable in self.variables(&declarator)? {
+                            self.declare(function, variable);
+                        }
+                    }
+                    _ => return Err(self.unexpected("an instruction, a label, `.reg`, `.shared`, `.local`, `.param`, `.loc` or `.pragma`")),
+                },
+                Kind::Word if self.tokens[self.at + 1].kind == Kind::Mark(b':') => self.label(function)?,
+                Kind::Word | Kind::Mark(b'@') => self.instruction(function, location)?,
+                _ => return Err(self.unexpected("an instruction, a label, a declaration or `}`")),
+            }
+        }
+    }
+
+    fn declare(&mut self, function: &mut Function, variable: super::ast::Variable) {
+        let reference = VarRef::Local(function.variables.len() as u32);
+        self.scope().names.insert(variable.name.clone(), Named::Variable(reference));
+        function.variables.push(variable);
+    }
+
+    fn registers(&mut self, function: &mut Function) -> Result<(), PtxError> {
+        self.advance();
+        let ty = self.register_type()?;
+        loop {
+            let (name, span) = self.word("a register name")?;
+            let first = function.registers.len() as u32;
+            if self.take_mark(b'<') {
+                let count = self.unsigned("a register count")?;
+                self.mark(b'>')?;
+                if count > 1 << 22 {
+                    return Err(self.unsupported(span, format!("{count} registers are more than this can hold")));
+                }
+                let names = (0..count).map(|i| Register { name: format!("{name}{i}"), ty });
+                function.registers.extend(names);
+                self.scope().ranges.push((name.to_owned(), count as u32, first));
+            } else {
+                function.registers.push(Register { name: name.to_owned(), ty });
+                self.scope().names.insert(name.to_owned(), Named::Register(first));
+            }
+            if !self.take_mark(b',') {
+                break;
+            }
+        }
+        self.mark(b';')?;
+        Ok(())
+    }
+
+    fn label(&mut self, function: &mut Function) -> Result<(), PtxError> {
+        let (name, span) = self.word("a label")?;
+        self.mark(b':')?;
+        if self.token().kind == Kind::Dotted && self.text() == ".branchtargets" {
+            return self.branch_targets(function, name);
+        }
+        if self.token().kind == Kind::Dotted && self.text() == ".callprototype" {
+            return Err(self.unsupported(span, "an indirect call (`.callprototype`) is not executed"));
+        }
+        let index = function.labels.len() as u32;
+        if self.scope().labels.insert(name.to_owned(), index).is_some() {
+            return Err(self.semantic(span, format!("label `{name}` is declared twice")));
+        }
+        function.labels.push(Label { name: name.to_owned(), at: function.body.len() });
+        Ok(())
+    }
+
+    fn branch_targets(&mut self, function: &mut Function, name: &str) -> Result<(), PtxError> {
+        self.advance();
+        let mut labels = Vec::new();
+        loop {
+            let (target, span) = self.word("a label")?;
+            labels.push(self.label_reference(function, target, span));
+            if !self.take_mark(b',') {
+                break;
+            }
+        }
+        self.mark(b';')?;
+        let index = function.branch_tables.len() as u32;
+        function.branch_tables.push((name.to_owned(), labels));
+        self.scope().names.insert(name.to_owned(), Named::Table(index));
+        Ok(())
+    }
+
+    /// A label that may still have to come.
+    fn label_reference(&mut self, function: &mut Function, name: &str, span: Span) -> u32 {
+        let placeholder = function.labels.len() as u32;
+        function.labels.push(Label { name: name.to_owned(), at: UNKNOWN });
+        self.scope().wanted.push((name.to_owned(), placeholder, span));
+        placeholder
+    }
+
+    fn predicate(&mut self, function: &Function) -> Result<u32, PtxError> {
+        let (name, span) = self.word("a predicate register")?;
+        match self.lookup(name) {
+            Some(Named::Register(r)) if function.registers[r as usize].ty == Type::Pred => Ok(r),
+            Some(_) => Err(self.semantic(span, format!("`{name}` is not a predicate")).expected("a `.pred` register")),
+            None => Err(self.semantic(span, format!("`{name}` is not declared")).expected("a `.pred` register")),
+        }
+    }
+
+    fn instruction(&mut self, function: &mut Function, location: Option<Location>) -> Result<(), PtxError> {
+        let first = self.token();
+        let mut guard = None;
+        if self.take_mark(b'@') {
+            let negated = self.take_mark(b'!');
+            guard = Some(Guard { register: self.predicate(function)?, negated });
+        }
+        let (opcode, _) = self.word("an instruction")?;
+        let mut modifiers = Vec::new();
+        while self.token().kind == Kind::Dotted {
+            modifiers.push(self.text()[1..].to_owned());
+            self.advance();
+        }
+        let mut operands = Vec::new();
+        let mut operand_spans = Vec::new();
+        if !self.is_mark(b';') {
+            loop {
+                let start = self.token().span.start;
+                operands.push(self.operand(function, opcode)?);
+                operand_spans.push(Span { start, end: self.tokens[self.at - 1].span.end });
+                if !self.take_mark(b',') {
+                    break;
+                }
+            }
+        }
+        if !self.is_mark(b';') {
+            return Err(self.unexpected("`,` or `;`"));
+        }
+        let end = self.advance().span.end;
+        function.body.push(Statement {
+            instruction: Instruction { guard, opcode: opcode.to_owned(), modifiers, operands, operand_spans },
+            span: Span { start: first.span.start, end },
+            line: first.line,
+            location,
+        });
+        Ok(())
+    }
+
+    fn operand(&mut self, function: &mut Function, opcode: &str) -> Result<Operand, PtxError> {
+        const WHAT: &str = "a register, a constant, a variable, `[address]` or `{vector}`";
+        let operand = match self.token().kind {
+            Kind::Mark(b'{') => Operand::Vector(self.list(function, opcode, b'}')?),
+            Kind::Mark(b'(') => Operand::List(self.list(function, opcode, b')')?),
+            Kind::Mark(b'[') => self.address(function)?,
+            Kind::Mark(b'!') => {
+                self.advance();
+                Operand::NotReg(self.predicate(function)?)
+            }
+            Kind::Number | Kind::Mark(b'-' | b'+') => self.constant(WHAT)?,
+            Kind::Word => self.named(function, opcode)?,
+            _ => return Err(self.unexpected(WHAT)),
+        };
+        if self.take_mark(b'|') {
+            let second = self.operand(function, opcode)?;
+            return Ok(Operand::Pair(Box::new(operand), Box::new(second)));
+        }
+        Ok(operand)
+    }
+
+    fn list(&mut self, function: &mut Function, opcode: &str, close: u8) -> Result<Vec<Operand>, PtxError> {
+        self.advance();
+        let mut items = Vec::new();
+        while !self.is_mark(close) {
+            items.push(self.operand(function, opcode)?);
+            if !self.take_mark(b',') {
+                break;
+            }
+        }
+        self.mark(close)?;
+        Ok(items)
+    }
+
+    fn named(&mut self, function: &mut Function, opcode: &str) -> Result<Operand, PtxError> {
+        let (name, span) = self.word("a name")?;
+        if name == "_" {
+            return Ok(Operand::Sink);
+        }
+        if name == "WARP_SZ" {
+            return Ok(Operand::Int(32));
+        }
+        match self.lookup(name) {
+            Some(Named::Register(r)) => {
+                if self.token().kind == Kind::Dotted {
+                    return Err(self.unsupported(span, format!("an element of vector register `{name}` is not executed")));
+                }
+                Ok(Operand::Reg(r))
+            }
+            Some(Named::Variable(v)) => {
+                let offset = self.displacement()?;
+                Ok(Operand::Var(v, offset))
+            }
+            Some(Named::Table(t)) => Ok(Operand::Table(t)),
+            None if name.starts_with('%') => {
+                let mut full = name.to_owned();
+                while self.token().kind == Kind::Dotted {
+                    full.push_str(self.text());
+                    self.advance();
+                }
+                if special_register(&full) {
+                    return Ok(Operand::Special(full));
+                }
+                Err(self.semantic(span, format!("`{full}` is not declared")).expected("a declared or special register"))
+            }
+            None if matches!(opcode, "bra" | "brx") => Ok(Operand::Label(self.label_reference(function, name, span))),
+            None if opcode == "call" || self.module.functions.iter().any(|f| f.name == name) => {
+                Ok(Operand::Function(Callee(name.to_owned())))
+            }
+            None => Err(self.semantic(span, format!("`{name}` is not declared")).expected("a register, a variable or a function")),
+        }
+    }
+
+    /// `+4`, `-4`, `+-4` after a name.
+    fn displacement(&mut self) -> Result<i64, PtxError> {
+        let mut total = 0i64;
+        while self.is_mark(b'+') || self.is_mark(b'-') {
+            let negative = self.advance().kind == Kind::Mark(b'-');
+            let span = self.token().span;
+            let value = match self.constant("an offset")? {
+                Operand::Int(v) => v as i64,
+                _ => return Err(self.syntax(span, "an offset must be an integer")),
+            };
+            total = total.wrapping_add(if negative { value.wrapping_neg() } else { value });
+        }
+        Ok(total)
+    }
+
+    fn address(&mut self, function: &Function) -> Result<Operand, PtxError> {
+        self.advance();
+        let span = self.token().span;
+        let base = match self.token().kind {
+            Kind::Word => {
+                let (name, span) = self.word("an address")?;
+                match self.lookup(name) {
+                    Some(Named::Register(r)) => {
+                        let ty = function.registers[r as usize].ty;
+                        if !matches!(ty.size(), 4 | 8) || ty.is_float() {
+                            return Err(self
+                                .semantic(span, format!("`{name}` is `{ty}` and cannot hold an address"))
+                                .expected("a 32-bit or 64-bit integer register"));
+                        }
+                        AddressBase::Reg(r)
+                    }
+                    Some(Named::Variable(v)) => AddressBase::Var(v),
+                    _ => return Err(self.semantic(span, format!("`{name}` is not declared")).expected("a register or a variable")),
+                }
+            }
+            Kind::Number | Kind::Mark(b'-') => AddressBase::Absolute,
+            _ => return Err(self.unexpected("a register, a variable or a constant address")),
+        };
+        let offset = match base {
+            AddressBase::Absolute => match self.constant("an address")? {
+                Operand::Int(v) => (v as i64).wrapping_add(self.displacement()?),
+                _ => return Err(self.syntax(span, "an address must be an integer")),
+            },
+            _ => self.displacement()?,
+        };
+        if self.is_mark(b',') {
+            return Err(self.unsupported(span, "a tensor address (`[map, {coordinates}]`) is not executed"));
+        }
+        self.mark(b']')?;
+        Ok(Operand::Address(Address { base, offset }))
+    }
+}
+
+/// Whether `name` is a special register that PTX defines.
+pub(super) fn special_register(name: &str) -> bool {
+    let plain = [
+        "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid", "%gridid", "%clock", "%clock_hi", "%clock64", "%globaltimer",
+        "%globaltimer_lo", "%globaltimer_hi", "%lanemask_eq", "%lanemask_le", "%lanemask_lt", "%lanemask_ge", "%lanemask_gt",
+        "%dynamic_smem_size", "%total_smem_size", "%aggr_smem_size", "%cluster_ctarank", "%cluster_nctarank",
+        "%is_explicit_cluster", "%current_graph_exec",
+    ];
+    let vector = ["%tid", "%ntid", "%ctaid", "%nctaid", "%clusterid", "%nclusterid", "%cluster_ctaid", "%cluster_nctaid"];
+    plain.contains(&name)
+        || name
+            .rsplit_once('.')
+            .is_some_and(|(base, axis)| vector.contains(&base) && matches!(axis, "x" | "y" | "z"))
+}

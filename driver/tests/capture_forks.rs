@@ -1,0 +1,389 @@
+//! Fork and join, and what captured calls become: capture-semantics 1.4 and 1.5.
+mod capture_support;
+
+use capture_support::*;
+use graphproof_driver::abi::CUresult;
+use graphproof_driver::software::SyncTarget;
+use graphproof_driver::software::capture::CaptureMode::{Global, Relaxed};
+use graphproof_driver::software::capture::{CaptureStatus, Placement, unknowns};
+use graphproof_driver::software::graph::{NodeInfo, NodeType, Ownership};
+use graphproof_driver::software::work::NodeParams;
+
+/// 1.4: an event record makes no node; a fork's work hangs behind the recorded set. D [PG].
+#[test]
+fn a_fork_and_a_join_make_a_diamond() {
+    for mode in MODES {
+        let mut model = Model::capturing(S, mode);
+        model.node(S);
+        model.record(E, S).unwrap();
+        assert!(matches!(model.wait(U, E), Ok(Placement::Captured(_))));
+        assert_eq!(model.status(U), CaptureStatus::Active);
+        model.node(S);
+        model.node(U);
+        model.record(F, U).unwrap();
+        model.wait(S, F).unwrap();
+        model.node(S);
+        let graph = model.end(S).unwrap();
+        assert_eq!(model.edges(graph), [(0, 1), (0, 2), (1, 3), (2, 3)], "{mode:?}");
+        assert_eq!(model.status(U), CaptureStatus::None);
+    }
+}
+
+/// 1.5: the event is a snapshot; later work on its stream is not part of it. D.
+#[test]
+fn an_event_holds_what_was_there_when_it_was_recorded() {
+    let mut model = Model::capturing(S, Global);
+    model.node(S);
+    model.record(E, S).unwrap();
+    model.node(S);
+    model.wait(U, E).unwrap();
+    model.node(U);
+    model.record(F, U).unwrap();
+    model.wait(S, F).unwrap();
+    let graph = model.end(S).unwrap();
+    assert_eq!(model.edges(graph), [(0, 1), (0, 2)]);
+}
+
+/// 1.5, M [HT 2026]: an adjacent wait on the own stream's event adds no edge.
+#[test]
+fn an_adjacent_self_wait_adds_no_edge() {
+    let mut model = Model::capturing(S, Global);
+    for _ in 0..3 {
+        model.node(S);
+        model.record(E, S).unwrap();
+        model.wait(S, E).unwrap();
+    }
+    model.node(S);
+    let graph = model.end(S).unwrap();
+    assert_eq!(model.edges(graph), [(0, 1), (1, 2), (2, 3)]);
+}
+
+/// 1.5, M [HT 2026]: with work between record and wait, the wait adds one edge.
+#[test]
+fn a_self_wait_with_work_between_adds_one_edge() {
+    let mut model = Model::capturing(S, Global);
+    model.node(S);
+    model.record(E, S).unwrap();
+    model.node(S);
+    model.wait(S, E).unwrap();
+    model.node(S);
+    let graph = model.end(S).unwrap();
+    assert_eq!(model.edges(graph), [(0, 1), (1, 2), (0, 2)]);
+}
+
+/// 1.5: forks may wait for each other in a circle, M [HT 2026]; edges stay acyclic.
+#[test]
+fn forks_may_wait_for_each_other_in_a_circle() {
+    let mut model = Model::capturing(S, Global);
+    model.record(E, S).unwrap();
+    model.wait(U, E).unwrap();
+    model.wait(V, E).unwrap();
+    for _ in 0..3 {
+        model.node(U);
+        model.record(E, U).unwrap();
+        model.wait(V, E).unwrap();
+        model.node(V);
+        model.record(F, V).unwrap();
+        model.wait(U, F).unwrap();
+    }
+    model.record(E, U).unwrap();
+    model.wait(S, E).unwrap();
+    model.record(F, V).unwrap();
+    model.wait(S, F).unwrap();
+    let graph = model.end(S).unwrap();
+    assert!(model.edges(graph).iter().all(|(from, to)| from < to));
+    assert!(model.graphs.instantiate(graph, 0).is_ok());
+}
+
+/// 1.5, M [HT :906-919]: work of the fork behind its join event is unjoined.
+#[test]
+fn work_behind_the_join_event_is_unjoined() {
+    let mut model = Model::capturing(S, Global);
+    model.record(E, S).unwrap();
+    model.wait(U, E).unwrap();
+    model.node(U);
+    model.record(F, U).unwrap();
+    model.node(U);
+    model.wait(S, F).unwrap();
+    assert_eq!(model.end(S), Err(CUresult::STREAM_CAPTURE_UNJOINED));
+}
+
+/// 1.5: a fork joined through another fork counts.
+#[test]
+fn a_join_through_another_fork_counts() {
+    let mut model = Model::capturing(S, Global);
+    model.record(E, S).unwrap();
+    model.wait(U, E).unwrap();
+    model.node(U);
+    model.record(E, U).unwrap();
+    model.wait(V, E).unwrap();
+    model.node(V);
+    model.record(F, V).unwrap();
+    model.wait(S, F).unwrap();
+    let graph = model.end(S).unwrap();
+    assert_eq!(model.edges(graph), [(0, 1)]);
+}
+
+/// 1.5: a node added by hand does not have to be joined. D [h L17552-17610].
+#[test]
+fn a_node_added_by_hand_is_not_unjoined() {
+    let mut model = Model::capturing(S, Global);
+    let node = model.node(S);
+    let graph = model.graphs.node(node).unwrap().graph();
+    model.graphs.add_node(graph, &[], fill(7), NodeInfo::default()).unwrap();
+    assert_eq!(model.end(S), Ok(graph));
+}
+
+/// 1.4: a wait for an event from before the capture: 905 in every mode. M [HTN _old.cc:884].
+#[test]
+fn a_wait_for_work_of_before_the_capture_is_905() {
+    for mode in MODES {
+        let mut model = Model::default();
+        model.record(E, S).unwrap();
+        model.begin(S, mode).unwrap();
+        assert_eq!(model.wait(S, E), Err(CUresult::STREAM_CAPTURE_ISOLATION), "{mode:?}");
+        model.assert_invalidated(S);
+    }
+}
+
+/// 1.10 i: a wait for an event that was never recorded, a guess.
+#[test]
+fn a_wait_for_an_event_that_was_never_recorded_follows_the_guess() {
+    let mut model = Model::capturing(S, Global);
+    assert_eq!(model.wait(S, E).map(|_| ()), unknowns::WAIT_NEVER_RECORDED);
+    model.assert_intact(S);
+    let mut model = Model::default();
+    assert_eq!(model.wait(S, E), Ok(Placement::Eager));
+}
+
+/// 1.4: a wait joining two active captures: 902, both invalidated with their forks. M [HT 2026].
+#[test]
+fn a_wait_across_two_captures_is_902_for_both() {
+    for mode in MODES {
+        let mut model = Model::capturing(S, mode);
+        model.begin(V, mode).unwrap();
+        model.record(E, S).unwrap();
+        model.wait(U, E).unwrap();
+        assert_eq!(model.wait(V, E), Err(CUresult::STREAM_CAPTURE_MERGE), "{mode:?}");
+        for stream in [S, U, V] {
+            assert_eq!(model.status(stream), CaptureStatus::Invalidated);
+        }
+        model.assert_invalidated(S);
+        model.assert_invalidated(V);
+        assert_eq!(model.status(U), CaptureStatus::None);
+    }
+}
+
+/// 1.4: an idle stream waiting for an invalidated capture's event: INVALID_VALUE, M
+/// rocm-systems#11589.
+#[test]
+fn an_idle_wait_for_an_invalidated_captures_event_is_refused() {
+    let mut model = Model::capturing(S, Global);
+    model.record(E, S).unwrap();
+    model.capture.unsafe_call(T).unwrap_err();
+    assert_eq!(model.wait(U, E), Err(CUresult::INVALID_VALUE));
+    assert_eq!(model.status(U), CaptureStatus::None);
+}
+
+/// 1.4, guesses: events of a capture that has ended.
+#[test]
+fn waits_for_an_ended_captures_event_follow_the_guesses() {
+    let mut model = Model::capturing(S, Global);
+    model.record(E, S).unwrap();
+    model.end(S).unwrap();
+    assert_eq!(model.wait(U, E), Err(unknowns::WAIT_ENDED_IDLE));
+    model.begin(S, Global).unwrap();
+    assert_eq!(model.wait(S, E), Err(unknowns::WAIT_ENDED_IN_CAPTURE));
+    model.assert_invalidated(S);
+}
+
+/// 1.4: the legacy stream cannot join a capture.
+#[test]
+fn the_legacy_stream_cannot_join() {
+    for (origin, code) in [(S, CUresult::STREAM_CAPTURE_IMPLICIT), (non_blocking(20), unknowns::LEGACY_CANNOT_JOIN)] {
+        let mut model = Model::capturing(origin, Relaxed);
+        model.record(E, origin).unwrap();
+        assert_eq!(model.wait(LEGACY, E), Err(code));
+        model.assert_invalidated(origin);
+    }
+}
+
+/// 1.5: after the capture an event recorded eagerly is an ordinary one again. D [PG].
+#[test]
+fn an_event_recorded_eagerly_again_is_ordinary() {
+    let mut model = Model::capturing(S, Global);
+    model.record(E, S).unwrap();
+    model.end(S).unwrap();
+    assert_eq!(model.record(E, S), Ok(Placement::Eager));
+    assert_eq!(model.wait(U, E), Ok(Placement::Eager));
+    assert_eq!(model.capture.sync_call(T, SyncTarget::Event(E)), Ok(()));
+}
+
+/// 1.4: a destroyed and remade event has no memory of the capture.
+#[test]
+fn a_destroyed_event_is_forgotten() {
+    let mut model = Model::capturing(S, Relaxed);
+    model.record(E, S).unwrap();
+    model.capture.event_destroyed(E);
+    assert_eq!(model.capture.sync_call(T, SyncTarget::Event(E)), Ok(()));
+    model.assert_intact(S);
+}
+
+/// 1.4: each kind of captured call becomes its node.
+#[test]
+fn captured_calls_become_nodes_of_their_type() {
+    let mut model = Model::capturing(S, Global);
+    let works = [
+        (fill(1), NodeType::Memset),
+        (NodeParams::EventRecord(E), NodeType::EventRecord),
+        (NodeParams::EventWait(E), NodeType::WaitEvent),
+        (NodeParams::MemAlloc { address: 0x7000, size: 64, pool: 0 }, NodeType::MemAlloc),
+        (NodeParams::MemFree { address: 0x7000 }, NodeType::MemFree),
+        (NodeParams::BatchMemOp(Box::default()), NodeType::BatchMemOp),
+    ];
+    for (work, kind) in works {
+        let node = model.enqueue(S, work).unwrap().unwrap();
+        assert_eq!(model.graphs.node(node).unwrap().work().node_type(), kind);
+    }
+    let graph = model.end(S).unwrap();
+    assert_eq!(model.edges(graph), [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]);
+}
+
+/// 1.4, D [h L13913, L22045]: a captured free needs a graph allocation. G: it invalidates.
+#[test]
+fn a_captured_free_of_other_memory_is_refused() {
+    let mut model = Model::capturing(S, Relaxed);
+    let refused = model.enqueue(S, NodeParams::MemFree { address: 0x9000 });
+    assert_eq!(refused, Err(CUresult::INVALID_VALUE));
+    model.assert_after(S, unknowns::REFUSED_WORK_INVALIDATES);
+}
+
+/// 1.4: a captured launch is a child graph node, M [HT nestedStreamCapture :1009].
+#[test]
+fn a_captured_launch_is_a_child_graph() {
+    let mut model = Model::capturing(S, Global);
+    model.node(S);
+    model.node(S);
+    let inner = model.end(S).unwrap();
+    let exec = model.graphs.instantiate(inner, 0).unwrap();
+    let id = model.begin(S, Global).unwrap();
+    model.node(S);
+    let child = model.capture.capture_launch(&mut model.graphs, id, S, exec).unwrap();
+    model.node(S);
+    let outer = model.end(S).unwrap();
+    assert_eq!(model.edges(outer), [(0, 1), (1, 2)]);
+    let node = model.graphs.node(child).unwrap();
+    assert_eq!(node.work().node_type(), NodeType::Graph);
+    assert_eq!(model.edges(node.work().graphs()[0]), [(0, 1)]);
+    assert!(model.graphs.instantiate(outer, 0).is_ok());
+}
+
+/// 1.4, D [h L21247]: not a graph with conditionals or with memory nodes.
+#[test]
+fn a_launch_with_memory_nodes_cannot_be_captured() {
+    let mut model = Model::default();
+    let graph = model.graphs.create();
+    let alloc = NodeParams::MemAlloc { address: 0x7000, size: 64, pool: 0 };
+    model.graphs.add_node(graph, &[], alloc, NodeInfo::default()).unwrap();
+    let exec = model.graphs.instantiate(graph, 0).unwrap();
+    let id = model.begin(S, Global).unwrap();
+    let refused = model.capture.capture_launch(&mut model.graphs, id, S, exec);
+    assert_eq!(refused, Err(CUresult::INVALID_VALUE));
+    model.assert_invalidated(S);
+}
+
+/// 1.5: a thousand forks joined into one stream: every one is a dependency of the join.
+#[test]
+fn many_forks_join_into_one_node() {
+    const FORKS: u64 = 1000;
+    let mut model = Model::capturing(S, Global);
+    model.node(S);
+    model.record(E, S).unwrap();
+    for fork in 0..FORKS {
+        let fork = stream(100 + fork);
+        model.wait(fork, E).unwrap();
+        model.node(fork);
+        model.record(F, fork).unwrap();
+        model.wait(S, F).unwrap();
+    }
+    let join = model.node(S);
+    assert_eq!(model.graphs.dependencies(join).unwrap().len(), FORKS as usize + 1);
+    assert!(model.end(S).is_ok());
+}
+
+/// 1.9: a recapture of the same work changes nothing.
+#[test]
+fn a_recapture_of_the_same_work_succeeds() {
+    let mut model = Model::default();
+    let graph = recaptured(&mut model, &[1, 2]);
+    model.enqueue(S, fill(1)).unwrap();
+    model.enqueue(S, fill(2)).unwrap();
+    assert!(model.capture.take_mismatch(S).is_none());
+    assert_eq!(model.end(S), Ok(graph));
+}
+
+/// 1.9: without a callback other parameters are taken over.
+#[test]
+fn a_recapture_without_a_callback_updates_the_nodes() {
+    let mut model = Model::default();
+    let graph = recaptured(&mut model, &[1, 2]);
+    model.enqueue(S, fill(1)).unwrap();
+    let node = model.enqueue(S, fill(5)).unwrap().unwrap();
+    assert_eq!(model.end(S), Ok(graph));
+    let work = model.graphs.node(node).unwrap().work().clone();
+    let graphproof_driver::software::graph::NodeWork::Work(NodeParams::Memset(fill)) = work else { panic!("a fill") };
+    assert_eq!(fill.value, 5);
+}
+
+/// 1.9: another type, another topology, more or fewer nodes: 918.
+#[test]
+fn a_recapture_with_another_topology_is_918() {
+    let failure = CUresult::GRAPH_RECAPTURE_FAILURE;
+    let mut model = Model::default();
+    recaptured(&mut model, &[1, 2]);
+    assert_eq!(model.enqueue(S, NodeParams::Empty), Err(failure));
+    model.assert_invalidated(S);
+
+    recaptured(&mut model, &[1]);
+    model.enqueue(S, fill(1)).unwrap();
+    assert_eq!(model.enqueue(S, fill(2)), Err(failure));
+    model.assert_invalidated(S);
+
+    recaptured(&mut model, &[1, 2]);
+    model.enqueue(S, fill(1)).unwrap();
+    assert_eq!(model.end(S), Err(unknowns::RECAPTURE_INCOMPLETE));
+
+    recaptured(&mut model, &[1, 2]);
+    model.record(E, S).unwrap();
+    model.enqueue(S, fill(1)).unwrap();
+    model.wait(U, E).unwrap();
+    assert_eq!(model.enqueue(U, fill(2)), Err(failure), "the second node hangs behind the first");
+}
+
+/// 1.9: recapture needs a graph of the caller that is not being captured into.
+#[test]
+fn a_recapture_needs_an_idle_graph_of_the_caller() {
+    let mut model = Model::default();
+    let (parent, child) = (model.graphs.create(), model.graphs.create());
+    let info = NodeInfo::default();
+    model.graphs.add_child_graph(parent, &[], child, Ownership::Move, info).unwrap();
+    for graph in [0, child] {
+        let begun = model.capture.begin_recapture(&mut model.graphs, T, S, Global, graph, None);
+        assert_eq!(begun, Err(CUresult::INVALID_VALUE));
+        assert_eq!(model.status(S), CaptureStatus::None);
+    }
+}
+
+/// Captures those fills and begins to recapture them on [`S`].
+fn recaptured(model: &mut Model, values: &[u32]) -> u64 {
+    if model.status(S) != CaptureStatus::None {
+        let _ = model.end(S);
+    }
+    model.begin(S, Global).unwrap();
+    for &value in values {
+        model.enqueue(S, fill(value)).unwrap();
+    }
+    let graph = model.end(S).unwrap();
+    model.capture.begin_recapture(&mut model.graphs, T, S, Global, graph, None).unwrap();
+    graph
+}

@@ -1,0 +1,394 @@
+//! Executable graphs without a device: capture-semantics 1.6 to 1.8.
+
+use graphproof_driver::abi::{CUresult, Cuda};
+use graphproof_driver::software::EventId;
+use graphproof_driver::software::graph::{
+    AUTO_FREE_ON_LAUNCH, DEVICE_LAUNCH, EdgeData, Graphs, InstantiateResult, MemAttribute, NodeInfo, Ownership, UPLOAD,
+    USE_NODE_PRIORITY, UpdateResult,
+};
+use graphproof_driver::software::work::{MemsetWork, NodeParams, Plan, PlanWork};
+
+const INVALID: CUresult = CUresult::INVALID_VALUE;
+const FULL: EdgeData = EdgeData::FULL;
+
+fn fill(value: u32) -> MemsetWork {
+    MemsetWork { dst: 0x1000, pitch: 0, value, element_size: 4, width: 1, height: 1 }
+}
+
+fn try_add(graphs: &mut Graphs, graph: u64, after: &[u64], work: NodeParams) -> Cuda<u64> {
+    let after: Vec<_> = after.iter().map(|&node| (node, FULL)).collect();
+    graphs.add_node(graph, &after, work, NodeInfo::default())
+}
+
+fn add(graphs: &mut Graphs, graph: u64, after: &[u64], work: NodeParams) -> u64 {
+    try_add(graphs, graph, after, work).expect("a valid node")
+}
+
+fn alloc(address: u64) -> NodeParams {
+    NodeParams::MemAlloc { address, size: 100, pool: 0 }
+}
+
+fn free(address: u64) -> NodeParams {
+    NodeParams::MemFree { address }
+}
+
+/// A chain of fills with these values.
+fn chain(graphs: &mut Graphs, values: &[u32]) -> (u64, Vec<u64>) {
+    let graph = graphs.create();
+    let mut nodes: Vec<u64> = Vec::new();
+    for &value in values {
+        let after: Vec<u64> = nodes.last().copied().into_iter().collect();
+        nodes.push(add(graphs, graph, &after, NodeParams::Memset(fill(value))));
+    }
+    (graph, nodes)
+}
+
+fn values(plan: &Plan) -> Vec<Option<u32>> {
+    let value = |work: &PlanWork| match work {
+        PlanWork::Node(NodeParams::Memset(fill)) => Some(fill.value),
+        _ => None,
+    };
+    plan.steps.iter().map(|step| value(&step.work)).collect()
+}
+
+/// 1.7: flags.
+#[test]
+fn instantiation_flags() {
+    let mut graphs = Graphs::default();
+    let (graph, _) = chain(&mut graphs, &[1]);
+    for flags in
+        [0, AUTO_FREE_ON_LAUNCH, UPLOAD, DEVICE_LAUNCH, USE_NODE_PRIORITY, AUTO_FREE_ON_LAUNCH | USE_NODE_PRIORITY]
+    {
+        let exec = graphs.instantiate(graph, flags).unwrap();
+        assert_eq!(graphs.exec(exec).unwrap().flags(), flags & !UPLOAD);
+        graphs.destroy_exec(exec).unwrap();
+        assert_eq!(graphs.destroy_exec(exec), Err(INVALID), "destroyed twice");
+    }
+    for flags in [AUTO_FREE_ON_LAUNCH | DEVICE_LAUNCH, 16, u64::MAX] {
+        assert_eq!(graphs.instantiate(graph, flags).unwrap_err().code, INVALID);
+    }
+}
+
+/// 1.7, D: what a graph for device launch may hold.
+#[test]
+fn device_launch_allows_kernels_copies_fills_and_children_only() {
+    let mut graphs = Graphs::default();
+    let empty = graphs.create();
+    assert!(graphs.instantiate(empty, DEVICE_LAUNCH).is_err());
+    assert!(graphs.instantiate(empty, 0).is_ok(), "an empty graph is fine on the host");
+    let (graph, nodes) = chain(&mut graphs, &[1]);
+    let event = add(&mut graphs, graph, &nodes, NodeParams::EventRecord(EventId(7)));
+    let failed = graphs.instantiate(graph, DEVICE_LAUNCH).unwrap_err();
+    assert_eq!((failed.result, failed.node), (InstantiateResult::NodeOperationNotSupported, event));
+}
+
+/// 1.7: a cycle is found, with one of its nodes.
+#[test]
+fn a_cycle_is_an_invalid_structure() {
+    let mut graphs = Graphs::default();
+    let (graph, nodes) = chain(&mut graphs, &[1, 2, 3]);
+    graphs.add_dependencies(graph, &[(nodes[2], nodes[1], FULL)]).unwrap();
+    let failed = graphs.instantiate(graph, 0).unwrap_err();
+    assert_eq!((failed.code, failed.result), (INVALID, InstantiateResult::InvalidStructure));
+    assert!(nodes[1..].contains(&failed.node));
+    graphs.remove_dependencies(graph, &[(nodes[1], nodes[2], FULL)]).unwrap();
+    assert!(graphs.instantiate(graph, 0).is_ok(), "an edge backwards in order of creation is fine");
+}
+
+/// 1.7: the executable graph is a snapshot; launches in flight keep theirs.
+#[test]
+fn an_executable_graph_is_a_snapshot() {
+    let mut graphs = Graphs::default();
+    let (graph, nodes) = chain(&mut graphs, &[1, 2]);
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    graphs.set_params(nodes[0], NodeParams::Memset(fill(9)), NodeInfo::default()).unwrap();
+    let first = graphs.launch(exec).unwrap().plan;
+    assert_eq!(values(&first), [Some(1), Some(2)]);
+    graphs.exec_set_params(exec, nodes[0], NodeParams::Memset(fill(5)), NodeInfo::default()).unwrap();
+    let second = graphs.launch(exec).unwrap().plan;
+    assert_eq!(values(&first), [Some(1), Some(2)]);
+    assert_eq!(values(&second), [Some(5), Some(2)]);
+    assert_eq!(second.steps[0].dependents, [1]);
+    assert_eq!(second.steps[1].dependencies, 1);
+    graphs.destroy(graph).unwrap();
+    assert!(graphs.launch(exec).is_ok(), "the graph may go");
+    assert_eq!(graphs.exec_set_params(exec, nodes[0], NodeParams::Memset(fill(1)), NodeInfo::default()), Err(INVALID));
+}
+
+/// 1.7: each launch waits for the one before.
+#[test]
+fn launches_of_one_executable_graph_are_ordered() {
+    use graphproof_driver::software::engine::Ticket;
+    let mut graphs = Graphs::default();
+    let (graph, _) = chain(&mut graphs, &[1]);
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    assert_eq!(graphs.launch(exec).unwrap().after, None);
+    let ticket = Ticket { stream: 4, sequence: 2 };
+    graphs.set_ticket(exec, ticket);
+    assert_eq!(graphs.launch(exec).unwrap().after, Some(ticket));
+    assert_eq!(graphs.upload(exec), Ok(Some(ticket)));
+}
+
+/// 1.7: disabled nodes are empty ones until they are enabled again.
+#[test]
+fn nodes_can_be_disabled() {
+    let mut graphs = Graphs::default();
+    let (graph, nodes) = chain(&mut graphs, &[1, 2]);
+    let empty = add(&mut graphs, graph, &[], NodeParams::Empty);
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    graphs.set_enabled(exec, nodes[0], false).unwrap();
+    assert_eq!(graphs.enabled(exec, nodes[0]), Ok(false));
+    assert_eq!(values(&graphs.launch(exec).unwrap().plan), [None, Some(2), None]);
+    graphs.set_enabled(exec, nodes[0], true).unwrap();
+    assert_eq!(values(&graphs.launch(exec).unwrap().plan), [Some(1), Some(2), None]);
+    assert_eq!(graphs.set_enabled(exec, empty, false), Err(INVALID));
+    let (_, foreign) = chain(&mut graphs, &[1]);
+    assert_eq!(graphs.enabled(exec, foreign[0]), Err(INVALID));
+}
+
+/// 1.7: nodes of child graphs can be set through the executable graph of the parent.
+#[test]
+fn nodes_of_child_graphs_can_be_set() {
+    let mut graphs = Graphs::default();
+    let (child, inner) = chain(&mut graphs, &[1]);
+    let graph = graphs.create();
+    graphs.add_child_graph(graph, &[], child, Ownership::Move, NodeInfo::default()).unwrap();
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    graphs.exec_set_params(exec, inner[0], NodeParams::Memset(fill(8)), NodeInfo::default()).unwrap();
+    let plan = graphs.launch(exec).unwrap().plan;
+    let PlanWork::Graph(inner) = &plan.steps[0].work else { panic!("a child graph") };
+    assert_eq!(values(inner), [Some(8)]);
+}
+
+/// 1.8: what may change.
+#[test]
+fn updates_that_fit() {
+    let mut graphs = Graphs::default();
+    let (graph, _) = chain(&mut graphs, &[1, 2, 3]);
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    let (other, _) = chain(&mut graphs, &[4, 5, 6]);
+    assert_eq!(graphs.update(exec, other), Ok(()));
+    assert_eq!(values(&graphs.launch(exec).unwrap().plan), [Some(4), Some(5), Some(6)]);
+}
+
+/// 1.8: topology, type and parameters, each with its result and node.
+#[test]
+fn updates_that_do_not_fit() {
+    let mut graphs = Graphs::default();
+    let (graph, _) = chain(&mut graphs, &[1, 2, 3]);
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    let check = |graphs: &mut Graphs, other: u64, result: UpdateResult, node: u64, from: u64| {
+        let failed = graphs.update(exec, other).unwrap_err();
+        assert_eq!(failed.code, CUresult::GRAPH_EXEC_UPDATE_FAILURE);
+        assert_eq!((failed.result, failed.node, failed.from), (result, node, from));
+    };
+    // Another number of nodes: no node is named.
+    let (shorter, _) = chain(&mut graphs, &[1, 2]);
+    check(&mut graphs, shorter, UpdateResult::TopologyChanged, 0, 0);
+    // More exit nodes.
+    let (fork, nodes) = chain(&mut graphs, &[1, 2]);
+    let exit = add(&mut graphs, fork, &nodes[..1], NodeParams::Memset(fill(3)));
+    let failed = graphs.update(exec, fork).unwrap_err();
+    assert_eq!(failed.result, UpdateResult::TopologyChanged);
+    assert!([exit, nodes[1]].contains(&failed.node));
+    // A node with more dependencies.
+    let (joined, nodes) = chain(&mut graphs, &[1, 2, 3]);
+    graphs.add_dependencies(joined, &[(nodes[0], nodes[2], FULL)]).unwrap();
+    check(&mut graphs, joined, UpdateResult::TopologyChanged, nodes[2], 0);
+    // A node of another type.
+    let (typed, nodes) = chain(&mut graphs, &[1, 2]);
+    let empty = add(&mut graphs, typed, &nodes[1..], NodeParams::Empty);
+    check(&mut graphs, typed, UpdateResult::NodeTypeChanged, empty, 0);
+    // Parameters that are fixed: the height of a fill.
+    let (tall, nodes) = chain(&mut graphs, &[1, 2, 3]);
+    let taller = NodeParams::Memset(MemsetWork { height: 2, pitch: 4, ..fill(2) });
+    graphs.set_params(nodes[1], taller, NodeInfo::default()).unwrap();
+    check(&mut graphs, tall, UpdateResult::ParametersChanged, nodes[1], 0);
+    // Nothing of a failed update has arrived.
+    assert_eq!(values(&graphs.launch(exec).unwrap().plan), [Some(1), Some(2), Some(3)]);
+    // Bad arguments.
+    let failed = graphs.update(exec, 0).unwrap_err();
+    assert_eq!((failed.code, failed.result), (INVALID, UpdateResult::Error));
+    assert!(graphs.update(0, graph).is_err());
+}
+
+/// 1.8: a dependency on another node, with both ends named.
+#[test]
+fn an_update_names_both_ends_of_an_edge_that_moved() {
+    let mut graphs = Graphs::default();
+    let build = |graphs: &mut Graphs, third_after: usize| {
+        let graph = graphs.create();
+        let first = add(graphs, graph, &[], NodeParams::Empty);
+        let second = add(graphs, graph, &[], NodeParams::Empty);
+        let third = add(graphs, graph, &[[first, second][third_after]], NodeParams::Empty);
+        (graph, [first, second], third)
+    };
+    let (graph, _, _) = build(&mut graphs, 0);
+    let (other, roots, third) = build(&mut graphs, 1);
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    let failed = graphs.update(exec, other).unwrap_err();
+    assert_eq!((failed.result, failed.node, failed.from), (UpdateResult::TopologyChanged, third, roots[1]));
+}
+
+/// 1.8: child graphs are compared in depth, and cannot be the argument.
+#[test]
+fn updates_reach_into_child_graphs() {
+    let mut graphs = Graphs::default();
+    let nest = |graphs: &mut Graphs, values: &[u32]| {
+        let (child, _) = chain(graphs, values);
+        let graph = graphs.create();
+        let node = graphs.add_child_graph(graph, &[], child, Ownership::Move, NodeInfo::default()).unwrap();
+        (graph, child, node)
+    };
+    let (graph, _, node) = nest(&mut graphs, &[1]);
+    let (same, child, _) = nest(&mut graphs, &[2]);
+    let (longer, longer_child, _) = nest(&mut graphs, &[2, 3]);
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    assert_eq!(graphs.update(exec, same), Ok(()));
+    assert_eq!(graphs.update(exec, longer).unwrap_err().result, UpdateResult::TopologyChanged);
+    assert_eq!(graphs.update(exec, child).unwrap_err().code, INVALID);
+    assert_eq!(graphs.exec_set_child_graph(exec, node, child), Ok(()));
+    assert_eq!(graphs.exec_set_child_graph(exec, node, longer_child), Err(INVALID));
+}
+
+/// 1.6: one instance, no clone, no removal, child only by a move.
+#[test]
+fn graphs_with_memory_nodes_are_restricted() {
+    let mut graphs = Graphs::default();
+    let graph = graphs.create();
+    let node = add(&mut graphs, graph, &[], alloc(0x100));
+    let last = add(&mut graphs, graph, &[node], free(0x100));
+    assert_eq!(graphs.clone_graph(graph), Err(INVALID));
+    assert_eq!(graphs.destroy_node(node), Err(INVALID));
+    assert_eq!(graphs.remove_dependencies(graph, &[(node, last, FULL)]), Err(INVALID));
+    let parent = graphs.create();
+    let info = NodeInfo::default;
+    assert_eq!(graphs.add_child_graph(parent, &[], graph, Ownership::Clone, info()), Err(INVALID));
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    assert!(graphs.instantiate(graph, 0).is_err());
+    assert_eq!(graphs.add_child_graph(parent, &[], graph, Ownership::Move, info()), Err(INVALID), "instantiated");
+    graphs.destroy_exec(exec).unwrap();
+    assert!(graphs.add_child_graph(parent, &[], graph, Ownership::Move, info()).is_ok());
+    assert!(graphs.instantiate(parent, 0).is_ok());
+    assert_eq!(graphs.set_params(node, alloc(0x200), info()), Err(CUresult::NOT_SUPPORTED));
+}
+
+/// 1.6: frees in a graph.
+#[test]
+fn free_nodes_need_a_graph_allocation_once() {
+    let mut graphs = Graphs::default();
+    let (graph, other) = (graphs.create(), graphs.create());
+    assert_eq!(try_add(&mut graphs, graph, &[], free(0x100)), Err(INVALID), "no graph allocation");
+    add(&mut graphs, graph, &[], alloc(0x100));
+    add(&mut graphs, graph, &[], free(0x100));
+    assert_eq!(try_add(&mut graphs, graph, &[], free(0x100)), Err(INVALID), "freed twice");
+    assert_eq!(try_add(&mut graphs, other, &[], free(0x100)), Err(INVALID), "the owner frees it");
+    add(&mut graphs, graph, &[], alloc(0x200));
+    add(&mut graphs, other, &[], free(0x200));
+    assert_eq!(try_add(&mut graphs, graph, &[], free(0x200)), Err(INVALID), "another graph frees it");
+    assert_eq!(try_add(&mut graphs, graph, &[], free(0x208)), Err(INVALID), "not its first byte");
+}
+
+/// 1.6: a launch with allocations that are still live.
+#[test]
+fn a_relaunch_needs_its_allocations_freed() {
+    let mut graphs = Graphs::default();
+    let graph = graphs.create();
+    add(&mut graphs, graph, &[], alloc(0x100));
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    assert_eq!(graphs.memory().free(0x100), Some(Err(INVALID)), "never launched (M CUDA.jl#1230)");
+    assert!(graphs.launch(exec).is_ok());
+    assert_eq!(graphs.launch(exec).err(), Some(INVALID));
+    assert_eq!(graphs.memory().free(0x100), Some(Ok(())));
+    assert_eq!(graphs.memory().free(0x100), Some(Err(INVALID)), "freed twice");
+    assert!(graphs.launch(exec).is_ok());
+    graphs.memory().free(0x100).unwrap().unwrap();
+    graphs.destroy_exec(exec).unwrap();
+    let exec = graphs.instantiate(graph, AUTO_FREE_ON_LAUNCH).unwrap();
+    assert_eq!(graphs.launch(exec).unwrap().free_first, []);
+    assert_eq!(graphs.launch(exec).unwrap().free_first, [0x100]);
+    assert_eq!(graphs.memory().free(0x999), None, "not graph memory");
+}
+
+/// 1.6: a graph that frees what another one allocated.
+#[test]
+fn another_graph_may_free_a_live_allocation() {
+    let mut graphs = Graphs::default();
+    let (graph, other) = (graphs.create(), graphs.create());
+    add(&mut graphs, graph, &[], alloc(0x100));
+    add(&mut graphs, other, &[], free(0x100));
+    let (exec, freeing) = (graphs.instantiate(graph, 0).unwrap(), graphs.instantiate(other, 0).unwrap());
+    assert_eq!(graphs.launch(freeing).err(), Some(INVALID), "nothing to free yet");
+    for _ in 0..3 {
+        assert!(graphs.launch(exec).is_ok());
+        assert!(graphs.launch(freeing).is_ok());
+    }
+}
+
+/// 1.6: live allocations outlast graph and instance, M rocm-systems#7092; then the address is
+/// released.
+#[test]
+fn a_live_allocation_outlasts_its_graph() {
+    let mut graphs = Graphs::default();
+    let graph = graphs.create();
+    add(&mut graphs, graph, &[], alloc(0x100));
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    drop(graphs.launch(exec).unwrap());
+    graphs.destroy(graph).unwrap();
+    graphs.destroy_exec(exec).unwrap();
+    assert_eq!(graphs.take_released(), []);
+    assert_eq!(graphs.memory().attribute(MemAttribute::UsedCurrent), 100);
+    assert_eq!(graphs.memory().free(0x100), Some(Ok(())));
+    assert_eq!(graphs.take_released(), [0x100]);
+    let unused = graphs.create();
+    add(&mut graphs, unused, &[], alloc(0x200));
+    graphs.destroy(unused).unwrap();
+    assert_eq!(graphs.take_released(), [0x200]);
+}
+
+/// 1.6: the attributes, and what may be reset.
+#[test]
+fn graph_memory_attributes() {
+    use MemAttribute::{ReservedCurrent, ReservedHigh, UsedCurrent, UsedHigh};
+    let mut graphs = Graphs::default();
+    let graph = graphs.create();
+    let node = add(&mut graphs, graph, &[], alloc(0x100));
+    add(&mut graphs, graph, &[node], free(0x100));
+    let exec = graphs.instantiate(graph, 0).unwrap();
+    graphs.launch(exec).unwrap();
+    let memory = graphs.memory();
+    assert_eq!((memory.attribute(UsedCurrent), memory.attribute(UsedHigh)), (0, 100));
+    let reserved = memory.attribute(ReservedCurrent);
+    assert!(reserved >= 100 && memory.attribute(ReservedHigh) == reserved);
+    memory.trim();
+    assert_eq!(memory.attribute(ReservedCurrent), 0);
+    for attribute in [UsedCurrent, ReservedCurrent] {
+        assert_eq!(memory.reset(attribute, 0), Err(INVALID));
+    }
+    assert_eq!(memory.reset(UsedHigh, 1), Err(INVALID), "only to zero");
+    assert_eq!(memory.reset(UsedHigh, 0), Ok(()));
+    assert_eq!(memory.reset(ReservedHigh, 0), Ok(()));
+    assert_eq!((memory.attribute(UsedHigh), memory.attribute(ReservedHigh)), (0, 0));
+    assert_eq!(MemAttribute::from_raw(4), None);
+}
+
+/// 1.8: a graph with memory nodes that is instantiated elsewhere is not taken.
+#[test]
+fn an_update_from_a_graph_with_memory_nodes_takes_them_over() {
+    let mut graphs = Graphs::default();
+    let build = |graphs: &mut Graphs, address: u64| {
+        let graph = graphs.create();
+        add(graphs, graph, &[], alloc(address));
+        graph
+    };
+    let (first, second, third) = (build(&mut graphs, 0x100), build(&mut graphs, 0x200), build(&mut graphs, 0x300));
+    let exec = graphs.instantiate(first, 0).unwrap();
+    let other = graphs.instantiate(third, 0).unwrap();
+    assert_eq!(graphs.update(exec, third).unwrap_err().result, UpdateResult::NotSupported);
+    assert_eq!(graphs.update(exec, second), Ok(()));
+    graphs.launch(exec).unwrap();
+    assert_eq!(graphs.memory().free(0x200), Some(Ok(())));
+    assert!(graphs.instantiate(first, 0).is_ok(), "its instance belongs to the other graph now");
+    assert!(graphs.instantiate(second, 0).is_err());
+    graphs.destroy_exec(other).unwrap();
+}
