@@ -38,8 +38,14 @@ pub enum Command {
     /// Run one planted fault, or one lane over many seeds, and print the reports as JSON.
     #[command(hide = true)]
     FaultChild(FaultChildArgs),
+    /// Tell what a finding id means, why CUDA behaves so, and how to fix it.
+    Explain(ExplainArgs),
+    /// Ask a driver, case by case, whether it does in stream capture what CUDA is known to do.
+    Conformance(ConformanceArgs),
     /// Measure graphproof itself.
     Bench(BenchArgs),
+    #[command(hide = true)]
+    ConformanceChild(ConformanceChildArgs),
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +151,45 @@ pub struct FaultChildArgs {
     /// Seconds without progress after which a run counts as hung.
     #[arg(long, default_value_t = 30)]
     pub patience: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The id, such as S01. Without one, all ids are listed.
+    pub id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ConformanceArgs {
+    /// auto: NVIDIA's driver where it has a device, else the software driver.
+    #[arg(long, default_value = "auto", value_name = "auto|system|software")]
+    pub driver: DriverChoice,
+    /// Only cells whose `case@cell` contains this.
+    #[arg(long)]
+    pub filter: Option<String>,
+    /// Record what NVIDIA's driver of this version answers, as the golden file.
+    #[arg(long, value_name = "DRIVER_VERSION")]
+    pub bless_as: Option<String>,
+    /// List the cells instead of running them.
+    #[arg(long)]
+    pub list: bool,
+    /// Child processes beside each other; as many as there are processors, if not given.
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// Seconds that one child may take.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
+    /// Write all results to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// One cell of one case, for the parent process.
+#[derive(Debug, Args)]
+pub struct ConformanceChildArgs {
+    pub driver: String,
+    pub case: PathBuf,
+    pub cell: String,
 }
 
 #[derive(Debug, Args)]

@@ -97,7 +97,7 @@ fn tell(call: &Call) -> Told {
         function: call.function,
         code: code_of(call),
         own_thread: call.thread == record_thread(),
-        stream: call.stream.map(|stream| stream.0 as u64),
+        stream: call.stream.map(|stream| stream.0),
         blocked_ns: call.blocked_ns,
         stack: call
             .backtrace
@@ -141,10 +141,11 @@ impl Handles {
                 let (made, destroyed) = self.counts.entry(kind).or_default();
                 *made += u64::from(is(make));
                 *destroyed += u64::from(is(destroy));
-                if is(make) && !self.sites.contains_key(kind) {
-                    if let Some(site) = tell(call).stack.into_iter().next() {
-                        self.sites.insert(kind, site);
-                    }
+                if is(make)
+                    && !self.sites.contains_key(kind)
+                    && let Some(site) = tell(call).stack.into_iter().next()
+                {
+                    self.sites.insert(kind, site);
                 }
             }
         }

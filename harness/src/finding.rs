@@ -116,3 +116,4 @@ impl Finding {
 }
 
 pub mod catalogue;
+pub mod explain;

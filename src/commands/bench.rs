@@ -59,12 +59,7 @@ fn interpreter() -> Result<ExitCode, Failure> {
 }
 
 /// Executes each kernel node of a captured graph on host memory that stands in for its buffers.
-fn kernels(
-    topology: &Topology,
-    buffers: &BufferSet,
-    inputs: &HostBuffers,
-    programs: &[Program],
-) -> anyhow::Result<()> {
+fn kernels(topology: &Topology, buffers: &BufferSet, inputs: &HostBuffers, programs: &[Program]) -> anyhow::Result<()> {
     let mut images: Vec<Vec<u64>> = Vec::new();
     for (index, spec) in buffers.specs().iter().enumerate() {
         let len = buffers.memory(index).len();

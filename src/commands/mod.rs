@@ -1,7 +1,9 @@
 //! One file for each command.
 
 pub mod bench;
+pub mod conformance;
 pub mod doctor;
+pub mod explain;
 pub mod faults;
 pub mod gate;
 pub mod graph;

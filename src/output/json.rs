@@ -8,7 +8,7 @@ use graphproof_harness::exit_code::ExitCode;
 
 use crate::commands::Failure;
 
-/// A file that will hold a receipt; nothing is left behind until [`write`](ReceiptFile::write).
+/// A file that will hold a receipt as JSON; nothing is left behind until [`write`](ReceiptFile::write).
 pub struct ReceiptFile {
     path: PathBuf,
 }

@@ -5,6 +5,7 @@ use std::ffi::c_uint;
 use super::args::{not_null, write};
 use super::graph_nodes::check_kernel_context;
 use super::graph_params::{self as params, Described, Requested, given};
+use super::graph_params_out as out;
 use super::graph_types::*;
 use super::types::{
     CUDA_MEMCPY3D, CUcontext, CUdeviceptr, CUevent, CUgraph, CUgraphNode, CUkernel, CUlaunchAttributeValue,
@@ -54,7 +55,7 @@ fn kernel_params(node: CUgraphNode) -> Cuda<CUDA_KERNEL_NODE_PARAMS> {
     };
     let kernel = kernel.clone();
     let packed = world.graphs.node(node.0)?.info().packed;
-    Ok(params::kernel_out(&kernel, world.graphs.parameter_addresses(node.0)?, packed))
+    Ok(out::kernel_out(&kernel, world.graphs.parameter_addresses(node.0)?, packed))
 }
 
 fn set_event(node: CUgraphNode, event: CUevent, make: impl FnOnce(crate::software::EventId) -> NodeParams) -> Cuda {
@@ -134,7 +135,7 @@ entry_points! {
     fn cuGraphMemsetNodeGetParams(hNode: CUgraphNode, nodeParams: *mut CUDA_MEMSET_NODE_PARAMS) {
         not_null(nodeParams)?;
         let found = work(hNode, NodeType::Memset, |work, _| match work {
-            NodeParams::Memset(fill) => Some(params::memset_out(fill)),
+            NodeParams::Memset(fill) => Some(out::memset_out(fill)),
             _ => None,
         })?;
         // SAFETY: the caller's pointer.
@@ -151,7 +152,7 @@ entry_points! {
     fn cuGraphHostNodeGetParams(hNode: CUgraphNode, nodeParams: *mut CUDA_HOST_NODE_PARAMS) {
         not_null(nodeParams)?;
         let found = work(hNode, NodeType::Host, |work, _| match work {
-            NodeParams::Host(host) => Some(params::host_out(host)),
+            NodeParams::Host(host) => Some(out::host_out(host)),
             _ => None,
         })?;
         // SAFETY: the caller's pointer.
@@ -206,7 +207,7 @@ entry_points! {
     fn cuGraphBatchMemOpNodeGetParams(hNode: CUgraphNode, nodeParams_out: *mut CUDA_BATCH_MEM_OP_NODE_PARAMS) {
         not_null(nodeParams_out)?;
         let found = work(hNode, NodeType::BatchMemOp, |work, info| match work {
-            NodeParams::BatchMemOp(operations) => Some(params::batch_out(operations, info)),
+            NodeParams::BatchMemOp(operations) => Some(out::batch_out(operations, info)),
             _ => None,
         })?;
         // SAFETY: the caller's pointer.
@@ -223,7 +224,7 @@ entry_points! {
     fn cuGraphMemAllocNodeGetParams(hNode: CUgraphNode, params_out: *mut CUDA_MEM_ALLOC_NODE_PARAMS) {
         not_null(params_out)?;
         let found = work(hNode, NodeType::MemAlloc, |work, info| match work {
-            NodeParams::MemAlloc { address, size, .. } => Some(params::allocation_out(*address, *size, info)),
+            NodeParams::MemAlloc { address, size, .. } => Some(out::allocation_out(*address, *size, info)),
             _ => None,
         })?;
         // SAFETY: the caller's pointer.
@@ -242,7 +243,7 @@ entry_points! {
 
     fn cuGraphNodeGetParams(hNode: CUgraphNode, nodeParams: *mut CUgraphNodeParams) {
         not_null(nodeParams)?;
-        let found = params::describe(&mut driver().world().graphs, hNode.0)?;
+        let found = out::describe(&mut driver().world().graphs, hNode.0)?;
         // SAFETY: the caller's pointer.
         unsafe { write(nodeParams, found) }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::graph_params::describe_work;
+use super::graph_params_out::describe_work;
 use super::types::CUstream;
 use super::{CUresult, Cuda};
 use crate::software::{StreamId, World, driver};

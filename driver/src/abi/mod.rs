@@ -22,6 +22,7 @@ pub(crate) mod graph_memory;
 mod graph_node_params;
 mod graph_nodes;
 mod graph_params;
+mod graph_params_out;
 mod graph_query;
 pub(crate) mod graph_recapture;
 #[allow(non_camel_case_types, non_snake_case, missing_docs)]

@@ -32,7 +32,8 @@ pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: 
     let threads = x * y * z;
     let warps = threads.div_ceil(32);
     let linear = u64::from(block[0])
-        + u64::from(launch.config.grid[0]) * (u64::from(block[1]) + u64::from(launch.config.grid[1]) * u64::from(block[2]));
+        + u64::from(launch.config.grid[0])
+            * (u64::from(block[1]) + u64::from(launch.config.grid[1]) * u64::from(block[2]));
     let seed = mix(launch.order_seed ^ mix(linear));
     worker.poison_shared(seed);
     for warp in 0..warps {
@@ -53,7 +54,9 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3
     for &(offset, init) in &code.scalars {
         let value = match init {
             ScalarInit::Constant(v) => v,
-            ScalarInit::Global(n, offset) => launch.globals.get(n as usize).map_or(0, |g| g.wrapping_add(offset as u64)),
+            ScalarInit::Global(n, offset) => {
+                launch.globals.get(n as usize).map_or(0, |g| g.wrapping_add(offset as u64))
+            }
             ScalarInit::BlockIndex(a) => u64::from(block[a as usize % 3]),
             ScalarInit::BlockSize(a) => u64::from(config.block[a as usize % 3]),
             ScalarInit::GridSize(a) => u64::from(config.grid[a as usize % 3]),
@@ -162,7 +165,8 @@ impl State<'_, '_> {
                     // The next turn starts behind the lanes that ran this time, if others are waiting.
                     let warp = &mut self.worker.ctx.warp;
                     let stood = warp.pc;
-                    let higher = warp.splits.iter().filter(|s| s.wait == Wait::Ready && s.pc > stood).map(|s| s.pc).min();
+                    let higher =
+                        warp.splits.iter().filter(|s| s.wait == Wait::Ready && s.pc > stood).map(|s| s.pc).min();
                     warp.pc = higher.unwrap_or(0);
                     self.worker.leave(index);
                     return self.poll();

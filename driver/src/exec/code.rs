@@ -102,7 +102,10 @@ pub(crate) struct Code {
 
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Code").field("instructions", &self.insts.len()).field("file_bytes", &self.file_bytes).finish_non_exhaustive()
+        f.debug_struct("Code")
+            .field("instructions", &self.insts.len())
+            .field("file_bytes", &self.file_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +115,8 @@ impl Code {
         let Some(origin) = self.origin_of.get(pc).and_then(|&o| self.origins.get(o as usize)) else {
             return (0, String::new(), None);
         };
-        let text = self.source[origin.start as usize..origin.end as usize].split_whitespace().collect::<Vec<_>>().join(" ");
+        let text =
+            self.source[origin.start as usize..origin.end as usize].split_whitespace().collect::<Vec<_>>().join(" ");
         let source = origin.source.and_then(|(file, line)| {
             let (_, path) = self.files.iter().find(|(n, _)| *n == file)?;
             Some((path.clone(), line))

@@ -118,7 +118,11 @@ fn help(shared: &Shared) {
         if queue.closed {
             return;
         }
-        let job = queue.jobs.iter().find(|j| j.next.load(Ordering::Relaxed) < j.count && !j.stop.load(Ordering::Relaxed)).cloned();
+        let job = queue
+            .jobs
+            .iter()
+            .find(|j| j.next.load(Ordering::Relaxed) < j.count && !j.stop.load(Ordering::Relaxed))
+            .cloned();
         let Some(job) = job else {
             queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
             continue;
@@ -247,7 +251,11 @@ pub fn run(launch: &Launch<'_>, pool: &Pool) -> Result<ExecStats, Fault> {
         left: Condvar::new(),
     });
     lock(&pool.shared.queue).jobs.push(job.clone());
-    if count > 2 { pool.shared.work.notify_all() } else { pool.shared.work.notify_one() }
+    if count > 2 {
+        pool.shared.work.notify_all()
+    } else {
+        pool.shared.work.notify_one()
+    }
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| blocks(&job, launch, code)));
     lock(&pool.shared.queue).jobs.retain(|j| !Arc::ptr_eq(j, &job));
     let mut outcome = lock(&job.result);

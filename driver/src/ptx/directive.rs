@@ -22,15 +22,18 @@ impl<'a> Parser<'a> {
             match token.kind {
                 Kind::End => break,
                 Kind::Dotted => self.module_directive()?,
-                _ => return Err(self.unexpected("a module directive such as `.version`, `.visible .entry` or `.global`")),
+                _ => {
+                    return Err(
+                        self.unexpected("a module directive such as `.version`, `.visible .entry` or `.global`")
+                    );
+                }
             }
         }
         if self.module.version == (0, 0) {
             return Err(self.syntax(Span::default(), "the text has no `.version` directive").expected("PTX text"));
         }
         // A definition replaces its prototype.
-        let defined: Vec<String> =
-            self.module.functions.iter().filter(|f| f.defined).map(|f| f.name.clone()).collect();
+        let defined: Vec<String> = self.module.functions.iter().filter(|f| f.defined).map(|f| f.name.clone()).collect();
         self.module.functions.retain(|f| f.defined || !defined.contains(&f.name));
         Ok(())
     }
@@ -248,8 +251,10 @@ impl<'a> Parser<'a> {
                     count = (init.len() as u64).div_ceil(element);
                 }
             }
-            let size =
-                count.checked_mul(element).filter(|&s| s < 1 << 40).ok_or_else(|| self.semantic(span, "this array is too large"))?;
+            let size = count
+                .checked_mul(element)
+                .filter(|&s| s < 1 << 40)
+                .ok_or_else(|| self.semantic(span, "this array is too large"))?;
             if init.len() as u64 > size {
                 return Err(self.semantic(span, format!("the initialiser of `{name}` is longer than the variable")));
             }
@@ -341,7 +346,8 @@ impl<'a> Parser<'a> {
         let mut params: Vec<Param> = Vec::new();
         let mut offset = 0u64;
         while !self.is_mark(b')') {
-            let reference = if returns { VarRef::Return(params.len() as u32) } else { VarRef::Param(params.len() as u32) };
+            let reference =
+                if returns { VarRef::Return(params.len() as u32) } else { VarRef::Param(params.len() as u32) };
             if self.text() == ".reg" {
                 self.advance();
                 let ty = self.register_type()?;
@@ -349,7 +355,13 @@ impl<'a> Parser<'a> {
                 let register = function.registers.len() as u32;
                 function.registers.push(Register { name: name.to_owned(), ty });
                 self.scope().names.insert(name.to_owned(), Named::Register(register));
-                params.push(Param { name: name.to_owned(), offset: 0, size: ty.size(), align: ty.size(), register: Some(register) });
+                params.push(Param {
+                    name: name.to_owned(),
+                    offset: 0,
+                    size: ty.size(),
+                    align: ty.size(),
+                    register: Some(register),
+                });
             } else {
                 let declarator = self.declarator(false)?;
                 let (name, span) = self.word("a parameter name")?;
@@ -362,7 +374,10 @@ impl<'a> Parser<'a> {
                     self.mark(b']')?;
                 }
                 let size = declarator.ty.size() * declarator.vector;
-                let size = size.checked_mul(count).filter(|&s| s < 1 << 20).ok_or_else(|| self.semantic(span, "this parameter is too large"))?;
+                let size = size
+                    .checked_mul(count)
+                    .filter(|&s| s < 1 << 20)
+                    .ok_or_else(|| self.semantic(span, "this parameter is too large"))?;
                 offset = offset.next_multiple_of(declarator.align);
                 self.scope().names.insert(name.to_owned(), Named::Variable(reference));
                 params.push(Param { name: name.to_owned(), offset, size, align: declarator.align, register: None });

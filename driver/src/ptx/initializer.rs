@@ -27,7 +27,9 @@ impl Parser<'_> {
             return Ok(());
         }
         if self.token().kind == Kind::Word && self.text() != "WARP_SZ" {
-            return Err(self.unsupported(span, format!("the address of `{}` as an initial value is not executed", self.text())));
+            return Err(
+                self.unsupported(span, format!("the address of `{}` as an initial value is not executed", self.text()))
+            );
         }
         let value = self.constant("an initial value")?;
         match (ty, value) {

@@ -138,7 +138,8 @@ fn number_end(bytes: &[u8], mut at: usize) -> usize {
             at += 1;
         }
     }
-    let exponent = matches!(bytes[at - 1], b'e' | b'E') && bytes[start..at - 1].iter().all(|b| b.is_ascii_digit() || *b == b'.');
+    let exponent =
+        matches!(bytes[at - 1], b'e' | b'E') && bytes[start..at - 1].iter().all(|b| b.is_ascii_digit() || *b == b'.');
     if exponent && bytes.get(at).is_some_and(|b| matches!(b, b'+' | b'-')) {
         at += 1;
         while bytes.get(at).is_some_and(u8::is_ascii_digit) {

@@ -203,7 +203,9 @@ impl<'a> Parser<'a> {
             } else if let Some(outer) = self.scopes.last_mut() {
                 outer.wanted.push((name, placeholder, span));
             } else {
-                return Err(self.semantic(span, format!("`{name}` is not declared")).expected("a label of this function, a register or a variable"));
+                return Err(self
+                    .semantic(span, format!("`{name}` is not declared"))
+                    .expected("a label of this function, a register or a variable"));
             }
         }
         Ok(())

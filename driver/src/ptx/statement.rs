@@ -1,7 +1,8 @@
 //! Function bodies: declarations, labels, instructions and their operands.
 
 use super::ast::{
-    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Operand, Register, Span, Statement, VarRef,
+    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Operand, Register, Span, Statement,
+    VarRef,
 };
 use super::error::PtxError;
 use super::lexer::Kind;
@@ -45,7 +46,11 @@ impl Parser<'_> {
                             self.declare(function, variable);
                         }
                     }
-                    _ => return Err(self.unexpected("an instruction, a label, `.reg`, `.shared`, `.local`, `.param`, `.loc` or `.pragma`")),
+                    _ => {
+                        return Err(self.unexpected(
+                            "an instruction, a label, `.reg`, `.shared`, `.local`, `.param`, `.loc` or `.pragma`",
+                        ));
+                    }
                 },
                 Kind::Word if self.tokens[self.at + 1].kind == Kind::Mark(b':') => self.label(function)?,
                 Kind::Word | Kind::Mark(b'@') => self.instruction(function, location)?,
@@ -221,7 +226,9 @@ impl Parser<'_> {
         match self.lookup(name) {
             Some(Named::Register(r)) => {
                 if self.token().kind == Kind::Dotted {
-                    return Err(self.unsupported(span, format!("an element of vector register `{name}` is not executed")));
+                    return Err(
+                        self.unsupported(span, format!("an element of vector register `{name}` is not executed"))
+                    );
                 }
                 Ok(Operand::Reg(r))
             }
@@ -245,7 +252,9 @@ impl Parser<'_> {
             None if opcode == "call" || self.module.functions.iter().any(|f| f.name == name) => {
                 Ok(Operand::Function(Callee(name.to_owned())))
             }
-            None => Err(self.semantic(span, format!("`{name}` is not declared")).expected("a register, a variable or a function")),
+            None => Err(self
+                .semantic(span, format!("`{name}` is not declared"))
+                .expected("a register, a variable or a function")),
         }
     }
 
@@ -281,7 +290,11 @@ impl Parser<'_> {
                         AddressBase::Reg(r)
                     }
                     Some(Named::Variable(v)) => AddressBase::Var(v),
-                    _ => return Err(self.semantic(span, format!("`{name}` is not declared")).expected("a register or a variable")),
+                    _ => {
+                        return Err(self
+                            .semantic(span, format!("`{name}` is not declared"))
+                            .expected("a register or a variable"));
+                    }
                 }
             }
             Kind::Number | Kind::Mark(b'-') => AddressBase::Absolute,
@@ -305,14 +318,33 @@ impl Parser<'_> {
 /// Whether `name` is a special register that PTX defines.
 pub(super) fn special_register(name: &str) -> bool {
     let plain = [
-        "%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid", "%gridid", "%clock", "%clock_hi", "%clock64", "%globaltimer",
-        "%globaltimer_lo", "%globaltimer_hi", "%lanemask_eq", "%lanemask_le", "%lanemask_lt", "%lanemask_ge", "%lanemask_gt",
-        "%dynamic_smem_size", "%total_smem_size", "%aggr_smem_size", "%cluster_ctarank", "%cluster_nctarank",
-        "%is_explicit_cluster", "%current_graph_exec",
+        "%laneid",
+        "%warpid",
+        "%nwarpid",
+        "%smid",
+        "%nsmid",
+        "%gridid",
+        "%clock",
+        "%clock_hi",
+        "%clock64",
+        "%globaltimer",
+        "%globaltimer_lo",
+        "%globaltimer_hi",
+        "%lanemask_eq",
+        "%lanemask_le",
+        "%lanemask_lt",
+        "%lanemask_ge",
+        "%lanemask_gt",
+        "%dynamic_smem_size",
+        "%total_smem_size",
+        "%aggr_smem_size",
+        "%cluster_ctarank",
+        "%cluster_nctarank",
+        "%is_explicit_cluster",
+        "%current_graph_exec",
     ];
-    let vector = ["%tid", "%ntid", "%ctaid", "%nctaid", "%clusterid", "%nclusterid", "%cluster_ctaid", "%cluster_nctaid"];
+    let vector =
+        ["%tid", "%ntid", "%ctaid", "%nctaid", "%clusterid", "%nclusterid", "%cluster_ctaid", "%cluster_nctaid"];
     plain.contains(&name)
-        || name
-            .rsplit_once('.')
-            .is_some_and(|(base, axis)| vector.contains(&base) && matches!(axis, "x" | "y" | "z"))
+        || name.rsplit_once('.').is_some_and(|(base, axis)| vector.contains(&base) && matches!(axis, "x" | "y" | "z"))
 }

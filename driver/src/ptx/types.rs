@@ -80,10 +80,7 @@ impl Type {
 
     /// Whether it is a floating-point type, packed ones included.
     pub fn is_float(self) -> bool {
-        matches!(
-            self,
-            Type::F16 | Type::F16x2 | Type::BF16 | Type::BF16x2 | Type::TF32 | Type::F32 | Type::F64
-        )
+        matches!(self, Type::F16 | Type::F16x2 | Type::BF16 | Type::BF16x2 | Type::TF32 | Type::F32 | Type::F64)
     }
 }
 

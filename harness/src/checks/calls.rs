@@ -6,7 +6,7 @@ use cudarc::driver::sys::CUstream;
 use crate::calls::{Calls, Told, stream_number};
 use crate::finding::Finding;
 
-const CHECK: &str = "calls";
+const CHECK: &str = "hidden syncs";
 
 /// Of an eager run: calls that belong before the step.
 pub fn eager(calls: &Calls, step: u64) -> Vec<Finding> {

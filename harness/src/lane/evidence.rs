@@ -20,6 +20,9 @@ const SAMPLED_EVERY: u64 = 16;
 /// The step whose dummy inputs are tried. Everything is warm and captured by then.
 pub(super) const DUMMY_STEP: u64 = 2;
 
+/// What the step said when it was recorded, and the work that it enqueued.
+pub(super) type Recorded = (Result<(), StepError>, Vec<Enqueued>);
+
 /// Evidence of one run.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
@@ -36,7 +39,7 @@ pub(super) struct Evidence {
 
 impl Lane {
     /// Records the step eagerly; the first time, its calls and its work are looked at.
-    pub(super) fn record_eagerly(&mut self, step: u64) -> (Result<(), StepError>, Vec<Enqueued>) {
+    pub(super) fn record_eagerly(&mut self, step: u64) -> Recorded {
         if !self.evidence.eager_work.is_empty() || step > 0 {
             return self.record(&self.eager, false);
         }
@@ -49,7 +52,7 @@ impl Lane {
     }
 
     /// Records the step under capture, with its calls where the driver keeps a record.
-    pub(super) fn record_captured(&self) -> ((Result<(), StepError>, Vec<Enqueued>), Option<Calls>) {
+    pub(super) fn record_captured(&self) -> (Recorded, Option<Calls>) {
         calls::during(|| self.record(&self.replay, true))
     }
 

@@ -131,7 +131,7 @@ fn last_words(errors: &str) -> String {
 
 /// What the child does: runs its step, prints the reports as JSON, and leaves.
 pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
-    let steps: Vec<(Arc<dyn Step>, u64)> = steps(args)?;
+    let steps = steps(args)?;
     let (_, session) = driver::open(args.driver)?;
     let session = Arc::new(session);
     let mut reports = Vec::with_capacity(steps.len());
@@ -154,7 +154,10 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
     std::process::exit(0)
 }
 
-fn steps(args: &FaultChildArgs) -> Result<Vec<(Arc<dyn Step>, u64)>, Failure> {
+/// A step and the seed of its inputs.
+type Seeded = (Arc<dyn Step>, u64);
+
+fn steps(args: &FaultChildArgs) -> Result<Vec<Seeded>, Failure> {
     if let Some(shape) = &args.shape {
         let shape: Shape = shape.parse().map_err(|error| Failure::new(ExitCode::Usage, anyhow!("--shape: {error}")))?;
         let make = || graphproof_kernels::step(&args.name, &shape, PtxSource::Committed);

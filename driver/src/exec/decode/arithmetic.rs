@@ -6,7 +6,7 @@ use super::modifiers::Modifiers;
 use crate::exec::vm::half::{self, Binary, Binary2, Fma, Fma2, Unary, Unary2};
 use crate::exec::vm::integer as int;
 use crate::exec::vm::lane::{BF16, F16};
-use crate::exec::vm::map::{Op, exec, hot1, hot2, hot3, op1, op2, op3, warm2};
+use crate::exec::vm::map::{Next, Op, cold, hot1, hot2, hot3, op1, op2, op3, warm2};
 use crate::exec::vm::{real, rounding};
 use crate::ptx::{Instruction, Type};
 
@@ -66,7 +66,14 @@ impl<'a> Lower<'a> {
         self.float(i, ty, mode, sources)
     }
 
-    fn integer(&mut self, i: &Instruction, ty: Type, (wide, high, low): (bool, bool, bool), mode: u32, sources: usize) -> Result<()> {
+    fn integer(
+        &mut self,
+        i: &Instruction,
+        ty: Type,
+        (wide, high, low): (bool, bool, bool),
+        mode: u32,
+        sources: usize,
+    ) -> Result<()> {
         let saturated = mode & rounding::SAT != 0;
         if mode & !rounding::SAT != 0 {
             return Err(invalid(format!("a floating-point modifier on `{}{ty}`", i.opcode)));
@@ -267,7 +274,7 @@ impl<'a> Lower<'a> {
                 flag
             }
         };
-        let handlers = if wide { exec::<int::Carry<u64>>() } else { exec::<int::Carry<u32>>() };
+        let handlers = if wide { cold::<Next<int::Carry<u64>>>() } else { cold::<Next<int::Carry<u32>>>() };
         self.push(Form::List(handlers), &[d, flag], &[a, b, c], mode);
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Bitwise instructions.
 
 use super::ir::{Class, Form};
-use super::lower::{Lower, Result, immediate, invalid, unsupported};
+use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
+use super::operands::immediate;
 use crate::exec::vm::integer::Shr;
 use crate::exec::vm::map::{Op, hot1, hot2, hot3, op1, op2, op3};
 use crate::exec::vm::{bits, predicate};

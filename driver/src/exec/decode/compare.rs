@@ -4,7 +4,7 @@ use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, class, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::vm::lane::{BF16, F16};
-use crate::exec::vm::map::{Op, exec, op3};
+use crate::exec::vm::map::{Next, Op, cold, exec, op3};
 use crate::exec::vm::predicate::{self as p, Flushed, Select, SlctInt, SlctReal, set, setp, setp_rare};
 use crate::exec::vm::rounding;
 use crate::ptx::{Instruction, Operand, Type};
@@ -68,7 +68,7 @@ where
     C: p::Compare<T = H>,
     crate::exec::vm::lane::Two<H>: crate::exec::vm::lane::Lane,
 {
-    exec::<p::SetpTwo<H, C>>()
+    cold::<Next<p::SetpTwo<H, C>>>()
 }
 macro_rules! two_of {
     ($name:expr, $t:ty) => {
@@ -121,9 +121,10 @@ impl<'a> Lower<'a> {
         self.operands(i, if combine.is_some() { 4..=4 } else { 3..=3 })?;
         let no = || unsupported(format!("`setp.{name}{ty}` is not executed"));
         let (first, second) = match &i.operands[0] {
-            Operand::Pair(a, b) => {
-                (self.destination(a, Type::Pred).map_err(|p| p.at(0))?, Some(self.destination(b, Type::Pred).map_err(|p| p.at(0))?))
-            }
+            Operand::Pair(a, b) => (
+                self.destination(a, Type::Pred).map_err(|p| p.at(0))?,
+                Some(self.destination(b, Type::Pred).map_err(|p| p.at(0))?),
+            ),
             other => (self.destination(other, Type::Pred).map_err(|p| p.at(0))?, None),
         };
         let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
@@ -173,8 +174,8 @@ impl<'a> Lower<'a> {
         if !matches!(to, Type::U32 | Type::S32 | Type::F32) {
             return Err(unsupported(format!("`set{to}` is not executed")));
         }
-        let op: Op =
-            of_type!(set, set, name, ty, ftz).ok_or_else(|| unsupported(format!("`set.{name}{to}{ty}` is not executed")))?;
+        let op: Op = of_type!(set, set, name, ty, ftz)
+            .ok_or_else(|| unsupported(format!("`set.{name}{to}{ty}` is not executed")))?;
         let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
         let d = self.dst(i, 0, to)?;
         let float = to == Type::F32;

@@ -63,15 +63,29 @@ impl<'a> Lower<'a> {
             "call" => self.call(i, m),
             "bar" | "barrier" => self.barrier(i, m),
             "membar" | "fence" => {
-                // Every access here is at least as strong as these ask for.
                 for word in [
-                    "gl", "cta", "sys", "gpu", "cluster", "sc", "acq_rel", "acquire", "release", "proxy", "async", "alias", "global",
-                    "async.global", "shared::cta", "mbarrier_init", "sync_restrict::shared::cta",
+                    "gl",
+                    "cta",
+                    "sys",
+                    "gpu",
+                    "cluster",
+                    "sc",
+                    "acq_rel",
+                    "acquire",
+                    "release",
+                    "proxy",
+                    "async",
+                    "alias",
+                    "global",
+                    "async.global",
+                    "shared::cta",
+                    "mbarrier_init",
+                    "sync_restrict::shared::cta",
                 ] {
                     m.take(word);
                 }
                 self.operands(i, 0..=0)?;
-                self.nothing();
+                self.push(Form::Fields(cold::<Next<flow::Fence>>()), &[], &[], 0);
                 Ok(())
             }
             "nanosleep" => {
@@ -109,7 +123,12 @@ impl<'a> Lower<'a> {
             return Err(unsupported(format!("a recursive call of `{}` is not executed", callee.0)));
         }
         if arguments.len() != function.params.len() || returns.len() != function.returns.len() {
-            return Err(invalid(format!("`{}` takes {} arguments and returns {}", callee.0, function.params.len(), function.returns.len())));
+            return Err(invalid(format!(
+                "`{}` takes {} arguments and returns {}",
+                callee.0,
+                function.params.len(),
+                function.returns.len()
+            )));
         }
         let registers = self.ir.classes.len() as u32;
         let mut places = Vec::new();
@@ -144,7 +163,8 @@ impl<'a> Lower<'a> {
             self.copy_register(d, value);
         }
         self.ir.classes.truncate(registers as usize);
-        self.frame(function, places, return_places).map_err(|e| super::lower::Problem { whole: Some(e), ..invalid("") })?;
+        self.frame(function, places, return_places)
+            .map_err(|e| super::lower::Problem { whole: Some(e), ..invalid("") })?;
         for (d, value) in outputs {
             self.copy_register(d, Src::Reg(value));
         }

@@ -13,7 +13,12 @@ use crate::exec::vm::map::{cold, exec, step};
 use crate::ptx::Module;
 
 /// The code of a kernel, its form for blocks of any shape, and the registers of a thread.
-pub(super) fn codes(lowered: &Lowered, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> (Code, Option<Code>, u32) {
+pub(super) fn codes(
+    lowered: &Lowered,
+    module: &Module,
+    files: &Arc<[(u32, String)]>,
+    isa: Isa,
+) -> (Code, Option<Code>, u32) {
     let make = |uniform: &Uniform| code(lowered, uniform, module, files, isa);
     match uniform::full(&lowered.ir) {
         Some(full) => {
@@ -247,7 +252,8 @@ impl Emitter<'_> {
             }
             Form::Matrix(h) => {
                 let (site, last) = (self.site(), s.len() - 1);
-                let items: Vec<u32> = [s[last]].into_iter().chain(d.iter().copied()).chain(s[1..last].iter().copied()).collect();
+                let items: Vec<u32> =
+                    [s[last]].into_iter().chain(d.iter().copied()).chain(s[1..last].iter().copied()).collect();
                 let list = self.list(items);
                 self.put(node, h, [at(&d, 0), at(&s, 0), site, list], node.imm);
             }

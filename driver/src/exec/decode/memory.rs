@@ -35,7 +35,9 @@ fn load_handlers(ty: Type, space: u8, wide: bool) -> Option<HandlerSet> {
         Type::S8 => by_space!(space, wide, step, Load<i8>),
         Type::B16 | Type::U16 | Type::F16 | Type::BF16 => by_space!(space, wide, step, Load<u16>),
         Type::S16 => by_space!(space, wide, step, Load<i16>),
-        Type::B32 | Type::U32 | Type::S32 | Type::F32 | Type::F16x2 | Type::BF16x2 => by_space!(space, wide, step, Load<u32>),
+        Type::B32 | Type::U32 | Type::S32 | Type::F32 | Type::F16x2 | Type::BF16x2 => {
+            by_space!(space, wide, step, Load<u32>)
+        }
         Type::B64 | Type::U64 | Type::S64 | Type::F64 => by_space!(space, wide, step, Load<u64>),
         _ => return None,
     })
@@ -88,8 +90,30 @@ fn atomic_handlers<U: at::Update>(space: u8, wide: bool) -> HandlerSet {
 
 /// Orders, scopes, caches: none changes what an access here does.
 const HINTS: [&str; 24] = [
-    "volatile", "weak", "relaxed", "acquire", "release", "acq_rel", "mmio", "cta", "cluster", "gpu", "sys", "nc", "ca", "cg", "cs",
-    "lu", "cv", "wb", "wt", "uniform", "L1::no_allocate", "L1::evict_last", "L1::evict_first", "L1::evict_normal",
+    "volatile",
+    "weak",
+    "relaxed",
+    "acquire",
+    "release",
+    "acq_rel",
+    "mmio",
+    "cta",
+    "cluster",
+    "gpu",
+    "sys",
+    "nc",
+    "ca",
+    "cg",
+    "cs",
+    "lu",
+    "cv",
+    "wb",
+    "wt",
+    "uniform",
+    "L1::no_allocate",
+    "L1::evict_last",
+    "L1::evict_first",
+    "L1::evict_normal",
 ];
 const PREFETCHES: [&str; 3] = ["L2::64B", "L2::128B", "L2::256B"];
 
@@ -135,16 +159,20 @@ impl<'a> Lower<'a> {
             let handlers = load_handlers(ty, code, wide).ok_or_else(no)?;
             if class(ty) == self.class_of(d) {
                 let node = self.push(Form::Load(handlers), &[d], &[address], offset);
-                (node.traits.constant, node.traits.volatile) = (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
+                (node.traits.constant, node.traits.volatile) =
+                    (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
             } else {
                 let word = self.temp(Class::Word);
                 let node = self.push(Form::Load(handlers), &[word], &[address], offset);
-                (node.traits.constant, node.traits.volatile) = (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
+                (node.traits.constant, node.traits.volatile) =
+                    (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
                 self.widen_to(d, Src::Reg(word), ty.is_signed());
             }
             return Ok(());
         }
-        let Operand::Vector(items) = &i.operands[0] else { return Err(invalid("a vector load needs `{registers}`").at(0)) };
+        let Operand::Vector(items) = &i.operands[0] else {
+            return Err(invalid("a vector load needs `{registers}`").at(0));
+        };
         if items.len() != if count == Some("v2") { 2 } else { 4 } {
             return Err(invalid(format!("the vector has {} registers", items.len())).at(0));
         }
@@ -161,12 +189,17 @@ impl<'a> Lower<'a> {
                 fixes.push((d, word));
             }
         }
-        self.push(Form::LoadVector(handlers), &destinations, &[address], offset).traits.volatile = volatile || code == space::LOCAL || code == space::GENERIC;
+        self.push(Form::LoadVector(handlers), &destinations, &[address], offset).traits.volatile =
+            volatile || code == space::LOCAL || code == space::GENERIC;
         for (d, word) in fixes {
             if ty.is_signed() && ty.size() < 4 {
                 let to = if self.class_of(d) == Class::Double { Type::S64 } else { Type::S32 };
                 let mode = convert::mode_of(to, ty).ok_or_else(no)?;
-                let op = if to == Type::S64 { op1::<convert::Convert<u32, u64>>() } else { op1::<convert::Convert<u32, u32>>() };
+                let op = if to == Type::S64 {
+                    op1::<convert::Convert<u32, u64>>()
+                } else {
+                    op1::<convert::Convert<u32, u32>>()
+                };
                 self.map_mode(op, d, &[Src::Reg(word)], mode);
             } else {
                 self.widen_to(d, Src::Reg(word), false);
@@ -215,7 +248,9 @@ impl<'a> Lower<'a> {
             self.push(Form::Store(handlers), &[], &[address, value], offset);
             return Ok(());
         }
-        let Operand::Vector(items) = &i.operands[1] else { return Err(invalid("a vector store needs `{registers}`").at(1)) };
+        let Operand::Vector(items) = &i.operands[1] else {
+            return Err(invalid("a vector store needs `{registers}`").at(1));
+        };
         if items.len() != if count == Some("v2") { 2 } else { 4 } {
             return Err(invalid(format!("the vector has {} registers", items.len())).at(1));
         }
@@ -232,7 +267,9 @@ impl<'a> Lower<'a> {
         let space = self.access(m);
         m.take("noftz");
         let names = ["add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas"];
-        let Some(name) = m.one_of(&names) else { return Err(invalid(format!("`{}` needs an operation such as `.add`", i.opcode))) };
+        let Some(name) = m.one_of(&names) else {
+            return Err(invalid(format!("`{}` needs an operation such as `.add`", i.opcode)));
+        };
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
         let reduction = i.opcode == "red";
         let first = usize::from(!reduction);
@@ -337,7 +374,8 @@ impl<'a> Lower<'a> {
         } else {
             self.constant(size)
         };
-        let (Ok(to_offset), Ok(from_offset)) = (i32::try_from(to_offset as i64), i32::try_from(from_offset as i64)) else {
+        let (Ok(to_offset), Ok(from_offset)) = (i32::try_from(to_offset as i64), i32::try_from(from_offset as i64))
+        else {
             return Err(unsupported("an offset of more than 31 bits"));
         };
         let handlers = if narrow { cold::<copy::Copy<false>>() } else { cold::<copy::Copy<true>>() };
@@ -345,4 +383,3 @@ impl<'a> Lower<'a> {
         Ok(())
     }
 }
-

@@ -17,6 +17,7 @@ mod lower;
 mod memory;
 mod modifiers;
 mod moves;
+mod operands;
 mod slots;
 mod uniform;
 mod warp;

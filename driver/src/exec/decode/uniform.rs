@@ -76,7 +76,12 @@ pub(super) fn full(ir: &Ir) -> Option<Uniform> {
         return None;
     }
     let meet = meeting_points(&blocks);
-    let mut analysis = Analysis { ir, constant: &constant, uniform: vec![true; ir.classes.len()], divergent: vec![false; blocks.len()] };
+    let mut analysis = Analysis {
+        ir,
+        constant: &constant,
+        uniform: vec![true; ir.classes.len()],
+        divergent: vec![false; blocks.len()],
+    };
     analysis.inputs();
     let local = local_uses(ir, &blocks);
     while analysis.registers(&blocks, &local) | analysis.branches(&blocks, &meet) {}
@@ -92,8 +97,7 @@ pub(super) fn full(ir: &Ir) -> Option<Uniform> {
     meetings.sort_unstable();
     meetings.dedup();
     // Predicates keep one bit a lane: they are as quick that way.
-    let registers =
-        analysis.uniform.iter().zip(&ir.classes).map(|(&u, &c)| u && c != Class::Pred).collect();
+    let registers = analysis.uniform.iter().zip(&ir.classes).map(|(&u, &c)| u && c != Class::Pred).collect();
     let needs_rows = ir.inputs.iter().any(|(_, init)| matches!(init, VectorInit::Thread(_)));
     Some(Uniform { registers, meetings, needs_rows, fair: false })
 }
@@ -158,8 +162,11 @@ impl Analysis<'_> {
                 for &d in &node.d {
                     // Among diverged lanes, a value computed and used within one block from
                     // uniform operands is still the same for all that compute it.
-                    let pure = matches!(node.form, Form::Map(op) if op.pure) || (matches!(node.form, Form::Fields(_)) && node.traits.selects);
-                    let ok = self.constant[d as usize] || (one && (together || (pure && local[d as usize] && self.ir.classes[d as usize] != Class::Pred)));
+                    let pure = matches!(node.form, Form::Map(op) if op.pure)
+                        || (matches!(node.form, Form::Fields(_)) && node.traits.selects);
+                    let ok = self.constant[d as usize]
+                        || (one
+                            && (together || (pure && local[d as usize] && self.ir.classes[d as usize] != Class::Pred)));
                     if !ok && self.uniform[d as usize] {
                         self.uniform[d as usize] = false;
                         changed = true;
@@ -175,7 +182,8 @@ impl Analysis<'_> {
         let mut changed = false;
         for (b, block) in blocks.iter().enumerate() {
             let node = &self.ir.nodes[block.last];
-            let splits = matches!(node.form, Form::Branch(..) | Form::Table(_)) && sources(node).any(|r| !self.uniform[r as usize]);
+            let splits = matches!(node.form, Form::Branch(..) | Form::Table(_))
+                && sources(node).any(|r| !self.uniform[r as usize]);
             if !splits {
                 continue;
             }

@@ -30,7 +30,9 @@ impl<'a> Lower<'a> {
             "redux" => self.redux(i, m),
             "elect" => {
                 self.operands(i, 2..=2)?;
-                let Operand::Pair(d, p) = &i.operands[0] else { return Err(invalid("`elect.sync` writes `d|p`").at(0)) };
+                let Operand::Pair(d, p) = &i.operands[0] else {
+                    return Err(invalid("`elect.sync` writes `d|p`").at(0));
+                };
                 let unwanted = u64::from(**d == Operand::Sink);
                 let d = self.destination(d, Type::B32).map_err(|p| p.at(0))?;
                 let p = self.destination(p, Type::Pred).map_err(|p| p.at(0))?;
@@ -66,9 +68,10 @@ impl<'a> Lower<'a> {
         self.operands(i, 5..=5)?;
         let mut imm = mode as u64;
         let (d, p) = match &i.operands[0] {
-            Operand::Pair(d, p) => {
-                (self.destination(d, Type::B32).map_err(|p| p.at(0))?, self.destination(p, Type::Pred).map_err(|p| p.at(0))?)
-            }
+            Operand::Pair(d, p) => (
+                self.destination(d, Type::B32).map_err(|p| p.at(0))?,
+                self.destination(p, Type::Pred).map_err(|p| p.at(0))?,
+            ),
             d => {
                 imm |= 4;
                 (self.destination(d, Type::B32).map_err(|p| p.at(0))?, self.temp(Class::Pred))
@@ -103,9 +106,10 @@ impl<'a> Lower<'a> {
         let Some(ty) = m.ty().filter(|t| t.size() >= 4) else { return Err(invalid("`match` takes `.b32` or `.b64`")) };
         self.operands(i, 3..=3)?;
         let (d, p) = match &i.operands[0] {
-            Operand::Pair(d, p) if kind == "all" => {
-                (self.destination(d, Type::B32).map_err(|p| p.at(0))?, self.destination(p, Type::Pred).map_err(|p| p.at(0))?)
-            }
+            Operand::Pair(d, p) if kind == "all" => (
+                self.destination(d, Type::B32).map_err(|p| p.at(0))?,
+                self.destination(p, Type::Pred).map_err(|p| p.at(0))?,
+            ),
             d => (self.destination(d, Type::B32).map_err(|p| p.at(0))?, self.temp(Class::Pred)),
         };
         let (a, members) = (self.src(i, 1, ty)?, self.src(i, 2, Type::B32)?);
@@ -219,7 +223,9 @@ impl<'a> Lower<'a> {
         };
         let factor = types[1].filter(|t| types[2] == Some(*t) && matches!(t, Type::F16 | Type::BF16));
         let (Some(factor), true) = (factor, ends > 0) else {
-            return Err(unsupported("`mma.sync` of these types is not executed (bf16 or f16 into f32, or f16 into f16)"));
+            return Err(unsupported(
+                "`mma.sync` of these types is not executed (bf16 or f16 into f32, or f16 into f16)",
+            ));
         };
         let k = if shape == "m16n8k16" { 16 } else { 8 };
         self.operands(i, 4..=4)?;

@@ -7,7 +7,7 @@ use super::ctx::Ctx;
 use super::half::Half;
 use super::lane::{BF16, F16, Lane, Slot, Two};
 use super::map::Step;
-use super::memory::{SHARED, Spread, peek, poke};
+use super::memory::{SHARED, peek, poke};
 use super::rounding::canonical;
 use crate::exec::code::Inst;
 
@@ -67,11 +67,7 @@ impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WID
         while left != 0 {
             let l = left.trailing_zeros() as usize & 31;
             left &= left - 1;
-            let place = match &spread {
-                Spread::Same(p) => *p,
-                Spread::Row(p) => p.wrapping_add(l * size_of::<U::Word>()),
-                Spread::Each(p) => p[l],
-            };
+            let place = spread.at(l, size_of::<U::Word>());
             let (y, z) = (U::Word::from_slot(c.lane(b, l)), U::Word::from_slot(c.lane(z, l)));
             // One thread runs all of a block, so that shared memory needs no lock.
             let old = if SPACE == SHARED {

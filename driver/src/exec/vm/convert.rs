@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 
 use super::half::{Half, bf16_of};
-use super::lane::{BF16, F16, Lane, Two, Wide};
+use super::lane::{BF16, F16, Lane, Two};
 use super::map::{F1, define};
 use super::rounding::{
     DOWN, FTZ, NAN64, NEAREST, RELU, ROUNDING, SAT, UP, ZERO, canonical, canonical64, flush, narrow, saturate64, to_odd,
@@ -103,7 +103,11 @@ fn double_of(v: i128, mode: u32) -> f64 {
         DOWN if back > v => near.next_down(),
         UP if back < v => near.next_up(),
         ZERO if back.abs() > v.abs() => {
-            if v > 0 { near.next_down() } else { near.next_up() }
+            if v > 0 {
+                near.next_down()
+            } else {
+                near.next_up()
+            }
         }
         _ => near,
     }
@@ -208,7 +212,6 @@ define! {
     S32OfS16(a: i16) -> i32 = i32::from(a);
     U32OfU8(a: u8) -> u32 = u32::from(a);
     U32OfU64(a: u64) -> u32 = a as u32;
-    U64OfU16(a: u16) -> Wide<u16> = Wide(a);
     /// Mode bit 8: bf16.
     PackF32(a: f32, b: f32; mode) -> u32 = pack(a, b, mode);
     /// `cvt.rna.tf32.f32`: the single keeps 10 fraction bits.

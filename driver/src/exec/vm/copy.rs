@@ -5,7 +5,7 @@
 
 use super::ctx::{Ctx, LANES};
 use super::map::{Exec, Step};
-use super::memory::{GLOBAL, SHARED, Spread, poke};
+use super::memory::{GLOBAL, SHARED, peek, poke};
 use crate::exec::code::Inst;
 
 /// One copy that has not been waited for.
@@ -34,11 +34,6 @@ impl AsyncCopies {
     pub fn clear(&mut self) {
         self.pending.clear();
         self.groups = [0; LANES];
-    }
-
-    /// Whether there is nothing to forget.
-    pub fn is_idle(&self) -> bool {
-        self.pending.is_empty()
     }
 }
 
@@ -75,23 +70,19 @@ impl<const WIDE: bool> Step for Copy<WIDE> {
         for l in lanes() {
             let mut data = [0u8; 16];
             if let (Some(from), true) = (&from, sizes[l] != 0) {
-                let place = place(from, l, len as usize);
-                for (n, byte) in data[..sizes[l] as usize].iter_mut().enumerate() {
-                    *byte = super::memory::peek(place.wrapping_add(n));
+                let place = from.at(l, len as usize);
+                if sizes[l] == 16 {
+                    data = peek(place);
+                } else {
+                    for (n, byte) in data[..sizes[l] as usize].iter_mut().enumerate() {
+                        *byte = peek(place.wrapping_add(n));
+                    }
                 }
             }
-            let to = place(&to, l, len as usize);
+            let to = to.at(l, len as usize);
             c.warp.copies.pending.push(Pending { group: OPEN, lane: l as u8, len: len as u8, to, data });
         }
         std::ptr::from_ref(i).wrapping_add(1)
-    }
-}
-
-fn place(spread: &Spread, lane: usize, len: usize) -> *mut u8 {
-    match spread {
-        Spread::Same(p) => *p,
-        Spread::Row(p) => p.wrapping_add(lane * len),
-        Spread::Each(p) => p[lane],
     }
 }
 

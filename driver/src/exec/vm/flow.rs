@@ -193,10 +193,18 @@ impl Step for Barrier {
     }
 }
 
-/// Nothing: fences and hints, whose effect every access already has.
+/// Nothing: hints, and the instruction that stands for a call.
 pub(crate) struct Nothing;
 impl Exec for Nothing {
     fn exec(_: &mut Ctx, _: &Inst) {}
+}
+
+/// `membar` and `fence` of every kind.
+pub(crate) struct Fence;
+impl Exec for Fence {
+    fn exec(_: &mut Ctx, _: &Inst) {
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    }
 }
 
 /// `%clock`, `%clock64`, `%globaltimer` and their halves, by mode (0 clock, 1 its high half,
@@ -206,9 +214,7 @@ impl Exec for Clock {
     fn exec(c: &mut Ctx, i: &Inst) {
         let now = match i.imm {
             0..=2 => c.warp_instructions + u64::MAX / 4 - u64::from(c.fuel),
-            _ => std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(0, |d| d.as_nanos() as u64),
+            _ => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64),
         };
         match i.imm {
             2 | 3 => c.set_lanes(i.d, [now; 32]),

@@ -39,10 +39,6 @@ pub(crate) struct BF16(pub u16);
 /// Two of something of 16 bits, low half first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Two<T>(pub T, pub T);
-/// A narrow value in a 64-bit register, as `ld` and `cvt` allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wide<T>(pub T);
-
 lane! {
     u8, u32, |s| s as u8, |v| u32::from(v);
     i8, u32, |s| s as i8, |v| v as i32 as u32;
@@ -58,10 +54,4 @@ lane! {
     BF16, u32, |s| BF16(s as u16), |v| u32::from(v.0);
     Two<F16>, u32, |s| Two(F16(s as u16), F16((s >> 16) as u16)), |v| u32::from(v.0.0) | u32::from(v.1.0) << 16;
     Two<BF16>, u32, |s| Two(BF16(s as u16), BF16((s >> 16) as u16)), |v| u32::from(v.0.0) | u32::from(v.1.0) << 16;
-    Wide<u8>, u64, |s| Wide(s as u8), |v| u64::from(v.0);
-    Wide<i8>, u64, |s| Wide(s as i8), |v| i64::from(v.0) as u64;
-    Wide<u16>, u64, |s| Wide(s as u16), |v| u64::from(v.0);
-    Wide<i16>, u64, |s| Wide(s as i16), |v| i64::from(v.0) as u64;
-    Wide<u32>, u64, |s| Wide(s as u32), |v| u64::from(v.0);
-    Wide<i32>, u64, |s| Wide(s as i32), |v| i64::from(v.0) as u64;
 }

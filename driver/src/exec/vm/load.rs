@@ -41,6 +41,13 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Load<T, SPACE, WIDE
                 }
                 c.set_lanes(i.d, r);
             }
+            Spread::Near(p, offsets) => {
+                let mut r = [<T::Slot as Default>::default(); LANES];
+                for l in 0..LANES {
+                    r[l] = peek::<T>(p.wrapping_add(offsets[l] as usize)).to_slot();
+                }
+                c.set_lanes(i.d, r);
+            }
             Spread::Each(p) => {
                 let mut r = [<T::Slot as Default>::default(); LANES];
                 for l in 0..LANES {
@@ -75,18 +82,6 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
                     }
                 }
             }
-            Spread::Row(p) => {
-                let mut r = [[zero; LANES]; N];
-                for l in 0..LANES {
-                    let v: [T; N] = peek(p.wrapping_add(l * N * size_of::<T>()));
-                    for n in 0..N {
-                        r[n][l] = v[n].to_slot();
-                    }
-                }
-                for (n, r) in r.into_iter().enumerate() {
-                    c.set_lanes(c.extra(i.c, n), r);
-                }
-            }
             Spread::Each(p) => {
                 let mut r = [[zero; LANES]; N];
                 for l in 0..LANES {
@@ -95,8 +90,24 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
                         r[n][l] = v[n].to_slot();
                     }
                 }
-                for (n, r) in r.into_iter().enumerate() {
-                    c.set_lanes(c.extra(i.c, n), r);
+                scatter(c, i, r);
+            }
+            spread => {
+                let Some((p, at)) = spread.near((N * size_of::<T>()) as u32) else { return std::ptr::null() };
+                if N == 4 && size_of::<T>() == 4 && size_of::<T::Slot>() == 4 {
+                    let words = transposed(p, at);
+                    for (n, words) in words.into_iter().enumerate() {
+                        c.set_lanes(c.extra(i.c, n), words);
+                    }
+                } else {
+                    let mut r = [[zero; LANES]; N];
+                    for l in 0..LANES {
+                        let v: [T; N] = peek(p.wrapping_add(at[l] as usize));
+                        for n in 0..N {
+                            r[n][l] = v[n].to_slot();
+                        }
+                    }
+                    scatter(c, i, r);
                 }
             }
         }
@@ -104,3 +115,48 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
     }
 }
 
+#[inline(always)]
+fn scatter<S: super::lane::Slot, const N: usize>(c: &mut Ctx, i: &Inst, values: [[S; LANES]; N]) {
+    for (n, values) in values.into_iter().enumerate() {
+        c.set_lanes(c.extra(i.c, n), values);
+    }
+}
+
+/// Four words at each lane's place, word by word.
+#[inline(always)]
+fn transposed(p: *const u8, at: [u32; LANES]) -> [[u32; LANES]; 4] {
+    let mut r = [[0u32; LANES]; 4];
+    for group in 0..LANES / 4 {
+        let rows: [[u32; 4]; 4] = std::array::from_fn(|k| peek(p.wrapping_add(at[4 * group + k] as usize)));
+        let columns = transpose(rows);
+        for n in 0..4 {
+            r[n][4 * group..4 * group + 4].copy_from_slice(&columns[n]);
+        }
+    }
+    r
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn transpose(rows: [[u32; 4]; 4]) -> [[u32; 4]; 4] {
+    use std::arch::x86_64::{_mm_unpackhi_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi32, _mm_unpacklo_epi64};
+    // SAFETY: SSE2 is part of x86-64, and four words are as good as one vector of 16 bytes.
+    unsafe {
+        let [a, b, c, d] = rows.map(|row| std::mem::transmute::<[u32; 4], std::arch::x86_64::__m128i>(row));
+        let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
+        let (ab2, cd2) = (_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d));
+        [
+            _mm_unpacklo_epi64(ab, cd),
+            _mm_unpackhi_epi64(ab, cd),
+            _mm_unpacklo_epi64(ab2, cd2),
+            _mm_unpackhi_epi64(ab2, cd2),
+        ]
+        .map(|v| std::mem::transmute::<std::arch::x86_64::__m128i, [u32; 4]>(v))
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn transpose(rows: [[u32; 4]; 4]) -> [[u32; 4]; 4] {
+    std::array::from_fn(|n| std::array::from_fn(|k| rows[k][n]))
+}

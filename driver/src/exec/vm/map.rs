@@ -80,12 +80,6 @@ pub(crate) struct Op {
     pub pure: bool,
 }
 
-impl Op {
-    pub fn new(general: HandlerSet) -> Self {
-        Self { general, special: None, pure: false }
-    }
-}
-
 /// A function of one operand. `mode` is the instruction's immediate.
 pub(crate) trait F1 {
     type A: Lane;
@@ -189,24 +183,27 @@ impl<O: F3, const A: bool, const B: bool, const C: bool> Exec for H3<O, A, B, C>
     }
 }
 
-/// A function of one operand, general form only.
+/// A function of one operand, general form only: rare, so that one compilation will do.
 pub(crate) fn op1<O: F1>() -> Op {
-    Op { general: exec::<G1<O>>(), special: None, pure: true }
+    Op { general: cold::<Next<G1<O>>>(), special: None, pure: true }
 }
 
 /// A function of two operands, general form only.
 pub(crate) fn op2<O: F2>() -> Op {
-    Op { general: exec::<G2<O>>(), special: None, pure: true }
+    Op { general: cold::<Next<G2<O>>>(), special: None, pure: true }
 }
 
 /// A function of three operands, general form only.
 pub(crate) fn op3<O: F3>() -> Op {
-    Op { general: exec::<G3<O>>(), special: None, pure: true }
+    Op { general: cold::<Next<G3<O>>>(), special: None, pure: true }
 }
 
 /// A hot function of one operand.
 pub(crate) fn hot1<O: F1>() -> Op {
-    Op { special: Some(|kinds| (kinds == 0).then(exec::<H1<O>>)), ..op1::<O>() }
+    Op {
+        special: Some(|kinds| (kinds == 0).then(exec::<H1<O>>)),
+        ..Op { general: exec::<G1<O>>(), special: None, pure: true }
+    }
 }
 
 /// A hot function of two operands.
@@ -218,7 +215,7 @@ pub(crate) fn hot2<O: F2>() -> Op {
             2 => Some(exec::<H2<O, false, true>>()),
             _ => None,
         }),
-        ..op2::<O>()
+        ..Op { general: exec::<G2<O>>(), special: None, pure: true }
     }
 }
 
@@ -235,13 +232,16 @@ pub(crate) fn hot3<O: F3>() -> Op {
             6 => Some(exec::<H3<O, false, true, true>>()),
             _ => None,
         }),
-        ..op3::<O>()
+        ..Op { general: exec::<G3<O>>(), special: None, pure: true }
     }
 }
 
 /// A vector function of two operands for which scalar operands are rare.
 pub(crate) fn warm2<O: F2>() -> Op {
-    Op { special: Some(|kinds| (kinds == 0).then(exec::<H2<O, false, false>>)), ..op2::<O>() }
+    Op {
+        special: Some(|kinds| (kinds == 0).then(exec::<H2<O, false, false>>)),
+        ..Op { general: exec::<G2<O>>(), special: None, pure: true }
+    }
 }
 
 /// Defines operations: `name(a: A, b: B) -> D = expression;` with an optional `, mode`.

@@ -11,16 +11,19 @@ use super::half::Half;
 use super::lane::{BF16, F16};
 use super::map::Step;
 use super::memory::{SHARED, peek, poke};
+use super::rounding::canonical;
 use crate::exec::code::Inst;
 use crate::exec::code::SCALAR;
 
 /// All lanes must be there: the instructions are `.aligned`.
+#[inline(always)]
 fn whole(c: &mut Ctx, i: &Inst, members: u32) -> Result<(), *const Inst> {
     debug_assert!(members & SCALAR != 0, "the decoder passes a constant mask");
     c.rendezvous(i, members, false)
 }
 
 /// Row addresses of `count` matrices: lanes 8m..8m+8 hold those of matrix m.
+#[inline(always)]
 fn rows<const WIDE: bool>(c: &mut Ctx, i: &Inst, count: usize, write: bool) -> Option<[*mut u8; LANES]> {
     let active = c.warp.active;
     // Lanes past the last matrix need not hold addresses.
@@ -28,17 +31,14 @@ fn rows<const WIDE: bool>(c: &mut Ctx, i: &Inst, count: usize, write: bool) -> O
     let spread = c.reach::<SHARED, WIDE>(i, i.a, i.imm >> 8, i.b, 16, write);
     c.warp.active = active;
     let spread = spread?;
-    Some(std::array::from_fn(|l| match &spread {
-        super::memory::Spread::Same(p) => *p,
-        super::memory::Spread::Row(p) => p.wrapping_add(16 * l),
-        super::memory::Spread::Each(p) => p[l],
-    }))
+    Some(std::array::from_fn(|l| spread.at(l, 16)))
 }
 
 /// `ldmatrix`. `a`: address, `b`: site, `c`: list: members, destinations; `imm`: count,
 /// bit 3: transposed, offset from bit 8.
 pub(crate) struct LoadMatrix<const WIDE: bool>;
 impl<const WIDE: bool> Step for LoadMatrix<WIDE> {
+    #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         if let Err(stop) = whole(c, i, c.extra(i.c, 0)) {
             return stop;
@@ -46,13 +46,21 @@ impl<const WIDE: bool> Step for LoadMatrix<WIDE> {
         let (count, transposed) = ((i.imm & 7) as usize, i.imm & 8 != 0);
         let Some(rows) = rows::<WIDE>(c, i, count, false) else { return std::ptr::null() };
         for m in 0..count {
-            let matrix: [[u16; 8]; 8] = std::array::from_fn(|r| peek(rows[8 * m + r]));
             let mut d = [0u32; LANES];
-            for (l, d) in d.iter_mut().enumerate() {
-                let (x, y) = (l / 4, l % 4 * 2);
-                let (low, high) =
-                    if transposed { (matrix[y][x], matrix[y + 1][x]) } else { (matrix[x][y], matrix[x][y + 1]) };
-                *d = u32::from(low) | u32::from(high) << 16;
+            if transposed {
+                let mut matrix = [[0u16; 8]; 8];
+                for r in 0..8 {
+                    matrix[r] = peek(rows[8 * m + r]);
+                }
+                for (l, d) in d.iter_mut().enumerate() {
+                    let (x, y) = (l / 4, l % 4 * 2);
+                    *d = u32::from(matrix[y][x]) | u32::from(matrix[y + 1][x]) << 16;
+                }
+            } else {
+                // A row is four lanes' words.
+                for r in 0..8 {
+                    d[4 * r..4 * r + 4].copy_from_slice(&peek::<[u32; 4]>(rows[8 * m + r]));
+                }
             }
             c.set_vector(c.extra(i.c, 1 + m), d);
         }
@@ -123,6 +131,17 @@ impl Factor for F16 {
     }
 }
 
+/// The 16-bit halves of all lanes' words in order: an 8 x 8 tile, row by row.
+#[inline(always)]
+fn tile_of(s: [u32; LANES]) -> [u16; 2 * LANES] {
+    let mut r = [0u16; 2 * LANES];
+    for l in 0..LANES {
+        r[2 * l] = s[l] as u16;
+        r[2 * l + 1] = (s[l] >> 16) as u16;
+    }
+    r
+}
+
 /// `mma.sync` of shape m16n8k(K). `c`: list: destinations, members, A, B, C; mode bit 0:
 /// accumulators are halves.
 pub(crate) struct Mma<T, const K: usize>(PhantomData<T>);
@@ -140,51 +159,79 @@ impl<T: Factor, const K: usize> Step for Mma<T, K> {
         for r in 0..K / 4 {
             let s: [u32; LANES] = c.lanes(c.extra(i.c, first_a + r));
             let (row, col) = (r % 2 * 8, r / 2 * 8);
-            for l in 0..LANES {
-                a[row + l / 4][col + l % 4 * 2] = T::single(s[l] as u16);
-                a[row + l / 4][col + l % 4 * 2 + 1] = T::single((s[l] >> 16) as u16);
+            let s = tile_of(s);
+            for x in 0..8 {
+                for y in 0..8 {
+                    a[row + x][col + y] = T::single(s[8 * x + y]);
+                }
             }
         }
         let mut b = [[0f32; 8]; K];
         for r in 0..K / 8 {
             let s: [u32; LANES] = c.lanes(c.extra(i.c, first_b + r));
-            for l in 0..LANES {
-                b[r * 8 + l % 4 * 2][l / 4] = T::single(s[l] as u16);
-                b[r * 8 + l % 4 * 2 + 1][l / 4] = T::single((s[l] >> 16) as u16);
+            let s = tile_of(s);
+            for y in 0..8 {
+                for n in 0..8 {
+                    b[r * 8 + y][n] = T::single(s[8 * n + y]);
+                }
             }
         }
         let mut sum = [[0f32; 8]; 16];
-        for r in 0..ends {
-            let s: [u32; LANES] = c.lanes(c.extra(i.c, first_c + r));
-            for l in 0..LANES {
-                if halves {
-                    sum[r * 8 + l / 4][l % 4 * 2] = F16::single(s[l] as u16);
-                    sum[r * 8 + l / 4][l % 4 * 2 + 1] = F16::single((s[l] >> 16) as u16);
-                } else {
-                    sum[r / 2 * 8 + l / 4][l % 4 * 2 + r % 2] = f32::from_bits(s[l]);
+        if halves {
+            for r in 0..2 {
+                let s = tile_of(c.lanes(c.extra(i.c, first_c + r)));
+                for x in 0..8 {
+                    for y in 0..8 {
+                        sum[8 * r + x][y] = F16::single(s[8 * x + y]);
+                    }
+                }
+            }
+        } else {
+            for r in 0..2 {
+                let even: [u32; LANES] = c.lanes(c.extra(i.c, first_c + 2 * r));
+                let odd: [u32; LANES] = c.lanes(c.extra(i.c, first_c + 2 * r + 1));
+                for x in 0..8 {
+                    for y in 0..4 {
+                        sum[8 * r + x][2 * y] = f32::from_bits(even[4 * x + y]);
+                        sum[8 * r + x][2 * y + 1] = f32::from_bits(odd[4 * x + y]);
+                    }
                 }
             }
         }
-        for row in 0..16 {
-            let mut line = sum[row];
+        // Four rows at once: their sums are independent of each other.
+        for rows in 0..4 {
+            let mut lines: [[f32; 8]; 4] = std::array::from_fn(|r| sum[4 * rows + r]);
             for k in 0..K {
-                for n in 0..8 {
-                    line[n] = a[row][k].mul_add(b[k][n], line[n]);
+                for (r, line) in lines.iter_mut().enumerate() {
+                    let x = a[4 * rows + r][k];
+                    for n in 0..8 {
+                        line[n] = x.mul_add(b[k][n], line[n]);
+                    }
                 }
             }
-            sum[row] = line;
+            sum[4 * rows..4 * rows + 4].copy_from_slice(&lines);
         }
-        for r in 0..ends {
-            let mut d = [0u32; LANES];
-            for (l, d) in d.iter_mut().enumerate() {
-                if halves {
-                    let (x, y) = (sum[r * 8 + l / 4][l % 4 * 2], sum[r * 8 + l / 4][l % 4 * 2 + 1]);
-                    *d = u32::from(F16::round(f64::from(x), 0).0) | u32::from(F16::round(f64::from(y), 0).0) << 16;
-                } else {
-                    *d = super::rounding::canonical(sum[r / 2 * 8 + l / 4][l % 4 * 2 + r % 2]).to_bits();
-                }
+        if halves {
+            for r in 0..2 {
+                let half = |x: f32| u32::from(F16::round(f64::from(x), 0).0);
+                let d = std::array::from_fn(|l| {
+                    let row = &sum[8 * r + l / 4];
+                    half(row[l % 4 * 2]) | half(row[l % 4 * 2 + 1]) << 16
+                });
+                c.set_vector(c.extra(i.c, r), d);
             }
-            c.set_vector(c.extra(i.c, r), d);
+        } else {
+            for r in 0..2 {
+                let (mut even, mut odd) = ([0u32; LANES], [0u32; LANES]);
+                for x in 0..8 {
+                    for y in 0..4 {
+                        even[4 * x + y] = canonical(sum[8 * r + x][2 * y]).to_bits();
+                        odd[4 * x + y] = canonical(sum[8 * r + x][2 * y + 1]).to_bits();
+                    }
+                }
+                c.set_vector(c.extra(i.c, 2 * r), even);
+                c.set_vector(c.extra(i.c, 2 * r + 1), odd);
+            }
         }
         std::ptr::from_ref(i).wrapping_add(1)
     }

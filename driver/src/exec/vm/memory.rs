@@ -25,8 +25,34 @@ pub(crate) enum Spread {
     Same(*mut u8),
     /// One after the other.
     Row(*mut u8),
+    /// At these distances from one place. An inactive lane has the distance of an active one.
+    Near(*mut u8, [u32; LANES]),
     /// Anywhere. An inactive lane has the place of an active one.
     Each([*mut u8; LANES]),
+}
+
+impl Spread {
+    /// Where the access of `bytes` bytes of a lane lies.
+    #[inline(always)]
+    pub fn at(&self, lane: usize, bytes: usize) -> *mut u8 {
+        match self {
+            Spread::Same(p) => *p,
+            Spread::Row(p) => p.wrapping_add(lane * bytes),
+            Spread::Near(p, offsets) => p.wrapping_add(offsets[lane & (LANES - 1)] as usize),
+            Spread::Each(p) => p[lane & (LANES - 1)],
+        }
+    }
+
+    /// The places of all lanes, as [`Spread::Near`] where they are not [`Spread::Each`].
+    #[inline(always)]
+    pub fn near(&self, bytes: u32) -> Option<(*mut u8, [u32; LANES])> {
+        match self {
+            Spread::Same(p) => Some((*p, [0; LANES])),
+            Spread::Row(p) => Some((*p, std::array::from_fn(|l| l as u32 * bytes))),
+            Spread::Near(p, offsets) => Some((*p, *offsets)),
+            Spread::Each(_) => None,
+        }
+    }
 }
 
 /// The space a generic address lies in, and the address in it.
@@ -74,6 +100,19 @@ impl Ctx {
         r
     }
 
+    /// Gives inactive lanes the value of an active one.
+    #[inline(always)]
+    fn with_stand_ins(&self, mut r: [u32; LANES]) -> [u32; LANES] {
+        let active = self.warp.active;
+        if active != FULL {
+            let stand_in = r[active.trailing_zeros() as usize & 31];
+            for l in 0..LANES {
+                r[l] = if active >> l & 1 != 0 { r[l] } else { stand_in };
+            }
+        }
+        r
+    }
+
     /// Start and length of the memory that most likely holds the access.
     #[inline(always)]
     fn window<const SPACE: u8>(&self, site: u32) -> (u64, u64, *mut u8) {
@@ -112,29 +151,36 @@ impl Ctx {
             if at < len && len - at >= size && a & (size - 1) == 0 {
                 return Some(Spread::Same(host.wrapping_add(at as usize)));
             }
-        } else if SPACE != LOCAL && SPACE != GENERIC {
-            let addresses = self.addresses::<WIDE>(address, offset);
-            let (base, len, host) = self.window::<SPACE>(site);
-            let (mut worst, mut low) = (0u64, 0u64);
-            let mut at = addresses;
-            for l in 0..LANES {
-                at[l] = addresses[l].wrapping_sub(base);
-                worst = worst.max(at[l]);
-                low |= addresses[l];
+        } else if SPACE == SHARED && !WIDE {
+            let mut at: [u32; LANES] = self.vector(address);
+            for x in &mut at {
+                *x = x.wrapping_add(offset as u32);
             }
-            if worst < len && len - worst >= size && low & (size - 1) == 0 {
-                let step = at[1].wrapping_sub(at[0]);
-                if step == 0 || step == size {
-                    let mut different = 0;
-                    for l in 0..LANES {
-                        different |= at[l] ^ at[0].wrapping_add(step * l as u64);
-                    }
-                    if different == 0 {
-                        let first = host.wrapping_add(at[0] as usize);
-                        return Some(if step == 0 { Spread::Same(first) } else { Spread::Row(first) });
-                    }
-                }
-                return Some(Spread::Each(at.map(|x| host.wrapping_add(x as usize))));
+            let at = self.with_stand_ins(at);
+            let (mut worst, mut low) = (0u32, 0u32);
+            for x in at {
+                worst = worst.max(x);
+                low |= x;
+            }
+            if worst < self.shared_len && self.shared_len - worst >= bytes && low & (bytes - 1) == 0 {
+                return Some(shape(self.shared, at, bytes));
+            }
+        } else if SPACE != LOCAL && SPACE != GENERIC {
+            let (base, len, host) = self.window::<SPACE>(site);
+            let shift = offset.wrapping_sub(base);
+            let addresses = self.addresses::<WIDE>(address, shift);
+            let (mut worst, mut all, mut at) = (0u32, 0u64, [0u32; LANES]);
+            for l in 0..LANES {
+                at[l] = addresses[l] as u32;
+                all |= addresses[l];
+            }
+            for x in at {
+                worst = worst.max(x);
+            }
+            let (worst, low) = (u64::from(worst), all | base);
+            // A base is aligned for every access, so that the distances show misalignment.
+            if all >> 32 == 0 && worst < len && len - worst >= size && low & (size - 1) == 0 {
+                return Some(shape(host, at, bytes));
             }
         }
         self.reach_each(inst, SPACE, self.addresses::<WIDE>(address, offset), site, bytes, write)
@@ -173,7 +219,15 @@ impl Ctx {
         Some(Spread::Each(places))
     }
 
-    fn reach_one(&mut self, space: u8, address: u64, site: u32, bytes: u32, lane: usize, write: bool) -> Result<*mut u8, FaultKind> {
+    fn reach_one(
+        &mut self,
+        space: u8,
+        address: u64,
+        site: u32,
+        bytes: u32,
+        lane: usize,
+        write: bool,
+    ) -> Result<*mut u8, FaultKind> {
         let size = u64::from(bytes);
         let (space, at) = if space == GENERIC { classify(address) } else { (space, address) };
         let illegal = FaultKind::IllegalAddress { space: space_name(space), address, size: bytes, write };
@@ -205,6 +259,23 @@ impl Ctx {
     pub fn local_of(&self, lane: usize) -> *mut u8 {
         self.warp.local.wrapping_add(lane * self.local_len as usize)
     }
+}
+
+/// Recognises lanes that read one place, or one after the other.
+#[inline(always)]
+fn shape(host: *mut u8, at: [u32; LANES], bytes: u32) -> Spread {
+    let step = at[1].wrapping_sub(at[0]);
+    if step == 0 || step == bytes {
+        let mut different = 0;
+        for l in 0..LANES {
+            different |= at[l] ^ at[0].wrapping_add(step.wrapping_mul(l as u32));
+        }
+        if different == 0 {
+            let first = host.wrapping_add(at[0] as usize);
+            return if step == 0 { Spread::Same(first) } else { Spread::Row(first) };
+        }
+    }
+    Spread::Near(host, at)
 }
 
 /// Reads a value whose place has been checked.

@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 
 use super::ctx::{Ctx, FULL, LANES};
-use super::lane::{BF16, F16, Lane, Two};
 use super::half::Half;
-use super::map::{Exec, Op, exec, op2};
+use super::lane::{BF16, F16, Lane, Two};
 use super::map::F2;
+use super::map::{Exec, Next, Op, cold, exec, op2};
 use super::rounding::flush;
 use crate::exec::code::{Inst, SCALAR};
 
@@ -105,7 +105,7 @@ impl<C: Compare, const A: bool, const B: bool> Exec for Setp<C, A, B> {
 /// The comparison as an operation that writes a predicate.
 pub(crate) fn setp<C: Compare>() -> Op {
     Op {
-        general: exec::<SetpAny<C>>(),
+        general: cold::<Next<SetpAny<C>>>(),
         special: Some(|kinds| {
             Some(match kinds {
                 0 => exec::<Setp<C, false, false>>(),
@@ -131,7 +131,7 @@ impl<C: Compare> Exec for SetpAny<C> {
 
 /// A rare comparison: the general form only.
 pub(crate) fn setp_rare<C: Compare>() -> Op {
-    Op { general: exec::<SetpAny<C>>(), special: None, pure: true }
+    Op { general: cold::<Next<SetpAny<C>>>(), special: None, pure: true }
 }
 
 /// `set`: the result as a number. Mode bit 0: 1.0f instead of all ones.
@@ -168,7 +168,7 @@ where
     }
 }
 
-/// Predicate logic. `a`, `b`, `c` predicates; mode: truth table of (a, b, c) as `lop3`.
+/// Predicate logic. mode: one of the numbers below.
 pub(crate) struct Logic;
 impl Exec for Logic {
     #[inline(always)]
@@ -178,10 +178,7 @@ impl Exec for Logic {
             0 => a & b,
             1 => a | b,
             2 => a ^ b,
-            3 => a & !b,
-            4 => a | !b,
-            5 => a ^ !b,
-            6 => !a,
+            3 => !a,
             _ => a,
         };
         c.set_predicate(i.d, value);
@@ -191,9 +188,8 @@ impl Exec for Logic {
 pub(crate) const AND: u64 = 0;
 pub(crate) const OR: u64 = 1;
 pub(crate) const XOR: u64 = 2;
-pub(crate) const AND_NOT: u64 = 3;
-pub(crate) const NOT: u64 = 6;
-pub(crate) const COPY: u64 = 7;
+pub(crate) const NOT: u64 = 3;
+pub(crate) const COPY: u64 = 4;
 
 /// Sets a predicate to a constant.
 pub(crate) struct Constant;

@@ -2,9 +2,7 @@
 
 use super::map::define;
 use super::math;
-use super::rounding::{
-    self as round, FTZ, KEEP_NAN, NEAREST, RELU, ROUNDING, canonical, canonical64, flush, saturate, saturate64,
-};
+use super::rounding::{self as round, FTZ, KEEP_NAN, NEAREST, RELU, ROUNDING, canonical, canonical64, flush, saturate};
 
 /// `min`: a NaN loses against a number, and -0 is less than +0.
 #[inline(always)]
@@ -136,5 +134,4 @@ define! {
     Sqrt64(a: f64; mode) -> f64 = canonical64(if mode == 0 { a.sqrt() } else { round::sqrt64(a, mode) });
     Copysign64(a: u64, b: u64) -> u64 = (a & 1 << 63) | (b & !(1 << 63));
     Testp64(a: f64; mode) -> u32 = u32::from(test(a.classify(), mode));
-    Sat64(a: f64; mode) -> f64 = saturate64(a, mode);
 }

@@ -91,7 +91,11 @@ pub(crate) fn narrow(x: f64, mode: u32) -> f32 {
     let wide = f64::from(r);
     match mode & ROUNDING {
         ZERO if wide.abs() > x.abs() => {
-            if r > 0.0 { r.next_down() } else { r.next_up() }
+            if r > 0.0 {
+                r.next_down()
+            } else {
+                r.next_up()
+            }
         }
         DOWN if wide > x => r.next_down(),
         UP if wide < x => r.next_up(),
@@ -281,11 +285,8 @@ pub(crate) fn to_format(x: f64, fraction: u32, least: i32, mode: u32) -> u32 {
     let mantissa = if bits >> 52 == 0 { bits << (e + 1074).abs_diff(52) } else { (bits & ((1 << 52) - 1)) | 1 << 52 };
     // Bits below the last kept one.
     let drop = 52 - fraction as i32 + (least - e).max(0);
-    let (kept, rest, half) = if drop > 62 {
-        (0, 1, 2)
-    } else {
-        (mantissa >> drop, mantissa & ((1 << drop) - 1), 1u64 << (drop - 1))
-    };
+    let (kept, rest, half) =
+        if drop > 62 { (0, 1, 2) } else { (mantissa >> drop, mantissa & ((1 << drop) - 1), 1u64 << (drop - 1)) };
     let up = match mode & ROUNDING {
         NEAREST => rest > half || (rest == half && kept & 1 == 1),
         NEAREST_AWAY => rest >= half,

@@ -48,10 +48,15 @@ impl Ctx {
 
     /// Lets the ready lanes with the lowest place not below `from` run, else the lowest of all.
     pub fn pick(&mut self, from: u32) -> *const Inst {
-        let ready = |s: &&Split| s.wait == Wait::Ready;
-        let splits = &self.warp.splits;
-        let chosen = splits.iter().filter(ready).filter(|s| s.pc >= from).map(|s| s.pc).min();
-        let Some(pc) = chosen.or_else(|| splits.iter().filter(ready).map(|s| s.pc).min()) else {
+        let (mut lowest, mut chosen) = (u32::MAX, u32::MAX);
+        for split in &self.warp.splits {
+            if split.wait == Wait::Ready {
+                lowest = lowest.min(split.pc);
+                chosen = chosen.min(if split.pc >= from { split.pc } else { u32::MAX });
+            }
+        }
+        let pc = if chosen == u32::MAX { lowest } else { chosen };
+        if pc == u32::MAX {
             self.warp.join = u32::MAX;
             if let [Split { pc, mask, wait: Wait::All }] = self.warp.splits[..] {
                 self.warp.splits.clear();
@@ -59,18 +64,21 @@ impl Ctx {
                 return self.at(pc);
             }
             return self.stop(if self.warp.live == 0 { Event::Done } else { Event::Waiting });
-        };
-        let mut mask = 0;
-        self.warp.splits.retain(|s| {
-            let take = s.wait == Wait::Ready && s.pc == pc;
-            if take {
-                mask |= s.mask;
+        }
+        let (mut mask, mut join, mut n) = (0, u32::MAX, 0);
+        while let Some(&split) = self.warp.splits.get(n) {
+            if split.wait == Wait::Ready && split.pc == pc {
+                mask |= split.mask;
+                self.warp.splits.swap_remove(n);
+                continue;
             }
-            !take
-        });
+            if split.wait == Wait::Ready && split.pc > pc {
+                join = join.min(split.pc);
+            }
+            n += 1;
+        }
         self.warp.active = mask;
-        self.warp.join =
-            self.warp.splits.iter().filter(ready).filter(|s| s.pc > pc).map(|s| s.pc).min().unwrap_or(u32::MAX);
+        self.warp.join = join;
         self.at(pc)
     }
 
@@ -174,8 +182,7 @@ impl Ctx {
         let mut released = false;
         for split in &plain {
             let Wait::Lanes { members, .. } = split.wait else { continue };
-            let together =
-                plain.iter().filter(|s| s.wait == split.wait).fold(0, |all, s| all | s.mask);
+            let together = plain.iter().filter(|s| s.wait == split.wait).fold(0, |all, s| all | s.mask);
             if members & self.warp.live & !together == 0 {
                 for s in &mut self.warp.splits {
                     if s.wait == split.wait {

@@ -23,6 +23,7 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Store<T, SPACE, WID
             Spread::Same(p) => poke(p, T::from_slot(values[31 - c.warp.active.leading_zeros() as usize & 31])),
             Spread::Row(p) if c.warp.active == FULL => poke(p, values.map(T::from_slot)),
             Spread::Row(p) => each(c, &values, |l| p.wrapping_add(l * size_of::<T>()), |v| T::from_slot(v)),
+            Spread::Near(p, at) => each(c, &values, |l| p.wrapping_add(at[l] as usize), |v| T::from_slot(v)),
             Spread::Each(p) => each(c, &values, |l| p[l], |v| T::from_slot(v)),
         }
         std::ptr::from_ref(i).wrapping_add(1)
@@ -53,11 +54,7 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Sto
         while left != 0 {
             let l = left.trailing_zeros() as usize & 31;
             left &= left - 1;
-            let place = match &spread {
-                Spread::Same(p) => *p,
-                Spread::Row(p) => p.wrapping_add(l * N * size_of::<T>()),
-                Spread::Each(p) => p[l],
-            };
+            let place = spread.at(l, N * size_of::<T>());
             poke(place, std::array::from_fn::<T, N, _>(|n| T::from_slot(values[n][l])));
         }
         std::ptr::from_ref(i).wrapping_add(1)

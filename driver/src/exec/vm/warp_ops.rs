@@ -102,8 +102,7 @@ impl Step for Match {
         if let Err(stop) = c.rendezvous(i, members, false) {
             return stop;
         }
-        let values: [u64; LANES] =
-            if i.imm & 2 != 0 { c.lanes(a) } else { c.lanes::<u32>(a).map(u64::from) };
+        let values: [u64; LANES] = if i.imm & 2 != 0 { c.lanes(a) } else { c.lanes::<u32>(a).map(u64::from) };
         let all = i.imm & 1 != 0;
         groups(c, members, |c, group| {
             let mut r = [0u32; LANES];

@@ -9,6 +9,7 @@
 mod events;
 mod info;
 mod modes;
+mod nodes;
 mod recapture;
 mod rules;
 mod sequence;
@@ -17,6 +18,7 @@ pub mod unknowns;
 mod world;
 
 pub use info::{CaptureInfo, DependencyUpdate};
+pub use nodes::capture_work;
 pub use recapture::{Callback, Mismatch, RecaptureFn, RecaptureStatus};
 pub use rules::is_unsafe;
-pub use world::{CaptureMode, CaptureStatus, CaptureWorld, Placement, capture_work};
+pub use world::{CaptureMode, CaptureStatus, CaptureWorld, Placement};

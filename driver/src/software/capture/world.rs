@@ -6,9 +6,8 @@ use super::recapture::Recapture;
 use super::tail::Tail;
 use super::unknowns;
 use crate::abi::{CUresult, Cuda};
-use crate::software::graph::{EdgeData, Graphs, NodeInfo};
-use crate::software::work::NodeParams;
-use crate::software::{CaptureId, ContextId, EventId, StreamId, StreamKind, ThreadId, World};
+use crate::software::graph::{EdgeData, Graphs};
+use crate::software::{CaptureId, ContextId, EventId, StreamId, StreamKind, ThreadId};
 
 /// `CUstreamCaptureMode`, of a capture and of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -158,68 +157,6 @@ impl CaptureWorld {
         }
     }
 
-    /// Adds work to the graph of a capture, behind the stream's tail, and returns its node.
-    ///
-    /// # Errors
-    /// What adding the node to the graph by hand would give; 918 if a recapture departs from its
-    /// graph.
-    pub fn capture_node(
-        &mut self,
-        graphs: &mut Graphs,
-        id: CaptureId,
-        stream: StreamId,
-        work: NodeParams,
-        info: NodeInfo,
-    ) -> Cuda<u64> {
-        let capture = self.captures.get_mut(&id).ok_or(CUresult::STREAM_CAPTURE_INVALIDATED)?;
-        let enrolled = self.streams.get_mut(&stream.key).ok_or(CUresult::ILLEGAL_STATE)?;
-        let added = match &mut capture.recapture {
-            None => graphs.add_node(capture.graph, enrolled.tail.nodes(), work, info),
-            Some(recapture) => recapture.next(graphs, enrolled.tail.nodes(), work, info),
-        };
-        self.captured(id, stream, added)
-    }
-
-    /// Adds the launch of an executable graph to a capture, as a child graph node.
-    pub fn capture_launch(&mut self, graphs: &mut Graphs, id: CaptureId, stream: StreamId, exec: u64) -> Cuda<u64> {
-        use crate::software::graph::Ownership;
-        graphs.exec(exec)?;
-        let capture = self.captures.get(&id).ok_or(CUresult::STREAM_CAPTURE_INVALIDATED)?;
-        let enrolled = self.streams.get(&stream.key).ok_or(CUresult::ILLEGAL_STATE)?;
-        let added = if capture.recapture.is_some() {
-            Err(CUresult::NOT_SUPPORTED)
-        } else {
-            graphs.graph_of_exec(exec).and_then(|child| {
-                let info = NodeInfo { context: stream.context.0, ..NodeInfo::default() };
-                let (graph, tail) = (capture.graph, enrolled.tail.nodes());
-                graphs.add_child_graph(graph, tail, child, Ownership::Move, info).inspect_err(|_| {
-                    graphs.remove_graph(child);
-                })
-            })
-        };
-        self.captured(id, stream, added)
-    }
-
-    fn captured(&mut self, id: CaptureId, stream: StreamId, added: Cuda<u64>) -> Cuda<u64> {
-        match added {
-            Ok(node) => {
-                if let Some(enrolled) = self.streams.get_mut(&stream.key) {
-                    enrolled.tail.replace(node);
-                }
-                if let Some(capture) = self.captures.get_mut(&id) {
-                    capture.nodes.push(node);
-                }
-                Ok(node)
-            }
-            Err(code) => {
-                if unknowns::REFUSED_WORK_INVALIDATES || code == CUresult::GRAPH_RECAPTURE_FAILURE {
-                    self.invalidate(id);
-                }
-                Err(code)
-            }
-        }
-    }
-
     /// The stream's handle is destroyed.
     ///
     /// M [HT 2026]: a forked stream may go; what it captured still has to be joined.
@@ -322,12 +259,4 @@ impl CaptureWorld {
             }
         }
     }
-}
-
-/// Adds work to the graph of a capture, behind the stream's tail. See
-/// [`CaptureWorld::capture_node`].
-pub fn capture_work(world: &mut World, id: CaptureId, stream: StreamId, work: NodeParams) -> Cuda {
-    let World { capture, graphs, .. } = world;
-    let info = NodeInfo { context: stream.context.0, ..NodeInfo::default() };
-    capture.capture_node(graphs, id, stream, work, info).map(|_| ())
 }

@@ -7,7 +7,7 @@ use super::edge::{EdgeData, Side};
 use super::memory::MemoryNodes;
 use super::node::{NodeInfo, NodeType, NodeWork};
 use super::store::{Graphs, Owner};
-use super::unknowns;
+use super::{structure, unknowns};
 use crate::abi::{CUresult, Cuda};
 use crate::software::engine::Ticket;
 use crate::software::work::{ConditionalKind, NodeParams, Plan};
@@ -190,7 +190,7 @@ impl Graphs {
         }
         let body = self.snapshot(graph)?;
         if flags & DEVICE_LAUNCH != 0 {
-            check_device_launch(&body)?;
+            structure::check_device_launch(&body)?;
         }
         let memory = body.memory_nodes();
         self.memory.count_exec(&memory, true);
@@ -270,7 +270,7 @@ impl Graphs {
                 dependents: node.dependents() as u32,
             });
         }
-        match first_in_cycle(&snapshot) {
+        match structure::first_in_cycle(&snapshot) {
             None => Ok(snapshot),
             Some(node) => Err(InstantiateError {
                 code: CUresult::INVALID_VALUE,
@@ -279,55 +279,4 @@ impl Graphs {
             }),
         }
     }
-}
-
-/// A node on a cycle or behind one, by removing nodes whose dependencies are all removed.
-fn first_in_cycle(snapshot: &Snapshot) -> Option<usize> {
-    // A captured graph, and most others, only point backwards.
-    let forward = (0..snapshot.nodes.len())
-        .any(|node| snapshot.dependencies_of(node).iter().any(|&(from, _)| from as usize >= node));
-    if !forward {
-        return None;
-    }
-    let dependents = super::plan::dependents(snapshot);
-    let mut waiting: Vec<usize> = (0..snapshot.nodes.len()).map(|node| snapshot.dependencies_of(node).len()).collect();
-    let mut ready: Vec<usize> = (0..waiting.len()).filter(|&node| waiting[node] == 0).collect();
-    while let Some(node) = ready.pop() {
-        for &next in &dependents[node] {
-            waiting[next as usize] -= 1;
-            if waiting[next as usize] == 0 {
-                ready.push(next as usize);
-            }
-        }
-    }
-    waiting.iter().position(|&left| left > 0)
-}
-
-/// D (cuGraphInstantiate): only kernel, memcpy, memset and child graph nodes, and at least one of
-/// the first three.
-fn check_device_launch(snapshot: &Snapshot) -> Result<(), InstantiateError> {
-    let result = InstantiateResult::NodeOperationNotSupported;
-    let (mut forbidden, mut useful, mut contexts) = (None, false, Vec::new());
-    snapshot.visit(&mut |node| {
-        match node.work.node_type() {
-            NodeType::Kernel | NodeType::Memcpy | NodeType::Memset => useful = true,
-            NodeType::Graph => return,
-            _ => forbidden = forbidden.or(Some(node.source)),
-        }
-        let context = match &node.work {
-            ExecWork::Work(NodeParams::Kernel(kernel)) => kernel.function.context.0,
-            _ => node.info.context,
-        };
-        if context != 0 && contexts.first().is_none_or(|&(first, _)| first != context) {
-            contexts.push((context, node.source));
-        }
-    });
-    let code = unknowns::DEVICE_LAUNCH_FORBIDDEN;
-    if let Some(node) = forbidden {
-        return Err(InstantiateError { code, result, node });
-    }
-    if let Some(&(_, node)) = contexts.get(1) {
-        return Err(InstantiateError { code, result: InstantiateResult::MultipleContextsNotSupported, node });
-    }
-    if useful { Ok(()) } else { Err(CUresult::INVALID_VALUE.into()) }
 }

@@ -18,6 +18,7 @@ mod plan;
 mod query;
 mod set_params;
 mod store;
+mod structure;
 pub mod unknowns;
 mod update;
 mod user_object;

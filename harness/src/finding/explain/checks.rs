@@ -1,0 +1,39 @@
+//! The checks that texts refer to.
+
+/// A check, by the name that its findings carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check {
+    /// The name.
+    pub name: &'static str,
+    /// The evidence that it reads.
+    pub reads: &'static str,
+}
+
+const fn check(name: &'static str, reads: &'static str) -> Check {
+    Check { name, reads }
+}
+
+/// Every check, in the order in which a run comes to them.
+pub const CHECKS: &[Check] = &[
+    check(
+        "execution",
+        "what the driver answers while the step runs eagerly and while the graph is replayed, and a watchdog",
+    ),
+    check(
+        "capture",
+        "the first call that fails while the step is captured in GLOBAL mode on a blocking stream, and the end of \
+         the capture",
+    ),
+    check("hidden syncs", "the record of every driver call that the step makes, from whichever thread"),
+    check("stalled stream", "whether the host comes back from an eager run of the step while its stream is held"),
+    check("structure", "the nodes of the captured graph beside the work that the step enqueued"),
+    check("addresses", "every pointer in the graph beside the ledger of allocations, before each replay"),
+    check("baked values", "a second capture, on other inputs and other addresses, node by node beside the first"),
+    check(
+        "bits",
+        "outputs and state, bit for bit: eager twice, eager against replay, and the first inputs replayed again",
+    ),
+    check("state", "in-place state carried over many replays, beside eager's own state"),
+    check("growth", "device, graph-pool and host memory, and live handles, over a long soak of replays"),
+    check("topology", "the graph as reviewed text, beside the snapshot in the repository"),
+];

@@ -1,0 +1,97 @@
+//! `graphproof conformance`: what CUDA does in stream capture, case by case, on either driver.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use graphproof::conformance::{self, Driver, Event, Options, Outcome};
+use graphproof_driver::loader::install_software;
+use graphproof_harness::driver::{self, DriverKind};
+use graphproof_harness::exit_code::ExitCode;
+
+use super::Failure;
+use crate::args::{ConformanceArgs, ConformanceChildArgs};
+use crate::output::json;
+use crate::output::progress::StepBar;
+
+/// Children beside each other, at most: each holds a context of the driver.
+const MOST_JOBS: usize = 12;
+
+pub fn run(args: &ConformanceArgs) -> Result<ExitCode, Failure> {
+    let file = args.json.as_deref().map(json::ReceiptFile::prepare).transpose()?;
+    let kind = driver::select(args.driver)?.kind;
+    let options = options(args, kind)?;
+    if args.list {
+        for case in conformance::list(&options).map_err(broken_suite)? {
+            println!("{} ({}): {} [{}]", case.id, case.evidence.name(), case.title, case.source);
+        }
+        return Ok(ExitCode::Passed);
+    }
+    let mut bar = None;
+    let mut progress = |event: &Event<'_>| match event {
+        Event::Started { total, .. } => bar = Some(StepBar::new("conformance", *total as u64)),
+        Event::Finished { done, .. } => {
+            if let Some(bar) = &bar {
+                bar.at(*done as u64);
+            }
+        }
+    };
+    let outcome = match (&args.bless_as, kind) {
+        (Some(_), DriverKind::Software) => {
+            let error = anyhow!("--bless-as records what NVIDIA's driver answers: it needs --driver system");
+            return Err(Failure::new(ExitCode::Usage, error));
+        }
+        (Some(version), DriverKind::System) => {
+            let (outcome, path) = conformance::bless(&options, version, &mut progress).map_err(broken_suite)?;
+            println!("wrote {}", path.display());
+            outcome
+        }
+        (None, _) => conformance::run(&options, &mut progress).map_err(broken_suite)?,
+    };
+    drop(bar);
+    print!("{outcome}");
+    if let Some(file) = file {
+        file.write(&outcome)?;
+    }
+    Ok(verdict(&outcome))
+}
+
+fn verdict(outcome: &Outcome) -> ExitCode {
+    if outcome.is_ok() { ExitCode::Passed } else { ExitCode::Findings }
+}
+
+/// The hidden command that a child process runs: one cell of one case.
+pub fn run_child(args: &ConformanceChildArgs) -> ! {
+    conformance::child_main(&args.case, &args.cell, || match args.driver.as_str() {
+        "software" => {
+            install_software().map_err(|error| anyhow!("{error}"))?;
+            // The stub answers to this name from now on.
+            Driver::open("libcuda.so")
+        }
+        _ => Driver::open("libcuda.so.1"),
+    })
+}
+
+fn options(args: &ConformanceArgs, kind: DriverKind) -> Result<Options, Failure> {
+    let cases = conformance::default_cases();
+    let baseline = cases.join("baseline").join(format!("{}.txt", kind.name()));
+    let golden = conformance::newest_golden(&cases.join("golden"));
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(ExitCode::Io, anyhow!(error).context("this program's own file cannot be found, to start children"))
+    })?;
+    let child: Vec<OsString> = vec![program.into(), "conformance-child".into(), kind.name().into()];
+    Ok(Options {
+        baseline: Path::exists(&baseline).then_some(baseline),
+        golden,
+        filter: args.filter.clone(),
+        jobs: args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from).min(MOST_JOBS)),
+        limit: Duration::from_secs(args.limit),
+        cases,
+        child,
+    })
+}
+
+fn broken_suite(error: anyhow::Error) -> Failure {
+    Failure::new(ExitCode::Io, error)
+}

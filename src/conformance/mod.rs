@@ -1,0 +1,20 @@
+//! The conformance suite: case files that say what the CUDA driver API does in stream capture and in
+//! graphs, and a runner that asks any libcuda whether it agrees.
+//!
+//! `tests/conformance/README.md` describes the case files.
+
+pub mod baseline;
+pub mod call;
+pub mod child;
+pub mod expand;
+pub mod expect;
+pub mod format;
+pub mod judge;
+pub mod report;
+pub mod run;
+pub mod suite;
+
+pub use baseline::newest_golden;
+pub use call::api::Driver;
+pub use child::child_main;
+pub use suite::{Event, ListedCase, Options, Outcome, bless, default_cases, list, run};
