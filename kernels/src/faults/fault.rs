@@ -69,17 +69,24 @@ pub struct Expected {
     /// Ids that count too where the driver keeps no call record, as NVIDIA's does not: the fault
     /// is found there, but not told apart from its kin.
     pub without_record: &'static [&'static str],
+    /// Whether only a call record can tell it at all.
+    pub needs_record: bool,
 }
 
 impl Expected {
     /// Finding `id` of `check`, on every driver.
     pub const fn new(id: &'static str, check: &'static str) -> Self {
-        Expected { id, check, without_record: &[] }
+        Expected { id, check, without_record: &[], needs_record: false }
     }
 
     /// Adds ids that count where there is no call record.
     pub const fn or(self, without_record: &'static [&'static str]) -> Self {
         Expected { without_record, ..self }
+    }
+
+    /// Says that only a call record can tell it.
+    pub const fn by_record_only(self) -> Self {
+        Expected { needs_record: true, ..self }
     }
 }
 

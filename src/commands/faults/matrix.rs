@@ -45,11 +45,13 @@ pub struct Row {
     pub place_named: bool,
     /// Why it counts as missed, if it does.
     pub missed: Option<String>,
+    /// Whether this driver cannot tell it at all: it keeps no call record.
+    pub untold: bool,
     /// Ids found in the clean twin; there should be none.
     pub twin: Vec<String>,
     /// How the twin died, if it did.
     pub twin_died: Option<String>,
-    /// What the twin could not check.
+    /// The twin's findings.
     pub twin_findings: Vec<Finding>,
 }
 
@@ -72,12 +74,11 @@ impl Row {
             }
             (_, Some(_)) => None,
             (Outcome::Died(how), None) => Some(format!("the child died: {how}")),
-            (Outcome::Reports(_), None) if !recorded && expected.without_record.is_empty() && found.is_empty() => {
-                Some("this driver keeps no call record, from which alone it could be told".to_owned())
-            }
+            (Outcome::Reports(_), None) if !recorded && expected.needs_record => None,
             (Outcome::Reports(_), None) if found.is_empty() => Some("nothing was found".to_owned()),
             (Outcome::Reports(_), None) => Some(format!("found as {} instead", found.join(", "))),
         };
+        let untold = finding.is_none() && missed.is_none();
         let place_named = finding.as_ref().is_some_and(|finding| names_place(finding, fault.file));
         let (twin_died, twin_findings) = match twin {
             Outcome::Died(how) => (Some(how.clone()), Vec::new()),
@@ -96,6 +97,7 @@ impl Row {
             finding,
             place_named,
             missed,
+            untold,
             twin: told(twin),
             twin_died,
             twin_findings,
@@ -122,6 +124,7 @@ impl Row {
         let found = if self.found.is_empty() { "-".to_owned() } else { self.found.join(" ") };
         let check = self.finding.as_ref().map_or("-".to_owned(), |finding| finding.check.clone());
         let verdict = match (self.missed.is_some(), self.twin_silent()) {
+            (false, true) if self.untold => "untold",
             (true, _) => "MISSED",
             (false, false) => "NOISY",
             (false, true) => "caught",
@@ -184,13 +187,17 @@ impl Matrix {
                 let _ = writeln!(text, "  {} {}: {} / {}", finding.id, finding.title, finding.expected, finding.seen);
             }
         }
+        for row in self.rows.iter().filter(|row| row.untold) {
+            let _ =
+                writeln!(text, "\nnot to be told on this driver, which keeps no call record: {} {}", row.row, row.name);
+        }
         if !self.not_planted.is_empty() {
             text.push_str("\nnot planted:\n");
             for not_planted in &self.not_planted {
                 let _ = writeln!(text, "  {}  {}", not_planted.row, not_planted.reason);
             }
         }
-        let caught = self.rows.iter().filter(|row| row.missed.is_none()).count();
+        let caught = self.rows.iter().filter(|row| row.missed.is_none() && !row.untold).count();
         let placed = self.rows.iter().filter(|row| row.place_named).count();
         let silent = self.rows.iter().filter(|row| row.twin_silent()).count();
         let _ = writeln!(

@@ -27,6 +27,9 @@ pub const CHECKS: &[Check] = &[
     check("hidden syncs", "the record of every driver call that the step makes, from whichever thread"),
     check("stalled stream", "whether the host comes back from an eager run of the step while its stream is held"),
     check("structure", "the nodes of the captured graph beside the work that the step enqueued"),
+    check("same work", "what the step enqueues eagerly beside what it enqueues under capture, on the same inputs"),
+    check("unchanged", "the inputs after an eager run and after a replay, beside what was copied in"),
+    check("dummy inputs", "an eager run and a replay on the dummy inputs that the step says it is captured with"),
     check("addresses", "every pointer in the graph beside the ledger of allocations, before each replay"),
     check("baked values", "a second capture, on other inputs and other addresses, node by node beside the first"),
     check(
