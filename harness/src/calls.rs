@@ -120,8 +120,11 @@ pub fn stream_number(stream: CUstream) -> u64 {
 #[derive(Debug, Clone, Default)]
 pub struct Handles {
     counts: BTreeMap<&'static str, (u64, u64)>,
-    sites: BTreeMap<&'static str, Site>,
+    stacks: BTreeMap<&'static str, Vec<Site>>,
 }
+
+/// The kind of device memory: its bytes are what counts, and they are measured.
+pub const ALLOCATIONS: &str = "device allocations";
 
 /// (kind, calls that make one, calls that destroy one).
 const KINDS: &[(&str, &[&str], &[&str])] = &[
@@ -129,6 +132,7 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("graphs", &["cuStreamEndCapture", "cuGraphCreate", "cuGraphClone"], &["cuGraphDestroy"]),
     ("streams", &["cuStreamCreate"], &["cuStreamDestroy"]),
     ("events", &["cuEventCreate"], &["cuEventDestroy"]),
+    (ALLOCATIONS, &["cuMemAlloc_v2", "cuMemAllocAsync", "cuMemAllocFromPool", "cuMemAllocPitch"], &["cuMemFree"]),
     ("modules", &["cuModuleLoad", "cuLibraryLoad"], &["cuModuleUnload", "cuLibraryUnload"]),
 ];
 
@@ -141,11 +145,8 @@ impl Handles {
                 let (made, destroyed) = self.counts.entry(kind).or_default();
                 *made += u64::from(is(make));
                 *destroyed += u64::from(is(destroy));
-                if is(make)
-                    && !self.sites.contains_key(kind)
-                    && let Some(site) = tell(call).stack.into_iter().next()
-                {
-                    self.sites.insert(kind, site);
+                if is(make) && !self.stacks.contains_key(kind) {
+                    self.stacks.insert(kind, tell(call).stack);
                 }
             }
         }
@@ -156,8 +157,8 @@ impl Handles {
         self.counts.iter().map(|(&kind, &(made, destroyed))| (kind, made, destroyed))
     }
 
-    /// Where the first object of a kind was made.
-    pub fn site(&self, kind: &str) -> Option<Site> {
-        self.sites.get(kind).cloned()
+    /// Who made the first object of a kind, innermost frame first.
+    pub fn stack(&self, kind: &str) -> &[Site] {
+        self.stacks.get(kind).map_or(&[], Vec::as_slice)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::buffers::BufferSet;
 use crate::cuda::NodeKind;
-use crate::finding::Finding;
+use crate::finding::{Finding, Site};
 use crate::topology::{Node, Topology, headline};
 
 const CHECK: &str = "baked values";
@@ -162,7 +162,8 @@ const FEWEST_CAPTURES: usize = 4;
 
 /// Numbers that advance by the same amount from capture to capture, one step apart each: an offset
 /// or a position that the host keeps.
-pub fn advancing(captures: &[(u64, Numbers)]) -> Vec<Finding> {
+/// `sites` holds the line of each node.
+pub fn advancing(captures: &[(u64, Numbers)], sites: &[Option<Site>]) -> Vec<Finding> {
     let (Some((_, first)), true) = (captures.first(), captures.len() >= FEWEST_CAPTURES) else { return Vec::new() };
     let series = first.keys().filter_map(|place| {
         let values: Option<Vec<u64>> = captures.iter().map(|(_, numbers)| numbers.get(place).copied()).collect();
@@ -172,9 +173,9 @@ pub fn advancing(captures: &[(u64, Numbers)]) -> Vec<Finding> {
         let step = values[1].wrapping_sub(values[0]);
         step != 0 && values.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step)
     });
-    even.map(|((node, parameter, _), values)| {
+    even.map(|(&(node, parameter, _), values)| {
         let shown: Vec<String> = values.iter().take(FEWEST_CAPTURES).map(u64::to_string).collect();
-        Finding::new("V03", CHECK).contrast(
+        Finding::new("V03", CHECK).at(sites.get(node).cloned().flatten()).contrast(
             format!("node {node}, parameter {parameter} is the same in each capture"),
             format!("it advances evenly: {}, …", shown.join(", ")),
         )

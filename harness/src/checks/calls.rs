@@ -4,7 +4,7 @@
 use cudarc::driver::sys::CUstream;
 
 use crate::calls::{Calls, Told, stream_number};
-use crate::finding::Finding;
+use crate::finding::{Finding, Site};
 
 const CHECK: &str = "hidden syncs";
 
@@ -41,7 +41,8 @@ pub fn explain_capture(finding: Finding, calls: &Calls, own: CUstream) -> Findin
     }
     let Some(first) = calls.first_failure() else { return finding };
     let waits = ["cuStreamSynchronize", "cuStreamQuery"].iter().any(|name| first.function.starts_with(name));
-    if !first.own_thread {
+    // A capture ended by another thread says so itself.
+    if !first.own_thread && finding.id != "C07" {
         let later = finding.site.clone();
         let finding = place(rename(finding, "S07"), &first);
         return match later {
@@ -84,7 +85,12 @@ fn rename(finding: Finding, id: &'static str) -> Finding {
 
 /// Sets the place to the call's, and tells who called.
 fn place(finding: Finding, call: &Told) -> Finding {
-    let mut stack = call.stack.iter();
+    at_stack(finding, &call.stack)
+}
+
+/// Sets the place to the innermost frame of a stack, and tells the next ones.
+pub(super) fn at_stack(finding: Finding, stack: &[Site]) -> Finding {
+    let mut stack = stack.iter();
     let Some(site) = stack.next() else { return finding };
     let finding = finding.at(Some(site.clone()));
     stack.take(3).fold(finding, |finding, caller| finding.note(format!("called from {caller}")))

@@ -18,12 +18,14 @@ pub fn from_step_error(error: &StepError) -> Finding {
 }
 
 /// The finding for an error that ending the capture returned, although the step returned none.
-pub fn from_end(error: &CudaError) -> Finding {
+pub fn from_end(error: &CudaError, enqueued: &[Enqueued]) -> Finding {
+    // A fork is made by making another stream wait.
+    let fork = enqueued.iter().rev().find(|work| error.code == 904 && work.site.what.starts_with("cuStreamWaitEvent"));
     let finding = match error.code {
         901 => Finding::new("C12", CHECK),
         _ => from_call(error),
     };
-    finding.contrast("the capture ends", error.to_string())
+    finding.at(fork.map(|work| work.site.clone())).contrast("the capture ends", error.to_string())
 }
 
 /// The finding for a call of the harness itself that was refused as if a capture were going on,

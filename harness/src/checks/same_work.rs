@@ -28,7 +28,7 @@ pub fn check(eager: &[Enqueued], captured: &[Enqueued], step: u64) -> Option<Fin
 
 /// Whether a call puts work on a stream, by what a site says of it.
 pub(super) fn enqueues(what: &str) -> bool {
-    ["launch of ", "memset of ", "copy of ", "cuLaunch", "cuMemset", "cuMemcpy"]
+    ["launch of ", "memset of ", "copy of ", "cuLaunchKernel", "cuMemset", "cuMemcpy"]
         .iter()
         .any(|name| what.starts_with(name))
 }

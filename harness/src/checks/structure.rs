@@ -69,7 +69,7 @@ pub fn is_dangling(finding: &Finding) -> bool {
 fn escaped_calls(topology: &Topology, enqueued: &[Enqueued]) -> Vec<Finding> {
     type Kind = (&'static str, &'static [&'static str], fn(&NodeKind) -> bool);
     const KINDS: [Kind; 3] = [
-        ("kernel", &["cuLaunch", "launch of "], |kind| matches!(kind, NodeKind::Kernel { .. })),
+        ("kernel", &["cuLaunchKernel", "launch of "], |kind| matches!(kind, NodeKind::Kernel { .. })),
         ("memset", &["cuMemset", "memset of "], |kind| matches!(kind, NodeKind::Memset { .. })),
         ("memcpy", &["cuMemcpy", "copy of "], |kind| matches!(kind, NodeKind::Memcpy { .. })),
     ];

@@ -9,7 +9,7 @@ use crate::checks::{baked, calls as call_checks, faults, growth, same_work, unch
 use crate::context::{Enqueued, HostContext, Phase};
 use crate::cuda::{self, PinnedMemory};
 use crate::error::{RunError, StepError};
-use crate::finding::Finding;
+use crate::finding::{Finding, Site};
 use crate::step::Role;
 use crate::topology::Topology;
 
@@ -30,6 +30,8 @@ pub(super) struct Evidence {
     eager_work: Vec<Enqueued>,
     /// The numbers passed by value in each capture, with its step.
     numbers: Vec<(u64, Numbers)>,
+    /// The line of each node of the first capture.
+    sites: Vec<Option<Site>>,
     /// Free device memory in bytes after a replay, with its step.
     free: Vec<(u64, u64)>,
     /// Objects that the host's work between replays made and destroyed.
@@ -69,6 +71,16 @@ impl Lane {
         let differs = same_work::check(&self.evidence.eager_work, enqueued, step);
         self.keep_all(differs.into_iter().collect());
         self.note_numbers(topology, step);
+        self.evidence.sites = topology.nodes.iter().map(|node| node.site.clone()).collect();
+        // What was found before there was a graph can be placed now.
+        for ((_, buffer, _), (finding, _)) in &mut self.findings {
+            if finding.site.is_none() && *buffer != usize::MAX {
+                finding.site = topology.last_user_of(*buffer).and_then(|(_, node)| node.site.clone());
+            }
+            if finding.site.is_none() && topology.nodes.is_empty() {
+                finding.site = self.evidence.eager_work.first().map(|work| work.site.clone());
+            }
+        }
     }
 
     /// Keeps the numbers that a capture passes by value.
@@ -181,8 +193,8 @@ impl Lane {
     /// Findings that only the whole run gives.
     pub(super) fn keep_trends(&mut self) {
         let evidence = std::mem::take(&mut self.evidence);
-        let mut found = baked::advancing(&evidence.numbers);
-        found.extend(growth::memory(&evidence.free));
+        let mut found = baked::advancing(&evidence.numbers, &evidence.sites);
+        found.extend(growth::memory(&evidence.free, &evidence.handles));
         found.extend(growth::handles(&evidence.handles, evidence.replays));
         self.keep_all(found);
     }

@@ -20,7 +20,7 @@ impl Lane {
         if let Err(error) = recorded {
             return Err(self.stop(capture::from_step_error(&error).at_step(step), false));
         }
-        let graph = ended.map_err(|error| self.stop(capture::from_end(&error).at_step(step), false))?;
+        let graph = ended.map_err(|error| self.stop(capture::from_end(&error, &enqueued).at_step(step), false))?;
         let read = Topology::read(&graph, &enqueued, &self.eager);
         let topology = self.driver(read, "reading a second graph back")?;
         self.note_numbers(&topology, step);

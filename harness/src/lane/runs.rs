@@ -118,7 +118,7 @@ impl Lane {
         let graph = match ended {
             Ok(graph) => graph,
             Err(error) => {
-                let finding = self.explained(capture::from_end(&error), calls.as_ref());
+                let finding = self.explained(capture::from_end(&error, &enqueued), calls.as_ref());
                 return Err(self.stop(finding, false));
             }
         };

@@ -109,15 +109,17 @@ impl Row {
     }
 
     fn place(&self) -> String {
-        let site = self.finding.as_ref().and_then(|finding| finding.site.as_ref());
-        match site {
-            Some(site) => {
-                let file = site.file.rsplit('/').next().unwrap_or(&site.file);
-                let mark = if self.place_named { "" } else { " ?" };
-                format!("{file}:{}{mark}", site.line)
-            }
-            None => "-".to_owned(),
-        }
+        let Some(finding) = &self.finding else { return "-".to_owned() };
+        let site = finding.site.as_ref().map(|site| format!("{}:{}", site.file, site.line));
+        // A call made through a helper has its place in the helper; who called stands in the notes.
+        let caller = finding.notes.iter().find_map(|note| {
+            let (_, place) = note.split_once("called from ")?;
+            let (place, _) = place.split_once(": ")?;
+            place.contains(self.file).then(|| place.to_owned())
+        });
+        let own = site.as_ref().is_some_and(|site| site.contains(self.file));
+        let place = if own { site } else { caller.or(site) };
+        place.map_or("-".to_owned(), |place| place.rsplit('/').next().unwrap_or(&place).to_owned())
     }
 
     fn cells(&self) -> [String; 7] {
