@@ -32,6 +32,8 @@ pub(super) struct Evidence {
     numbers: Vec<(u64, Numbers)>,
     /// The line of each node of the first capture.
     sites: Vec<Option<Site>>,
+    /// The line of the last node that uses each buffer.
+    users: Vec<Option<Site>>,
     /// Free device memory in bytes after a replay, with its step.
     free: Vec<(u64, u64)>,
     /// Objects that the host's work between replays made and destroyed.
@@ -72,10 +74,12 @@ impl Lane {
         self.keep_all(differs.into_iter().collect());
         self.note_numbers(topology, step);
         self.evidence.sites = topology.nodes.iter().map(|node| node.site.clone()).collect();
+        let user = |buffer| topology.last_user_of(buffer).and_then(|(_, node)| node.site.clone());
+        self.evidence.users = (0..self.specs.len()).map(user).collect();
         // What was found before there was a graph can be placed now.
         for ((_, buffer, _), (finding, _)) in &mut self.findings {
             if finding.site.is_none() && *buffer != usize::MAX {
-                finding.site = topology.last_user_of(*buffer).and_then(|(_, node)| node.site.clone());
+                finding.site = self.evidence.users.get(*buffer).cloned().flatten();
             }
             if finding.site.is_none() && topology.nodes.is_empty() {
                 finding.site = self.evidence.eager_work.first().map(|work| work.site.clone());
@@ -86,6 +90,11 @@ impl Lane {
     /// Keeps the numbers that a capture passes by value.
     pub(super) fn note_numbers(&mut self, topology: &Topology, step: u64) {
         self.evidence.numbers.push((step, baked::numbers(topology)));
+    }
+
+    /// The line of the last node that uses a buffer, once there is a graph.
+    pub(super) fn user_of(&self, buffer: usize) -> Option<Site> {
+        self.evidence.users.get(buffer).cloned().flatten()
     }
 
     /// The host's work before a step, with its calls where it is a replay's.

@@ -192,7 +192,10 @@ impl Lane {
     /// Keeps the first finding of each kind and buffer, and counts the others: memory stays flat
     /// over any number of steps.
     fn keep(&mut self, found: Vec<(usize, Finding)>) {
-        for (buffer, finding) in found {
+        for (buffer, mut finding) in found {
+            if finding.site.is_none() {
+                finding.site = self.user_of(buffer);
+            }
             // A buffer says it all; where there is none, the line does.
             let line = finding.site.as_ref().filter(|_| buffer == usize::MAX).map(|site| site.line);
             let key = (finding.id.clone(), buffer, line);
