@@ -25,7 +25,7 @@ pub const CHECKS: &[Check] = &[
          the capture",
     ),
     check(
-        "calls",
+        "hidden syncs",
         "the record of every driver call, with its stream, thread, result, stack and time waited, on drivers that keep \
          one: the software driver does",
     ),

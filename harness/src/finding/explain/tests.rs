@@ -47,7 +47,11 @@ fn is_id(word: &str) -> bool {
 /// Ids that stand in `code` as string literals, but for those that something is compared with.
 fn literals(code: &str) -> BTreeSet<&str> {
     let pieces: Vec<&str> = code.split('"').collect();
-    pieces.windows(2).filter(|pair| is_id(pair[1]) && !pair[0].ends_with("== ")).map(|pair| pair[1]).collect()
+    pieces
+        .windows(2)
+        .filter(|pair| is_id(pair[1]) && !pair[0].ends_with("== ") && !pair[0].ends_with("!= "))
+        .map(|pair| pair[1])
+        .collect()
 }
 
 /// Ids that the harness reports, each with the names of the checks whose files name it.
