@@ -164,7 +164,7 @@ impl<'a> Lower<'a> {
         }
         self.ir.classes.truncate(registers as usize);
         self.frame(function, places, return_places)
-            .map_err(|e| super::lower::Problem { whole: Some(e), ..invalid("") })?;
+            .map_err(|e| super::lower::Problem { whole: Some(Box::new(e)), ..invalid("") })?;
         for (d, value) in outputs {
             self.copy_register(d, Src::Reg(value));
         }
