@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
@@ -32,6 +33,11 @@ pub enum Command {
     Graph(GraphArgs),
     /// Tell which driver, device and compiler would be used, and why.
     Doctor(DoctorArgs),
+    /// Prove the checks: planted faults, each caught under its id, and clean twins without a finding.
+    Faults(FaultsArgs),
+    /// Run one planted fault, or one lane over many seeds, and print the reports as JSON.
+    #[command(hide = true)]
+    FaultChild(FaultChildArgs),
     /// Tell what a finding id means, why CUDA behaves so, and how to fix it.
     Explain(ExplainArgs),
     /// Ask a driver, case by case, whether it does in stream capture what CUDA is known to do.
@@ -96,6 +102,55 @@ pub struct DoctorArgs {
     /// auto: NVIDIA's driver where it has a device, else the software driver.
     #[arg(long, default_value = "auto", value_name = "auto|system|software")]
     pub driver: DriverChoice,
+}
+
+#[derive(Debug, Args)]
+pub struct FaultsArgs {
+    /// Only faults with this text in their name, row or group: `memset`, `A07`, `indexer`.
+    #[arg(long, value_name = "TEXT", conflicts_with = "clean")]
+    pub filter: Option<String>,
+    /// auto: NVIDIA's driver where it has a device, else the software driver.
+    #[arg(long, default_value = "auto", value_name = "auto|system|software")]
+    pub driver: DriverChoice,
+    /// Write the matrix to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Children at a time; as many as there are cores by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..).map(|n| n as usize))]
+    pub jobs: Option<usize>,
+    /// No faults: run the indexer's lanes over many seeds and shapes, on which nothing may be found.
+    #[arg(long)]
+    pub clean: bool,
+    /// With --clean: seeds for each lane and shape.
+    #[arg(long, default_value_t = 200, requires = "clean", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// With --clean: shapes, 20 at most.
+    #[arg(long, default_value_t = 20, requires = "clean", value_parser = clap::value_parser!(u64).range(1..=20).map(|n| n as usize))]
+    pub shapes: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct FaultChildArgs {
+    /// The planted fault, or the lane.
+    pub name: String,
+    /// The clean twin instead.
+    #[arg(long)]
+    pub twin: bool,
+    /// Run the lane of this name at this shape instead of a fault.
+    #[arg(long)]
+    pub shape: Option<String>,
+    /// With --shape: seeds, from 0.
+    #[arg(long, default_value_t = 1)]
+    pub seeds: u64,
+    /// Replays.
+    #[arg(long)]
+    pub steps: Option<u64>,
+    /// The driver.
+    #[arg(long, default_value = "auto")]
+    pub driver: DriverChoice,
+    /// Seconds without progress after which a run counts as hung.
+    #[arg(long, default_value_t = 30)]
+    pub patience: u64,
 }
 
 #[derive(Debug, Args)]

@@ -225,6 +225,21 @@ impl HostContext<'_> {
         self.phase
     }
 
+    /// The step's stream, for calls that this type does not wrap.
+    pub fn stream(&self) -> CUstream {
+        self.stream.raw()
+    }
+
+    /// Checks the result of a driver call that the step made itself.
+    ///
+    /// # Errors
+    /// Anything but `CUDA_SUCCESS`.
+    #[track_caller]
+    pub fn check(&mut self, function: &'static str, result: CUresult) -> StepResult<()> {
+        let location = Location::caller();
+        cuda::check(function, result).map_err(|error| StepError::Cuda { error, location })
+    }
+
     /// Gives a buffer a fresh allocation of the same size, as an engine does when a workspace
     /// grows. Its contents are lost.
     ///

@@ -87,6 +87,11 @@ pub fn open(choice: DriverChoice) -> Result<(Selected, Session), RunError> {
     Ok((selected, session))
 }
 
+/// Which driver the process uses, once one is in place.
+pub fn in_use() -> Option<DriverKind> {
+    SELECTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref().map(|selected| selected.kind)
+}
+
 /// Puts the driver in place; the first call decides for the process.
 ///
 /// # Errors

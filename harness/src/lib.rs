@@ -5,6 +5,7 @@
 //! to [`gate::run`]. `examples/own_step.rs` shows a whole program.
 
 pub mod buffers;
+pub mod calls;
 pub mod checks;
 pub mod compare;
 pub mod context;

@@ -35,6 +35,17 @@ pub trait Step: Send + Sync {
     /// A buffer name that was not declared, or a wrong element type.
     fn fill_inputs(&self, index: u64, seed: u64, inputs: &mut HostBuffers) -> StepResult<()>;
 
+    /// Overwrites inputs with the dummy ones that an engine captures with before it has real ones:
+    /// lengths of zero, empty tables. True if the step has such inputs; the harness then runs and
+    /// captures the step on them too. None by default.
+    ///
+    /// # Errors
+    /// As for [`fill_inputs`](Step::fill_inputs).
+    fn fill_dummy(&self, inputs: &mut HostBuffers) -> StepResult<bool> {
+        let _ = inputs;
+        Ok(false)
+    }
+
     /// Writes the host image of every [`Role::State`] buffer before step 0. Zero by default.
     ///
     /// # Errors

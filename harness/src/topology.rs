@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::buffers::{BufferSet, Target};
 use crate::context::Enqueued;
-use crate::cuda::{CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind};
+use crate::cuda::{Allocation, CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind};
 use crate::finding::Site;
 
 /// A graph as people and checks read it. Nodes stand in the order of their creation.
@@ -24,8 +24,10 @@ pub struct Node {
     pub kind: NodeKind,
     /// The line of the step that made it, where known.
     pub site: Option<Site>,
-    /// Every device address that it holds.
+    /// Every device address that it holds in one of the step's buffers.
     pub pointers: Vec<Pointer>,
+    /// Every other address that it holds in memory that the driver knows.
+    pub foreign: Vec<Foreign>,
 }
 
 /// A device address that a node holds.
@@ -39,6 +41,19 @@ pub struct Pointer {
     pub address: u64,
     /// What it means.
     pub target: Target,
+}
+
+/// An address in memory that the step did not declare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// Where in the node: `parameter 3`, `source`.
+    pub place: String,
+    /// For kernels: parameter index and byte offset in it.
+    pub parameter: Option<(usize, usize)>,
+    /// The address.
+    pub address: u64,
+    /// The allocation as it was at capture.
+    pub allocation: Allocation,
 }
 
 impl Topology {
@@ -59,8 +74,13 @@ impl Topology {
         let mut nodes = Vec::with_capacity(handles.len());
         for handle in handles {
             let kind = graph.node(handle)?;
-            let pointers = pointers(&kind, buffers);
-            nodes.push(Node { kind, site: sites.get(&handle).map(|&s| s.clone()), pointers });
+            let (pointers, foreign) = pointers(&kind, buffers);
+            nodes.push(Node { kind, site: sites.get(&handle).map(|&s| s.clone()), pointers, foreign });
+        }
+        // What the graph allocates itself comes and goes with it.
+        let own: Vec<(u64, u64)> = nodes.iter().filter_map(|node| node.kind.allocates()).collect();
+        for node in &mut nodes {
+            node.foreign.retain(|f| !own.iter().any(|&(base, len)| f.address >= base && f.address - base < len));
         }
         let mut edges = Vec::new();
         for (from, to) in graph.edges()? {
@@ -76,6 +96,11 @@ impl Topology {
     /// output, the node that most likely wrote it.
     pub fn last_user_of(&self, buffer: usize) -> Option<(usize, &Node)> {
         self.nodes.iter().enumerate().rev().find(|(_, node)| node.pointers.iter().any(|p| p.target.buffer == buffer))
+    }
+
+    /// The first node, in order of creation, that holds an address in buffer `buffer`.
+    pub fn first_user_of(&self, buffer: usize) -> Option<(usize, &Node)> {
+        self.nodes.iter().enumerate().find(|(_, node)| node.pointers.iter().any(|p| p.target.buffer == buffer))
     }
 
     /// The graph as text that can be reviewed and compared: no addresses, no handles.
@@ -165,13 +190,16 @@ pub fn headline(kind: &NodeKind) -> String {
     }
 }
 
-/// Every device address in a node that the ledger knows. Kernel parameters are scanned word by
-/// word, so that addresses in structs passed by value are found too.
-fn pointers(kind: &NodeKind, buffers: &BufferSet) -> Vec<Pointer> {
-    let mut found = Vec::new();
+/// Every address in a node: those that the ledger knows, and those that only the driver knows.
+/// Kernel parameters are scanned word by word, so that addresses in structs passed by value are
+/// found too.
+fn pointers(kind: &NodeKind, buffers: &BufferSet) -> (Vec<Pointer>, Vec<Foreign>) {
+    let (mut found, mut foreign) = (Vec::new(), Vec::new());
     let mut add = |place: String, parameter, address: u64| {
         if let Some(target) = buffers.locate(address) {
             found.push(Pointer { place, parameter, address, target });
+        } else if let Some(allocation) = Allocation::of(address) {
+            foreign.push(Foreign { place, parameter, address, allocation });
         }
     };
     match kind {
@@ -185,7 +213,7 @@ fn pointers(kind: &NodeKind, buffers: &BufferSet) -> Vec<Pointer> {
         }
         NodeKind::Memcpy { destination, source, .. } => {
             for (place, end) in [("destination", destination), ("source", source)] {
-                if let CopyEnd::Device(address) = end {
+                if let CopyEnd::Device(address) | CopyEnd::Host(address) = end {
                     add(place.to_owned(), None, *address);
                 }
             }
@@ -193,5 +221,5 @@ fn pointers(kind: &NodeKind, buffers: &BufferSet) -> Vec<Pointer> {
         NodeKind::Memset { destination, .. } => add("destination".to_owned(), None, *destination),
         _ => {}
     }
-    found
+    (found, foreign)
 }

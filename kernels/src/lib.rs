@@ -3,10 +3,12 @@
 //! - `cu/` holds the CUDA C++, `ptx/` what the pinned NVRTC makes of it (`regenerate.py`).
 //! - [`steps::suite`] and [`steps::step`] give the steps that the harness judges.
 //! - [`mod@reference`] computes the same results on the host, in scalar Rust, bit for bit.
+//! - [`faults`] plants one fault in a step each, beside a clean twin.
 //! - [`memory::memory_story`] gives the closed forms of device memory at any shape.
 
 pub mod compile;
 pub mod error;
+pub mod faults;
 pub mod inputs;
 pub mod layout;
 pub mod memory;

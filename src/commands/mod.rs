@@ -4,6 +4,7 @@ pub mod bench;
 pub mod conformance;
 pub mod doctor;
 pub mod explain;
+pub mod faults;
 pub mod gate;
 pub mod graph;
 pub mod list;

@@ -1,15 +1,37 @@
 //! Address stability: every pointer in the graph still means what it meant at capture.
 
 use crate::buffers::BufferSet;
+use crate::cuda::Allocation;
 use crate::finding::Finding;
-use crate::topology::{Node, Pointer, Topology};
+use crate::topology::{Foreign, Node, Pointer, Topology};
 
 const CHECK: &str = "addresses";
 
 /// Compares every pointer of the graph with the allocations as they are before replay `step`.
 pub fn check(topology: &Topology, buffers: &BufferSet, step: u64) -> Vec<Finding> {
     let uses = topology.nodes.iter().enumerate().flat_map(|(i, node)| node.pointers.iter().map(move |p| (i, node, p)));
-    uses.filter_map(|(index, node, pointer)| check_one(index, node, pointer, buffers, step)).collect()
+    let declared = uses.filter_map(|(index, node, pointer)| check_one(index, node, pointer, buffers, step));
+    let others = topology.nodes.iter().enumerate().flat_map(|(i, node)| node.foreign.iter().map(move |f| (i, node, f)));
+    declared.chain(others.filter_map(|(index, node, foreign)| check_foreign(index, node, foreign, step))).collect()
+}
+
+/// Memory that the step did not declare must be the allocation that it was at capture.
+fn check_foreign(index: usize, node: &Node, foreign: &Foreign, step: u64) -> Option<Finding> {
+    let now = Allocation::of(foreign.address);
+    if now == Some(foreign.allocation) {
+        return None;
+    }
+    let place = format!("node {index} ({}), {}", crate::topology::headline(&node.kind), foreign.place);
+    let (id, memory) = if foreign.allocation.host { ("A10", "pinned host memory") } else { ("A07", "device memory") };
+    let seen = match now {
+        Some(_) => format!("{:#x} belongs to another allocation now", foreign.address),
+        None => format!("{:#x} is not allocated any more", foreign.address),
+    };
+    let finding = Finding::new(id, CHECK)
+        .at_step(step)
+        .at(node.site.clone())
+        .contrast(format!("{place}: {:#x}, {memory} that the step has of its own", foreign.address), seen);
+    Some(finding)
 }
 
 fn check_one(index: usize, node: &Node, pointer: &Pointer, buffers: &BufferSet, step: u64) -> Option<Finding> {

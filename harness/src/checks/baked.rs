@@ -1,8 +1,10 @@
 //! Baked values: a second capture, on other inputs and other addresses, must give the same graph.
 
+use std::collections::BTreeMap;
+
 use crate::buffers::BufferSet;
 use crate::cuda::NodeKind;
-use crate::finding::Finding;
+use crate::finding::{Finding, Site};
 use crate::topology::{Node, Topology, headline};
 
 const CHECK: &str = "baked values";
@@ -95,7 +97,9 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                     };
                     // An address on one side and none on the other: the step holds on to an
                     // address that it was not given this time.
-                    let id = if left.is_some() || right.is_some() { "A09" } else { "V01" };
+                    let foreign = |node: &Node| node.foreign.iter().any(|f| f.parameter == Some((number, offset)));
+                    let address = left.is_some() || right.is_some() || foreign(a) || foreign(b);
+                    let id = if address { "A09" } else { "V01" };
                     let place = format!("node {index}, kernel {}, parameter {number}", kind_name(a));
                     Some(finding(id).contrast(
                         format!("{place} = {} {then}", text(x, &left)),
@@ -126,6 +130,57 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
             )]
         }
     }
+}
+
+/// The numbers that a graph's kernels are given by value: (node, parameter, byte offset) to value.
+pub type Numbers = BTreeMap<(usize, usize, usize), u64>;
+
+/// The numbers in the kernels' parameters, addresses left out.
+pub fn numbers(topology: &Topology) -> Numbers {
+    let mut numbers = Numbers::new();
+    for (index, node) in topology.nodes.iter().enumerate() {
+        let NodeKind::Kernel { parameters, .. } = &node.kind else { continue };
+        for (number, (_, bytes)) in parameters.iter().enumerate() {
+            for offset in (0..bytes.len()).step_by(8) {
+                let place = Some((number, offset));
+                let pointer = node.pointers.iter().any(|p| p.parameter == place);
+                let foreign = node.foreign.iter().any(|f| f.parameter == place);
+                if !pointer && !foreign {
+                    let mut wide = [0; 8];
+                    let narrow = word(bytes, offset);
+                    wide[..narrow.len()].copy_from_slice(narrow);
+                    numbers.insert((index, number, offset), u64::from_ne_bytes(wide));
+                }
+            }
+        }
+    }
+    numbers
+}
+
+/// Fewer captures do not tell an even advance from chance.
+const FEWEST_CAPTURES: usize = 4;
+
+/// Numbers that advance by the same amount from capture to capture, one step apart each: an offset
+/// or a position that the host keeps.
+/// `sites` holds the line of each node.
+pub fn advancing(captures: &[(u64, Numbers)], sites: &[Option<Site>]) -> Vec<Finding> {
+    let (Some((_, first)), true) = (captures.first(), captures.len() >= FEWEST_CAPTURES) else { return Vec::new() };
+    let series = first.keys().filter_map(|place| {
+        let values: Option<Vec<u64>> = captures.iter().map(|(_, numbers)| numbers.get(place).copied()).collect();
+        values.map(|values| (place, values))
+    });
+    let even = series.filter(|(_, values)| {
+        let step = values[1].wrapping_sub(values[0]);
+        step != 0 && values.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step)
+    });
+    even.map(|(&(node, parameter, _), values)| {
+        let shown: Vec<String> = values.iter().take(FEWEST_CAPTURES).map(u64::to_string).collect();
+        Finding::new("V03", CHECK).at(sites.get(node).cloned().flatten()).contrast(
+            format!("node {node}, parameter {parameter} is the same in each capture"),
+            format!("it advances evenly: {}, …", shown.join(", ")),
+        )
+    })
+    .collect()
 }
 
 /// The 8-byte word at `offset`; the last of a parameter may be shorter.

@@ -42,10 +42,20 @@ pub fn run_failed(id: &'static str, error: &CudaError, enqueued: &[Enqueued], st
     }
 }
 
+/// The finding for a failure on the step's own dummy inputs.
+pub fn dummy_inputs(finding: Finding) -> Finding {
+    let entry = Finding::new("V11", "dummy inputs");
+    let was = format!("the failure itself is {}: {}", finding.id, finding.title);
+    Finding { id: entry.id, title: entry.title, help: entry.help, check: entry.check, ..finding }.note(was)
+}
+
 /// The finding for a run that gave no sign of life.
 pub fn hang(position: &Position, seconds: u64) -> Finding {
     let seen = format!("no progress for {seconds} s in phase '{}' of step {}", position.phase, position.step);
-    Finding::new("E04", CHECK).at_step(position.step).at(position.site.clone()).contrast("the run goes on", seen)
+    // Nothing that capture allows waits for the device: the host waits for a kernel that is only
+    // recorded.
+    let id = if position.phase.ends_with("capture") { "S12" } else { "E04" };
+    Finding::new(id, CHECK).at_step(position.step).at(position.site.clone()).contrast("the run goes on", seen)
 }
 
 /// The finding for a panic in the step's code.

@@ -3,8 +3,12 @@
 pub mod addresses;
 pub mod baked;
 pub mod bits;
+pub mod calls;
 pub mod capture;
 pub mod faults;
+pub mod growth;
+pub mod same_work;
 pub mod stall;
 pub mod structure;
 pub mod topology;
+pub mod unchanged;

@@ -1,20 +1,23 @@
 //! Structure of the captured graph: is the step's work in it, and nothing else?
 
+use std::ops::Range;
+
 use crate::context::Enqueued;
-use crate::cuda::{CopyEnd, NodeKind};
+use crate::cuda::{CopyEnd, GraphNode, NodeKind};
 use crate::finding::Finding;
 use crate::topology::Topology;
 
 const CHECK: &str = "structure";
 
 /// Compares the graph with what the step enqueued through its context.
-pub fn check(topology: &Topology, enqueued: &[Enqueued]) -> Vec<Finding> {
+pub fn check(topology: &Topology, enqueued: &[Enqueued], stack: Range<u64>) -> Vec<Finding> {
     if topology.nodes.is_empty() {
         let seen = format!("0 nodes; the step enqueued {} pieces of work through its context", enqueued.len());
         return vec![Finding::new("V13", CHECK).contrast("at least one node", seen)];
     }
     let mut findings = Vec::new();
     findings.extend(escaped_launches(topology, enqueued));
+    findings.extend(escaped_calls(topology, enqueued));
     for (index, node) in topology.nodes.iter().enumerate() {
         if let NodeKind::MemAlloc { address, bytes } = node.kind {
             let freed =
@@ -24,16 +27,76 @@ pub fn check(topology: &Topology, enqueued: &[Enqueued]) -> Vec<Finding> {
                 findings.push(Finding::new("A05", CHECK).at(node.site.clone()).contrast("no allocation is left", seen));
             }
         }
+        if let NodeKind::Host { user_data, .. } = node.kind
+            && stack.contains(&user_data)
+        {
+            let seen = format!("node {index} gives its function the stack address {user_data:#x}");
+            findings.push(Finding::new("A12", CHECK).at(node.site.clone()).contrast("an argument that lives on", seen));
+        }
         if let NodeKind::Memcpy { destination, source, .. } = node.kind {
             for end in [destination, source] {
                 if let CopyEnd::Host(address) = end
                     && !crate::cuda::is_pinned(address)
                 {
-                    let seen = format!("node {index} holds the pageable host address {address:#x}");
-                    findings.push(Finding::new("A11", CHECK).at(node.site.clone()).contrast("pinned memory", seen));
+                    // A local that the device is to write: the host means to read it there and then.
+                    let read_back = end == destination && stack.contains(&address);
+                    let (id, what) = if read_back { ("S08", "stack") } else { ("A11", "pageable host") };
+                    let seen = format!("node {index} holds the {what} address {address:#x}");
+                    findings.push(Finding::new(id, CHECK).at(node.site.clone()).contrast("pinned memory", seen));
                 }
             }
         }
+    }
+    findings
+}
+
+/// The calling thread's stack below the caller, as a range of addresses. Where the thread's stack
+/// is smaller than is assumed here, the range reaches into what lies below it, which is its guard.
+pub fn stack() -> Range<u64> {
+    /// The size of a thread's stack in Rust's standard library.
+    const STACK: u64 = 2 << 20;
+    let here = 0u8;
+    let top = (&raw const here).addr() as u64;
+    top.saturating_sub(STACK)..top
+}
+
+/// Whether a finding means that the graph holds an address of the step's stack: it must not run.
+pub fn is_dangling(finding: &Finding) -> bool {
+    finding.check == CHECK && matches!(finding.id.as_str(), "S08" | "A12")
+}
+
+/// Calls that put work on some stream, more than the graph has nodes for them.
+fn escaped_calls(topology: &Topology, enqueued: &[Enqueued]) -> Vec<Finding> {
+    type Kind = (&'static str, &'static [&'static str], fn(&NodeKind) -> bool);
+    const KINDS: [Kind; 3] = [
+        ("kernel", &["cuLaunchKernel", "launch of "], |kind| matches!(kind, NodeKind::Kernel { .. })),
+        ("memset", &["cuMemset", "memset of "], |kind| matches!(kind, NodeKind::Memset { .. })),
+        ("memcpy", &["cuMemcpy", "copy of "], |kind| matches!(kind, NodeKind::Memcpy { .. })),
+    ];
+    let mut findings = Vec::new();
+    for (kind, names, is) in KINDS {
+        let made = |work: &&Enqueued| names.iter().any(|name| work.site.what.starts_with(name));
+        let raw = |work: &Enqueued| work.kernel.is_none() && work.site.what.starts_with(names[0]);
+        let calls = enqueued.iter().filter(made).count();
+        let nodes = topology.nodes.iter().filter(|node| is(&node.kind)).count();
+        if nodes >= calls || !enqueued.iter().any(raw) {
+            continue;
+        }
+        // The call after which the stream's last nodes were those of before.
+        let mut before: &[GraphNode] = &[];
+        let mut lost = None;
+        for work in enqueued {
+            if raw(work) && work.nodes == before && lost.is_none() {
+                lost = Some(work);
+            }
+            before = &work.nodes;
+        }
+        let site = lost.or_else(|| enqueued.iter().find(|work| raw(work))).map(|work| work.site.clone());
+        findings.push(
+            Finding::new("C03", CHECK)
+                .at(site)
+                .contrast(format!("{calls} {kind} nodes, one for each call"), format!("{nodes} {kind} nodes")),
+        );
     }
     findings
 }

@@ -96,6 +96,16 @@ pub enum NodeKind {
     Other(String),
 }
 
+impl NodeKind {
+    /// The address and length in bytes of what the node allocates, if it does.
+    pub fn allocates(&self) -> Option<(u64, u64)> {
+        match *self {
+            NodeKind::MemAlloc { address, bytes } => Some((address, bytes as u64)),
+            _ => None,
+        }
+    }
+}
+
 impl CapturedGraph {
     pub(super) fn from_raw(raw: CUgraph) -> Self {
         CapturedGraph { raw }

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use cudarc::driver::sys::{
-    CUdevice, CUdeviceptr, CUmemAllocationHandleType, CUmemAllocationType, CUmemLocation, CUmemLocationType,
+    self, CUdevice, CUdeviceptr, CUmemAllocationHandleType, CUmemAllocationType, CUmemLocation, CUmemLocationType,
     CUmemPool_attribute, CUmemPoolProps, CUmemoryPool, CUpointer_attribute,
 };
 
@@ -198,6 +198,40 @@ impl Drop for PinnedMemory {
         if let Err(error) = cu!(cuMemFreeHost(self.pointer)) {
             tracing::debug!(%error, "freeing pinned memory");
         }
+    }
+}
+
+/// Free device memory in bytes, as `cuMemGetInfo` says.
+///
+/// # Errors
+/// The driver's.
+pub fn free_memory() -> Result<u64, CudaError> {
+    let (mut free, mut total) = (0, 0);
+    cu!(cuMemGetInfo_v2(&mut free, &mut total))?;
+    Ok(free as u64)
+}
+
+/// An allocation as the driver knows it: device memory, or pinned host memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allocation {
+    /// Unique for the life of the process: another allocation at the same address has another.
+    pub id: u64,
+    /// Whether it is host memory.
+    pub host: bool,
+}
+
+impl Allocation {
+    /// The allocation that holds `address`, if it is one that the driver knows now.
+    pub fn of(address: u64) -> Option<Self> {
+        // The first page is never memory; small numbers are the commonest parameters.
+        if address < 4096 {
+            return None;
+        }
+        let (mut id, mut kind) = (0u64, 0u32);
+        use CUpointer_attribute::{CU_POINTER_ATTRIBUTE_BUFFER_ID, CU_POINTER_ATTRIBUTE_MEMORY_TYPE};
+        cu!(cuPointerGetAttribute((&raw mut kind).cast(), CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address)).ok()?;
+        cu!(cuPointerGetAttribute((&raw mut id).cast(), CU_POINTER_ATTRIBUTE_BUFFER_ID, address)).ok()?;
+        Some(Allocation { id, host: kind == sys::CUmemorytype::CU_MEMORYTYPE_HOST as u32 })
     }
 }
 

@@ -1,5 +1,6 @@
 //! One step on its way through the gate: eager runs, capture, replays, comparison.
 
+mod evidence;
 mod observe;
 mod probes;
 mod runs;
@@ -11,8 +12,8 @@ use std::time::Instant;
 
 use crate::buffers::BufferSet;
 use crate::checks::bits::{Evidence, Images, Pair};
-use crate::checks::{bits, faults};
-use crate::context::Enqueued;
+use crate::checks::{bits, capture, faults};
+use crate::context::{Enqueued, Phase};
 use crate::cuda::{CudaError, Event, GraphExec, PinnedMemory, Stream};
 use crate::error::RunError;
 use crate::finding::Finding;
@@ -31,6 +32,9 @@ const REPLAY_POISON: u8 = 0x5A;
 /// Every step below `CONTROL_HEAD` and every `CONTROL_EVERY`-th after it runs eagerly twice.
 const CONTROL_HEAD: u64 = 8;
 const CONTROL_EVERY: u64 = 16;
+
+/// `CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED`.
+const CAPTURE_REFUSES: u32 = 900;
 
 /// The step at which the stream is held and the first inputs are replayed again. Not the first:
 /// everything is warm by then.
@@ -56,6 +60,7 @@ pub(crate) struct Lane {
     report: LaneReport,
     findings: HashMap<FindingKey, (Finding, u64)>,
     finding_order: Vec<FindingKey>,
+    evidence: evidence::Evidence,
     poisoned: bool,
 }
 
@@ -129,7 +134,10 @@ impl Lane {
         }
         self.run_replay(step, graph, replay_times)?;
         self.compare_with_replay(step, graph);
+        self.check_inputs(Phase::Replay, step, Some(&graph.topology))?;
+        self.sample_memory(step)?;
         match step {
+            evidence::DUMMY_STEP => self.probe_dummy(step, graph),
             0 => self.remember_first_replay(),
             PROBE_STEP => self.replay_first_again(step, graph),
             _ => Ok(()),
@@ -159,7 +167,10 @@ impl Lane {
     /// A failure of the harness's own driver calls: after a fault it is the step's doing.
     fn driver<T>(&mut self, result: Result<T, CudaError>, what: &'static str) -> Result<T, Ended> {
         result.map_err(|error| {
-            if error.is_sticky() {
+            if error.code == CAPTURE_REFUSES {
+                // None of the harness's captures is open where it makes such a call.
+                self.stop(capture::left_open(&error, &[], self.heartbeat.position().step), true)
+            } else if error.is_sticky() {
                 self.stop(faults::run_failed("E02", &error, &[], self.heartbeat.position().step), true)
             } else {
                 Ended::Run(RunError::Driver { what, error })
@@ -181,7 +192,10 @@ impl Lane {
     /// Keeps the first finding of each kind and buffer, and counts the others: memory stays flat
     /// over any number of steps.
     fn keep(&mut self, found: Vec<(usize, Finding)>) {
-        for (buffer, finding) in found {
+        for (buffer, mut finding) in found {
+            if finding.site.is_none() {
+                finding.site = self.user_of(buffer);
+            }
             // A buffer says it all; where there is none, the line does.
             let line = finding.site.as_ref().filter(|_| buffer == usize::MAX).map(|site| site.line);
             let key = (finding.id.clone(), buffer, line);
@@ -224,6 +238,7 @@ impl Lane {
         replay: &Samples,
     ) -> Result<LaneOutcome, RunError> {
         drop(captured);
+        self.keep_trends();
         let mut report = self.report.clone();
         report.times.eager = eager.spread();
         report.times.replay = replay.spread();

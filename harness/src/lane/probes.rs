@@ -1,9 +1,10 @@
 //! Runs that exist only to be judged: second captures, the first inputs again, the held stream.
 
 use super::{Captured, Ended, Lane, REPLAY_POISON, copy_in, copy_out};
+use crate::calls;
 use crate::checks::baked::Capture;
 use crate::checks::bits::{Images, Pair};
-use crate::checks::{baked, capture, faults, stall};
+use crate::checks::{baked, calls as call_checks, capture, faults, stall};
 use crate::cuda::PinnedMemory;
 use crate::topology::Topology;
 
@@ -19,9 +20,10 @@ impl Lane {
         if let Err(error) = recorded {
             return Err(self.stop(capture::from_step_error(&error).at_step(step), false));
         }
-        let graph = ended.map_err(|error| self.stop(capture::from_end(&error).at_step(step), false))?;
+        let graph = ended.map_err(|error| self.stop(capture::from_end(&error, &enqueued).at_step(step), false))?;
         let read = Topology::read(&graph, &enqueued, &self.eager);
         let topology = self.driver(read, "reading a second graph back")?;
+        self.note_numbers(&topology, step);
         let found = baked::check(
             Capture { topology: &first.topology, buffers: &self.replay, step: first.step },
             Capture { topology: &topology, buffers: &self.eager, step },
@@ -72,7 +74,8 @@ impl Lane {
         let saved = copy_out(&self.eager, &mut self.state_before, &self.stream);
         self.driver(saved, "saving the state")?;
         self.heartbeat.enter("stalled stream", step);
-        let probed = stall::probe(&self.stream, &self.heartbeat, || self.record(&self.eager, false));
+        let (probed, calls) =
+            calls::during(|| stall::probe(&self.stream, &self.heartbeat, || self.record(&self.eager, false)));
         let ((recorded, enqueued), blocked) = match probed {
             Ok(probed) => probed,
             Err(error) => {
@@ -84,7 +87,12 @@ impl Lane {
             return Err(self.stop(faults::eager_step(&error, &enqueued, step), error.is_sticky()));
         }
         if let Some(position) = blocked {
-            self.keep_all(vec![stall::finding(&position, step)]);
+            let finding = stall::finding(&position, step);
+            let finding = match &calls {
+                Some(calls) => call_checks::explain_stall(finding, calls),
+                None => finding,
+            };
+            self.keep_all(vec![finding]);
         }
         let restored = copy_in(&self.eager, &self.state_before, &self.stream);
         self.driver(restored, "restoring the state")

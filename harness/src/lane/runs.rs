@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, copy_in, copy_out, nanoseconds};
+use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, copy_in, copy_out, nanoseconds};
 use crate::buffers::BufferSet;
 use crate::checks::bits::Pair;
 use crate::checks::{addresses, capture, faults, structure};
-use crate::context::{Enqueued, HostContext, Phase, StepContext};
+use crate::context::{Enqueued, Phase, StepContext};
 use crate::cuda::CudaError;
 use crate::error::{RunError, StepError};
 use crate::finding::Finding;
@@ -32,7 +32,7 @@ impl Lane {
     }
 
     /// Copies the inputs in and poisons what the step has to write.
-    fn load(&self, set: &BufferSet, poison: u8) -> Result<(), CudaError> {
+    pub(super) fn load(&self, set: &BufferSet, poison: u8) -> Result<(), CudaError> {
         for (index, staging) in &self.uploads {
             if self.specs[*index].role == Role::Input {
                 set.memory(*index).upload(staging, &self.stream)?;
@@ -45,12 +45,13 @@ impl Lane {
     }
 
     pub(super) fn run_eager(&mut self, step: u64, controlled: bool, times: &mut Samples) -> Result<(), Ended> {
+        // State that the host writes belongs to the step: it is saved with it.
+        self.prepare_host(step, Phase::Eager)?;
         if controlled {
             self.heartbeat.enter("eager", step);
             let saved = copy_out(&self.eager, &mut self.state_before, &self.stream);
             self.driver(saved, "saving the state")?;
         }
-        self.prepare_host(step, Phase::Eager)?;
         times.push(self.record_eager(step, EAGER_POISON)?);
         let collected = copy_out(&self.eager, &mut self.eager_images.buffers, &self.stream);
         self.driver(collected, "reading the outputs back")?;
@@ -62,6 +63,7 @@ impl Lane {
         self.record_eager(step, REPLAY_POISON)?;
         let collected = copy_out(&self.eager, &mut self.other_images.buffers, &self.stream);
         self.driver(collected, "reading the outputs back")?;
+        self.check_inputs(Phase::Eager, step, None)?;
         self.report.steps_controlled += 1;
         let found = self.compare(Pair::EagerEager, &self.eager_images, step, None);
         self.keep(found);
@@ -74,11 +76,14 @@ impl Lane {
         let loaded = self.load(&self.eager, poison);
         self.driver(loaded, "copying the inputs in")?;
         let started = Instant::now();
-        let (recorded, enqueued) = self.record(&self.eager, false);
+        let (recorded, enqueued) = self.record_eagerly(step);
         if let Err(error) = recorded {
             return Err(self.stop(faults::eager_step(&error, &enqueued, step), error.is_sticky()));
         }
         if let Err(error) = self.wait() {
+            if error.code == CAPTURE_REFUSES {
+                return Err(self.stop(capture::left_open(&error, &enqueued, step), true));
+            }
             return Err(self.stop(faults::run_failed("E02", &error, &enqueued, step), error.is_sticky()));
         }
         Ok(nanoseconds(started))
@@ -102,16 +107,20 @@ impl Lane {
         let started = Instant::now();
         let begun = self.stream.begin_capture();
         self.driver(begun, "beginning the capture")?;
-        let (recorded, enqueued) = self.record(&self.replay, true);
+        let ((recorded, enqueued), calls) = self.record_captured();
         // Ended whatever happened: a capture left open makes the stream unusable.
         let ended = self.stream.end_capture();
         self.report.times.capture = nanoseconds(started);
         if let Err(error) = recorded {
-            return Err(self.stop(capture::from_step_error(&error), false));
+            let finding = self.explained(capture::from_step_error(&error), calls.as_ref());
+            return Err(self.stop(finding, false));
         }
         let graph = match ended {
             Ok(graph) => graph,
-            Err(error) => return Err(self.stop(capture::from_end(&error), false)),
+            Err(error) => {
+                let finding = self.explained(capture::from_end(&error, &enqueued), calls.as_ref());
+                return Err(self.stop(finding, false));
+            }
         };
         let read = Topology::read(&graph, &enqueued, &self.replay);
         let topology = self.driver(read, "reading the graph back")?;
@@ -121,8 +130,14 @@ impl Lane {
             pointers: topology.nodes.iter().map(|node| node.pointers.len()).sum(),
             topology: topology.to_text(&self.replay).lines().map(str::to_owned).collect(),
         });
-        let found = structure::check(&topology, &enqueued);
+        let found = structure::check(&topology, &enqueued, structure::stack());
+        let dangling = found.iter().any(structure::is_dangling);
         self.keep_all(found);
+        self.note_capture(&enqueued, &topology, step);
+        if dangling {
+            // A replay would read or write the stack of whoever runs then.
+            return Err(Ended::Stop);
+        }
         let started = Instant::now();
         match graph.instantiate() {
             Ok(exec) => {
@@ -171,19 +186,19 @@ impl Lane {
     /// Host work of the step's owner, outside the captured region.
     pub(super) fn prepare_host(&mut self, step: u64, phase: Phase) -> Result<(), Ended> {
         self.heartbeat.enter("prepare", step);
-        let buffers = match phase {
-            Phase::Eager => &mut self.eager,
-            Phase::Replay => &mut self.replay,
-        };
-        let mut cx = HostContext { phase, stream: &self.stream, buffers };
-        match self.step.prepare(step, &mut cx) {
+        match self.prepare_recorded(step, phase) {
             Ok(()) => Ok(()),
+            Err(error) if phase == Phase::Replay && capture::event_outside(&error, step).is_some() => {
+                let finding = capture::event_outside(&error, step).into_iter();
+                self.keep_all(finding.collect());
+                Err(Ended::Stop)
+            }
             Err(error) => Err(self.stop(faults::eager_step(&error, &[], step), error.is_sticky())),
         }
     }
 
     /// Waits for the stream. The watchdog's patience runs from the last sign of life.
-    fn wait(&self) -> Result<(), CudaError> {
+    pub(super) fn wait(&self) -> Result<(), CudaError> {
         self.done.record(&self.stream)?;
         self.stream.synchronize()
     }

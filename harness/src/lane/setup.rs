@@ -77,6 +77,7 @@ impl Lane {
             report,
             findings: HashMap::new(),
             finding_order: Vec::new(),
+            evidence: Default::default(),
             poisoned: false,
         };
         lane.init_state()?;

@@ -87,6 +87,13 @@ impl Step for IndexerStep {
         }
     }
 
+    /// A warm-up batch: no row has a key.
+    fn fill_dummy(&self, inputs: &mut HostBuffers) -> StepResult<bool> {
+        inputs.slice_mut::<i32>("start")?.fill(0);
+        inputs.slice_mut::<i32>("end")?.fill(0);
+        Ok(true)
+    }
+
     fn init_state(&self, seed: u64, state: &mut HostBuffers) -> StepResult<()> {
         match self.lane {
             Lane::Decode => decode::init_state(&self.shape, seed, state),

@@ -1,0 +1,164 @@
+//! The driver's call record, where the driver in use keeps one: what a step really called, on
+//! which stream, from which thread, and what came of it.
+
+mod stack;
+
+use std::collections::BTreeMap;
+
+use cudarc::driver::sys::CUstream;
+use graphproof_driver::record::{self, Call, Options, Recording};
+
+use crate::driver::{self, DriverKind};
+use crate::finding::Site;
+
+pub use stack::frames;
+
+/// Calls kept of one stretch: a step makes far fewer.
+const CAPACITY: usize = 1 << 14;
+
+/// Whether the driver in use keeps a record.
+pub fn recorded() -> bool {
+    driver::in_use() == Some(DriverKind::Software)
+}
+
+/// Runs `work` and gives the calls that were made meanwhile, by any thread; none where the driver
+/// keeps no record.
+pub fn during<T>(work: impl FnOnce() -> T) -> (T, Option<Calls>) {
+    if !recorded() {
+        return (work(), None);
+    }
+    // A backtrace is cheap until it is shown; the queries that the harness makes itself need none.
+    let backtraces =
+        |name: &str| !name.starts_with("cuStreamGetCaptureInfo") && !name.starts_with("cuStreamIsCapturing");
+    record::start(Options { capacity: CAPACITY, keep_newest: false, backtraces });
+    let result = work();
+    (result, Some(Calls { recording: record::stop() }))
+}
+
+/// The calls of a stretch.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    recording: Recording,
+}
+
+/// One call, as findings tell it.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The exported name.
+    pub function: &'static str,
+    /// `CUresult` as a number.
+    pub code: u32,
+    /// Whether it was made on the thread that asks.
+    pub own_thread: bool,
+    /// The stream argument as a number; `None` if the call has none.
+    pub stream: Option<u64>,
+    /// Time that the host waited for the device, in nanoseconds.
+    pub blocked_ns: u64,
+    /// The stack of the caller, innermost first, without the driver's and the harness's frames.
+    pub stack: Vec<Site>,
+}
+
+impl Calls {
+    /// The first call that failed.
+    pub fn first_failure(&self) -> Option<Told> {
+        self.recording.first_failure().map(tell)
+    }
+
+    /// The first call of a function whose name starts with one of `names`.
+    pub fn first_of(&self, names: &[&str]) -> Option<Told> {
+        self.recording.calls.iter().find(|call| names.iter().any(|name| call.function.starts_with(name))).map(tell)
+    }
+
+    /// The first call that returned `code`.
+    pub fn first_with(&self, code: u32) -> Option<Told> {
+        self.recording.calls.iter().find(|call| code_of(call) == code).map(tell)
+    }
+
+    /// The call that made the host wait longest.
+    pub fn longest_wait(&self) -> Option<Told> {
+        self.recording.calls.iter().filter(|call| call.blocked()).max_by_key(|call| call.blocked_ns).map(tell)
+    }
+
+    /// The calls that destroyed a stream which was part of a capture.
+    pub fn destroyed_fork(&self) -> Option<Told> {
+        let destroyed = |call: &&Call| {
+            call.function.starts_with("cuStreamDestroy") && call.capture_before == record::Capture::Active
+        };
+        self.recording.calls.iter().find(destroyed).map(tell)
+    }
+}
+
+fn code_of(call: &Call) -> u32 {
+    call.result.0
+}
+
+fn tell(call: &Call) -> Told {
+    Told {
+        function: call.function,
+        code: code_of(call),
+        own_thread: call.thread == record_thread(),
+        stream: call.stream.map(|stream| stream.0),
+        blocked_ns: call.blocked_ns,
+        stack: call
+            .backtrace
+            .as_ref()
+            .map(|backtrace| frames(&backtrace.to_string(), call.function))
+            .unwrap_or_default(),
+    }
+}
+
+fn record_thread() -> graphproof_driver::software::ThreadId {
+    graphproof_driver::software::ThreadId::current()
+}
+
+/// A stream handle as the record has it.
+pub fn stream_number(stream: CUstream) -> u64 {
+    stream.addr() as u64
+}
+
+/// Driver objects made and destroyed, by kind.
+#[derive(Debug, Clone, Default)]
+pub struct Handles {
+    counts: BTreeMap<&'static str, (u64, u64)>,
+    stacks: BTreeMap<&'static str, Vec<Site>>,
+}
+
+/// The kind of device memory: its bytes are what counts, and they are measured.
+pub const ALLOCATIONS: &str = "device allocations";
+
+/// (kind, calls that make one, calls that destroy one).
+const KINDS: &[(&str, &[&str], &[&str])] = &[
+    ("executable graphs", &["cuGraphInstantiate"], &["cuGraphExecDestroy"]),
+    ("graphs", &["cuStreamEndCapture", "cuGraphCreate", "cuGraphClone"], &["cuGraphDestroy"]),
+    ("streams", &["cuStreamCreate"], &["cuStreamDestroy"]),
+    ("events", &["cuEventCreate"], &["cuEventDestroy"]),
+    (ALLOCATIONS, &["cuMemAlloc_v2", "cuMemAllocAsync", "cuMemAllocFromPool", "cuMemAllocPitch"], &["cuMemFree"]),
+    ("modules", &["cuModuleLoad", "cuLibraryLoad"], &["cuModuleUnload", "cuLibraryUnload"]),
+];
+
+impl Handles {
+    /// Adds the calls of a stretch.
+    pub fn add(&mut self, calls: &Calls) {
+        for call in calls.recording.calls.iter().filter(|call| !call.failed()) {
+            let is = |names: &[&str]| names.iter().any(|name| call.function.starts_with(name));
+            for &(kind, make, destroy) in KINDS {
+                let (made, destroyed) = self.counts.entry(kind).or_default();
+                *made += u64::from(is(make));
+                *destroyed += u64::from(is(destroy));
+                if is(make) && !self.stacks.contains_key(kind) {
+                    self.stacks.insert(kind, tell(call).stack);
+                }
+            }
+        }
+    }
+
+    /// (kind, made, destroyed).
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        self.counts.iter().map(|(&kind, &(made, destroyed))| (kind, made, destroyed))
+    }
+
+    /// Who made the first object of a kind, innermost frame first.
+    pub fn stack(&self, kind: &str) -> &[Site] {
+        self.stacks.get(kind).map_or(&[], Vec::as_slice)
+    }
+}

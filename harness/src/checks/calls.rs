@@ -1,0 +1,97 @@
+//! What the call record says: which call of a step would wait, whose call broke a capture, and what
+//! the host overlooked.
+
+use cudarc::driver::sys::CUstream;
+
+use crate::calls::{Calls, Told, stream_number};
+use crate::finding::{Finding, Site};
+
+const CHECK: &str = "hidden syncs";
+
+/// Of an eager run: calls that belong before the step.
+pub fn eager(calls: &Calls, step: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(load) = calls.first_of(&["cuModuleLoad", "cuLibraryLoad"]) {
+        let seen = format!("{} inside the step", load.function);
+        findings.push(
+            place(Finding::new("S11", CHECK), &load)
+                .at_step(step)
+                .contrast("every kernel is loaded before the step", seen),
+        );
+    }
+    findings
+}
+
+/// Of the host's work between replays: answers that should not be overlooked.
+pub fn host_work(calls: &Calls, step: u64) -> Vec<Finding> {
+    let refused = calls.first_with(910).map(|update| {
+        let seen = format!("{} returned CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE, and the step went on", update.function);
+        place(Finding::new("V06", CHECK), &update).at_step(step).contrast("the executable graph takes the update", seen)
+    });
+    refused.into_iter().collect()
+}
+
+/// Makes the finding of a capture that failed exact: `own` is the captured stream.
+pub fn explain_capture(finding: Finding, calls: &Calls, own: CUstream) -> Finding {
+    if finding.id == "C04"
+        && let Some(destroyed) = calls.destroyed_fork()
+    {
+        let seen = finding.seen.clone();
+        return place(rename(finding, "C10"), &destroyed).note(format!("the capture ended with: {seen}"));
+    }
+    let Some(first) = calls.first_failure() else { return finding };
+    let waits = ["cuStreamSynchronize", "cuStreamQuery"].iter().any(|name| first.function.starts_with(name));
+    // A capture ended by another thread says so itself.
+    if !first.own_thread && finding.id != "C07" {
+        let later = finding.site.clone();
+        let finding = place(rename(finding, "S07"), &first);
+        return match later {
+            Some(later) => finding.note(format!("the step noticed at {later}")),
+            None => finding,
+        };
+    }
+    if waits && first.stream.is_some_and(|stream| stream != stream_number(own)) && finding.id == "S01" {
+        return rename(finding, "S06");
+    }
+    if finding.id == "C12" {
+        let finding = finding.note(format!("the first call that failed is {} ({})", first.function, first.code));
+        return place(finding, &first);
+    }
+    finding
+}
+
+/// The finding of a held stream, by the call that waited longest.
+pub fn explain_stall(finding: Finding, calls: &Calls) -> Finding {
+    let Some(call) = calls.longest_wait() else { return finding };
+    let is = |names: &[&str]| names.iter().any(|name| call.function.starts_with(name));
+    let id = if is(&["cuMemcpy"]) {
+        "S09"
+    } else if is(&["cuMemFree"]) {
+        "S10"
+    } else {
+        return place(finding.note(format!("the host waited in {}", call.function)), &call);
+    };
+    let finding = rename(finding, id);
+    let seen = format!("{} waited {} ms for the stream", call.function, call.blocked_ns / 1_000_000);
+    let expected = finding.expected.clone();
+    place(finding.contrast(expected, seen), &call)
+}
+
+/// The same facts under another id.
+fn rename(finding: Finding, id: &'static str) -> Finding {
+    let entry = Finding::new(id, CHECK);
+    Finding { id: entry.id, title: entry.title, help: entry.help, ..finding }
+}
+
+/// Sets the place to the call's, and tells who called.
+fn place(finding: Finding, call: &Told) -> Finding {
+    at_stack(finding, &call.stack)
+}
+
+/// Sets the place to the innermost frame of a stack, and tells the next ones.
+pub(super) fn at_stack(finding: Finding, stack: &[Site]) -> Finding {
+    let mut stack = stack.iter();
+    let Some(site) = stack.next() else { return finding };
+    let finding = finding.at(Some(site.clone()));
+    stack.take(3).fold(finding, |finding, caller| finding.note(format!("called from {caller}")))
+}

@@ -1,0 +1,107 @@
+//! What a planted fault is.
+
+use graphproof_harness::step::Step;
+
+use crate::error::KernelsError;
+
+/// A fault planted in a step, with the check that has to find it.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// What it stands for: a row of the fault catalogue (`S01`), or a group of real failures of
+    /// indexers (`G08`).
+    pub row: &'static str,
+    /// Unique name, such as `sync-own-stream`.
+    pub name: &'static str,
+    /// Which part of the catalogue.
+    pub group: Group,
+    /// What is planted, in one line.
+    pub title: &'static str,
+    /// The public report that it stands for, as `owner/repo#n` or a document.
+    pub stands_for: &'static str,
+    /// What must be found.
+    pub expected: Expected,
+    /// Why it cannot share a process with other steps, if it cannot.
+    pub sticky: Option<&'static str>,
+    /// Makes the step with the fault, or the same step without it.
+    pub step: fn(Variant) -> Result<Box<dyn Step>, KernelsError>,
+    /// The file that plants it.
+    pub file: &'static str,
+}
+
+/// A part of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Hidden synchronisation with the host.
+    Syncs,
+    /// Addresses and allocation.
+    Addresses,
+    /// Structure of the capture.
+    Capture,
+    /// Values baked in or carried over.
+    Values,
+    /// Growth over many replays.
+    Leaks,
+    /// Real failures of indexers, in the indexer's own kernels and host code.
+    Indexer,
+}
+
+impl Group {
+    /// The name in the matrix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Syncs => "syncs",
+            Group::Addresses => "addresses",
+            Group::Capture => "capture",
+            Group::Values => "values",
+            Group::Leaks => "leaks",
+            Group::Indexer => "indexer",
+        }
+    }
+}
+
+/// What the harness must say about a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// Id of the finding.
+    pub id: &'static str,
+    /// The check that finds it.
+    pub check: &'static str,
+    /// Ids that count too where the driver keeps no call record, as NVIDIA's does not: the fault
+    /// is found there, but not told apart from its kin.
+    pub without_record: &'static [&'static str],
+    /// Whether only a call record can tell it at all.
+    pub needs_record: bool,
+}
+
+impl Expected {
+    /// Finding `id` of `check`, on every driver.
+    pub const fn new(id: &'static str, check: &'static str) -> Self {
+        Expected { id, check, without_record: &[], needs_record: false }
+    }
+
+    /// Adds ids that count where there is no call record.
+    pub const fn or(self, without_record: &'static [&'static str]) -> Self {
+        Expected { without_record, ..self }
+    }
+
+    /// Says that only a call record can tell it.
+    pub const fn by_record_only(self) -> Self {
+        Expected { needs_record: true, ..self }
+    }
+}
+
+/// With or without the fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// The step with the fault.
+    Planted,
+    /// Its twin: the same step without it. No finding may appear.
+    Clean,
+}
+
+impl Variant {
+    /// Whether the fault is in.
+    pub fn planted(self) -> bool {
+        self == Variant::Planted
+    }
+}

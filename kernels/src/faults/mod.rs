@@ -1,0 +1,86 @@
+//! Planted faults: for each way in which a captured step goes wrong, a small step that does, and a
+//! clean twin that does not. `graphproof faults` proves with them that each check finds its fault
+//! and that no check cries wolf.
+//!
+//! To study one: its file says what is planted, which real failure it stands for, which check has
+//! to find it, and how the clean twin differs.
+
+mod addresses;
+mod capture;
+mod fault;
+mod indexer;
+mod leaks;
+mod plant;
+mod prelude;
+mod raw;
+mod syncs;
+mod values;
+
+pub use fault::{Expected, Fault, Group, Variant};
+pub use plant::Plant;
+
+/// Every planted fault, group by group.
+pub fn all() -> Vec<Fault> {
+    [syncs::FAULTS, addresses::FAULTS, capture::FAULTS, values::FAULTS, leaks::FAULTS, indexer::FAULTS].concat()
+}
+
+/// The fault called `name`.
+pub fn find(name: &str) -> Option<Fault> {
+    all().into_iter().find(|fault| fault.name == name)
+}
+
+/// Rows of the fault catalogue and groups of real failures for which nothing is planted, with the
+/// reason.
+pub const NOT_PLANTED: &[(&str, &str)] = &[
+    ("S13", "needs a launch queue that fills up; the software driver's queues have no limit"),
+    ("V09", "needs conditional nodes, which a capture cannot make without CUDA 12.3's graph calls"),
+    ("V10", "no fault of results: two launches of one executable graph run one after the other; only time tells"),
+    ("L03", "needs a host write while a replay is in flight; the harness waits for each replay"),
+    ("G06", "as G05, for the logits instead of the picks"),
+    ("G11", "a deadlock between the blocks of one kernel, which needs blocks that run at the same time"),
+    ("G16", "NaN scores: the indexer's kernels map them to -inf, so that there is no place to plant it"),
+    ("G19", "hangs of other engines on other devices, of which the cause is not public"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use graphproof_harness::finding::catalogue;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_expected_ids_are_in_the_catalogue() {
+        let faults = all();
+        let names: HashSet<_> = faults.iter().map(|fault| fault.name).collect();
+        assert_eq!(names.len(), faults.len());
+        for fault in &faults {
+            for id in std::iter::once(&fault.expected.id).chain(fault.expected.without_record) {
+                assert!(catalogue::find(id).is_some(), "{}: {id}", fault.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_catalogue_is_covered() {
+        let faults = all();
+        let rows = |group: fn(Group) -> bool| {
+            let rows: HashSet<_> = faults.iter().filter(|fault| group(fault.group)).map(|fault| fault.row).collect();
+            rows.len()
+        };
+        assert!(rows(|group| group != Group::Indexer) >= 45);
+        assert!(rows(|group| group == Group::Indexer) >= 14);
+    }
+
+    #[test]
+    fn both_variants_of_each_fault_can_be_made_and_declare_their_buffers() {
+        for fault in all() {
+            for variant in [Variant::Planted, Variant::Clean] {
+                let step = (fault.step)(variant).unwrap_or_else(|error| panic!("{}: {error}", fault.name));
+                assert_eq!(step.name(), fault.name);
+                assert!(!step.buffers().is_empty());
+            }
+        }
+    }
+}

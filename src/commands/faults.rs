@@ -1,0 +1,91 @@
+//! `graphproof faults`: proves each check by the faults that it catches, and by the clean twins
+//! about which it says nothing.
+
+mod child;
+mod clean;
+mod matrix;
+mod pool;
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use graphproof_harness::driver::{self, DriverKind};
+use graphproof_harness::exit_code::ExitCode;
+use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
+
+use super::Failure;
+use crate::args::{FaultChildArgs, FaultsArgs};
+use crate::output::json::ReceiptFile;
+use child::{Job, Outcome};
+use matrix::{Matrix, Row};
+
+/// Replays of each step: enough for every check, also for those that need a few samples.
+const STEPS: u64 = 10;
+/// A child that takes longer is ended. A hang is told by the child itself, long before.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
+    if args.clean {
+        return clean::run(args);
+    }
+    let faults: Vec<Fault> = faults::all().into_iter().filter(|fault| wanted(fault, args.filter.as_deref())).collect();
+    if faults.is_empty() {
+        let filter = args.filter.as_deref().unwrap_or_default();
+        return Err(Failure::new(
+            ExitCode::Usage,
+            anyhow!("no planted fault has '{filter}' in its name, row or group"),
+        ));
+    }
+    let file = args.json.as_deref().map(ReceiptFile::prepare).transpose()?;
+    // The parent opens no device: a planted fault must not be able to take it along.
+    let kind = driver::select(args.driver)?.kind;
+    println!(
+        "graphproof {}, {} driver: {} planted faults, each with its clean twin, {STEPS} replays each\n",
+        env!("CARGO_PKG_VERSION"),
+        kind.name(),
+        faults.len()
+    );
+    let jobs: Vec<Job> = faults
+        .iter()
+        .flat_map(|fault| [Variant::Planted, Variant::Clean].map(|variant| Job::fault(fault, variant, kind)))
+        .collect();
+    let outcomes = pool::run(&jobs, args.jobs, |job| child::spawn(&job.arguments, DEADLINE));
+    let rows: Vec<Row> = faults
+        .iter()
+        .zip(outcomes.chunks(2))
+        .map(|(fault, pair)| Row::judge(fault, &pair[0], &pair[1], kind == DriverKind::Software))
+        .collect();
+    let matrix = Matrix { driver: kind, rows, not_planted: not_planted(args.filter.is_some()) };
+    print!("{}", matrix.render());
+    if let Some(file) = file {
+        file.write(&matrix)?;
+    }
+    Ok(if matrix.passed() { ExitCode::Passed } else { ExitCode::Findings })
+}
+
+/// The hidden command that a child process runs.
+pub fn run_child(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
+    child::run(args)
+}
+
+fn wanted(fault: &Fault, filter: Option<&str>) -> bool {
+    filter.is_none_or(|filter| {
+        [fault.name, fault.row, fault.group.name()]
+            .iter()
+            .any(|text| text.to_lowercase().contains(&filter.to_lowercase()))
+    })
+}
+
+fn not_planted(filtered: bool) -> Vec<matrix::NotPlanted> {
+    let all = NOT_PLANTED.iter().filter(|_| !filtered);
+    all.map(|&(row, reason)| matrix::NotPlanted { row: row.to_owned(), reason: reason.to_owned() }).collect()
+}
+
+fn told(outcome: &Outcome) -> Vec<String> {
+    match outcome {
+        Outcome::Reports(reports) => {
+            reports.iter().flat_map(|report| report.findings.iter().map(|finding| finding.id.clone())).collect()
+        }
+        Outcome::Died(_) => Vec::new(),
+    }
+}

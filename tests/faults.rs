@@ -1,0 +1,50 @@
+//! The planted faults, through the binary: the matrix is complete, and clean runs find nothing.
+
+use std::process::{Command, Output};
+
+fn graphproof(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_graphproof")).args(arguments).output().expect("the program starts")
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn every_planted_fault_is_caught_and_every_clean_twin_is_silent() {
+    let output = graphproof(&["faults", "--driver", "software"]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("\nPASS: ") && text.contains("not planted:"), "{text}");
+}
+
+#[test]
+fn clean_lanes_over_seeds_and_shapes_find_nothing() {
+    let output = graphproof(&["faults", "--clean", "--seeds", "1", "--shapes", "20", "--driver", "software"]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("PASS: 80 of 80 runs, 320 replays"), "{text}");
+}
+
+#[test]
+fn the_matrix_is_written_as_json() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("matrix.json");
+    let path = file.to_str().expect("a path in UTF-8");
+    let output = graphproof(&["faults", "--filter", "missing-memset", "--driver", "software", "--json", path]);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    let matrix: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).expect("written")).expect("JSON");
+    let row = &matrix["rows"][0];
+    assert_eq!((row["row"].as_str(), row["expected"].as_str()), (Some("G09"), Some("V05")), "{row:#}");
+    assert_eq!(row["place_named"], true, "{row:#}");
+    assert!(
+        row["finding"]["site"]["file"].as_str().is_some_and(|file| file.ends_with("g09_missing_memset.rs")),
+        "{row:#}"
+    );
+}
+
+#[test]
+fn an_unknown_filter_is_a_usage_error() {
+    let output = graphproof(&["faults", "--filter", "no such thing", "--driver", "software"]);
+    assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+}
