@@ -2,21 +2,22 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::commands::Failure;
 
-/// Starts the log on standard error. `GRAPHPROOF_LOG` overrides the level that -v chose.
+/// Starts the log on standard error. `GRAPHPROOF_LOG` (off, error, warn, info, debug, trace)
+/// overrides the level that -v chose.
 pub fn start(verbose: u8) {
-    let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
+    let chosen = match verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
     };
-    let filter = EnvFilter::try_from_env("GRAPHPROOF_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let level = std::env::var("GRAPHPROOF_LOG").ok().and_then(|text| text.parse().ok()).unwrap_or(chosen);
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .without_time()
