@@ -31,9 +31,9 @@ impl Job {
         if variant == Variant::Clean {
             arguments.push("--twin".to_owned());
         }
-        if variant == Variant::Planted && fault.sticky.is_some() {
-            // The fault may be a hang: it is not waited for as long as for a slow machine.
-            arguments.extend(["--patience".to_owned(), "4".to_owned()]);
+        if variant == Variant::Planted && fault.hangs {
+            // It is not waited for as long as for a slow machine.
+            arguments.extend(["--patience".to_owned(), "6".to_owned()]);
         }
         Job { arguments }
     }
