@@ -2,7 +2,7 @@
 
 use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, copy_in, copy_out};
 use crate::buffers::BufferSet;
-use crate::calls::{self, Calls, Handles};
+use crate::calls::{self, Caller, Calls, Handles};
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, faults, growth, same_work, unchanged};
@@ -39,6 +39,8 @@ pub(super) struct Evidence {
     /// Objects that the host's work between replays made and destroyed.
     handles: Handles,
     replays: u64,
+    /// Who last freed memory in the host's work.
+    last_free: Option<Caller>,
 }
 
 impl Lane {
@@ -97,18 +99,31 @@ impl Lane {
         self.evidence.users.get(buffer).cloned().flatten()
     }
 
-    /// The host's work before a step, with its calls where it is a replay's.
+    /// Adds, to findings about memory that is gone, where the host last freed some.
+    pub(super) fn with_free(&self, found: Vec<Finding>) -> Vec<Finding> {
+        let stack = self.evidence.last_free.as_ref().map(Caller::stack).unwrap_or_default();
+        let mut freed = found;
+        for finding in freed.iter_mut().filter(|finding| finding.origin.is_none()) {
+            let Some(site) = stack.first() else { continue };
+            finding.origin = Some(Site { what: format!("{}, the host's last free", site.what), ..site.clone() });
+            finding.notes.extend(stack.iter().skip(1).map(|caller| format!("freed from {caller}")));
+        }
+        freed
+    }
+
+    /// The host's work before a step, with its calls.
     pub(super) fn prepare_recorded(&mut self, step: u64, phase: Phase) -> Result<(), StepError> {
         let buffers = match phase {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
         let mut cx = HostContext { phase, stream: &self.stream, buffers };
-        if phase == Phase::Eager {
-            return self.step.prepare(step, &mut cx);
-        }
         let (prepared, calls) = calls::during(|| self.step.prepare(step, &mut cx));
-        if let Some(calls) = calls {
+        let Some(calls) = calls else { return prepared };
+        if let Some(free) = calls.last_caller(&["cuMemFree"]) {
+            self.evidence.last_free = Some(free);
+        }
+        if phase == Phase::Replay {
             self.evidence.handles.add(&calls);
             self.evidence.replays += 1;
             self.keep_all(call_checks::host_work(&calls, step));
