@@ -204,8 +204,13 @@ fn one_buffer_of_parameters_reads_back_as_one_buffer() {
     bytes[..8].copy_from_slice(&device.buffer.to_ne_bytes());
     bytes[12..].copy_from_slice(&33u32.to_ne_bytes());
     let mut size = bytes.len();
-    let mut extra: [*mut c_void; 5] =
-        [1 as *mut c_void, bytes.as_mut_ptr().cast(), 2 as *mut c_void, (&raw mut size).cast(), null_mut()];
+    let mut extra: [*mut c_void; 5] = [
+        std::ptr::without_provenance_mut(1),
+        bytes.as_mut_ptr().cast(),
+        std::ptr::without_provenance_mut(2),
+        (&raw mut size).cast(),
+        null_mut(),
+    ];
     let mut params = CUDA_KERNEL_NODE_PARAMS {
         launch: CUDA_KERNEL_NODE_PARAMS_v1 {
             func: device.store,

@@ -87,7 +87,7 @@ impl Run {
     fn step(&mut self, call: Call, a: usize, b: usize, c: usize) {
         let (x, y, z) = (self.pick(a), self.pick(b), self.pick(c));
         let info = NodeInfo::default;
-        let after: Vec<_> = if c % 3 == 0 { vec![] } else { vec![(y, EdgeData::FULL)] };
+        let after: Vec<_> = if c.is_multiple_of(3) { vec![] } else { vec![(y, EdgeData::FULL)] };
         let graphs = &mut self.graphs;
         let made = match call {
             Call::Create => Ok(graphs.create()),
@@ -125,7 +125,7 @@ impl Run {
             Call::Upload => graphs.upload(x).map(|_| 0),
             Call::Update => graphs.update(x, y).map(|()| 0).map_err(|error| error.code),
             Call::ExecSetParams => graphs.exec_set_params(x, y, Self::fill(c), info()).map(|()| 0),
-            Call::Enable => graphs.set_enabled(x, y, c % 2 == 0).map(|()| 0),
+            Call::Enable => graphs.set_enabled(x, y, c.is_multiple_of(2)).map(|()| 0),
             Call::Dot => graphs.dot(x, c as u32).map(|_| 0),
             Call::FreeEagerly => graphs.memory().free(self.addresses).unwrap_or(Ok(())).map(|()| 0),
             Call::GraphOfExec => graphs.graph_of_exec(x),

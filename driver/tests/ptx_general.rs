@@ -3,7 +3,7 @@
 //!
 //! `ptx_nvrtc/general80.ptx` and `general90.ptx` are `general.cu` as NVRTC 12.8 compiles it for
 //! compute_80 (with `-lineinfo`) and compute_90.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::result_large_err, clippy::needless_range_loop, reason = "a test")]
 
 mod ptx_common;
 
@@ -95,8 +95,8 @@ fn ordinary_cuda_code_gives_what_the_host_computes() {
         let square = (0.1 * i as f64).powi(2);
         assert!((f64::from(rest) - square).abs() <= 1.0 + square * 2e-3, "n[{i}]: {rest} is not the whole of {square}");
 
-        let v = 0x0012_3456_789a_bcdefu64.wrapping_mul(i as u64 + 1);
-        let high = (u128::from(v) * u128::from(v) >> 64) as u64;
+        let v = 0x0123_4567_89ab_cdefu64.wrapping_mul(i as u64 + 1);
+        let high = ((u128::from(v) * u128::from(v)) >> 64) as u64;
         let root = ((i as f64).sqrt() * 1e6) as u64;
         let expected = (v / (i as u64 + 3)).wrapping_add(v % (2 * i as u64 + 1)).wrapping_add(high).wrapping_add(root);
         assert_eq!(u[i], expected, "u[{i}]");

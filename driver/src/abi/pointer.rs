@@ -22,6 +22,14 @@ unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_voi
     };
     let managed = matches!(place, Place::Host(found) if found.kind == HostKind::Managed);
     let on_device = matches!(place, Place::Device(_)) || managed;
+    let owner = match place {
+        Place::Device(found) => match found.origin {
+            Origin::Plain(context) => context,
+            Origin::Pool(_) => 0,
+            Origin::Graph | Origin::Module => context::current(),
+        },
+        Place::Host(_) => context::current(),
+    };
     let pool = match place {
         Place::Device(found) => match found.origin {
             Origin::Pool(pool) => pool,
@@ -33,7 +41,7 @@ unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_voi
     unsafe {
         match attribute {
             // Memory of a pool belongs to no context.
-            1 => write(data.cast::<u64>(), if pool == 0 { context::current() } else { 0 }),
+            1 => write(data.cast::<u64>(), owner),
             2 => write(data.cast::<c_uint>(), if on_device { DEVICE } else { HOST }),
             3 => write(data.cast::<u64>(), address),
             4 if matches!(place, Place::Host(_)) => write(data.cast::<u64>(), address),

@@ -149,10 +149,10 @@ entry_points! {
                 Placement::Eager => Err(CUresult::INVALID_VALUE),
             };
         }
-        if world.capture.wait_event(stream, id)? == Placement::Eager {
-            if let Some(record) = event.last().filter(|record| !driver.engine.is_done(record.ticket)) {
-                driver.submit(&world, stream, Op::Nothing, vec![record.ticket]);
-            }
+        if world.capture.wait_event(stream, id)? == Placement::Eager
+            && let Some(record) = event.last().filter(|record| !driver.engine.is_done(record.ticket))
+        {
+            driver.submit(&world, stream, Op::Nothing, vec![record.ticket]);
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 //! [`Program::from_ptx`] parses and decodes; [`run`] executes a [`Launch`] on a [`Pool`]. These
 //! types are the whole contract between the interpreter and the software device.
 
+#![allow(clippy::result_large_err, reason = "a fault ends a launch: it is returned once, with all it has to say")]
+
 pub mod bench;
 mod block;
 mod code;

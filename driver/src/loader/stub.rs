@@ -65,10 +65,10 @@ pub fn install_software() -> Result<(), LoadError> {
 /// Loads the stub from memory, or from a temporary file where memory cannot be executed.
 fn load() -> Result<Library, LoadError> {
     let flags = libc::RTLD_NOW | libc::RTLD_LOCAL;
-    if let Ok(file) = in_memory() {
-        if let Ok(library) = Library::open(format!("/proc/self/fd/{}", file.as_raw_fd()), flags) {
-            return Ok(library);
-        }
+    if let Ok(file) = in_memory()
+        && let Ok(library) = Library::open(format!("/proc/self/fd/{}", file.as_raw_fd()), flags)
+    {
+        return Ok(library);
     }
     let mut path = std::env::temp_dir();
     path.push(format!("graphproof-{}-{SONAME}", std::process::id()));

@@ -12,15 +12,15 @@ use crate::abi::{CUresult, Cuda};
 impl Driver {
     /// `cuMemAlloc`.
     pub fn allocate(&self, bytes: u64) -> Cuda<u64> {
-        self.current()?;
-        let first = memory().space.allocate(bytes, Origin::Plain);
+        let origin = Origin::Plain(self.current()?.id.0);
+        let first = memory().space.allocate(bytes, origin);
         if first != Err(CUresult::OUT_OF_MEMORY) || self.engine.pending() == 0 {
             return first;
         }
         // Frees on their way through streams, and what pools keep, count before memory runs out.
         self.wait_for_device();
         memory().synchronised();
-        memory().space.allocate(bytes, Origin::Plain)
+        memory().space.allocate(bytes, origin)
     }
 
     /// `cuMemFree`: of anything that was allocated on the device, and of managed memory. Waits for

@@ -85,7 +85,7 @@ impl MemOp {
 }
 
 /// Runs one operation. A wait blocks the stream, not the worker.
-pub fn run(params: &CUstreamBatchMemOpParams, scope: Scope<'_>) -> Result<(), FaultReport> {
+pub fn run(params: &CUstreamBatchMemOpParams, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
     let op =
         MemOp::decode(params).map_err(|code| FaultReport::of_work(code, "an unknown memory operation".to_owned()))?;
     let size = op.size();

@@ -93,7 +93,7 @@ pub fn attribute(attribute: u32) -> Cuda<i32> {
         149 => 1,
         157 => MULTIPROCESSORS,
         // Everything else is a feature that is absent, or an identity that is zero.
-        1..=GREATEST => 0,
+        _ if (1..=GREATEST).contains(&attribute) => 0,
         _ => return Err(CUresult::INVALID_VALUE),
     })
 }

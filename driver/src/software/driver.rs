@@ -11,6 +11,7 @@ use super::engine::{Engine, Ticket};
 use super::event::{EventCell, Record};
 use super::execute::{Launch, Op, Task};
 use super::graph::Graphs;
+use super::memory::memory;
 use super::module::{Function, Library, LibraryKernel, Module};
 use super::stream::Stream;
 use super::work::{NodeParams, Plan};
@@ -255,6 +256,7 @@ impl World {
         for module in modules.collect::<Vec<_>>() {
             let _ = self.unload_module(module);
         }
+        memory().space.free_context(id.0);
         let libraries: Vec<u64> = self.libraries.iter().map(|(handle, _)| handle).collect();
         for library in libraries {
             if let Some(library) = self.libraries.get_mut(library) {

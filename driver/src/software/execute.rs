@@ -30,6 +30,7 @@ pub struct Task {
 
 /// What a stream executes.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "most entries are nodes, and a queue should not allocate for each")]
 pub enum Op {
     /// Work that could be a graph's node as well.
     Node(NodeParams),
@@ -116,10 +117,10 @@ pub fn run_node(node: &NodeParams, scope: Scope<'_>) {
         NodeParams::BatchMemOp(operations) => operations.iter().try_for_each(|operation| batch::run(operation, scope)),
         NodeParams::Empty => Ok(()),
     };
-    if let Err(report) = result {
-        if scope.sticky.set(report.code) {
-            fault::keep(report);
-        }
+    if let Err(report) = result
+        && scope.sticky.set(report.code)
+    {
+        fault::keep(report);
     }
 }
 
@@ -128,7 +129,7 @@ fn complete_record(record: &Record, engine: &Engine<Task>) {
     engine.signal(record.ticket);
 }
 
-fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), FaultReport> {
+fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
     static NEVER: AtomicBool = AtomicBool::new(false);
     let map = memory().space.map();
     let launch = exec::Launch {
@@ -140,10 +141,10 @@ fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), FaultReport>
         order_seed: scope.seed,
         cancel: &NEVER,
     };
-    interpreter::run(&launch).map_err(FaultReport::of_kernel)
+    interpreter::run(&launch).map_err(|fault| FaultReport::of_kernel(*fault))
 }
 
-fn copy(work: &CopyWork) -> Result<(), FaultReport> {
+fn copy(work: &CopyWork) -> Result<(), Box<FaultReport>> {
     // The lock is dropped before the bytes move.
     let checked = memory().space.copy(&work.params);
     match (checked, &work.staged) {
@@ -162,7 +163,7 @@ fn copy(work: &CopyWork) -> Result<(), FaultReport> {
     Ok(())
 }
 
-fn fill(work: &MemsetWork) -> Result<(), FaultReport> {
+fn fill(work: &MemsetWork) -> Result<(), Box<FaultReport>> {
     let checked = memory().space.fill(work);
     match checked {
         Ok(fill) => fill.run(),
@@ -175,13 +176,13 @@ fn fill(work: &MemsetWork) -> Result<(), FaultReport> {
     Ok(())
 }
 
-fn allocate(address: u64) -> Result<(), FaultReport> {
+fn allocate(address: u64) -> Result<(), Box<FaultReport>> {
     memory().space.make_live(address).map_err(|code| {
         FaultReport::of_work(code, format!("the allocation at {address:#x} could not be made when it was executed"))
     })
 }
 
-fn free(address: u64) -> Result<(), FaultReport> {
+fn free(address: u64) -> Result<(), Box<FaultReport>> {
     let mut memory = memory();
     memory.free_executed(address).map_err(|code| {
         let place = memory.space.describe(address);
@@ -191,10 +192,8 @@ fn free(address: u64) -> Result<(), FaultReport> {
 
 fn wait_for_event(event: EventId, scope: Scope<'_>) {
     let record = driver().world().events.get(event.0).and_then(|cell| cell.last());
-    if let Some(record) = record {
-        if !scope.engine.is_done(record.ticket) {
-            scope.engine.blocking(|| scope.engine.wait(record.ticket));
-        }
+    if let Some(record) = record.filter(|record| !scope.engine.is_done(record.ticket)) {
+        scope.engine.blocking(|| scope.engine.wait(record.ticket));
     }
 }
 

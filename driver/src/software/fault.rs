@@ -21,7 +21,7 @@ pub struct FaultReport {
 
 impl FaultReport {
     /// Of a kernel.
-    pub fn of_kernel(fault: Fault) -> Self {
+    pub fn of_kernel(fault: Fault) -> Box<Self> {
         let (code, explanation) = match &fault.kind {
             FaultKind::IllegalAddress { space, address, size, write } => {
                 let verb = if *write { "write" } else { "read" };
@@ -35,16 +35,20 @@ impl FaultReport {
                 let text = format!("{verb} at {space} address {address:#x}, which is not a multiple of {align}");
                 (CUresult::MISALIGNED_ADDRESS, text)
             }
+            // The one call that stops a kernel is that of `__assertfail`.
+            FaultKind::Trap if fault.ptx_text.starts_with("call") => {
+                (CUresult::ASSERT, "a device-side assertion failed".to_owned())
+            }
             FaultKind::Trap => (CUresult::LAUNCH_FAILED, "the kernel executed trap".to_owned()),
             FaultKind::Barrier(reason) => (CUresult::LAUNCH_FAILED, format!("a barrier can never complete: {reason}")),
             FaultKind::Cancelled => (CUresult::LAUNCH_TIMEOUT, "the launch was cancelled".to_owned()),
         };
-        Self { code, fault: Some(fault), explanation }
+        Box::new(Self { code, fault: Some(fault), explanation })
     }
 
     /// Of other work.
-    pub fn of_work(code: CUresult, explanation: String) -> Self {
-        Self { code, fault: None, explanation }
+    pub fn of_work(code: CUresult, explanation: String) -> Box<Self> {
+        Box::new(Self { code, fault: None, explanation })
     }
 }
 
@@ -85,6 +89,6 @@ pub fn clear_fault() {
     *LAST.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-pub(super) fn keep(report: FaultReport) {
-    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+pub(super) fn keep(report: Box<FaultReport>) {
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(*report);
 }

@@ -28,12 +28,12 @@ fn check_target(target: &str) -> Result<(), String> {
 }
 
 /// Executes a launch to its end.
-pub fn run(launch: &Launch<'_>) -> Result<(), Fault> {
+pub fn run(launch: &Launch<'_>) -> Result<(), Box<Fault>> {
     static POOL: LazyLock<Pool> = LazyLock::new(|| {
         let threads = setting("GRAPHPROOF_THREADS").and_then(|text| text.parse().ok());
         let threads: NonZero<usize> =
             threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
         Pool::new(threads.get())
     });
-    exec::run(launch, &POOL).map(|_| ())
+    exec::run(launch, &POOL).map(|_| ()).map_err(Box::new)
 }

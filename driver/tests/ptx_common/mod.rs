@@ -1,6 +1,6 @@
 //! What the execution tests share: device memory for a launch, and single-instruction kernels.
 #![allow(dead_code, reason = "each test crate uses its part")]
-#![allow(missing_docs, reason = "a test's helpers")]
+#![allow(missing_docs, clippy::result_large_err, reason = "a test's helpers")]
 
 use std::sync::atomic::AtomicBool;
 

@@ -6,7 +6,7 @@ use super::modifiers::Modifiers;
 use crate::exec::vm::half::{self, Binary, Binary2, Fma, Fma2, Unary, Unary2};
 use crate::exec::vm::integer as int;
 use crate::exec::vm::lane::{BF16, F16};
-use crate::exec::vm::map::{Next, Op, cold, hot1, hot2, hot3, op1, op2, op3, warm2};
+use crate::exec::vm::map::{Next, Op, cold, hot1, hot2, hot3, op1, op2, op3, warm2, warm3};
 use crate::exec::vm::{real, rounding};
 use crate::ptx::{Instruction, Type};
 
@@ -90,12 +90,14 @@ impl<'a> Lower<'a> {
             let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
             if i.opcode == "mul" {
                 self.operands(i, 3..=3)?;
-                let op = by_type!(ty, hot2, MulWide: U16 => u16, S16 => i16, U32 => u32, S32 => i32).ok_or_else(no)?;
+                let op = by_type!(ty, hot2, MulWide: U32 => u32, S32 => i32)
+                    .or_else(|| by_type!(ty, op2, MulWide: U16 => u16, S16 => i16))
+                    .ok_or_else(no)?;
                 let d = self.dst(i, 0, double)?;
                 self.map(op, d, &[a, b]);
             } else {
                 self.operands(i, 4..=4)?;
-                let op = by_type!(ty, hot3, MadWide: U16 => u16, S16 => i16, U32 => u32, S32 => i32).ok_or_else(no)?;
+                let op = by_type!(ty, warm3, MadWide: U16 => u16, S16 => i16, U32 => u32, S32 => i32).ok_or_else(no)?;
                 let (d, c) = (self.dst(i, 0, double)?, self.src(i, 3, double)?);
                 self.map(op, d, &[a, b, c]);
             }

@@ -5,7 +5,7 @@ use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use super::operands::immediate;
 use crate::exec::vm::integer::Shr;
-use crate::exec::vm::map::{Op, hot1, hot2, hot3, op1, op2, op3};
+use crate::exec::vm::map::{Op, hot1, hot2, op1, op2, op3, warm2, warm3};
 use crate::exec::vm::{bits, predicate};
 use crate::ptx::{Instruction, Operand, Type};
 
@@ -104,7 +104,7 @@ impl<'a> Lower<'a> {
         self.operands(i, 4..=4)?;
         let s = [self.src(i, 1, Type::B32)?, self.src(i, 2, Type::B32)?, self.src(i, 3, Type::B32)?];
         let d = self.dst(i, 0, Type::B32)?;
-        self.map_mode(hot3::<bits::Shf>(), d, &s, u32::from(right) | u32::from(clamp) << 1);
+        self.map_mode(warm3::<bits::Shf>(), d, &s, u32::from(right) | u32::from(clamp) << 1);
         Ok(())
     }
 
@@ -139,7 +139,7 @@ impl<'a> Lower<'a> {
         let d = self.dst(i, 0, ty)?;
         if let (Operand::Int(position), Operand::Int(length)) = (&i.operands[3], &i.operands[4]) {
             let mode = (*position as u32 & 255) | (*length as u32 & 255) << 8;
-            let op = if wide { hot2::<bits::BfiFixed64>() } else { hot2::<bits::BfiFixed32>() };
+            let op = if wide { warm2::<bits::BfiFixed64>() } else { warm2::<bits::BfiFixed32>() };
             self.map_mode(op, d, &[a, b], mode);
             return Ok(());
         }
@@ -159,7 +159,7 @@ impl<'a> Lower<'a> {
         let s = [self.src(i, 1, Type::B32)?, self.src(i, 2, Type::B32)?, self.src(i, 3, Type::B32)?];
         let table = immediate(&i.operands[4], Type::B32).map_err(|p| p.at(4))?;
         let d = self.dst(i, 0, Type::B32)?;
-        self.map_mode(hot3::<bits::Lop32>(), d, &s, table as u32);
+        self.map_mode(warm3::<bits::Lop32>(), d, &s, table as u32);
         Ok(())
     }
 

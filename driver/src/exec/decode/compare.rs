@@ -53,6 +53,7 @@ macro_rules! of_type {
             Type::B64 | Type::U64 => comparison!($hot, $name, u64),
             Type::S64 => comparison!($hot, $name, i64),
             Type::F32 if $ftz => unordered!($rare, $name, Flushed),
+            Type::F32 if matches!($name, "num" | "nan" | "equ") => unordered!($rare, $name, f32),
             Type::F32 => unordered!($hot, $name, f32),
             Type::F64 => unordered!($rare, $name, f64),
             Type::F16 => unordered!($rare, $name, F16),

@@ -71,7 +71,7 @@ pub(super) struct Problem {
     /// Which operand, if one.
     pub operand: Option<usize>,
     /// Already complete: it comes from an inlined function.
-    pub whole: Option<PtxError>,
+    pub whole: Option<Box<PtxError>>,
 }
 
 pub(super) fn unsupported(message: impl Into<String>) -> Problem {
@@ -207,7 +207,7 @@ impl<'a> Lower<'a> {
             let instruction = &statement.instruction;
             if let Err(problem) = self.statement(instruction) {
                 if let Some(error) = problem.whole {
-                    return Err(error);
+                    return Err(*error);
                 }
                 let span =
                     problem.operand.and_then(|n| instruction.operand_spans.get(n)).copied().unwrap_or(statement.span);

@@ -20,9 +20,10 @@ macro_rules! by_space {
             (space::GLOBAL, _) => by_space!(@ $make, GLOBAL, true, $($h)*),
             (space::SHARED, false) => by_space!(@ $make, SHARED, false, $($h)*),
             (space::SHARED, true) => by_space!(@ $make, SHARED, true, $($h)*),
-            (space::LOCAL, _) => by_space!(@ $make, LOCAL, true, $($h)*),
-            (space::PARAM, _) => by_space!(@ $make, PARAM, true, $($h)*),
-            _ => by_space!(@ $make, GENERIC, true, $($h)*),
+            // These go lane by lane anyway.
+            (space::LOCAL, _) => by_space!(@ cold, LOCAL, true, $($h)*),
+            (space::PARAM, _) => by_space!(@ cold, PARAM, true, $($h)*),
+            _ => by_space!(@ cold, GENERIC, true, $($h)*),
         }
     };
     (@ $make:ident, $s:ident, $w:literal, $name:ident<$t:ty>) => { $make::<$name<$t, { space::$s }, $w>>() };
@@ -31,10 +32,10 @@ macro_rules! by_space {
 
 fn load_handlers(ty: Type, space: u8, wide: bool) -> Option<HandlerSet> {
     Some(match ty {
-        Type::B8 | Type::U8 => by_space!(space, wide, step, Load<u8>),
-        Type::S8 => by_space!(space, wide, step, Load<i8>),
+        Type::B8 | Type::U8 => by_space!(space, wide, cold, Load<u8>),
+        Type::S8 => by_space!(space, wide, cold, Load<i8>),
         Type::B16 | Type::U16 | Type::F16 | Type::BF16 => by_space!(space, wide, step, Load<u16>),
-        Type::S16 => by_space!(space, wide, step, Load<i16>),
+        Type::S16 => by_space!(space, wide, cold, Load<i16>),
         Type::B32 | Type::U32 | Type::S32 | Type::F32 | Type::F16x2 | Type::BF16x2 => {
             by_space!(space, wide, step, Load<u32>)
         }
@@ -45,10 +46,10 @@ fn load_handlers(ty: Type, space: u8, wide: bool) -> Option<HandlerSet> {
 
 fn load_vector_handlers(size: u64, count: usize, space: u8, wide: bool) -> Option<HandlerSet> {
     Some(match (size, count) {
-        (1, 2) => by_space!(space, wide, step, LoadVector<u8, 2>),
-        (1, 4) => by_space!(space, wide, step, LoadVector<u8, 4>),
-        (2, 2) => by_space!(space, wide, step, LoadVector<u16, 2>),
-        (2, 4) => by_space!(space, wide, step, LoadVector<u16, 4>),
+        (1, 2) => by_space!(space, wide, cold, LoadVector<u8, 2>),
+        (1, 4) => by_space!(space, wide, cold, LoadVector<u8, 4>),
+        (2, 2) => by_space!(space, wide, cold, LoadVector<u16, 2>),
+        (2, 4) => by_space!(space, wide, cold, LoadVector<u16, 4>),
         (4, 2) => by_space!(space, wide, step, LoadVector<u32, 2>),
         (4, 4) => by_space!(space, wide, step, LoadVector<u32, 4>),
         (8, 2) => by_space!(space, wide, step, LoadVector<u64, 2>),
@@ -58,7 +59,7 @@ fn load_vector_handlers(size: u64, count: usize, space: u8, wide: bool) -> Optio
 
 fn store_handlers(size: u64, space: u8, wide: bool) -> Option<HandlerSet> {
     Some(match size {
-        1 => by_space!(space, wide, step, Store<u8>),
+        1 => by_space!(space, wide, cold, Store<u8>),
         2 => by_space!(space, wide, step, Store<u16>),
         4 => by_space!(space, wide, step, Store<u32>),
         8 => by_space!(space, wide, step, Store<u64>),
@@ -68,10 +69,10 @@ fn store_handlers(size: u64, space: u8, wide: bool) -> Option<HandlerSet> {
 
 fn store_vector_handlers(size: u64, count: usize, space: u8, wide: bool) -> Option<HandlerSet> {
     Some(match (size, count) {
-        (1, 2) => by_space!(space, wide, step, StoreVector<u8, 2>),
-        (1, 4) => by_space!(space, wide, step, StoreVector<u8, 4>),
-        (2, 2) => by_space!(space, wide, step, StoreVector<u16, 2>),
-        (2, 4) => by_space!(space, wide, step, StoreVector<u16, 4>),
+        (1, 2) => by_space!(space, wide, cold, StoreVector<u8, 2>),
+        (1, 4) => by_space!(space, wide, cold, StoreVector<u8, 4>),
+        (2, 2) => by_space!(space, wide, cold, StoreVector<u16, 2>),
+        (2, 4) => by_space!(space, wide, cold, StoreVector<u16, 4>),
         (4, 2) => by_space!(space, wide, step, StoreVector<u32, 2>),
         (4, 4) => by_space!(space, wide, step, StoreVector<u32, 4>),
         (8, 2) => by_space!(space, wide, step, StoreVector<u64, 2>),
@@ -144,7 +145,8 @@ impl<'a> Lower<'a> {
     }
 
     pub fn load(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let volatile = ["volatile", "relaxed", "acquire", "mmio"].iter().any(|w| i.modifiers.iter().any(|m| m == w));
+        let volatile =
+            ["volatile", "relaxed", "acquire", "mmio", "cg", "cv"].iter().any(|w| i.modifiers.iter().any(|m| m == w));
         let space = self.access(m);
         let count = m.one_of(&["v2", "v4"]);
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };

@@ -83,7 +83,9 @@ pub(super) fn full(ir: &Ir) -> Option<Uniform> {
         divergent: vec![false; blocks.len()],
     };
     analysis.inputs();
-    let local = local_uses(ir, &blocks);
+    let mut local = local_uses(ir, &blocks);
+    // A second definition could run between definition and use, while lanes wait in between.
+    local.iter_mut().zip(&definitions).for_each(|(local, &n)| *local &= n == 1);
     while analysis.registers(&blocks, &local) | analysis.branches(&blocks, &meet) {}
     if analysis.may_spin(&blocks) {
         return None;

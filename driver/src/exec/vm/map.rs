@@ -244,6 +244,19 @@ pub(crate) fn warm2<O: F2>() -> Op {
     }
 }
 
+/// A function of three operands that is hot with a vector first operand.
+pub(crate) fn warm3<O: F3>() -> Op {
+    Op {
+        special: Some(|kinds| match kinds {
+            0 => Some(exec::<H3<O, false, false, false>>()),
+            2 => Some(exec::<H3<O, false, true, false>>()),
+            6 => Some(exec::<H3<O, false, true, true>>()),
+            _ => None,
+        }),
+        ..op3::<O>()
+    }
+}
+
 /// Defines operations: `name(a: A, b: B) -> D = expression;` with an optional `, mode`.
 macro_rules! define {
     () => {};

@@ -5,6 +5,8 @@
 //! A handler is one function per instruction form; it is compiled once per host instruction
 //! set and called through the pointer in the decoded instruction.
 
+#![allow(clippy::needless_range_loop, reason = "one index over the lanes of several arrays becomes vector code")]
+
 pub(crate) mod atomic;
 pub(crate) mod bits;
 pub(crate) mod convert;

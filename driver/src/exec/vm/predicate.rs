@@ -1,5 +1,14 @@
 //! `setp`, `set`, `selp`, `slct` and predicate logic.
 
+#![allow(
+    clippy::neg_cmp_op_on_partial_ord,
+    clippy::nonminimal_bool,
+    clippy::overly_complex_bool_expr,
+    clippy::double_comparisons,
+    clippy::eq_op,
+    reason = "the unordered comparisons are the negations of ordered ones"
+)]
+
 use std::marker::PhantomData;
 
 use super::ctx::{Ctx, FULL, LANES};
@@ -76,18 +85,13 @@ impl Lane for Flushed {
 }
 
 /// Comparison of both operands, all lanes at once. `d`: predicate.
-struct Setp<C, const A: bool, const B: bool>(PhantomData<C>);
+struct Setp<C, const B: bool>(PhantomData<C>);
 
-impl<C: Compare, const A: bool, const B: bool> Exec for Setp<C, A, B> {
+impl<C: Compare, const B: bool> Exec for Setp<C, B> {
     #[inline(always)]
     fn exec(c: &mut Ctx, i: &Inst) {
         let mode = i.imm as u32;
-        if A && B {
-            let t = C::test(C::T::from_slot(c.scalar(i.a)), C::T::from_slot(c.scalar(i.b)), mode);
-            c.set_predicate(i.d, if t { FULL } else { 0 });
-            return;
-        }
-        let a: [<C::T as Lane>::Slot; LANES] = if A { [c.scalar(i.a); LANES] } else { c.vector(i.a) };
+        let a: [<C::T as Lane>::Slot; LANES] = c.vector(i.a);
         let b: [<C::T as Lane>::Slot; LANES] = if B { [c.scalar(i.b); LANES] } else { c.vector(i.b) };
         // Each lane's own bit, or'd together: this form becomes vector code.
         let mut bits = [0u32; LANES];
@@ -106,13 +110,10 @@ impl<C: Compare, const A: bool, const B: bool> Exec for Setp<C, A, B> {
 pub(crate) fn setp<C: Compare>() -> Op {
     Op {
         general: cold::<Next<SetpAny<C>>>(),
-        special: Some(|kinds| {
-            Some(match kinds {
-                0 => exec::<Setp<C, false, false>>(),
-                1 => exec::<Setp<C, true, false>>(),
-                2 => exec::<Setp<C, false, true>>(),
-                _ => exec::<Setp<C, true, true>>(),
-            })
+        special: Some(|kinds| match kinds {
+            0 => Some(exec::<Setp<C, false>>()),
+            2 => Some(exec::<Setp<C, true>>()),
+            _ => None,
         }),
         pure: true,
     }
@@ -121,6 +122,11 @@ pub(crate) fn setp<C: Compare>() -> Op {
 struct SetpAny<C>(PhantomData<C>);
 impl<C: Compare> Exec for SetpAny<C> {
     fn exec(c: &mut Ctx, i: &Inst) {
+        if i.a & i.b & SCALAR != 0 {
+            let holds = C::test(c.get(i.a, 0), c.get(i.b, 0), i.imm as u32);
+            c.set_predicate(i.d, if holds { FULL } else { 0 });
+            return;
+        }
         let mut all = 0;
         for l in 0..LANES {
             all |= u32::from(C::test(c.get(i.a, l), c.get(i.b, l), i.imm as u32)) << l;

@@ -27,15 +27,20 @@ pub(crate) const NAN32: u32 = 0x7fff_ffff;
 pub(crate) const NAN64: u64 = 0x7ff8_0000_0000_0000;
 
 /// `x`, or the canonical NaN: host instruction sets disagree on payloads.
+///
+/// The bits are compared as integers: the compiler takes one NaN for as good as another and
+/// would drop a choice between two of them.
 #[inline(always)]
 pub(crate) fn canonical(x: f32) -> f32 {
-    if x.is_nan() { f32::from_bits(NAN32) } else { x }
+    let bits = x.to_bits();
+    f32::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 { NAN32 } else { bits })
 }
 
 /// As [`canonical`], for a double.
 #[inline(always)]
 pub(crate) fn canonical64(x: f64) -> f64 {
-    if x.is_nan() { f64::from_bits(NAN64) } else { x }
+    let bits = x.to_bits();
+    f64::from_bits(if bits & !(1 << 63) > 0x7ff0_0000_0000_0000 { NAN64 } else { bits })
 }
 
 /// A subnormal becomes a zero of its sign, if `mode` says so.

@@ -20,7 +20,7 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Store<T, SPACE, WID
         let values: [T::Slot; LANES] = c.lanes(i.d);
         match spread {
             // The last active lane writes last.
-            Spread::Same(p) => poke(p, T::from_slot(values[31 - c.warp.active.leading_zeros() as usize & 31])),
+            Spread::Same(p) => poke(p, T::from_slot(values[(31 - c.warp.active.leading_zeros() as usize) & 31])),
             Spread::Row(p) if c.warp.active == FULL => poke(p, values.map(T::from_slot)),
             Spread::Row(p) => each(c, &values, |l| p.wrapping_add(l * size_of::<T>()), |v| T::from_slot(v)),
             Spread::Near(p, at) => each(c, &values, |l| p.wrapping_add(at[l] as usize), |v| T::from_slot(v)),

@@ -145,7 +145,7 @@ impl<W> Core<W> {
     }
 
     /// Takes a piece of work that may run now. Call [`Core::complete`] when it has run.
-    pub fn next(&mut self) -> Option<(Ticket, W)> {
+    pub fn take(&mut self) -> Option<(Ticket, W)> {
         if self.ready.is_empty() {
             return None;
         }
@@ -160,7 +160,7 @@ impl<W> Core<W> {
         Some((Ticket { stream, sequence: queue.completed + 1 }, entry.work))
     }
 
-    /// The work that `next` gave for this stream has run.
+    /// The work that `take` gave for this stream has run.
     pub fn complete(&mut self, stream: u64) {
         self.running -= 1;
         self.pending -= 1;
@@ -237,7 +237,7 @@ mod tests {
 
     fn drain(core: &mut Core<u32>) -> Vec<u32> {
         let mut order = Vec::new();
-        while let Some((ticket, work)) = core.next() {
+        while let Some((ticket, work)) = core.take() {
             order.push(work);
             core.complete(ticket.stream);
         }
@@ -296,7 +296,7 @@ mod tests {
         let mut core = Core::new(0);
         let latch = core.open_latch(99);
         core.submit(1, 1, vec![latch]);
-        assert!(core.next().is_none());
+        assert!(core.take().is_none());
         core.signal(latch);
         assert_eq!(drain(&mut core), [1]);
     }

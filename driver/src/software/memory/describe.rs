@@ -88,7 +88,7 @@ impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Allocation { base, len, number, origin, .. } = self.0;
         let origin = match origin {
-            Origin::Plain | Origin::Pool(_) => "",
+            Origin::Plain(_) | Origin::Pool(_) => "",
             Origin::Graph => " of a graph",
             Origin::Module => " of a module's global variable",
         };

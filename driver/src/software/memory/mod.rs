@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn bounds_are_exact_and_addresses_are_used_again_late() {
         let mut space = AddressSpace::new(1 << 40).unwrap();
-        let a = space.allocate(1000, Origin::Plain).unwrap();
+        let a = space.allocate(1000, Origin::Plain(0)).unwrap();
         assert!(a.is_multiple_of(512));
         assert!(space.locate(a, 1000).is_some());
         assert!(space.locate(a, 1001).is_none());
@@ -190,7 +190,7 @@ mod tests {
         space.free(a).unwrap();
         assert!(space.locate(a, 1).is_none());
         assert_eq!(space.free(a).err(), Some(CUresult::INVALID_VALUE));
-        let b = space.allocate(1000, Origin::Plain).unwrap();
+        let b = space.allocate(1000, Origin::Plain(0)).unwrap();
         assert_ne!(a, b);
         assert!(matches!(space.describe(a + 8), Description::Freed(_, 8)));
         assert!(matches!(space.describe(b + 1000), Description::Past(_, 0)));
@@ -202,14 +202,14 @@ mod tests {
     #[test]
     fn a_huge_allocation_costs_nothing_and_the_total_holds() {
         let mut space = AddressSpace::new(80 << 30).unwrap();
-        let huge = space.allocate(64 << 30, Origin::Plain).unwrap();
+        let huge = space.allocate(64 << 30, Origin::Plain(0)).unwrap();
         assert_eq!(space.free_bytes(), 16 << 30);
-        assert_eq!(space.allocate(17 << 30, Origin::Plain).err(), Some(CUresult::OUT_OF_MEMORY));
+        assert_eq!(space.allocate(17 << 30, Origin::Plain(0)).err(), Some(CUresult::OUT_OF_MEMORY));
         space.free(huge).unwrap();
         assert_eq!((space.live(), space.high_water()), (0, 64 << 30));
         // Far more than the window holds in all: addresses come round again.
         for _ in 0..200 {
-            let huge = space.allocate(64 << 30, Origin::Plain).unwrap();
+            let huge = space.allocate(64 << 30, Origin::Plain(0)).unwrap();
             space.free(huge).unwrap();
         }
     }
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn fresh_memory_is_poisoned() {
         let mut space = AddressSpace::new(1 << 30).unwrap();
-        let base = space.allocate(7, Origin::Plain).unwrap();
+        let base = space.allocate(7, Origin::Plain(0)).unwrap();
         let bytes = space.locate(base, 7).unwrap();
         // SAFETY: seven bytes of a live allocation.
         let bytes = unsafe { std::slice::from_raw_parts(bytes, 7) };

@@ -17,8 +17,8 @@ const REMEMBERED: usize = 1024;
 /// Who made an allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// `cuMemAlloc` and its kin.
-    Plain,
+    /// `cuMemAlloc` and its kin, in the context with this handle.
+    Plain(u64),
     /// A memory pool, by handle.
     Pool(u64),
     /// A node of a graph.
@@ -334,6 +334,14 @@ impl AddressSpace {
             let inside = address - found.base < found.len && len <= found.len - (address - found.base);
             inside && found.origin == Origin::Graph && found.state == State::Reserved
         })
+    }
+
+    /// Frees what was allocated in a context that is gone.
+    pub fn free_context(&mut self, context: u64) {
+        let own = self.device.values().filter(|found| found.origin == Origin::Plain(context));
+        for base in own.map(|found| found.base).collect::<Vec<_>>() {
+            let _ = self.free(base);
+        }
     }
 
     /// Live device allocations in order of address.

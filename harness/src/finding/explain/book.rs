@@ -15,10 +15,9 @@ these texts. This file is generated from `harness/src/finding/explain/`: change 
 always its own, because a check that sees an effect cannot always tell its cause. Where it says *none*,
 no check reports the fault by an id, and the text says what to look at instead.
 
-In the reproductions, `S` is the stream that is captured (made with `CU_STREAM_DEFAULT`, captured with
-`CU_STREAM_CAPTURE_MODE_GLOBAL` unless something else is said), `U` is another stream, `K` is a kernel,
-`launch(K, S, …)` is `cuLaunchKernel` with those arguments, and `begin(S)` and `end(S)` are
-`cuStreamBeginCapture` and `cuStreamEndCapture`.
+In the reproductions, `S` is the stream that is captured (made with `CU_STREAM_DEFAULT` unless
+something else is said), `U` is another stream, `K` is a kernel; `GLOBAL` and `RELAXED` stand for
+`CU_STREAM_CAPTURE_MODE_GLOBAL` and its like, and `...` for arguments that do not matter.
 
 Facts carry the kind of their evidence: *documented* by NVIDIA; *measured*, asserted by a public test or
 report that ran on an NVIDIA driver; *AMD*, known from AMD's implementation of the same interface only;

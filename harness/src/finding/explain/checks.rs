@@ -24,19 +24,22 @@ pub const CHECKS: &[Check] = &[
         "the first call that fails while the step is captured in GLOBAL mode on a blocking stream, and the end of \
          the capture",
     ),
-    check("hidden syncs", "the record of every driver call that the step makes, from whichever thread"),
+    check(
+        "hidden syncs",
+        "the record of every driver call, with its stream, thread, result, stack and time waited, on drivers that keep \
+         one: the software driver does",
+    ),
+    check("same work", "what the step enqueues eagerly beside what it enqueues under capture"),
     check("stalled stream", "whether the host comes back from an eager run of the step while its stream is held"),
     check("structure", "the nodes of the captured graph beside the work that the step enqueued"),
-    check("same work", "what the step enqueues eagerly beside what it enqueues under capture, on the same inputs"),
-    check("unchanged", "the inputs after an eager run and after a replay, beside what was copied in"),
-    check("dummy inputs", "an eager run and a replay on the dummy inputs that the step says it is captured with"),
     check("addresses", "every pointer in the graph beside the ledger of allocations, before each replay"),
     check("baked values", "a second capture, on other inputs and other addresses, node by node beside the first"),
     check(
         "bits",
         "outputs and state, bit for bit: eager twice, eager against replay, and the first inputs replayed again",
     ),
-    check("state", "in-place state carried over many replays, beside eager's own state"),
-    check("growth", "device, graph-pool and host memory, and live handles, over a long soak of replays"),
+    check("unchanged", "the inputs after a run beside what was copied in"),
+    check("dummy inputs", "a run and a replay on the inputs that engines capture the step with, if it has such"),
+    check("growth", "free device memory after replays, and driver objects made and destroyed between them"),
     check("topology", "the graph as reviewed text, beside the snapshot in the repository"),
 ];

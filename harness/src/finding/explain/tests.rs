@@ -44,9 +44,14 @@ fn is_id(word: &str) -> bool {
         && chars.all(|c| c.is_ascii_digit())
 }
 
-/// Ids that stand in `code` as string literals.
+/// Ids that stand in `code` as string literals, but for those that something is compared with.
 fn literals(code: &str) -> BTreeSet<&str> {
-    code.split('"').filter(|piece| is_id(piece)).collect()
+    let pieces: Vec<&str> = code.split('"').collect();
+    pieces
+        .windows(2)
+        .filter(|pair| is_id(pair[1]) && !pair[0].ends_with("== ") && !pair[0].ends_with("!= "))
+        .map(|pair| pair[1])
+        .collect()
 }
 
 /// Ids that the harness reports, each with the names of the checks whose files name it.
@@ -104,6 +109,11 @@ fn texts_say_rightly_which_ids_are_reported() {
         for check in reported.get(id).into_iter().flatten() {
             if !text.checks().any(|name| name == check) {
                 wrong.push(format!("{id}.md: 'Found by' must name the check '{check}'"));
+            }
+        }
+        for other in text.reported_as().filter_map(find) {
+            if !other.checks().any(|check| text.checks().any(|own| own == check)) {
+                wrong.push(format!("{id}.md: reported as {}, but found by none of its checks", other.entry.id));
             }
         }
         if text.checks().count() == 0 && text.reported_as().count() > 0 {

@@ -1,0 +1,35 @@
+//! What a tool in the same process may ask of the software driver beside the CUDA API.
+//!
+//! These reach the driver that [`crate::loader::install_software`] installs: it is this program.
+
+use crate::software::driver;
+use crate::software::memory::memory;
+
+pub use crate::software::fault::{FaultReport, clear_fault, last_fault};
+pub use crate::software::memory::Description;
+
+/// Restarts every choice that CUDA leaves open (ready streams, graph nodes, blocks, warps) from
+/// `seed`. The environment variable `GRAPHPROOF_SEED` sets the first seed.
+pub fn set_seed(seed: u64) {
+    driver().set_seed(seed);
+}
+
+/// Explains an address: which allocation it lies in, or which one it just misses.
+pub fn describe(address: u64) -> Description {
+    memory().space.describe(address)
+}
+
+/// Device memory in use, in bytes, exactly as requested.
+pub fn live_bytes() -> u64 {
+    memory().space.live()
+}
+
+/// The most device memory in use at once since the last reset, in bytes.
+pub fn high_water() -> u64 {
+    memory().space.high_water()
+}
+
+/// Starts the high-water mark again from what is in use.
+pub fn reset_high_water() {
+    memory().space.reset_high_water();
+}
