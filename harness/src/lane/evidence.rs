@@ -26,8 +26,8 @@ pub(super) type Recorded = (Result<(), StepError>, Vec<Enqueued>);
 /// Evidence of one run.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// The work of the first eager run.
-    eager_work: Vec<Enqueued>,
+    /// The work of the first eager run, once there was one.
+    eager_work: Option<Vec<Enqueued>>,
     /// The numbers passed by value in each capture, with its step.
     numbers: Vec<(u64, Numbers)>,
     /// The line of each node of the first capture.
@@ -46,11 +46,11 @@ pub(super) struct Evidence {
 impl Lane {
     /// Records the step eagerly; the first time, its calls and its work are looked at.
     pub(super) fn record_eagerly(&mut self, step: u64) -> Recorded {
-        if !self.evidence.eager_work.is_empty() || step > 0 {
+        if self.evidence.eager_work.is_some() || step > 0 {
             return self.record(&self.eager, false);
         }
         let ((recorded, enqueued), calls) = calls::during(|| self.record(&self.eager, false));
-        self.evidence.eager_work.clone_from(&enqueued);
+        self.evidence.eager_work = Some(enqueued.clone());
         if let Some(calls) = calls {
             self.keep_all(call_checks::eager(&calls, step));
         }
@@ -72,7 +72,8 @@ impl Lane {
 
     /// Compares the work of the capture with that of the eager run, and keeps its numbers.
     pub(super) fn note_capture(&mut self, enqueued: &[Enqueued], topology: &Topology, step: u64) {
-        let differs = same_work::check(&self.evidence.eager_work, enqueued, step);
+        let eager = self.evidence.eager_work.as_deref();
+        let differs = eager.and_then(|eager| same_work::check(eager, enqueued, step));
         self.keep_all(differs.into_iter().collect());
         self.note_numbers(topology, step);
         self.evidence.sites = topology.nodes.iter().map(|node| node.site.clone()).collect();
@@ -84,7 +85,7 @@ impl Lane {
                 finding.site = self.evidence.users.get(*buffer).cloned().flatten();
             }
             if finding.site.is_none() && topology.nodes.is_empty() {
-                finding.site = self.evidence.eager_work.first().map(|work| work.site.clone());
+                finding.site = self.evidence.eager_work.iter().flatten().next().map(|work| work.site.clone());
             }
         }
     }
