@@ -115,7 +115,7 @@ pub struct FaultsArgs {
     /// Write the matrix to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Children at a time; as many as there are cores by default.
+    /// Children at a time; by default as many as there are cores, and one on a GPU.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..).map(|n| n as usize))]
     pub jobs: Option<usize>,
     /// No faults: run the indexer's lanes over many seeds and shapes, on which nothing may be found.

@@ -3,7 +3,9 @@
 
 mod stack;
 
+use std::backtrace::Backtrace;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cudarc::driver::sys::CUstream;
 use graphproof_driver::record::{self, Call, Options, Recording};
@@ -58,6 +60,20 @@ pub struct Told {
     pub stack: Vec<Site>,
 }
 
+/// Who made a call. The stack is resolved only when it is asked for: that takes its time.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    function: &'static str,
+    backtrace: Option<Arc<Backtrace>>,
+}
+
+impl Caller {
+    /// The stack of the caller, innermost first, without the driver's and the harness's frames.
+    pub fn stack(&self) -> Vec<Site> {
+        self.backtrace.as_ref().map(|trace| frames(&trace.to_string(), self.function)).unwrap_or_default()
+    }
+}
+
 impl Calls {
     /// The first call that failed.
     pub fn first_failure(&self) -> Option<Told> {
@@ -67,6 +83,13 @@ impl Calls {
     /// The first call of a function whose name starts with one of `names`.
     pub fn first_of(&self, names: &[&str]) -> Option<Told> {
         self.recording.calls.iter().find(|call| names.iter().any(|name| call.function.starts_with(name))).map(tell)
+    }
+
+    /// Who made the last call that succeeded of a function whose name starts with one of `names`.
+    pub fn last_caller(&self, names: &[&str]) -> Option<Caller> {
+        let mut calls = self.recording.calls.iter().rev().filter(|call| !call.failed());
+        let last = calls.find(|call| names.iter().any(|name| call.function.starts_with(name)))?;
+        Some(Caller { function: last.function, backtrace: last.backtrace.clone() })
     }
 
     /// The first call that returned `code`.
@@ -99,11 +122,7 @@ fn tell(call: &Call) -> Told {
         own_thread: call.thread == record_thread(),
         stream: call.stream.map(|stream| stream.0),
         blocked_ns: call.blocked_ns,
-        stack: call
-            .backtrace
-            .as_ref()
-            .map(|backtrace| frames(&backtrace.to_string(), call.function))
-            .unwrap_or_default(),
+        stack: Caller { function: call.function, backtrace: call.backtrace.clone() }.stack(),
     }
 }
 

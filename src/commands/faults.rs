@@ -49,7 +49,7 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
         .iter()
         .flat_map(|fault| [Variant::Planted, Variant::Clean].map(|variant| Job::fault(fault, variant, kind)))
         .collect();
-    let outcomes = pool::run(&jobs, args.jobs, |job| child::spawn(&job.arguments, DEADLINE));
+    let outcomes = pool::run(&jobs, width(args.jobs, kind), |job| child::spawn(&job.arguments, DEADLINE));
     let rows: Vec<Row> = faults
         .iter()
         .zip(outcomes.chunks(2))
@@ -66,6 +66,11 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
 /// The hidden command that a child process runs.
 pub fn run_child(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
     child::run(args)
+}
+
+/// Children at a time. On a GPU one by one: `cuMemGetInfo` counts every process's memory.
+fn width(asked: Option<usize>, kind: DriverKind) -> Option<usize> {
+    asked.or((kind == DriverKind::System).then_some(1))
 }
 
 fn wanted(fault: &Fault, filter: Option<&str>) -> bool {

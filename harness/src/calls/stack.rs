@@ -2,8 +2,10 @@
 
 use crate::finding::Site;
 
-/// Frames that are nobody's step: the driver's, the harness's, cudarc's and the standard library's.
-const MACHINERY: &[&str] = &["/driver/src/", "/harness/src/", "/cudarc-", "/rustc/", "/library/"];
+/// Frames that are nobody's step: the driver's, the harness's, cudarc's, the standard library's and
+/// those that glibc starts a thread with.
+const MACHINERY: &[&str] =
+    &["/driver/src/", "/harness/src/", "/cudarc-", "/rustc/", "/library/", "/nptl/", "/sysdeps/"];
 
 /// The user's frames of a printed backtrace, innermost first. `what` is the call that was made.
 pub fn frames(backtrace: &str, what: &str) -> Vec<Site> {

@@ -42,7 +42,7 @@ pub fn explain_capture(finding: Finding, calls: &Calls, own: CUstream) -> Findin
     let Some(first) = calls.first_failure() else { return finding };
     let waits = ["cuStreamSynchronize", "cuStreamQuery"].iter().any(|name| first.function.starts_with(name));
     // A capture ended by another thread says so itself.
-    if !first.own_thread && finding.id != "C07" {
+    if !first.own_thread && !first.function.starts_with("cuStreamEndCapture") {
         let later = finding.site.clone();
         let finding = place(rename(finding, "S07"), &first);
         return match later {

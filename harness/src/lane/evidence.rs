@@ -2,7 +2,7 @@
 
 use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, copy_in, copy_out};
 use crate::buffers::BufferSet;
-use crate::calls::{self, Calls, Handles};
+use crate::calls::{self, Caller, Calls, Handles};
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, faults, growth, same_work, unchanged};
@@ -26,8 +26,8 @@ pub(super) type Recorded = (Result<(), StepError>, Vec<Enqueued>);
 /// Evidence of one run.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// The work of the first eager run.
-    eager_work: Vec<Enqueued>,
+    /// The work of the first eager run, once there was one.
+    eager_work: Option<Vec<Enqueued>>,
     /// The numbers passed by value in each capture, with its step.
     numbers: Vec<(u64, Numbers)>,
     /// The line of each node of the first capture.
@@ -39,16 +39,18 @@ pub(super) struct Evidence {
     /// Objects that the host's work between replays made and destroyed.
     handles: Handles,
     replays: u64,
+    /// Who last freed memory in the host's work.
+    last_free: Option<Caller>,
 }
 
 impl Lane {
     /// Records the step eagerly; the first time, its calls and its work are looked at.
     pub(super) fn record_eagerly(&mut self, step: u64) -> Recorded {
-        if !self.evidence.eager_work.is_empty() || step > 0 {
+        if self.evidence.eager_work.is_some() || step > 0 {
             return self.record(&self.eager, false);
         }
         let ((recorded, enqueued), calls) = calls::during(|| self.record(&self.eager, false));
-        self.evidence.eager_work.clone_from(&enqueued);
+        self.evidence.eager_work = Some(enqueued.clone());
         if let Some(calls) = calls {
             self.keep_all(call_checks::eager(&calls, step));
         }
@@ -70,7 +72,8 @@ impl Lane {
 
     /// Compares the work of the capture with that of the eager run, and keeps its numbers.
     pub(super) fn note_capture(&mut self, enqueued: &[Enqueued], topology: &Topology, step: u64) {
-        let differs = same_work::check(&self.evidence.eager_work, enqueued, step);
+        let eager = self.evidence.eager_work.as_deref();
+        let differs = eager.and_then(|eager| same_work::check(eager, enqueued, step));
         self.keep_all(differs.into_iter().collect());
         self.note_numbers(topology, step);
         self.evidence.sites = topology.nodes.iter().map(|node| node.site.clone()).collect();
@@ -82,7 +85,7 @@ impl Lane {
                 finding.site = self.evidence.users.get(*buffer).cloned().flatten();
             }
             if finding.site.is_none() && topology.nodes.is_empty() {
-                finding.site = self.evidence.eager_work.first().map(|work| work.site.clone());
+                finding.site = self.evidence.eager_work.iter().flatten().next().map(|work| work.site.clone());
             }
         }
     }
@@ -97,18 +100,31 @@ impl Lane {
         self.evidence.users.get(buffer).cloned().flatten()
     }
 
-    /// The host's work before a step, with its calls where it is a replay's.
+    /// Adds, to findings about memory that is gone, where the host last freed some.
+    pub(super) fn with_free(&self, found: Vec<Finding>) -> Vec<Finding> {
+        let stack = self.evidence.last_free.as_ref().map(Caller::stack).unwrap_or_default();
+        let mut freed = found;
+        for finding in freed.iter_mut().filter(|finding| finding.origin.is_none()) {
+            let Some(site) = stack.first() else { continue };
+            finding.origin = Some(Site { what: format!("{}, the host's last free", site.what), ..site.clone() });
+            finding.notes.extend(stack.iter().skip(1).map(|caller| format!("freed from {caller}")));
+        }
+        freed
+    }
+
+    /// The host's work before a step, with its calls.
     pub(super) fn prepare_recorded(&mut self, step: u64, phase: Phase) -> Result<(), StepError> {
         let buffers = match phase {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
         let mut cx = HostContext { phase, stream: &self.stream, buffers };
-        if phase == Phase::Eager {
-            return self.step.prepare(step, &mut cx);
-        }
         let (prepared, calls) = calls::during(|| self.step.prepare(step, &mut cx));
-        if let Some(calls) = calls {
+        let Some(calls) = calls else { return prepared };
+        if let Some(free) = calls.last_caller(&["cuMemFree"]) {
+            self.evidence.last_free = Some(free);
+        }
+        if phase == Phase::Replay {
             self.evidence.handles.add(&calls);
             self.evidence.replays += 1;
             self.keep_all(call_checks::host_work(&calls, step));

@@ -163,6 +163,7 @@ impl Lane {
         let unstable = addresses::check(&graph.topology, &self.replay, step);
         if !unstable.is_empty() {
             // Replaying would read or write memory that is not the step's any more.
+            let unstable = self.with_free(unstable);
             self.keep_all(unstable);
             return Err(Ended::Stop);
         }

@@ -22,6 +22,8 @@ pub struct Fault {
     pub expected: Expected,
     /// Why it cannot share a process with other steps, if it cannot.
     pub sticky: Option<&'static str>,
+    /// Whether the host never comes back.
+    pub hangs: bool,
     /// Makes the step with the fault, or the same step without it.
     pub step: fn(Variant) -> Result<Box<dyn Step>, KernelsError>,
     /// The file that plants it.

@@ -1,6 +1,7 @@
 //! One step in a process of its own: a crash or a hang ends the child, never the run.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -31,9 +32,9 @@ impl Job {
         if variant == Variant::Clean {
             arguments.push("--twin".to_owned());
         }
-        if variant == Variant::Planted && fault.sticky.is_some() {
-            // The fault may be a hang: it is not waited for as long as for a slow machine.
-            arguments.extend(["--patience".to_owned(), "4".to_owned()]);
+        if variant == Variant::Planted && fault.hangs {
+            // It is not waited for as long as for a slow machine.
+            arguments.extend(["--patience".to_owned(), "6".to_owned()]);
         }
         Job { arguments }
     }
@@ -61,14 +62,14 @@ pub enum Outcome {
 
 /// Runs this program again with `arguments` and waits for it, `deadline` at most.
 pub fn spawn(arguments: &[String], deadline: Duration) -> Outcome {
-    match try_spawn(arguments, deadline) {
+    match std::env::current_exe().and_then(|program| try_spawn(&program, arguments, deadline)) {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Died(format!("the child could not be run: {error}")),
     }
 }
 
-fn try_spawn(arguments: &[String], deadline: Duration) -> std::io::Result<Outcome> {
-    let mut child = Command::new(std::env::current_exe()?)
+fn try_spawn(program: &Path, arguments: &[String], deadline: Duration) -> std::io::Result<Outcome> {
+    let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -170,4 +171,30 @@ fn steps(args: &FaultChildArgs) -> Result<Vec<Seeded>, Failure> {
     let variant = if args.twin { Variant::Clean } else { Variant::Planted };
     let step = (fault.step)(variant).map_err(|error| Failure::new(ExitCode::Kernels, error))?;
     Ok(vec![(Arc::from(step), 0)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, deadline: Duration) -> String {
+        match try_spawn(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], deadline) {
+            Ok(Outcome::Died(how)) => how,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn how_a_child_died_is_told() {
+        let long = Duration::from_secs(60);
+        assert_eq!(shell("kill -SEGV $$", long), "killed by signal 11 (segmentation fault)");
+        assert_eq!(shell("echo first; echo last words >&2; exit 15", long), "exit code 15: last words");
+        assert!(shell("exec sleep 600", Duration::ZERO).starts_with("it was ended after"));
+    }
+
+    #[test]
+    fn more_than_a_pipe_holds_does_not_stop_a_child() {
+        let how = shell("head -c 300000 /dev/zero | tr '\\0' x; exit 3", Duration::from_secs(60));
+        assert_eq!(how, "exit code 3");
+    }
 }

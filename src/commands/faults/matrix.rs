@@ -33,6 +33,8 @@ pub struct Row {
     pub title: &'static str,
     pub stands_for: &'static str,
     pub file: &'static str,
+    /// Why it cannot share a process with other steps, if it cannot.
+    pub sticky: Option<&'static str>,
     /// Id that must be found.
     pub expected: &'static str,
     /// The check that must find it.
@@ -91,6 +93,7 @@ impl Row {
             title: fault.title,
             stands_for: fault.stands_for,
             file: fault.file,
+            sticky: fault.sticky,
             expected: expected.id,
             expected_check: expected.check,
             found,

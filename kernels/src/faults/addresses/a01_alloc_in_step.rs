@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "cuda.h, cuThreadExchangeStreamCaptureMode",
     expected: Expected::new("A01", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA dl-cuda-graph guide, capture failures",
     expected: Expected::new("A02", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/cuda-python#2834",
     expected: Expected::new("A03", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "google-deepmind/mujoco_warp#425",
     expected: Expected::new("A04", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

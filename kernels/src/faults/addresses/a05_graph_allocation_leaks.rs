@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "kekzl/imp#1648",
     expected: Expected::new("A05", "structure"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

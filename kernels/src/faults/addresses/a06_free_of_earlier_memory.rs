@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/warp#1714",
     expected: Expected::new("A06", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

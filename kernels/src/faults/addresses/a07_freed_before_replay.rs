@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "vllm-project/vllm#37363",
     expected: Expected::new("A07", "addresses"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

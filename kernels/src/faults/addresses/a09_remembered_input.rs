@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "vllm-project/vllm#53915",
     expected: Expected::new("A09", "baked values"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

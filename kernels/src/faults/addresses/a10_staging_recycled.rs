@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "microsoft/onnxruntime#32121",
     expected: Expected::new("A10", "addresses"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

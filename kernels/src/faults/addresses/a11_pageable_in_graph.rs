@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "pytorch/pytorch#161583",
     expected: Expected::new("A11", "structure"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "cuda.h, CUDA_HOST_NODE_PARAMS",
     expected: Expected::new("A12", "structure"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

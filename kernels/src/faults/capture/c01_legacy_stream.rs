@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "aws/aws-ofi-nccl#1342",
     expected: Expected::new("C01", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

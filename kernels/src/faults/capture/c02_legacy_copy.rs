@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "rwkv_lightning#24",
     expected: Expected::new("C01", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "CUDA Programming Guide, Cross-stream dependencies and events",
     expected: Expected::new("C03", "structure"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "deepseek-ai/DeepEP#62",
     expected: Expected::new("C04", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/cccl#8674",
     expected: Expected::new("C05", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

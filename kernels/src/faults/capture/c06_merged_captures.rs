@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "ROCm/rocm-systems#11589",
     expected: Expected::new("C06", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "cuda.h, cuStreamEndCapture",
     expected: Expected::new("C07", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "cuda.h, cuStreamBeginCapture",
     expected: Expected::new("C08", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/warp#1957",
     expected: Expected::new("C09", "capture"),
     sticky: Some("the capture stays open on the thread"),
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "ROCm/hip-tests catch/unit/graph",
     expected: Expected::new("C10", "capture").or(&["C04"]),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

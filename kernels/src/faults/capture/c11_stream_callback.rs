@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "cuda.h, cuStreamAddCallback",
     expected: Expected::new("C11", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

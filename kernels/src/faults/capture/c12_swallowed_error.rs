@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "CUDA Programming Guide, Invalidation",
     expected: Expected::new("C12", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

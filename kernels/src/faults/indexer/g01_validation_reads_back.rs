@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "DatasunriseOU/cppmega upstream_prs/01",
     expected: Expected::new("S01", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/cudnn-frontend#356",
     expected: Expected::new("S08", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "sgl-project/sglang#18526",
     expected: Expected::new("V01", "baked values"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/TensorRT-LLM#14297",
     expected: Expected::new("A08", "addresses"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "sgl-project/sglang#26019",
     expected: Expected::new("A08", "addresses"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

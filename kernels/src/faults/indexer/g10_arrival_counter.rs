@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "vllm-project/vllm#41444",
     expected: Expected::new("R02", "bits"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "flashinfer-ai/flashinfer#4365",
     expected: Expected::new("R01", "bits"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/TensorRT-LLM#12657",
     expected: Expected::new("R01", "bits"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "tonyd2wild DeepSeek-v4 DSpark#2",
     expected: Expected::new("R02", "bits"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

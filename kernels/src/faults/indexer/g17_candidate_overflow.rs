@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "vllm-project/vllm#51782",
     expected: Expected::new("V07", "bits"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

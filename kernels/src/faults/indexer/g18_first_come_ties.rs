@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "vllm-project/vllm#55122",
     expected: Expected::new("V07", "bits"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

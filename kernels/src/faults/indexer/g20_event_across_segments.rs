@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "vllm-project/vllm#56785",
     expected: Expected::new("V12", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

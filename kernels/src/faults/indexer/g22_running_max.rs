@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/Megatron-LM#6980",
     expected: Expected::new("R01", "bits"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

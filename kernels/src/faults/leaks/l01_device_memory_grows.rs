@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/warp#1429",
     expected: Expected::new("L01", "growth"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/warp#1157",
     expected: Expected::new("L02", "growth").by_record_only(),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "kvcache-ai/ktransformers#942",
     expected: Expected::new("S01", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

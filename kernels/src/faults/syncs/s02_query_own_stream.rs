@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "rapidsai/raft#3121",
     expected: Expected::new("S02", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

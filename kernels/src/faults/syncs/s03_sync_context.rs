@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/TensorRT#3011",
     expected: Expected::new("S03", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

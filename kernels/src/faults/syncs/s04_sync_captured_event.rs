@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "pytorch/pytorch#104487",
     expected: Expected::new("S04", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "pytorch/pytorch#148594",
     expected: Expected::new("S05", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

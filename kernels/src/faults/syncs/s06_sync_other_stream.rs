@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVlabs/instant-ngp#795",
     expected: Expected::new("S06", "capture").or(&["S01"]),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "pytorch/pytorch#104555",
     expected: Expected::new("S07", "capture").or(&["C12"]),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "vllm-project/vllm#36519",
     expected: Expected::new("S08", "structure"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -18,6 +18,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "CUDA driver API, API synchronization behavior",
     expected: Expected::new("S09", "stalled stream").or(&["S14", "A11"]),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

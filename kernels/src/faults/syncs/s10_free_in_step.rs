@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA/warp test_capture_mode",
     expected: Expected::new("S10", "capture"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA dl-cuda-graph guide, process hang",
     expected: Expected::new("S12", "execution"),
     sticky: Some("the host never comes back from the capture"),
+    hangs: true,
     step,
     file: file!(),
 };

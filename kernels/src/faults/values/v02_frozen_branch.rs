@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "tracel-ai/cubecl#1612",
     expected: Expected::new("V02", "baked values"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -17,6 +17,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "sgl-project/sglang#40461",
     expected: Expected::new("V04", "same work"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -15,6 +15,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "ggml-org/llama.cpp#19345",
     expected: Expected::new("V05", "baked values"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

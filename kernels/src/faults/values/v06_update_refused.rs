@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "CUDA Programming Guide, Updating Instantiated Graphs",
     expected: Expected::new("V06", "hidden syncs").by_record_only(),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "NVIDIA dl-cuda-graph guide, numerical errors",
     expected: Expected::new("V08", "unchanged"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };

@@ -16,6 +16,7 @@ pub const FAULT: Fault = Fault {
     stands_for: "alibaba/rtp-llm#1360",
     expected: Expected::new("V13", "structure"),
     sticky: None,
+    hangs: false,
     step,
     file: file!(),
 };
