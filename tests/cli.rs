@@ -103,7 +103,7 @@ fn the_doctor_says_which_driver_and_why() {
 #[test]
 fn what_cannot_run_says_why_and_exits_with_its_code() {
     let cases: &[(&[&str], i32, &str)] = &[
-        (&["gate", "--step", "nonesuch"], 2, "there is no step 'nonesuch'; there are materialized"),
+        (&["gate", "--step", "nonesuch"], 2, "no step is called 'nonesuch'; the steps are materialized"),
         (&["--shape", "topk=0"], 2, "topk"),
         (&["--shape", "d=48"], 2, "d=48"),
         (&["--shape", "sq=0"], 2, "sq"),

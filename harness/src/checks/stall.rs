@@ -43,7 +43,7 @@ pub fn probe<T>(
     heartbeat: &Heartbeat,
     work: impl FnOnce() -> T,
 ) -> Result<(T, Option<Position>), CudaError> {
-    let latch = Box::new(Latch::default());
+    let latch = Latch::default();
     // The latch is released and the stream drained below, before it goes out of scope.
     stream.call_host(hold, &latch)?;
     let returned = Latch::default();
