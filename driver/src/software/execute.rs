@@ -120,7 +120,7 @@ pub fn run_node(node: &NodeParams, scope: Scope<'_>) {
     if let Err(report) = result
         && scope.sticky.set(report.code)
     {
-        fault::keep(report);
+        fault::keep(*report);
     }
 }
 
