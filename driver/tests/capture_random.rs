@@ -175,7 +175,7 @@ impl Run {
                 let _ = model.capture.unsafe_call(ThreadId(t));
             }
             Call::Exchange(t, m) => {
-                model.capture.exchange_mode(ThreadId(t), MODES[m]);
+                model.capture.exchange_mode(ThreadId(t), MODES[m] as u32);
             }
             Call::SyncCopy(t) => {
                 let _ = model.capture.classify_synchronous(ThreadId(t), LEGACY);
