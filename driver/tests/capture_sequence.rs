@@ -5,7 +5,7 @@ use capture_support::*;
 use graphproof_driver::abi::CUresult;
 use graphproof_driver::software::ThreadId;
 use graphproof_driver::software::capture::CaptureMode::{Global, Relaxed, ThreadLocal};
-use graphproof_driver::software::capture::{CaptureStatus, DependencyUpdate, unknowns};
+use graphproof_driver::software::capture::{CaptureStatus, DependencyUpdate};
 use graphproof_driver::software::graph::{EdgeData, NodeInfo};
 use graphproof_driver::software::work::NodeParams;
 
@@ -79,7 +79,7 @@ fn end_checks_origin_then_thread_then_invalidation() {
     model.capture.unsafe_call(T).unwrap_err();
     assert_eq!(model.capture.end(&mut model.graphs, OTHER, U), Err(CUresult::STREAM_CAPTURE_UNMATCHED));
     assert_eq!(model.capture.end(&mut model.graphs, OTHER, S), Err(CUresult::STREAM_CAPTURE_WRONG_THREAD));
-    assert_eq!(model.end(S), Err(CUresult::STREAM_CAPTURE_INVALIDATED));
+    assert_eq!(model.end(S), Err(CUresult::ILLEGAL_STATE), "908 has ended the capture");
 }
 
 /// 1.3 End: unjoined fork: 904, the capture ends, streams are reset. M [HT :905,919].

@@ -47,7 +47,11 @@ impl Graphs {
         let kind = work.node_type();
         let memory = matches!(kind, NodeType::MemAlloc | NodeType::MemFree);
         // D (cuGraphChildGraphNodeGetGraph): no memory nodes into an embedded graph.
-        if memory && matches!(target.owner, Owner::Node(_)) {
+        let holder = match target.owner {
+            Owner::Node(node) => self.nodes.get(node),
+            _ => None,
+        };
+        if memory && holder.is_some_and(|node| matches!(node.work, NodeWork::ChildGraph(_))) {
             return Err(CUresult::INVALID_VALUE);
         }
         let to_kernel = kind == NodeType::Kernel;
