@@ -189,6 +189,7 @@ pub struct ConformanceArgs {
 pub struct ConformanceChildArgs {
     pub driver: String,
     pub case: PathBuf,
+    #[arg(allow_hyphen_values = true)]
     pub cell: String,
 }
 

@@ -23,7 +23,7 @@ fn the_unsafe_call_rule_by_capture_mode_thread_mode_and_thread() {
         for thread_mode in MODES {
             for (caller, same) in [(T, true), (OTHER, false)] {
                 let mut model = Model::capturing(S, capture);
-                model.capture.exchange_mode(caller, thread_mode);
+                model.capture.exchange_mode(caller, thread_mode as u32);
                 let expected = if refused(capture, thread_mode, same) { UNSUPPORTED } else { Ok(()) };
                 let case = format!("capture {capture:?}, thread {thread_mode:?}, same thread {same}");
                 assert_eq!(model.capture.unsafe_call(caller), expected, "{case}");
@@ -55,10 +55,14 @@ fn an_unsafe_call_invalidates_every_victim_and_no_other_capture() {
 #[test]
 fn exchange_returns_the_previous_mode_of_that_thread() {
     let mut model = Model::default();
-    assert_eq!(model.capture.exchange_mode(T, Relaxed), Global);
-    assert_eq!(model.capture.exchange_mode(T, ThreadLocal), Relaxed);
-    assert_eq!(model.capture.exchange_mode(OTHER, Global), Global);
-    assert_eq!(model.capture.exchange_mode(T, Global), ThreadLocal);
+    let mut exchange = |thread, mode| model.capture.exchange_mode(thread, mode);
+    assert_eq!(exchange(T, Relaxed as u32), Global as u32);
+    assert_eq!(exchange(T, ThreadLocal as u32), Relaxed as u32);
+    assert_eq!(exchange(OTHER, Global as u32), Global as u32);
+    assert_eq!(exchange(T, Global as u32), ThreadLocal as u32);
+    // Measured: a value that is no mode is taken, and handed back.
+    assert_eq!(exchange(T, 3), Global as u32);
+    assert_eq!(exchange(T, Global as u32), 3);
     assert_eq!(CaptureMode::from_raw(3), Err(CUresult::INVALID_VALUE));
 }
 
@@ -75,13 +79,14 @@ fn unsafe_names_are_those_of_the_table() {
         "cuMemPoolSetAttribute",
         "cuModuleUnload",
         "cuGraphInstantiateWithFlags",
-        "cuGraphDestroy",
         "cuGraphExecDestroy",
+        "cuProfilerStart",
+        "cuCtxSetCacheConfig",
     ] {
         assert!(is_unsafe(name), "{name}");
     }
     // cuModuleLoad*: allowed since 12.3 (M warp#564).
-    for name in ["cuModuleLoadData", "cuModuleLoad", "cuLaunchKernel", "cuMemAllocAsync"] {
+    for name in ["cuModuleLoadData", "cuModuleLoad", "cuLaunchKernel", "cuGraphDestroy", "cuEventElapsedTime"] {
         assert!(!is_unsafe(name), "{name}");
     }
 }
@@ -94,7 +99,7 @@ fn sync_of_the_capturing_stream_conflicts_in_every_mode() {
         for thread in [T, OTHER] {
             for kind in [S, non_blocking(20), per_thread(21)] {
                 let mut model = Model::capturing(kind, mode);
-                model.capture.exchange_mode(thread, Relaxed);
+                model.capture.exchange_mode(thread, Relaxed as u32);
                 assert_eq!(model.capture.sync_call(thread, SyncTarget::Stream(kind)), UNSUPPORTED);
                 model.assert_invalidated(kind);
             }
@@ -109,7 +114,7 @@ fn sync_of_the_context_invalidates_all_its_captures() {
         let mut model = Model::capturing(S, mode);
         model.capture.begin(&mut model.graphs, OTHER, non_blocking(20), mode).unwrap();
         let third = ThreadId(3);
-        model.capture.exchange_mode(third, Relaxed);
+        model.capture.exchange_mode(third, Relaxed as u32);
         assert_eq!(model.capture.sync_call(third, SyncTarget::Context(CONTEXT)), UNSUPPORTED);
         model.assert_invalidated(S);
         assert_eq!(model.status(non_blocking(20)), CaptureStatus::Invalidated);
@@ -126,12 +131,11 @@ fn sync_of_a_captured_event_is_907_in_every_mode() {
     for mode in MODES {
         let mut model = Model::capturing(S, mode);
         model.record(E, S).unwrap();
-        model.capture.exchange_mode(OTHER, Relaxed);
+        model.capture.exchange_mode(OTHER, Relaxed as u32);
         assert_eq!(model.capture.sync_call(OTHER, SyncTarget::Event(E)), Err(CUresult::CAPTURED_EVENT));
         model.assert_invalidated(S);
-        // G: the event stays captured until it is recorded again.
-        let later = if unknowns::EVENT_STAYS_CAPTURED { Err(CUresult::CAPTURED_EVENT) } else { Ok(()) };
-        assert_eq!(model.capture.sync_call(T, SyncTarget::Event(E)), later);
+        // Measured: the event is of no use until it is recorded again.
+        assert_eq!(model.capture.sync_call(T, SyncTarget::Event(E)), Err(CUresult::INVALID_VALUE));
         assert_eq!(model.record(E, S), Ok(Placement::Eager));
         assert_eq!(model.capture.sync_call(T, SyncTarget::Event(E)), Ok(()));
     }
@@ -172,20 +176,42 @@ fn a_synchronous_copy_beside_a_blocking_capture_is_906() {
         for stream in [S, per_thread(21)] {
             let mut model = Model::capturing(stream, mode);
             let expected = Err(CUresult::STREAM_CAPTURE_IMPLICIT);
-            assert_eq!(model.capture.classify_synchronous(T, LEGACY), expected, "{mode:?}");
+            assert_eq!(model.capture.classify_synchronous(LEGACY), expected, "{mode:?}");
             model.assert_invalidated(stream);
         }
     }
 }
 
-/// 1.4: synchronous copies beside a non-blocking capture, a guess kept in `unknowns`.
+/// 1.10 a, measured: synchronous copies beside a non-blocking capture just run.
 #[test]
-fn a_synchronous_copy_beside_a_non_blocking_capture_follows_the_guess() {
+fn a_synchronous_copy_beside_a_non_blocking_capture_runs() {
     for mode in MODES {
         let mut model = Model::capturing(non_blocking(20), mode);
-        let refused = unknowns::SYNC_COPY_IS_UNSAFE && mode != Relaxed;
-        assert_eq!(model.capture.classify_synchronous(T, LEGACY).is_err(), refused, "{mode:?}");
+        assert_eq!(model.capture.classify_synchronous(LEGACY), Ok(()), "{mode:?}");
+        model.assert_intact(non_blocking(20));
     }
+}
+
+/// Measured: the elapsed time of a captured event is 907, in every mode, and the capture goes on.
+#[test]
+fn the_elapsed_time_of_a_captured_event_is_907_and_harmless() {
+    for mode in MODES {
+        let mut model = Model::capturing(S, mode);
+        model.record(E, S).unwrap();
+        assert_eq!(model.capture.elapsed_call(E), Err(CUresult::CAPTURED_EVENT));
+        assert_eq!(model.capture.elapsed_call(F), Ok(()));
+        model.assert_intact(S);
+    }
+}
+
+/// Measured: a wait that names no event invalidates the capture of its stream.
+#[test]
+fn a_wait_for_no_event_invalidates() {
+    let mut model = Model::capturing(S, Global);
+    model.capture.refused_wait(U);
+    assert_eq!(model.status(S), CaptureStatus::Active);
+    model.capture.refused_wait(S);
+    model.assert_invalidated(S);
 }
 
 /// 1.4, D [PG], M: work on the legacy stream.
@@ -236,16 +262,26 @@ fn work_on_an_unrelated_stream_runs_now() {
     }
 }
 
-/// 1.4, M warp#1714.
+/// Measured: stream-ordered allocation and free. On the legacy stream 906 beside a blocking capture,
+/// in every mode, from any thread; elsewhere an unsafe call.
 #[test]
-fn a_free_on_the_legacy_stream_by_another_thread_succeeds_and_invalidates() {
-    let mut model = Model::capturing(S, ThreadLocal);
-    assert_eq!(model.capture.classify_free(OTHER, LEGACY), Ok(Placement::Eager));
-    model.assert_invalidated(S);
-    for (mode, thread) in [(Global, OTHER), (ThreadLocal, T), (Relaxed, T)] {
-        let mut model = Model::capturing(S, mode);
-        let refused = Err(CUresult::STREAM_CAPTURE_IMPLICIT);
-        assert_eq!(model.capture.classify_free(thread, LEGACY), refused, "{mode:?}");
+fn stream_ordered_allocation_is_unsafe_outside_the_capture() {
+    for mode in MODES {
+        for (thread, same) in [(T, true), (OTHER, false)] {
+            let mut model = Model::capturing(S, mode);
+            let refused = Err(CUresult::STREAM_CAPTURE_IMPLICIT);
+            assert_eq!(model.capture.classify_stream_ordered(thread, LEGACY), refused, "{mode:?}");
+            model.assert_invalidated(S);
+            for stream in [LEGACY, V] {
+                let origin = non_blocking(20);
+                let mut model = Model::capturing(origin, mode);
+                let refused = mode == Global || (mode == ThreadLocal && same);
+                let answer = model.capture.classify_stream_ordered(thread, stream);
+                assert_eq!(answer.is_err(), refused, "{mode:?}, {stream:?}");
+                let captured = model.capture.classify_stream_ordered(thread, origin);
+                assert_eq!(matches!(captured, Ok(Placement::Captured(_))), !refused, "{mode:?}");
+            }
+        }
     }
 }
 
@@ -255,7 +291,7 @@ fn callbacks_and_attachments_cannot_be_captured() {
     for mode in MODES {
         let mut model = Model::capturing(S, mode);
         assert_eq!(model.capture.classify_uncapturable(U), Ok(()));
-        assert_eq!(model.capture.classify_uncapturable(S), Err(unknowns::UNSUPPORTED_IN_CAPTURE));
+        assert_eq!(model.capture.classify_uncapturable(S), Err(CUresult::STREAM_CAPTURE_UNSUPPORTED));
         model.assert_invalidated(S);
     }
 }

@@ -52,7 +52,7 @@ fn instantiation_flags() {
         [0, AUTO_FREE_ON_LAUNCH, UPLOAD, DEVICE_LAUNCH, USE_NODE_PRIORITY, AUTO_FREE_ON_LAUNCH | USE_NODE_PRIORITY]
     {
         let exec = graphs.instantiate(graph, flags).unwrap();
-        assert_eq!(graphs.exec(exec).unwrap().flags(), flags & !UPLOAD);
+        assert_eq!(graphs.exec(exec).unwrap().flags(), flags & !(UPLOAD | USE_NODE_PRIORITY));
         graphs.destroy_exec(exec).unwrap();
         assert_eq!(graphs.destroy_exec(exec), Err(INVALID), "destroyed twice");
     }

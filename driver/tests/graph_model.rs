@@ -186,13 +186,21 @@ fn conditional_nodes_and_their_restrictions() {
     assert_eq!(graphs.add_conditional(graph, &[], handle, ConditionalKind::If, 1, info()), Err(INVALID), "in use");
     let bodies = graphs.node(node).unwrap().work().graphs().to_vec();
     add(&mut graphs, bodies[0], &[]);
+    // Measured: a node that may not be in a body can be added, and then instantiation fails.
     for forbidden in [NodeParams::MemAlloc { address: 1, size: 1, pool: 0 }, NodeParams::BatchMemOp(Box::default())] {
-        assert_eq!(try_add(&mut graphs, bodies[1], &[], forbidden), Err(CUresult::NOT_SUPPORTED));
+        let graph = graphs.create();
+        let handle = graphs.create_conditional_handle(graph, 0, 1, ASSIGN_DEFAULT).unwrap();
+        let node = graphs.add_conditional(graph, &[], handle, ConditionalKind::If, 1, info()).unwrap();
+        let body = graphs.node(node).unwrap().work().graphs()[0];
+        let inner = try_add(&mut graphs, body, &[], forbidden).unwrap();
+        let failed = graphs.instantiate(graph, 0).unwrap_err();
+        assert_eq!((failed.code, failed.node), (INVALID, inner));
+        graphs.destroy(graph).unwrap();
     }
-    assert_eq!(graphs.clone_graph(graph), Err(INVALID));
+    assert_eq!(graphs.clone_graph(graph), Err(CUresult::NOT_SUPPORTED));
     let parent = graphs.create();
     for ownership in [Ownership::Clone, Ownership::Move] {
-        assert_eq!(graphs.add_child_graph(parent, &[], graph, ownership, info()), Err(INVALID));
+        assert_eq!(graphs.add_child_graph(parent, &[], graph, ownership, info()), Err(CUresult::NOT_SUPPORTED));
     }
     let exec = graphs.instantiate(graph, 0).unwrap();
     assert!(graphs.instantiate(graph, 0).is_err(), "one instance at a time");

@@ -32,7 +32,6 @@ enum Call {
     Enable,
     Dot,
     FreeEagerly,
-    GraphOfExec,
 }
 
 const CALLS: [Call; 24] = [
@@ -59,7 +58,6 @@ const CALLS: [Call; 24] = [
     Call::Enable,
     Call::Dot,
     Call::FreeEagerly,
-    Call::GraphOfExec,
 ];
 
 #[derive(Default)]
@@ -128,7 +126,6 @@ impl Run {
             Call::Enable => graphs.set_enabled(x, y, c.is_multiple_of(2)).map(|()| 0),
             Call::Dot => graphs.dot(x, c as u32).map(|_| 0),
             Call::FreeEagerly => graphs.memory().free(self.addresses).unwrap_or(Ok(())).map(|()| 0),
-            Call::GraphOfExec => graphs.graph_of_exec(x),
         };
         self.known.extend(made.ok().filter(|&handle| handle != 0));
         self.graphs.take_released();

@@ -229,9 +229,9 @@ entry_points! {
 
     fn cuThreadExchangeStreamCaptureMode(mode: *mut c_uint) {
         // SAFETY: the caller's pointer.
-        let wanted = CaptureMode::from_raw(unsafe { read(mode) }?)?;
+        let wanted = unsafe { read(mode) }?;
         let previous = driver().world().capture.exchange_mode(ThreadId::current(), wanted);
         // SAFETY: the caller's pointer.
-        unsafe { write(mode, previous as c_uint) }
+        unsafe { write(mode, previous) }
     }
 }

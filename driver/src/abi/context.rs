@@ -258,6 +258,10 @@ entry_points! {
 
     fn cuCtxSetLimit(limit: c_uint, value: usize) {
         limits::check(limit)?;
+        driver().current()?;
+        if limits::is_memory(limit) {
+            driver().wait_for_device();
+        }
         let mut world = driver().world();
         let id = world.current()?.id;
         let context = world.contexts.get_mut(id.0).ok_or(CUresult::INVALID_CONTEXT)?;

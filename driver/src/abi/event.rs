@@ -29,8 +29,8 @@ fn record(event: CUevent, stream: CUstream, flags: u32) -> Cuda {
     if flags == EXTERNAL {
         return match world.capture.classify_enqueue(stream)? {
             Placement::Captured(capture) => capture_work(&mut world, capture, stream, NodeParams::EventRecord(id)),
-            // The flag means something in a capture only.
-            Placement::Eager => Err(CUresult::INVALID_VALUE),
+            // The flag means something in a capture only; M for the code (H200, driver 580.159.04).
+            Placement::Eager => Err(CUresult::ILLEGAL_STATE),
         };
     }
     if world.capture.record_event(id, stream)? == Placement::Eager {
@@ -47,6 +47,8 @@ fn elapsed(milliseconds: *mut f32, start: CUevent, end: CUevent) -> Cuda {
     if (from.flags | to.flags) & DISABLE_TIMING != 0 {
         return Err(CUresult::INVALID_HANDLE);
     }
+    world.capture.elapsed_call(EventId(start.0))?;
+    world.capture.elapsed_call(EventId(end.0))?;
     let (from, to) = from.last().zip(to.last()).ok_or(CUresult::INVALID_HANDLE)?;
     let (from, to) = from.time.get().zip(to.time.get()).ok_or(CUresult::NOT_READY)?;
     let seconds = match to.checked_duration_since(*from) {

@@ -7,7 +7,6 @@ use super::graph::with_world;
 use super::graph_types::{CUDA_GRAPH_INSTANTIATE_PARAMS, CUgraphExecUpdateResultInfo};
 use super::types::{CUgraph, CUgraphExec, CUgraphNode, CUstream};
 use super::{CUresult, Cuda};
-use crate::software::capture::Placement;
 use crate::software::execute::Op;
 use crate::software::graph::{InstantiateError, UPLOAD, UpdateError};
 use crate::software::work::NodeParams;
@@ -35,14 +34,12 @@ fn update(exec: CUgraphExec, graph: CUgraph) -> Result<(), UpdateError> {
     result.map_err(|code| failed.unwrap_or_else(|| code.into()))
 }
 
-/// Launches on a stream, or adds a child graph node to the stream's capture.
+/// Launches on a stream. No capture takes it: `cuGraphAddChildGraphNode` makes the node that a
+/// program may want.
 fn launch(world: &mut World, exec: CUgraphExec, stream: CUstream) -> Cuda {
     let stream = world.usable_stream(stream)?;
     world.graphs.exec(exec.0)?;
-    if let Placement::Captured(id) = world.capture.classify_enqueue(stream)? {
-        let World { capture, graphs, .. } = world;
-        return capture.capture_launch(graphs, id, stream, exec.0).map(|_| ());
-    }
+    world.capture.classify_uncapturable(stream)?;
     let launch = world.graphs.launch(exec.0)?;
     let after: Vec<_> = launch.after.into_iter().collect();
     for address in launch.free_first {

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use super::args::{not_null, text, write, write_if};
 use super::{CUresult, Cuda, SYMBOLS, Symbol};
+use crate::software::device::DRIVER_VERSION;
 
 const SUCCESS: c_uint = 0;
 const NOT_FOUND: c_uint = 1;
@@ -33,7 +34,8 @@ fn get(name: *const c_char, target: *mut *mut c_void, version: c_int, flags: u64
     // SAFETY: the caller's string.
     let name = unsafe { text(name) }?;
     let version = u32::try_from(version).map_err(|_| CUresult::INVALID_VALUE)?;
-    if flags > PER_THREAD {
+    // A version beyond the driver's own is refused; measured on an H200, driver 580.159.04.
+    if flags > PER_THREAD || version > DRIVER_VERSION.unsigned_abs() {
         return Err(CUresult::INVALID_VALUE);
     }
     // Forms whose default stream is the per-thread one exist for calls with a default stream

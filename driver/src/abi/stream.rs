@@ -140,13 +140,13 @@ entry_points! {
         let driver = driver();
         let mut world = driver.world();
         let stream = world.usable_stream(hStream)?;
-        let event = world.event(hEvent)?;
+        let event = world.event(hEvent).inspect_err(|_| world.capture.refused_wait(stream))?;
         let id = EventId(hEvent.0);
         if Flags == EXTERNAL {
             return match world.capture.classify_enqueue(stream)? {
                 Placement::Captured(capture) => capture_work(&mut world, capture, stream, NodeParams::EventWait(id)),
-                // The flag means something in a capture only.
-                Placement::Eager => Err(CUresult::INVALID_VALUE),
+                // The flag means something in a capture only; M for the code (H200, driver 580.159.04).
+                Placement::Eager => Err(CUresult::ILLEGAL_STATE),
             };
         }
         if world.capture.wait_event(stream, id)? == Placement::Eager
@@ -169,6 +169,7 @@ entry_points! {
         not_null(flags)?;
         let mut world = driver().world();
         let stream = world.stream(hStream)?;
+        world.capture.conflicting_call(stream)?;
         let found = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?.flags;
         unsafe { write(flags, found) }
     }
@@ -177,6 +178,7 @@ entry_points! {
         not_null(streamId)?;
         let mut world = driver().world();
         let stream = world.stream(hStream)?;
+        world.capture.conflicting_call(stream)?;
         let found = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?.number;
         unsafe { write(streamId, found) }
     }

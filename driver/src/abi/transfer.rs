@@ -159,7 +159,7 @@ entry_points! {
         hStream: CUstream
     ) on hStream {
         check_contexts(dstContext, srcContext)?;
-        driver().copy_on(hStream, &linear((DEVICE, dstDevice), (DEVICE, srcDevice), ByteCount))
+        driver().copy_between_contexts(hStream, &linear((DEVICE, dstDevice), (DEVICE, srcDevice), ByteCount))
     }
 
     fn cuMemcpy2D_v2(pCopy: *const CUDA_MEMCPY2D) on LEGACY {

@@ -61,7 +61,7 @@ impl Driver {
         }
         let pool = if pool == 0 { memory().current_pool } else { pool };
         memory().pool(pool)?;
-        if let Placement::Captured(id) = world.capture.classify_enqueue(stream)? {
+        if let Placement::Captured(id) = world.capture.classify_stream_ordered(ThreadId::current(), stream)? {
             return capture_allocation(&mut world, id, stream, bytes, pool);
         }
         let first = memory().allocate_from(pool, bytes);
@@ -79,7 +79,7 @@ impl Driver {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         let work = NodeParams::MemFree { address };
-        if let Placement::Captured(id) = world.capture.classify_free(ThreadId::current(), stream)? {
+        if let Placement::Captured(id) = world.capture.classify_stream_ordered(ThreadId::current(), stream)? {
             return capture_work(&mut world, id, stream, work);
         }
         let graph = world.graphs.memory().free(address);

@@ -25,6 +25,13 @@ pub fn check(limit: u32) -> Cuda<usize> {
     })
 }
 
+/// Whether changing a limit waits for pending work, since kernels use the memory that it resizes.
+/// Measured for the stack (H200, driver 580.159.04); the printf buffer and the heap by the same
+/// reason.
+pub fn is_memory(limit: u32) -> bool {
+    matches!(limit, STACK_SIZE | PRINTF_FIFO_SIZE | MALLOC_HEAP_SIZE)
+}
+
 /// What a limit becomes when `value` is asked for.
 pub fn clamp(limit: u32, value: usize) -> Cuda<usize> {
     Ok(match limit {

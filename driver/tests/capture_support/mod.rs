@@ -101,11 +101,6 @@ impl Model {
         assert_eq!(self.status(stream), CaptureStatus::None);
     }
 
-    /// What one of the guesses says became of the capture on `stream`.
-    pub fn assert_after(&mut self, stream: StreamId, invalidated: bool) {
-        if invalidated { self.assert_invalidated(stream) } else { self.assert_intact(stream) }
-    }
-
     /// The capture on `stream` goes on and can end well.
     pub fn assert_intact(&mut self, stream: StreamId) {
         assert_eq!(self.status(stream), CaptureStatus::Active);

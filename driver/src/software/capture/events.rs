@@ -45,7 +45,8 @@ impl CaptureWorld {
                 let crosses = match recorded {
                     // M [HTN _old.cc:884], cccl#8674: work of before the capture, in all modes.
                     Some(_) => Err(CUresult::STREAM_CAPTURE_ISOLATION),
-                    None => unknowns::WAIT_NEVER_RECORDED,
+                    // M (H200, driver 580.159.04): an empty set of work, so nothing crosses.
+                    None => Ok(()),
                 };
                 return self.crossing(own, crosses);
             }
@@ -101,15 +102,16 @@ impl CaptureWorld {
             self.refuse_legacy(stream.context)?;
         }
         match self.captures.get(&id) {
-            None if unknowns::EVENT_STAYS_CAPTURED => return Err(unknowns::WAIT_ENDED_IDLE),
-            None => return Ok(Placement::Eager),
+            // M (H200, driver 580.159.04), whether the capture ended well or not.
+            None => return Err(CUresult::INVALID_VALUE),
             // M rocm-systems#11589 ("matching CUDA").
             Some(capture) if capture.invalidated => return Err(CUresult::INVALID_VALUE),
             Some(_) => {}
         }
         if stream.kind == StreamKind::Legacy {
+            // M (H200, driver 580.159.04): it cannot capture, beside non-blocking streams neither.
             self.invalidate(id);
-            return Err(unknowns::LEGACY_CANNOT_JOIN);
+            return Err(CUresult::STREAM_CAPTURE_IMPLICIT);
         }
         let mut tail = Tail::default();
         if let Some(Recorded::InCapture(_, set)) = self.events.get(&event) {

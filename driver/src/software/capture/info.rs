@@ -1,6 +1,5 @@
 //! Asking about a capture and changing its dependency sets.
 
-use super::unknowns;
 use super::world::{CaptureStatus, CaptureWorld};
 use crate::abi::{CUresult, Cuda};
 use crate::software::graph::{EdgeData, Graphs};
@@ -85,7 +84,8 @@ impl CaptureWorld {
         let enrolled = self.streams.get_mut(&stream.key).ok_or(CUresult::ILLEGAL_STATE)?;
         let capture = self.captures.get_mut(&enrolled.capture).ok_or(CUresult::ILLEGAL_STATE)?;
         if capture.invalidated {
-            return Err(unknowns::UPDATE_INVALIDATED);
+            // M (H200, driver 580.159.04).
+            return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
         }
         for &(node, data) in nodes {
             if graphs.node(node)?.graph() != capture.graph || data.to_port != 0 || data.reserved != [0; 5] {

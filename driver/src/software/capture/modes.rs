@@ -3,16 +3,18 @@
 use super::unknowns;
 use super::world::{Capture, CaptureMode, CaptureWorld, Recorded};
 use crate::abi::{CUresult, Cuda};
-use crate::software::{CaptureId, StreamId, StreamKind, SyncTarget, ThreadId};
+use crate::software::{CaptureId, EventId, StreamId, StreamKind, SyncTarget, ThreadId};
 
 impl CaptureWorld {
-    /// `cuThreadExchangeStreamCaptureMode`: returns the previous mode.
-    pub fn exchange_mode(&mut self, thread: ThreadId, mode: CaptureMode) -> CaptureMode {
+    /// `cuThreadExchangeStreamCaptureMode`: returns the previous mode. M (H200, driver 580.159.04):
+    /// any value is taken and handed back; one that is no mode acts as GLOBAL (a guess).
+    pub fn exchange_mode(&mut self, thread: ThreadId, mode: u32) -> u32 {
+        const DEFAULT: u32 = CaptureMode::Global as u32;
         let previous = match mode {
-            CaptureMode::Global => self.threads.remove(&thread),
+            DEFAULT => self.threads.remove(&thread),
             mode => self.threads.insert(thread, mode),
         };
-        previous.unwrap_or_default()
+        previous.unwrap_or(DEFAULT)
     }
 
     /// Before a potentially unsafe call by `thread`.
@@ -28,7 +30,7 @@ impl CaptureWorld {
         if self.captures.is_empty() {
             return Ok(());
         }
-        let mode = self.threads.get(&thread).copied().unwrap_or_default();
+        let mode = self.threads.get(&thread).and_then(|&mode| CaptureMode::from_raw(mode).ok()).unwrap_or_default();
         let forbids = |capture: &Capture| match (mode, capture.thread == thread) {
             (CaptureMode::Relaxed, _) => false,
             (_, true) => capture.mode != CaptureMode::Relaxed,
@@ -39,24 +41,42 @@ impl CaptureWorld {
         self.refuse(|capture| ongoing(capture) && forbids(capture))
     }
 
-    /// Before a synchronous copy or fill by `thread`, which uses the context's legacy stream.
+    /// Before a synchronous copy or fill, which uses the context's legacy stream. It is no unsafe
+    /// call: beside a capture of a non-blocking stream it runs, in every mode and from any thread
+    /// (M, H200, driver 580.159.04).
     ///
     /// # Errors
-    /// 906 beside a capture of a blocking stream, in every mode (M, D [PG]); else as an unsafe call
-    /// (a guess, see [`unknowns::SYNC_COPY_IS_UNSAFE`]).
-    pub fn classify_synchronous(&mut self, thread: ThreadId, legacy: StreamId) -> Cuda {
-        if unknowns::LEGACY_BEFORE_UNSAFE {
-            self.refuse_legacy(legacy.context)?;
-        }
-        if unknowns::SYNC_COPY_IS_UNSAFE {
-            self.unsafe_call(thread)?;
-        }
-        if unknowns::LEGACY_BEFORE_UNSAFE { Ok(()) } else { self.refuse_legacy(legacy.context) }
+    /// 906 beside a capture of a blocking stream, in every mode (M, D [PG]).
+    pub fn classify_synchronous(&mut self, legacy: StreamId) -> Cuda {
+        self.refuse_legacy(legacy.context)
     }
 
-    /// [`CaptureWorld::classify_synchronous`] for the calling thread.
-    pub fn classify_legacy(&mut self, legacy: StreamId) -> Cuda {
-        self.classify_synchronous(ThreadId::current(), legacy)
+    /// Before a call that no capturing stream bears, whatever the mode and the thread: a host wait
+    /// or query (D, M [HT :813-818]), `cuStreamGetFlags` and `cuStreamGetId` (M, H200, driver
+    /// 580.159.04).
+    ///
+    /// # Errors
+    /// 900, and the capture is invalidated; 901.
+    pub fn conflicting_call(&mut self, stream: StreamId) -> Cuda {
+        let Some(id) = self.streams.get(&stream.key).map(|enrolled| enrolled.capture) else { return Ok(()) };
+        if self.is_invalidated(id) {
+            return Err(unknowns::SYNC_INVALIDATED);
+        }
+        self.invalidate(id);
+        Err(CUresult::STREAM_CAPTURE_UNSUPPORTED)
+    }
+
+    /// Before `cuEventElapsedTime` reads an event. M (H200, driver 580.159.04): 907 for a captured
+    /// event, and the capture goes on; it is no unsafe call.
+    ///
+    /// # Errors
+    /// 907; after the capture [`unknowns::ELAPSED_AFTER_CAPTURE`].
+    pub fn elapsed_call(&self, event: EventId) -> Cuda {
+        match self.events.get(&event) {
+            Some(Recorded::InCapture(id, _)) if self.captures.contains_key(id) => Err(CUresult::CAPTURED_EVENT),
+            Some(Recorded::InCapture(..)) => Err(unknowns::ELAPSED_AFTER_CAPTURE),
+            _ => Ok(()),
+        }
     }
 
     /// Before the host waits for, or queries, `target`.
@@ -70,21 +90,19 @@ impl CaptureWorld {
     pub fn sync_call(&mut self, thread: ThreadId, target: SyncTarget) -> Cuda {
         match target {
             SyncTarget::Stream(stream) => {
-                if let Some(id) = self.streams.get(&stream.key).map(|enrolled| enrolled.capture) {
-                    if self.is_invalidated(id) {
-                        return Err(unknowns::SYNC_INVALIDATED);
-                    }
-                    self.invalidate(id);
-                    return Err(CUresult::STREAM_CAPTURE_UNSUPPORTED);
-                }
+                self.conflicting_call(stream)?;
+                // M (H200, driver 580.159.04): 906 comes before 900.
                 if stream.kind == StreamKind::Legacy {
-                    self.refuse_legacy(stream.context).map_err(|_| unknowns::SYNC_LEGACY)?;
+                    self.refuse_legacy(stream.context)?;
                 }
             }
             SyncTarget::Event(event) => {
-                if let Some(&Recorded::InCapture(id, _)) = self.events.get(&event)
-                    && (unknowns::EVENT_STAYS_CAPTURED || self.captures.contains_key(&id))
-                {
+                if let Some(&Recorded::InCapture(id, _)) = self.events.get(&event) {
+                    // M (H200, driver 580.159.04): after its capture such an event is of no use until
+                    // it is recorded again.
+                    if !self.captures.contains_key(&id) {
+                        return Err(CUresult::INVALID_VALUE);
+                    }
                     self.invalidate(id);
                     return Err(CUresult::CAPTURED_EVENT);
                 }

@@ -1,9 +1,8 @@
 //! Captured work becomes nodes.
 
-use super::unknowns;
 use super::world::CaptureWorld;
 use crate::abi::{CUresult, Cuda};
-use crate::software::graph::{Graphs, NodeInfo, Ownership};
+use crate::software::graph::{Graphs, NodeInfo};
 use crate::software::work::NodeParams;
 use crate::software::{CaptureId, StreamId, World};
 
@@ -30,25 +29,6 @@ impl CaptureWorld {
         self.captured(id, stream, added)
     }
 
-    /// Adds the launch of an executable graph to a capture, as a child graph node.
-    pub fn capture_launch(&mut self, graphs: &mut Graphs, id: CaptureId, stream: StreamId, exec: u64) -> Cuda<u64> {
-        graphs.exec(exec)?;
-        let capture = self.captures.get(&id).ok_or(CUresult::STREAM_CAPTURE_INVALIDATED)?;
-        let enrolled = self.streams.get(&stream.key).ok_or(CUresult::ILLEGAL_STATE)?;
-        let added = if capture.recapture.is_some() {
-            Err(CUresult::NOT_SUPPORTED)
-        } else {
-            graphs.graph_of_exec(exec).and_then(|child| {
-                let info = NodeInfo { context: stream.context.0, ..NodeInfo::default() };
-                let (graph, tail) = (capture.graph, enrolled.tail.nodes());
-                graphs.add_child_graph(graph, tail, child, Ownership::Move, info).inspect_err(|_| {
-                    graphs.remove_graph(child);
-                })
-            })
-        };
-        self.captured(id, stream, added)
-    }
-
     fn captured(&mut self, id: CaptureId, stream: StreamId, added: Cuda<u64>) -> Cuda<u64> {
         match added {
             Ok(node) => {
@@ -61,7 +41,9 @@ impl CaptureWorld {
                 Ok(node)
             }
             Err(code) => {
-                if unknowns::REFUSED_WORK_INVALIDATES || code == CUresult::GRAPH_RECAPTURE_FAILURE {
+                // M (H200, driver 580.159.04): work that is refused for its arguments, such as the free
+                // of what is no graph allocation, makes no node and leaves the capture alone.
+                if code == CUresult::GRAPH_RECAPTURE_FAILURE {
                     self.invalidate(id);
                 }
                 Err(code)

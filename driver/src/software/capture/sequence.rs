@@ -91,13 +91,8 @@ impl CaptureWorld {
         if stream.kind == StreamKind::Legacy {
             return Err(CUresult::STREAM_CAPTURE_UNSUPPORTED);
         }
-        if let Some(id) = self.streams.get(&stream.key).map(|enrolled| enrolled.capture) {
-            if unknowns::BEGIN_TWICE_INVALIDATES {
-                self.invalidate(id);
-            }
-            return Err(CUresult::ILLEGAL_STATE);
-        }
-        Ok(())
+        // M (H200, driver 580.159.04): the capture that is there goes on.
+        if self.streams.contains_key(&stream.key) { Err(CUresult::ILLEGAL_STATE) } else { Ok(()) }
     }
 
     fn start(
@@ -136,27 +131,22 @@ impl CaptureWorld {
     /// stream never is), not the origin, wrong thread, invalidated, unjoined.
     ///
     /// # Errors
-    /// 401, 903, 908: the capture goes on. 901, 904: the capture has ended, all its streams have
-    /// left capture mode, and its graph is gone unless it was the caller's before (D; M [HT
-    /// :905,919], cuda-python#2834).
+    /// 401. 903: the capture is invalidated (M, H200, driver 580.159.04). 901, 904 (D; M [HT
+    /// :905,919], cuda-python#2834) and 908 (M, H200, driver 580.159.04): the capture has ended, all its
+    /// streams have left capture mode, and its graph is gone unless it was the caller's before.
     pub fn end(&mut self, graphs: &mut Graphs, thread: ThreadId, stream: StreamId) -> Cuda<u64> {
         self.reap(graphs);
         let id = self.streams.get(&stream.key).map(|enrolled| enrolled.capture).ok_or(CUresult::ILLEGAL_STATE)?;
         let capture = self.captures.get(&id).ok_or(CUresult::ILLEGAL_STATE)?;
-        let refusal = if capture.origin.key != stream.key {
-            Some((CUresult::STREAM_CAPTURE_UNMATCHED, unknowns::END_UNMATCHED_INVALIDATES))
-        } else if capture.thread != thread && capture.mode != CaptureMode::Relaxed {
-            Some((CUresult::STREAM_CAPTURE_WRONG_THREAD, unknowns::END_WRONG_THREAD_INVALIDATES))
-        } else {
-            None
-        };
-        if let Some((code, invalidates)) = refusal {
-            if invalidates {
-                self.invalidate(id);
-            }
-            return Err(code);
+        if capture.origin.key != stream.key {
+            self.invalidate(id);
+            return Err(CUresult::STREAM_CAPTURE_UNMATCHED);
         }
-        let verdict = self.verdict(graphs, id, stream);
+        let verdict = if capture.thread != thread && capture.mode != CaptureMode::Relaxed {
+            Err(CUresult::STREAM_CAPTURE_WRONG_THREAD)
+        } else {
+            self.verdict(graphs, id, stream)
+        };
         let capture = self.finish(id).ok_or(CUresult::ILLEGAL_STATE)?;
         graphs.count_capture(capture.graph, false);
         match verdict {
@@ -167,7 +157,9 @@ impl CaptureWorld {
                 Ok(capture.graph)
             }
             Err(code) => {
-                if !capture.to_graph {
+                if capture.to_graph {
+                    graphs.spoil(capture.graph);
+                } else {
                     graphs.remove_graph(capture.graph);
                 }
                 Err(code)

@@ -93,8 +93,8 @@ pub struct CaptureWorld {
     /// By [`StreamId::key`]; streams that do not capture are not here.
     pub(super) streams: HashMap<u64, Enrolled>,
     pub(super) events: HashMap<EventId, Recorded>,
-    /// Threads whose mode is not the default.
-    pub(super) threads: HashMap<ThreadId, CaptureMode>,
+    /// Modes of threads where it is not the default, as they were given.
+    pub(super) threads: HashMap<ThreadId, u32>,
     /// Graphs of captures that ended without a `cuStreamEndCapture`, and whether each was the
     /// caller's.
     pub(super) orphans: Vec<(u64, bool)>,
@@ -127,33 +127,43 @@ impl CaptureWorld {
         Ok(Placement::Eager)
     }
 
-    /// Before `cuMemFreeAsync`.
+    /// Before `cuMemAllocAsync` or `cuMemFreeAsync`.
     ///
-    /// M (warp#1714): a free on the legacy stream, by another thread than that of a THREAD_LOCAL
-    /// capture, succeeds and yet invalidates the capture.
-    pub fn classify_free(&mut self, thread: ThreadId, stream: StreamId) -> Cuda<Placement> {
-        if stream.kind == StreamKind::Legacy {
-            let beside = self.blocking_captures(stream.context);
-            let foreign = |id: &CaptureId| {
-                let capture = &self.captures[id];
-                capture.thread != thread && capture.mode == CaptureMode::ThreadLocal
-            };
-            if !beside.is_empty() && beside.iter().all(foreign) {
-                beside.into_iter().for_each(|id| self.invalidate(id));
-                return Ok(Placement::Eager);
-            }
+    /// M (H200, driver 580.159.04): on a stream that does not capture they are potentially unsafe
+    /// calls, as `cuMemAlloc` is; on the legacy stream 906 comes first, from any thread. (warp#1714
+    /// saw a success that invalidates on an older driver.)
+    ///
+    /// # Errors
+    /// As [`CaptureWorld::classify_enqueue`]; 900.
+    pub fn classify_stream_ordered(&mut self, thread: ThreadId, stream: StreamId) -> Cuda<Placement> {
+        let placement = self.classify_enqueue(stream)?;
+        if placement == Placement::Eager {
+            self.unsafe_call(thread)?;
         }
-        self.classify_enqueue(stream)
+        Ok(placement)
     }
 
-    /// Before `cuStreamAddCallback` or `cuStreamAttachMemAsync`, which no capture supports (D).
+    /// Before work that no capture takes: `cuStreamAddCallback`, `cuStreamAttachMemAsync` (D),
+    /// `cuGraphUpload`, `cuGraphLaunch`, `cuMemcpyPeerAsync` (M, H200, driver 580.159.04: 900 in every
+    /// mode, and the capture is invalidated).
+    ///
+    /// # Errors
+    /// As [`CaptureWorld::classify_enqueue`]; 900.
     pub fn classify_uncapturable(&mut self, stream: StreamId) -> Cuda {
         match self.classify_enqueue(stream)? {
             Placement::Eager => Ok(()),
             Placement::Captured(id) => {
                 self.invalidate(id);
-                Err(unknowns::UNSUPPORTED_IN_CAPTURE)
+                Err(CUresult::STREAM_CAPTURE_UNSUPPORTED)
             }
+        }
+    }
+
+    /// `cuStreamWaitEvent` was given no valid event: M (H200, driver 580.159.04), the capture of its
+    /// stream is invalidated, while a `cuEventRecord` of such an event leaves it alone.
+    pub fn refused_wait(&mut self, stream: StreamId) {
+        if let Some(id) = self.streams.get(&stream.key).map(|enrolled| enrolled.capture) {
+            self.invalidate(id);
         }
     }
 
@@ -168,12 +178,9 @@ impl CaptureWorld {
         if capture.origin.key != stream.key {
             return;
         }
-        if unknowns::DESTROYED_ORIGIN_ENDS_CAPTURE {
-            if let Some(capture) = self.finish(id) {
-                self.orphans.push((capture.graph, capture.to_graph));
-            }
-        } else {
-            self.invalidate(id);
+        // M (H200, driver 580.159.04): the forks' status is NONE from here on.
+        if let Some(capture) = self.finish(id) {
+            self.orphans.push((capture.graph, capture.to_graph));
         }
     }
 

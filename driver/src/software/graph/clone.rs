@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use super::edge::{EdgeData, Side};
 use super::edit::MAX_NESTING;
-use super::exec::{ExecWork, Snapshot};
 use super::node::{NodeInfo, NodeWork};
 use super::store::{Graphs, Owner};
 use crate::abi::{CUresult, Cuda};
-use crate::software::work::NodeParams;
 
 /// `CUgraphChildGraphNodeOwnership`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +21,12 @@ impl Graphs {
     /// `cuGraphClone`.
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: the graph has memory or conditional nodes.
+    /// `CUDA_ERROR_NOT_SUPPORTED`: the graph has memory or conditional nodes.
     pub fn clone_graph(&mut self, graph: u64) -> Cuda<u64> {
         self.graph(graph)?;
-        // D: cuGraphClone. (The codes are ours: the header names none.)
+        // D: cuGraphClone; M for the code (H200, driver 580.159.04).
         if self.has_memory_nodes(graph) || self.has_conditionals(graph) {
-            return Err(CUresult::INVALID_VALUE);
+            return Err(CUresult::NOT_SUPPORTED);
         }
         Ok(self.copy_graph(graph, Owner::User))
     }
@@ -78,49 +76,6 @@ impl Graphs {
         copy
     }
 
-    /// A new graph with what an executable graph would execute, for its launch into a capture.
-    ///
-    /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: conditional nodes can be in no child graph, and memory nodes
-    /// only by a move, which a launch is not (D, CUDA_CHILD_GRAPH_NODE_PARAMS).
-    pub fn graph_of_exec(&mut self, exec: u64) -> Cuda<u64> {
-        let body = &self.exec(exec)?.body;
-        let mut refused = false;
-        body.visit(&mut |node| {
-            refused |= matches!(
-                node.work,
-                ExecWork::Conditional { .. } | ExecWork::Work(NodeParams::MemAlloc { .. } | NodeParams::MemFree { .. })
-            );
-        });
-        if refused {
-            return Err(CUresult::INVALID_VALUE);
-        }
-        let body = body.clone();
-        Ok(self.rebuild(&body))
-    }
-
-    fn rebuild(&mut self, body: &Snapshot) -> u64 {
-        let graph = self.create_owned(Owner::User);
-        let mut twins = Vec::with_capacity(body.nodes.len());
-        for node in &body.nodes {
-            let work = match &node.work {
-                ExecWork::Work(work) if node.enabled => NodeWork::Work(work.clone()),
-                ExecWork::Graph(inner) => NodeWork::ChildGraph(self.rebuild(inner)),
-                _ => NodeWork::Work(NodeParams::Empty),
-            };
-            let twin = self.insert_node(graph, &[], work, node.info.clone());
-            let inner: Vec<u64> = self.nodes.get(twin).map(|node| node.work.graphs().to_vec()).unwrap_or_default();
-            inner.into_iter().for_each(|inner| self.settle(inner, twin));
-            twins.push(twin);
-        }
-        for (index, &to) in twins.iter().enumerate() {
-            for &(from, data) in body.dependencies_of(index) {
-                self.link(twins[from as usize], to, data);
-            }
-        }
-        graph
-    }
-
     /// `cuGraphNodeFindInClone`.
     pub fn find_in_clone(&self, original: u64, clone: u64) -> Cuda<u64> {
         let twin = self.graph(clone)?.clone_of.get(&original).copied().ok_or(CUresult::INVALID_VALUE)?;
@@ -130,10 +85,9 @@ impl Graphs {
     /// Adds a child graph node.
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: the child has conditional nodes, or memory nodes and is to be
-    /// cloned, or is not the caller's to move, or contains this graph.
-    /// `CUDA_ERROR_NOT_SUPPORTED`: nested too deeply for this driver, or not allowed in the body of
-    /// a conditional node.
+    /// `CUDA_ERROR_INVALID_VALUE`: the child is not the caller's to move, or contains this graph.
+    /// `CUDA_ERROR_NOT_SUPPORTED`: the child has conditional nodes, or memory nodes and is to be cloned,
+    /// or is nested too deeply for this driver.
     pub fn add_child_graph(
         &mut self,
         graph: u64,
@@ -145,12 +99,13 @@ impl Graphs {
         self.check_addition(graph, dependencies, &NodeWork::ChildGraph(child))?;
         let found = self.graph(child)?;
         let (owner, captures, execs) = (found.owner, found.captures, found.execs);
-        // D (CUDA_CHILD_GRAPH_NODE_PARAMS): never conditional nodes; memory nodes only with a move.
+        // D (CUDA_CHILD_GRAPH_NODE_PARAMS): never conditional nodes; memory nodes only with a move. M
+        // for the code (H200, driver 580.159.04).
         if self.has_conditionals(child) {
-            return Err(CUresult::INVALID_VALUE);
+            return Err(CUresult::NOT_SUPPORTED);
         }
         match ownership {
-            Ownership::Clone if self.has_memory_nodes(child) => return Err(CUresult::INVALID_VALUE),
+            Ownership::Clone if self.has_memory_nodes(child) => return Err(CUresult::NOT_SUPPORTED),
             Ownership::Move => {
                 let in_use = owner != Owner::User || captures > 0 || execs > 0;
                 if in_use || self.ancestors(graph).any(|ancestor| ancestor == child) {

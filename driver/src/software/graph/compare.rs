@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::exec::{ExecNode, ExecWork, USE_NODE_PRIORITY};
 use super::node::NodeInfo;
-use super::unknowns;
 use crate::abi::types::{CUDA_MEMCPY3D, CUlaunchAttribute, CUstreamBatchMemOpParams};
 use crate::software::work::{KernelWork, MemsetWork, NodeParams};
 
@@ -72,8 +71,9 @@ pub(crate) fn updatable(
             same_context
         }
         (NodeParams::EventWait(_), NodeParams::EventWait(_)) | (NodeParams::Empty, NodeParams::Empty) => true,
-        (NodeParams::MemAlloc { size: a, .. }, NodeParams::MemAlloc { size: b, .. }) => a == b,
-        (NodeParams::MemFree { .. }, NodeParams::MemFree { .. }) => true,
+        // M (H200, driver 580.159.04): an allocation of another size too.
+        (NodeParams::MemAlloc { .. }, NodeParams::MemAlloc { .. })
+        | (NodeParams::MemFree { .. }, NodeParams::MemFree { .. }) => true,
         (NodeParams::BatchMemOp(old), NodeParams::BatchMemOp(new)) => {
             same_context
                 && old.len() == new.len()
@@ -89,7 +89,8 @@ fn kernel(old: &KernelWork, new: &KernelWork, flags: u64) -> Result<(), UpdateRe
         return Err(UpdateResult::UnsupportedFunctionChange);
     }
     if old.cooperative != new.cooperative {
-        return Err(unknowns::COOPERATIVE_CHANGED);
+        // M (H200, driver 580.159.04).
+        return Err(UpdateResult::AttributesChanged);
     }
     if flags & USE_NODE_PRIORITY != 0 && priority(&old.attributes) != priority(&new.attributes) {
         return Err(UpdateResult::AttributesChanged);
@@ -140,7 +141,10 @@ pub(super) fn node_updatable(old: &ExecNode, new: &ExecNode, flags: u64) -> Resu
         (ExecWork::Work(a), ExecWork::Work(b)) => updatable((a, &old.info), (b, &new.info), flags),
         (ExecWork::Graph(_), ExecWork::Graph(_)) => Ok(()),
         (ExecWork::Conditional { kind: a, bodies: x, .. }, ExecWork::Conditional { kind: b, bodies: y, .. }) => {
-            if a == b && x.len() == y.len() && old.info.context == new.info.context {
+            if a != b {
+                // M (H200, driver 580.159.04): from IF to WHILE.
+                Err(UpdateResult::NotSupported)
+            } else if x.len() == y.len() && old.info.context == new.info.context {
                 Ok(())
             } else {
                 Err(UpdateResult::ParametersChanged)

@@ -46,11 +46,12 @@ impl Graphs {
         let target = self.graph(graph)?;
         let kind = work.node_type();
         let memory = matches!(kind, NodeType::MemAlloc | NodeType::MemFree);
-        if target.in_conditional && !allowed_in_conditional(kind) {
-            return Err(super::unknowns::FORBIDDEN_BODY_NODE);
-        }
         // D (cuGraphChildGraphNodeGetGraph): no memory nodes into an embedded graph.
-        if memory && matches!(target.owner, Owner::Node(_)) {
+        let holder = match target.owner {
+            Owner::Node(node) => self.nodes.get(node),
+            _ => None,
+        };
+        if memory && holder.is_some_and(|node| matches!(node.work, NodeWork::ChildGraph(_))) {
             return Err(CUresult::INVALID_VALUE);
         }
         let to_kernel = kind == NodeType::Kernel;
@@ -143,12 +144,12 @@ impl Graphs {
     /// `cuGraphRemoveDependencies`: all edges or none.
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: an edge does not exist with that annotation, or the graph has
-    /// memory nodes.
+    /// `CUDA_ERROR_INVALID_VALUE`: an edge does not exist with that annotation.
+    /// `CUDA_ERROR_NOT_SUPPORTED`: the graph has memory nodes (M, H200, driver 580.159.04).
     pub fn remove_dependencies(&mut self, graph: u64, edges: &[(u64, u64, EdgeData)]) -> Cuda {
         self.graph(graph)?;
         if !edges.is_empty() && self.has_memory_nodes(graph) {
-            return Err(CUresult::INVALID_VALUE);
+            return Err(CUresult::NOT_SUPPORTED);
         }
         let mut found = HashSet::with_capacity(edges.len());
         for &(from, to, data) in edges {
@@ -166,17 +167,20 @@ impl Graphs {
     /// `cuGraphDestroyNode`.
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: the graph has memory nodes, or a capture is adding to it.
+    /// `CUDA_ERROR_NOT_SUPPORTED`: the graph has memory nodes. `CUDA_ERROR_ILLEGAL_STATE`: a capture is
+    /// adding to it.
     pub fn destroy_node(&mut self, node: u64) -> Cuda {
         let graph = self.node(node)?.graph;
         // D: cuGraphAddMemAllocNode (no node of such a graph can be deleted);
-        // cuStreamGetCaptureInfo (no node removal during the capture).
-        if self.has_memory_nodes(graph) || self.graph(graph)?.captures > 0 {
-            return Err(CUresult::INVALID_VALUE);
+        // cuStreamGetCaptureInfo (no node removal during the capture). M for both codes (H200, driver
+        // 580.159.04).
+        if self.has_memory_nodes(graph) {
+            return Err(CUresult::NOT_SUPPORTED);
         }
         let found = self.node(node)?;
-        if found.work.graphs().iter().any(|&inner| self.any_nested(inner, |inner| inner.captures > 0)) {
-            return Err(CUresult::INVALID_VALUE);
+        let inside = found.work.graphs().iter().any(|&inner| self.any_nested(inner, |inner| inner.captures > 0));
+        if self.graph(graph)?.captures > 0 || inside {
+            return Err(CUresult::ILLEGAL_STATE);
         }
         let touching: Vec<u32> = self
             .edges
@@ -247,17 +251,4 @@ impl Graph {
             self.destroyed = 0;
         }
     }
-}
-
-/// D (`CUDA_CONDITIONAL_NODE_PARAMS::phGraph_out`).
-fn allowed_in_conditional(kind: NodeType) -> bool {
-    matches!(
-        kind,
-        NodeType::Kernel
-            | NodeType::Empty
-            | NodeType::Graph
-            | NodeType::Memset
-            | NodeType::Memcpy
-            | NodeType::Conditional
-    )
 }

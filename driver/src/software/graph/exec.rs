@@ -71,9 +71,10 @@ impl Exec {
         self.id
     }
 
-    /// `cuGraphExecGetFlags`: without `UPLOAD`, which leaves no trace (D).
+    /// `cuGraphExecGetFlags`: without `UPLOAD` (D) and `USE_NODE_PRIORITY` (M, H200, driver
+    /// 580.159.04), which leave no trace.
     pub fn flags(&self) -> u64 {
-        self.flags & !UPLOAD
+        self.flags & !(UPLOAD | USE_NODE_PRIORITY)
     }
 }
 
@@ -170,8 +171,10 @@ impl Graphs {
         if flags & !known != 0 || flags & contradiction == contradiction {
             return Err(CUresult::INVALID_VALUE.into());
         }
-        if found.captures > 0 || found.owner == Owner::Capture {
-            return Err(unknowns::INSTANTIATE_DURING_CAPTURE.into());
+        // M (H200, driver 580.159.04): a graph that a capture is adding to may be instantiated, where
+        // the call itself is allowed (RELAXED); one that a failed capture left behind may not.
+        if found.spoiled {
+            return Err(CUresult::INVALID_VALUE.into());
         }
         // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph is no graph of its own.
         if matches!(found.owner, Owner::Node(_)) {
@@ -179,11 +182,10 @@ impl Graphs {
         }
         let single = self.has_memory_nodes(graph) || self.has_conditionals(graph);
         if single && self.graph(graph)?.execs > 0 {
-            return Err(unknowns::SECOND_INSTANCE.into());
+            // M (H200, driver 580.159.04), for memory and for conditional nodes.
+            return Err(CUresult::NOT_SUPPORTED.into());
         }
-        if self.any_nested(graph, |inner| inner.captures > 0) {
-            return Err(unknowns::INSTANTIATE_DURING_CAPTURE.into());
-        }
+        self.check_bodies(graph)?;
         if self.any_nested(graph, |inner| self.has_unused_handle(inner.conditionals.as_slice())) {
             let result = InstantiateResult::ConditionalHandleUnused;
             return Err(InstantiateError { code: CUresult::INVALID_VALUE, result, node: 0 });
@@ -218,6 +220,27 @@ impl Graphs {
             graph.execs -= 1;
         }
         self.retire(exec);
+        Ok(())
+    }
+
+    /// D (`CUDA_CONDITIONAL_NODE_PARAMS::phGraph_out`): what a body may hold. M (H200, driver
+    /// 580.159.04): the node may be added, and instantiation fails.
+    fn check_bodies(&self, graph: u64) -> Result<(), InstantiateError> {
+        let mut pending = vec![graph];
+        while let Some(graph) = pending.pop() {
+            let in_conditional = self.graph(graph)?.in_conditional;
+            // A search of every node would make each instantiation slower; most graphs have no bodies.
+            if in_conditional {
+                for (node, found) in self.nodes(graph)? {
+                    if !allowed_in_conditional(found.work.node_type()) {
+                        let code = CUresult::INVALID_VALUE;
+                        return Err(InstantiateError { code, result: unknowns::FORBIDDEN_BODY_NODE, node });
+                    }
+                }
+            }
+            let compound = self.graph(graph)?.compound.iter().filter_map(|&node| self.nodes.get(node));
+            pending.extend(compound.flat_map(|node| node.work.graphs().iter().copied()));
+        }
         Ok(())
     }
 
@@ -279,4 +302,17 @@ impl Graphs {
             }),
         }
     }
+}
+
+/// D (`CUDA_CONDITIONAL_NODE_PARAMS::phGraph_out`).
+fn allowed_in_conditional(kind: NodeType) -> bool {
+    matches!(
+        kind,
+        NodeType::Kernel
+            | NodeType::Empty
+            | NodeType::Graph
+            | NodeType::Memset
+            | NodeType::Memcpy
+            | NodeType::Conditional
+    )
 }

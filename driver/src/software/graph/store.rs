@@ -38,6 +38,8 @@ pub struct Graph {
     pub(super) memory_nodes: u32,
     /// Captures in progress that add to this graph.
     pub(super) captures: u32,
+    /// A capture that added to it failed: it cannot be instantiated any more.
+    pub(super) spoiled: bool,
     /// Executable graphs made from it that still exist.
     pub(super) execs: u32,
     pub(super) conditionals: Vec<u64>,
@@ -119,6 +121,7 @@ impl Graphs {
             compound: Vec::new(),
             memory_nodes: 0,
             captures: 0,
+            spoiled: false,
             execs: 0,
             conditionals: Vec::new(),
             objects: BTreeMap::new(),
@@ -164,10 +167,14 @@ impl Graphs {
     /// `cuGraphDestroy`. A graph that a node owns, or that a capture is adding to, stays.
     pub fn destroy(&mut self, graph: u64) -> Cuda {
         let found = self.graph(graph)?;
-        // D (cuda.h, cuStreamGetCaptureInfo): destroy is not permitted during the capture; a
-        // child graph belongs to its node (D, CUgraphChildGraphNodeOwnership).
-        if found.owner != Owner::User || self.any_nested(graph, |inner| inner.captures > 0) {
+        // A child graph belongs to its node (D, CUgraphChildGraphNodeOwnership).
+        if matches!(found.owner, Owner::Node(_)) {
             return Err(CUresult::INVALID_VALUE);
+        }
+        // D (cuda.h, cuStreamGetCaptureInfo): destroy is not permitted during the capture; M for the
+        // code (H200, driver 580.159.04).
+        if found.owner == Owner::Capture || self.any_nested(graph, |inner| inner.captures > 0) {
+            return Err(CUresult::ILLEGAL_STATE);
         }
         self.remove_graph(graph);
         Ok(())
@@ -242,6 +249,15 @@ impl Graphs {
     pub(crate) fn count_capture(&mut self, graph: u64, begins: bool) {
         if let Some(graph) = self.graphs.get_mut(graph) {
             graph.captures = if begins { graph.captures + 1 } else { graph.captures.saturating_sub(1) };
+        }
+    }
+
+    /// A capture that was adding to the caller's graph failed.
+    ///
+    /// M (H200, driver 580.159.04): the graph exists, and instantiating it fails.
+    pub(crate) fn spoil(&mut self, graph: u64) {
+        if let Some(graph) = self.graphs.get_mut(graph) {
+            graph.spoiled = true;
         }
     }
 
