@@ -1,0 +1,175 @@
+//! Random sequences of calls through the C ABI: no crash, no hang, no leak.
+//!
+//! `cargo test` runs a few seconds of fixed seeds. A long run:
+//! `GRAPHPROOF_FUZZ_CALLS=10000000 GRAPHPROOF_FUZZ_SEED=7 cargo test -p graphproof-driver --test fuzz_abi -- --nocapture`
+
+mod fuzz_support;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use fuzz_support::calls::CALLS;
+use fuzz_support::generator::{Generator, HANDLES};
+use graphproof_driver::abi::types::*;
+use graphproof_driver::abi::*;
+use graphproof_driver::control;
+
+/// Calls between two resets of the device.
+const EPISODE: u64 = 4000;
+/// One in this many of the calls that end what others build on, or that may hold a stream up.
+const RARE: usize = 40;
+
+static CALLED: AtomicU64 = AtomicU64::new(0);
+static DONE: AtomicBool = AtomicBool::new(false);
+
+fn rare(name: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "cuDevicePrimaryCtx",
+        "cuCtxCreate",
+        "cuCtxDestroy",
+        "cuCtxDetach",
+        "cuCtxPopCurrent",
+        "cuCtxSetCurrent",
+        "cuStreamWaitValue",
+        "cuProfiler",
+        "cuCtxPushCurrent",
+    ];
+    NAMES.iter().any(|rare| name.starts_with(rare))
+}
+
+/// Makes the primary context current and gives the generator something to work with.
+fn set_up() {
+    let mut context = CUcontext::NULL;
+    // SAFETY: valid places for the results.
+    unsafe {
+        cuInit(0);
+        while cuCtxPopCurrent_v2(&mut context) == CUresult::SUCCESS {}
+        cuDevicePrimaryCtxRetain(&mut context, 0);
+        cuCtxSetCurrent(context);
+    }
+}
+
+/// Destroys whatever the calls have left behind.
+fn tear_down() {
+    let owned: Vec<u64> = HANDLES.lock().unwrap().take_owned().collect();
+    let (executables, others): (Vec<u64>, Vec<u64>) = owned.into_iter().partition(|handle| handle >> 56 == 0x23);
+    // SAFETY: handles, alive or not.
+    unsafe {
+        for &handle in executables.iter().chain(&others) {
+            match handle >> 56 {
+                0x11 => drop(cuCtxDestroy_v2(CUcontext(handle))),
+                0x16 => drop(cuLibraryUnload(CUlibrary(handle))),
+                0x18 => drop(cuMemPoolDestroy(CUmemoryPool(handle))),
+                0x21 => drop(cuGraphDestroy(CUgraph(handle))),
+                0x23 => drop(cuGraphExecDestroy(CUgraphExec(handle))),
+                _ => while cuUserObjectRelease(CUuserObject(handle), 1) == CUresult::SUCCESS {},
+            }
+        }
+        while cuDevicePrimaryCtxRelease_v2(0) == CUresult::SUCCESS {}
+    }
+}
+
+/// Calls `count` functions at random. The names of the last calls go to `log` before they begin.
+fn run(seed: u64, count: u64, resets: bool, log: &'static LastCalls) {
+    let mut generator = Generator::new(seed);
+    set_up();
+    for number in 0..count {
+        if resets && number % EPISODE == EPISODE - 1 {
+            tear_down();
+            set_up();
+        }
+        let mut call = &CALLS[generator.below(CALLS.len())];
+        while rare(call.0) && generator.below(RARE) != 0 {
+            call = &CALLS[generator.below(CALLS.len())];
+        }
+        log.note(call.0);
+        generator.begin();
+        let result = call.1(&mut generator);
+        if result == CUresult::SUCCESS {
+            generator.harvest();
+        }
+        // An error that sticks would answer every later call.
+        let stuck = matches!(result.0, 700 | 702 | 710 | 716 | 719 | 201 | 709);
+        if stuck && generator.below(4) == 0 {
+            set_up();
+            // SAFETY: a number.
+            unsafe { cuDevicePrimaryCtxReset_v2(0) };
+        }
+        CALLED.fetch_add(1, Ordering::Relaxed);
+    }
+    if resets {
+        tear_down();
+    }
+}
+
+/// What a thread called last, for the report of a crash or a hang.
+#[derive(Default)]
+struct LastCalls {
+    names: std::sync::Mutex<std::collections::VecDeque<&'static str>>,
+}
+
+impl LastCalls {
+    fn note(&self, name: &'static str) {
+        let mut names = self.names.lock().unwrap();
+        names.truncate(11);
+        names.push_front(name);
+    }
+}
+
+/// Stops work that waits for ever (a random wait for a value may), and reports calls that hang.
+fn watch(seed: u64, logs: &'static [LastCalls]) {
+    let (mut seen, mut since) = (0, Instant::now());
+    while !DONE.load(Ordering::Acquire) {
+        std::thread::sleep(Duration::from_millis(20));
+        let called = CALLED.load(Ordering::Relaxed);
+        if called != seen {
+            (seen, since) = (called, Instant::now());
+        } else if since.elapsed() > Duration::from_secs(60) {
+            eprintln!("seed {seed}: no call has returned for a minute, after {called} calls");
+            for log in logs {
+                eprintln!("  last calls, newest first: {:?}", log.names.lock().unwrap());
+            }
+            std::process::abort();
+        } else if since.elapsed() > Duration::from_millis(100) {
+            control::cancel_all();
+        }
+    }
+}
+
+/// Resident memory of this process in MiB.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096 >> 20
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn random_calls_neither_crash_nor_hang_nor_leak() {
+    let seed = setting("GRAPHPROOF_FUZZ_SEED").unwrap_or(1);
+    let calls = setting("GRAPHPROOF_FUZZ_CALLS").unwrap_or(200_000);
+    let logs: &'static [LastCalls] = Box::leak(Box::new([LastCalls::default(), LastCalls::default()]));
+    eprintln!("seed {seed}, {calls} calls");
+    let watcher = std::thread::spawn(move || watch(seed, logs));
+    let mut sizes = Vec::new();
+    // Each tenth: most of it by one thread, which repeats exactly, the rest by two at once.
+    for tenth in 0..10u64 {
+        let part = calls / 10;
+        let seed = seed.wrapping_mul(1000) + tenth * 3;
+        run(seed, part * 2 / 3, true, &logs[0]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| run(seed + 1, part / 6, true, &logs[0]));
+            scope.spawn(|| run(seed + 2, part / 6, false, &logs[1]));
+        });
+        tear_down();
+        sizes.push(resident());
+        eprintln!("{} calls, {} MiB resident", CALLED.load(Ordering::Relaxed), resident());
+    }
+    DONE.store(true, Ordering::Release);
+    watcher.join().unwrap();
+    assert_eq!(control::live_bytes(), 0, "device memory is left");
+    // The first tenths fill tables and quarantines of fixed size.
+    assert!(sizes[9] <= sizes[4] * 5 / 4 + 64, "memory grows: {sizes:?} MiB");
+}
