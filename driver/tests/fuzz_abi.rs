@@ -20,6 +20,7 @@ const EPISODE: u64 = 4000;
 const RARE: usize = 40;
 
 static CALLED: AtomicU64 = AtomicU64::new(0);
+static SUCCEEDED: AtomicU64 = AtomicU64::new(0);
 static DONE: AtomicBool = AtomicBool::new(false);
 
 fn rare(name: &str) -> bool {
@@ -86,6 +87,7 @@ fn run(seed: u64, count: u64, resets: bool, log: &'static LastCalls) {
         generator.begin();
         let result = call.1(&mut generator);
         if result == CUresult::SUCCESS {
+            SUCCEEDED.fetch_add(1, Ordering::Relaxed);
             generator.harvest();
         }
         // An error that sticks would answer every later call.
@@ -106,14 +108,39 @@ fn run(seed: u64, count: u64, resets: bool, log: &'static LastCalls) {
 #[derive(Default)]
 struct LastCalls {
     names: std::sync::Mutex<std::collections::VecDeque<&'static str>>,
+    thread: usize,
 }
 
 impl LastCalls {
     fn note(&self, name: &'static str) {
+        let (pointer, length) = &NOW[self.thread];
+        length.store(0, Ordering::Relaxed);
+        pointer.store(name.as_ptr() as u64, Ordering::Relaxed);
+        length.store(name.len() as u64, Ordering::Relaxed);
         let mut names = self.names.lock().unwrap();
         names.truncate(11);
         names.push_front(name);
     }
+}
+
+/// What is being called, for the report of a crash: a name and its length.
+static NOW: [(AtomicU64, AtomicU64); 2] = [const { (AtomicU64::new(0), AtomicU64::new(0)) }; 2];
+
+/// Says which calls were in progress, and lets the process die.
+extern "C" fn crashed(signal: libc::c_int) {
+    let say = |pointer: *const u8, length: usize| {
+        // SAFETY: writing a string to the standard error is allowed in a signal handler.
+        unsafe { libc::write(2, pointer.cast(), length) };
+    };
+    let title = b"crashed; calls in progress:";
+    say(title.as_ptr(), title.len());
+    for (pointer, length) in &NOW {
+        say(b" ".as_ptr(), 1);
+        say(pointer.load(Ordering::Relaxed) as *const u8, length.load(Ordering::Relaxed) as usize);
+    }
+    say(b"\n".as_ptr(), 1);
+    // SAFETY: as above; the fault comes again and ends the process.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
 /// Stops work that waits for ever (a random wait for a value may), and reports calls that hang.
@@ -150,8 +177,10 @@ fn setting(name: &str) -> Option<u64> {
 fn random_calls_neither_crash_nor_hang_nor_leak() {
     let seed = setting("GRAPHPROOF_FUZZ_SEED").unwrap_or(1);
     let calls = setting("GRAPHPROOF_FUZZ_CALLS").unwrap_or(200_000);
-    let logs: &'static [LastCalls] = Box::leak(Box::new([LastCalls::default(), LastCalls::default()]));
+    let logs: &'static [LastCalls] = Box::leak(Box::new([0, 1].map(|thread| LastCalls { thread, ..LastCalls::default() })));
     eprintln!("seed {seed}, {calls} calls");
+    // SAFETY: the handler calls only what a handler may.
+    unsafe { libc::signal(libc::SIGSEGV, crashed as *const () as usize) };
     let watcher = std::thread::spawn(move || watch(seed, logs));
     let mut sizes = Vec::new();
     // Each tenth: most of it by one thread, which repeats exactly, the rest by two at once.
@@ -165,7 +194,8 @@ fn random_calls_neither_crash_nor_hang_nor_leak() {
         });
         tear_down();
         sizes.push(resident());
-        eprintln!("{} calls, {} MiB resident", CALLED.load(Ordering::Relaxed), resident());
+        let [called, succeeded] = [&CALLED, &SUCCEEDED].map(|count| count.load(Ordering::Relaxed));
+        eprintln!("{called} calls, {succeeded} of them successful, {} MiB resident", resident());
     }
     DONE.store(true, Ordering::Release);
     watcher.join().unwrap();

@@ -41,6 +41,8 @@ const NAMES: [&str; 9] = [
     "/nonexistent/file\0",
 ];
 const IMAGES: [&str; 4] = [PTX, "\0", ".version 8.0\n.target sm_80\n.visible .entry k( {\0", "\x7fEL\0"];
+/// Where the software device's addresses lie.
+const DEVICE: std::ops::Range<u64> = 0x7000_0000_0000..0x7400_0000_0000;
 /// Handles of one kind that are remembered.
 const KEEP: usize = 24;
 const SLOTS: usize = 24;
@@ -91,7 +93,9 @@ pub struct Generator {
 impl Generator {
     /// Starts from `seed`. Its memory lives for ever: work in flight may use it.
     pub fn new(seed: u64) -> Self {
-        let host = Box::leak(vec![0u64; 1 << 17].into_boxed_slice()).as_mut_ptr().cast();
+        let host = Box::leak(vec![0u64; 1 << 17].into_boxed_slice()).as_mut_ptr().cast::<u8>();
+        // Addresses a little before it are tried too.
+        let host = host.wrapping_add(1 << 16);
         let slots = Box::leak(vec![[0; SLOT_WORDS]; SLOTS].into_boxed_slice());
         Self { state: seed, slots, used: 0, addresses: Vec::new(), host }
     }
@@ -132,8 +136,12 @@ impl Generator {
             }
         }
         for &slot in &self.addresses {
-            let at = self.state;
-            handles.add(kind::ADDRESS, self.slots[slot][0], at);
+            let (at, address) = (self.state, self.slots[slot][0]);
+            // Host memory that is freed is unmapped: nobody survives a copy to it.
+            if !DEVICE.contains(&address) {
+                continue;
+            }
+            handles.add(kind::ADDRESS, address, at);
         }
     }
 
@@ -234,7 +242,8 @@ impl Generator {
         let random = self.next();
         match self.below(16) {
             0 => 0,
-            1 => random,
+            // Not one that could be somebody's host memory.
+            1 => random | 1 << 63,
             2 => self.host_memory() as u64,
             3..=5 => self.known(kind::ADDRESS).wrapping_add(self.pick(&[1, 4, 8, 64, 4096, u64::MAX])),
             _ => self.known(kind::ADDRESS),
