@@ -54,8 +54,10 @@ fn set_up() {
 fn tear_down() {
     let owned: Vec<u64> = HANDLES.lock().unwrap().take_owned().collect();
     let (executables, others): (Vec<u64>, Vec<u64>) = owned.into_iter().partition(|handle| handle >> 56 == 0x23);
-    // SAFETY: handles, alive or not.
+    set_up();
+    // SAFETY: handles and addresses, alive or not.
     unsafe {
+        cuCtxSynchronize();
         for &handle in executables.iter().chain(&others) {
             match handle >> 56 {
                 0x11 => drop(cuCtxDestroy_v2(CUcontext(handle))),
@@ -63,7 +65,14 @@ fn tear_down() {
                 0x18 => drop(cuMemPoolDestroy(CUmemoryPool(handle))),
                 0x21 => drop(cuGraphDestroy(CUgraph(handle))),
                 0x23 => drop(cuGraphExecDestroy(CUgraphExec(handle))),
-                _ => while cuUserObjectRelease(CUuserObject(handle), 1) == CUresult::SUCCESS {},
+                0x24 => {
+                    // A reference count may be anything.
+                    for power in (0..32).rev() {
+                        while cuUserObjectRelease(CUuserObject(handle), 1 << power) == CUresult::SUCCESS {}
+                    }
+                }
+                // Memory of pools and graphs outlives contexts.
+                _ => drop(cuMemFree_v2(handle)),
             }
         }
         while cuDevicePrimaryCtxRelease_v2(0) == CUresult::SUCCESS {}

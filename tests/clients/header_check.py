@@ -188,7 +188,7 @@ def main():
     if subprocess.run(gcc + ["-fsyntax-only", "-x", "c", "-"], input=program, text=True).returncode:
         sys.exit("our C ABI differs from cuda.h")
     asserts = program.count("_Static_assert(") + program.count("\nVALUE(") - 1
-    print(f"{checked} prototypes, {asserts} sizes, offsets and values agree with cuda.h {toolkit.PACKAGES[0]}")
+    print(f"{checked} prototypes, {asserts} sizes, offsets and values agree with cuda.h {toolkit.HEADER}")
     print(f"not in this cuda.h (older or newer CUDA): {', '.join(absent) or 'none'}")
 
 

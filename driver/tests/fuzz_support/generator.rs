@@ -68,7 +68,7 @@ impl Handles {
             _ => known.push(value),
         }
         use kind::*;
-        if matches!(kind, CONTEXT | LIBRARY | MEMORYPOOL | GRAPH | GRAPHEXEC | USEROBJECT) {
+        if matches!(kind, CONTEXT | LIBRARY | MEMORYPOOL | GRAPH | GRAPHEXEC | USEROBJECT | ADDRESS) {
             self.owned.insert(value);
         }
     }
