@@ -216,7 +216,7 @@ impl Driver {
         for (_, context) in world.contexts.iter() {
             if context.streams.keys().any(|&stream| self.engine.last(stream).is_some()) {
                 let text = "the work in progress was cancelled".to_owned();
-                fault::keep(FaultReport::of_work(CUresult::LAUNCH_TIMEOUT, text));
+                fault::keep(*FaultReport::of_work(CUresult::LAUNCH_TIMEOUT, text));
                 context.sticky.cancel();
             }
         }

@@ -87,7 +87,7 @@ impl Execute<Task> for Executor {
         let done = catch_unwind(AssertUnwindSafe(|| run_op(&task.op, scope)));
         if done.is_err() && task.sticky.set(CUresult::LAUNCH_FAILED) {
             let text = "internal error: executing the work panicked".to_owned();
-            fault::keep(FaultReport::of_work(CUresult::LAUNCH_FAILED, text));
+            fault::keep(*FaultReport::of_work(CUresult::LAUNCH_FAILED, text));
         }
         if let Op::Graph(launch) = &task.op {
             // Whatever the graph did not come to because of an error must not hold waiters.
@@ -148,7 +148,7 @@ pub fn run_node(node: &NodeParams, scope: Scope<'_>) {
         // A stop has set the error already, but only the kernel knows where it was.
         && (scope.sticky.set(report.code) || report.fault.is_some() && report.code == CUresult::LAUNCH_TIMEOUT)
     {
-        fault::keep(report);
+        fault::keep(*report);
     }
 }
 

@@ -89,6 +89,6 @@ pub fn clear_fault() {
     *LAST.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-pub(super) fn keep(report: Box<FaultReport>) {
-    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(*report);
+pub(super) fn keep(report: FaultReport) {
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
 }

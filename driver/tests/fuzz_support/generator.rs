@@ -37,7 +37,14 @@ const PTX: &str = ".version 8.0\n.target sm_80\n.address_size 64\n.global .u32 c
     .visible .entry store(.param .u64 to) { .reg .b64 %rd<3>; ld.param.u64 %rd1, [to]; \
     cvta.to.global.u64 %rd2, %rd1; st.global.u64 [%rd2], %rd1; ret; }\n\0";
 const NAMES: [&str; 9] = [
-    "empty\0", "store\0", "counter\0", "cuInit\0", "cuGraphLaunch\0", "cuNothing\0", "\0", "0000:00:00.0\0",
+    "empty\0",
+    "store\0",
+    "counter\0",
+    "cuInit\0",
+    "cuGraphLaunch\0",
+    "cuNothing\0",
+    "\0",
+    "0000:00:00.0\0",
     "/nonexistent/file\0",
 ];
 const IMAGES: [&str; 4] = [PTX, "\0", ".version 8.0\n.target sm_80\n.visible .entry k( {\0", "\x7fEL\0"];
@@ -432,7 +439,8 @@ impl Generator {
         let slot = self.slot();
         for operation in 0..4 {
             let never = self.below(64) == 0;
-            let op = [self.pick(&[2, 5, 2, 5, 3, 6, 1, 4, 9]), self.address(), u64::from(never), u64::from(never), 0, 0];
+            let op =
+                [self.pick(&[2, 5, 2, 5, 3, 6, 1, 4, 9]), self.address(), u64::from(never), u64::from(never), 0, 0];
             for (at, word) in op.into_iter().enumerate() {
                 // SAFETY: within the slot.
                 unsafe { slot.add(operation * 6 + at).write(word) };

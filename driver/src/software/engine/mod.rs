@@ -86,7 +86,8 @@ const KEEP_IDLE: usize = 4;
 impl<W: Send + 'static> Engine<W> {
     /// An engine that runs at most `limit` pieces of work at once, not counting blocked ones.
     pub fn new(seed: u64, limit: NonZero<usize>, executor: impl Execute<W>) -> Self {
-        let state = State { core: Core::new(seed), workers: 0, idle: 0, asleep: 0, stopped: false, blocked: 0, waiting: 0 };
+        let state =
+            State { core: Core::new(seed), workers: 0, idle: 0, asleep: 0, stopped: false, blocked: 0, waiting: 0 };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
