@@ -194,7 +194,8 @@ fn watch(seed: u64, logs: &'static [LastCalls]) {
 /// Resident memory of this process in MiB.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096 >> 20
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4 / 1024
 }
 
 fn setting(name: &str) -> Option<u64> {
