@@ -14,6 +14,13 @@ pub fn set_seed(seed: u64) {
     driver().set_seed(seed);
 }
 
+/// Stops all work in progress: kernels that never end and waits for values that never come. Each
+/// context that had work is in error from then on, with `CUDA_ERROR_LAUNCH_TIMEOUT`, until it is
+/// reset. Host functions are the program's own and run to their end.
+pub fn cancel_all() {
+    driver().cancel_all();
+}
+
 /// Explains an address: which allocation it lies in, or which one it just misses.
 pub fn describe(address: u64) -> Description {
     memory().space.describe(address)

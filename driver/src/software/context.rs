@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::device::DRIVER_VERSION;
 use super::{StreamKind, ThreadId};
@@ -11,12 +11,18 @@ use crate::abi::{CUresult, Cuda};
 
 /// An error that a context cannot recover from: every later call in it answers the same.
 #[derive(Debug, Clone, Default)]
-pub struct Sticky(Arc<AtomicU32>);
+pub struct Sticky(Arc<Health>);
+
+#[derive(Debug, Default)]
+struct Health {
+    code: AtomicU32,
+    cancel: AtomicBool,
+}
 
 impl Sticky {
     /// The error, if there is one.
     pub fn check(&self) -> Cuda {
-        match self.0.load(Ordering::Acquire) {
+        match self.0.code.load(Ordering::Acquire) {
             0 => Ok(()),
             code => Err(CUresult(code)),
         }
@@ -24,7 +30,19 @@ impl Sticky {
 
     /// Sets the error, unless there is one already; whether it was the first.
     pub fn set(&self, code: CUresult) -> bool {
-        self.0.compare_exchange(0, code.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0.code.compare_exchange(0, code.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Stops the context's work: running kernels and waits end, and what is behind them is
+    /// dropped, as after `CUDA_ERROR_LAUNCH_TIMEOUT`.
+    pub fn cancel(&self) {
+        self.set(CUresult::LAUNCH_TIMEOUT);
+        self.0.cancel.store(true, Ordering::Release);
+    }
+
+    /// What running kernels watch.
+    pub fn cancelled(&self) -> &AtomicBool {
+        &self.0.cancel
     }
 }
 

@@ -10,6 +10,7 @@ use super::context::{self, Context, Sticky};
 use super::engine::{Engine, Ticket};
 use super::event::{EventCell, Record};
 use super::execute::{Launch, Op, Task};
+use super::fault::{self, FaultReport};
 use super::graph::Graphs;
 use super::memory::memory;
 use super::module::{Function, Library, LibraryKernel, Module};
@@ -96,7 +97,15 @@ impl Driver {
 
     /// `cuInit`.
     pub fn initialise(&self) {
-        self.initialised.store(true, Ordering::Release);
+        extern "C" fn cancel() {
+            driver().cancel_all();
+        }
+        if !self.initialised.swap(true, Ordering::AcqRel) {
+            // A destructor that waits for a stream at exit must not wait for ever. Without room for
+            // the handler only that is lost.
+            // SAFETY: the function lives as long as the process.
+            let _ = unsafe { libc::atexit(cancel) };
+        }
     }
 
     /// `CUDA_ERROR_NOT_INITIALIZED` before `cuInit`.
@@ -145,17 +154,21 @@ impl Driver {
     /// Puts a graph launch on a stream, behind `after` (earlier launches of the same instance).
     /// Each event that the graph records is, from here on, the record of this launch.
     pub fn submit_graph(&self, world: &World, stream: StreamId, plan: Arc<Plan>, after: Vec<Ticket>) -> Ticket {
-        let mut events = Vec::new();
-        plan.recorded_events(&mut events);
+        let survey = plan.survey();
+        // What an awaited event has recorded is settled now, as for cuStreamWaitEvent: a record
+        // behind this launch is not waited for.
+        let last = |event: EventId| Some((event, world.events.get(event.0)?.last()?));
+        let awaited: Vec<(EventId, Record)> = survey.awaited.into_iter().filter_map(last).collect();
         let mut records = Vec::new();
-        for event in events {
+        for event in survey.recorded {
             if let Some(cell) = world.events.get(event.0) {
                 let record = Record::new(self.engine.latch());
                 cell.set(record.clone());
                 records.push((event, record));
             }
         }
-        self.submit(world, stream, Op::Graph(Arc::new(Launch { plan, records })), after)
+        let launch = Launch { plan, records, awaited, never_blocks: survey.never_blocks };
+        self.submit(world, stream, Op::Graph(Arc::new(launch)), after)
     }
 
     /// Records an event behind all earlier work of a stream.
@@ -165,8 +178,10 @@ impl Driver {
         event.set(Record { ticket, time });
     }
 
-    /// Destroys a context when its work has run: streams, events, modules and all.
+    /// Destroys a context: streams, events, modules and all. Work that has not run is stopped: a
+    /// kernel that never ends must not keep the context, and with it the process, alive.
     pub fn destroy_context(&self, handle: u64) -> Cuda {
+        self.cancel_context(ContextId(handle));
         self.wait_for_context(ContextId(handle));
         let mut world = self.world();
         let context = world.contexts.remove(handle).ok_or(CUresult::INVALID_CONTEXT)?;
@@ -176,6 +191,7 @@ impl Driver {
 
     /// Destroys what a context holds and clears its error; its handle stays good.
     pub fn reset_context(&self, handle: u64) -> Cuda {
+        self.cancel_context(ContextId(handle));
         self.wait_for_context(ContextId(handle));
         let mut world = self.world();
         let Some(context) = world.contexts.get_mut(handle) else { return Ok(()) };
@@ -184,6 +200,26 @@ impl Driver {
         world.forget_contents(ContextId(handle), &old, &self.engine);
         world.create_legacy_stream(handle, &self.engine);
         Ok(())
+    }
+
+    /// Stops the work of a context.
+    fn cancel_context(&self, id: ContextId) {
+        if let Some(context) = self.world().contexts.get(id.0) {
+            context.sticky.cancel();
+        }
+    }
+
+    /// Stops the work of every context that has any; such a context is in error from now on, as
+    /// after a kernel that ran for too long.
+    pub fn cancel_all(&self) {
+        let world = self.world();
+        for (_, context) in world.contexts.iter() {
+            if context.streams.keys().any(|&stream| self.engine.last(stream).is_some()) {
+                let text = "the work in progress was cancelled".to_owned();
+                fault::keep(*FaultReport::of_work(CUresult::LAUNCH_TIMEOUT, text));
+                context.sticky.cancel();
+            }
+        }
     }
 
     /// Waits until all work of a context has run.

@@ -1,7 +1,7 @@
 //! Executes work, on a thread of the engine.
 
 use std::ffi::c_void;
-use std::sync::atomic::AtomicBool;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use std::{hint, thread};
@@ -14,7 +14,7 @@ use super::fault::{self, FaultReport};
 use super::graph_run;
 use super::memory::memory;
 use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, Plan};
-use super::{EventId, batch, driver, interpreter};
+use super::{EventId, batch, interpreter};
 use crate::abi::CUresult;
 use crate::abi::door::host_function;
 use crate::exec;
@@ -49,6 +49,10 @@ pub struct Launch {
     pub plan: Arc<Plan>,
     /// The event records that this launch completes.
     pub records: Vec<(EventId, Record)>,
+    /// What the events that it waits for had recorded when it was launched.
+    pub awaited: Vec<(EventId, Record)>,
+    /// It has no host function and waits for nothing.
+    pub never_blocks: bool,
 }
 
 /// What executing a piece of work needs to know.
@@ -58,10 +62,17 @@ pub struct Scope<'a> {
     pub engine: &'a Engine<Task>,
     /// The error state of the context.
     pub sticky: &'a Sticky,
-    /// Records that a graph launch completes.
-    pub records: &'a [(EventId, Record)],
+    /// The graph launch that it belongs to.
+    pub events: Option<&'a Launch>,
     /// For every order that CUDA leaves open within this work.
     pub seed: u64,
+}
+
+impl<'a> Scope<'a> {
+    fn own_record(&self, event: EventId) -> Option<&'a Record> {
+        let records = &self.events?.records;
+        records.iter().find(|(recorded, _)| *recorded == event).map(|(_, record)| record)
+    }
 }
 
 /// Runs tasks.
@@ -71,21 +82,37 @@ pub struct Executor;
 impl Execute<Task> for Executor {
     fn execute(&self, engine: &Engine<Task>, ticket: Ticket, task: Task) {
         let seed = mix(engine.seed() ^ mix(ticket.stream) ^ ticket.sequence);
-        let scope = Scope { engine, sticky: &task.sticky, records: &[], seed };
-        match task.op {
-            Op::Node(node) => run_node(&node, scope),
-            Op::Record(time) => {
-                let _ = time.set(Instant::now());
-            }
-            Op::Graph(launch) => {
-                graph_run::run(&launch.plan, Scope { records: &launch.records, ..scope });
-                // Whatever the graph did not come to because of an error must not hold waiters.
-                for (_, record) in &launch.records {
-                    complete_record(record, engine);
-                }
-            }
-            Op::Nothing => {}
+        let scope = Scope { engine, sticky: &task.sticky, events: None, seed };
+        // A defect of ours must not take the thread, and with it the stream, out of the world.
+        let done = catch_unwind(AssertUnwindSafe(|| run_op(&task.op, scope)));
+        if done.is_err() && task.sticky.set(CUresult::LAUNCH_FAILED) {
+            let text = "internal error: executing the work panicked".to_owned();
+            fault::keep(*FaultReport::of_work(CUresult::LAUNCH_FAILED, text));
         }
+        if let Op::Graph(launch) = &task.op {
+            // Whatever the graph did not come to because of an error must not hold waiters.
+            launch.records.iter().for_each(|(_, record)| complete_record(record, engine));
+        }
+    }
+
+    /// Host functions stay off the waiting thread, and so does what waits for others.
+    fn may_run_anywhere(&self, task: &Task) -> bool {
+        match &task.op {
+            Op::Node(node) => node.never_blocks(),
+            Op::Graph(launch) => launch.never_blocks,
+            Op::Record(_) | Op::Nothing => true,
+        }
+    }
+}
+
+fn run_op(op: &Op, scope: Scope<'_>) {
+    match op {
+        Op::Node(node) => run_node(node, scope),
+        Op::Record(time) => {
+            let _ = time.set(Instant::now());
+        }
+        Op::Graph(launch) => graph_run::run(&launch.plan, Scope { events: Some(launch), ..scope }),
+        Op::Nothing => {}
     }
 }
 
@@ -95,7 +122,7 @@ pub fn run_node(node: &NodeParams, scope: Scope<'_>) {
     let healthy = scope.sticky.check();
     let result = match node {
         NodeParams::EventRecord(event) => {
-            if let Some((_, record)) = scope.records.iter().find(|(recorded, _)| recorded == event) {
+            if let Some(record) = scope.own_record(*event) {
                 complete_record(record, scope.engine);
             }
             Ok(())
@@ -118,7 +145,8 @@ pub fn run_node(node: &NodeParams, scope: Scope<'_>) {
         NodeParams::Empty => Ok(()),
     };
     if let Err(report) = result
-        && scope.sticky.set(report.code)
+        // A stop has set the error already, but only the kernel knows where it was.
+        && (scope.sticky.set(report.code) || report.fault.is_some() && report.code == CUresult::LAUNCH_TIMEOUT)
     {
         fault::keep(*report);
     }
@@ -130,7 +158,6 @@ fn complete_record(record: &Record, engine: &Engine<Task>) {
 }
 
 fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
-    static NEVER: AtomicBool = AtomicBool::new(false);
     let map = memory().space.map();
     let launch = exec::Launch {
         kernel: &work.function.kernel,
@@ -139,7 +166,7 @@ fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultRep
         globals: &work.function.globals,
         memory: &map,
         order_seed: scope.seed,
-        cancel: &NEVER,
+        cancel: scope.sticky.cancelled(),
     };
     interpreter::run(&launch).map_err(|fault| FaultReport::of_kernel(*fault))
 }
@@ -191,8 +218,13 @@ fn free(address: u64) -> Result<(), Box<FaultReport>> {
 }
 
 fn wait_for_event(event: EventId, scope: Scope<'_>) {
-    let record = driver().world().events.get(event.0).and_then(|cell| cell.last());
-    if let Some(record) = record.filter(|record| !scope.engine.is_done(record.ticket)) {
+    // A record node of this launch that has run is what the wait means; one that comes after the
+    // wait is not: waiting for it would never end.
+    if scope.own_record(event).is_some_and(|own| scope.engine.is_done(own.ticket)) {
+        return;
+    }
+    let awaited = scope.events.and_then(|launch| launch.awaited.iter().find(|(awaited, _)| *awaited == event));
+    if let Some((_, record)) = awaited.filter(|(_, record)| !scope.engine.is_done(record.ticket)) {
         scope.engine.blocking(|| scope.engine.wait(record.ticket));
     }
 }

@@ -138,16 +138,47 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Collects the events that a launch records, child graphs and conditional bodies included.
-    pub fn recorded_events(&self, into: &mut Vec<EventId>) {
+    /// What a launch does with events, child graphs and conditional bodies included.
+    pub fn survey(&self) -> Survey {
+        let mut survey = Survey { never_blocks: true, ..Survey::default() };
+        self.survey_into(&mut survey);
+        survey
+    }
+
+    fn survey_into(&self, survey: &mut Survey) {
         for step in &self.steps {
             match &step.work {
-                PlanWork::Node(NodeParams::EventRecord(event)) => into.push(*event),
-                PlanWork::Graph(plan) => plan.recorded_events(into),
-                PlanWork::Conditional { bodies, .. } => bodies.iter().for_each(|body| body.recorded_events(into)),
-                PlanWork::Node(_) | PlanWork::SetConditional { .. } => {}
+                PlanWork::Node(node) => {
+                    match node {
+                        NodeParams::EventRecord(event) => survey.recorded.push(*event),
+                        NodeParams::EventWait(event) => survey.awaited.push(*event),
+                        _ => {}
+                    }
+                    survey.never_blocks &= node.never_blocks();
+                }
+                PlanWork::Graph(plan) => plan.survey_into(survey),
+                PlanWork::Conditional { bodies, .. } => bodies.iter().for_each(|body| body.survey_into(survey)),
+                PlanWork::SetConditional { .. } => {}
             }
         }
+    }
+}
+
+/// What a launch of a [`Plan`] does beside its own work.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Events that it records.
+    pub recorded: Vec<EventId>,
+    /// Events that it waits for.
+    pub awaited: Vec<EventId>,
+    /// It has no host function and waits for nothing.
+    pub never_blocks: bool,
+}
+
+impl NodeParams {
+    /// Whether it needs nothing from anybody to end: no host function, no wait.
+    pub fn never_blocks(&self) -> bool {
+        !matches!(self, Self::Host(_) | Self::EventWait(_) | Self::BatchMemOp(_))
     }
 }
 

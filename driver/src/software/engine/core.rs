@@ -160,6 +160,19 @@ impl<W> Core<W> {
         Some((Ticket { stream, sequence: queue.completed + 1 }, entry.work))
     }
 
+    /// As [`Core::take`], if the one piece of work that may run belongs to `ticket`'s stream, is
+    /// not behind `ticket`, and `fits`. With more to choose from the choice is the seed's.
+    pub fn take_for(&mut self, ticket: Ticket, fits: impl FnOnce(&W) -> bool) -> Option<(Ticket, W)> {
+        if self.ready != [ticket.stream] {
+            return None;
+        }
+        let queue = self.queues.get(&ticket.stream)?;
+        if queue.completed >= ticket.sequence || !fits(&queue.entries.front()?.work) {
+            return None;
+        }
+        self.take()
+    }
+
     /// The work that `take` gave for this stream has run.
     pub fn complete(&mut self, stream: u64) {
         self.running -= 1;
@@ -289,6 +302,20 @@ mod tests {
         core.submit(2, 2, vec![ticket]);
         assert_eq!(drain(&mut core), [1, 2]);
         assert!(core.is_done(ticket));
+    }
+
+    #[test]
+    fn a_waiting_thread_takes_only_what_it_waits_for() {
+        let mut core = Core::new(0);
+        let first = core.submit(1, 10, vec![]);
+        core.submit(1, 11, vec![]);
+        assert!(core.take_for(first, |_| false).is_none());
+        assert_eq!(core.take_for(first, |&work| work == 10), Some((first, 10)));
+        core.complete(1);
+        // What is behind it is not its concern, nor is another stream's work.
+        assert!(core.take_for(first, |_| true).is_none());
+        let other = core.submit(2, 20, vec![]);
+        assert!(core.take_for(other, |_| true).is_none());
     }
 
     #[test]

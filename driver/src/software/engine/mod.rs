@@ -4,15 +4,21 @@
 //! function or waits for an event may block for as long as it likes: it says so
 //! ([`Engine::blocking`]) and another worker takes its place, so blocked work never holds up
 //! other streams. Workers start when there is work and no idle one, and surplus ones end.
+//!
+//! A host thread that waits runs what it waits for itself ([`Engine::wait`]) when no worker has
+//! taken it yet: waking another thread and being woken by it costs tens of microseconds.
 
 pub mod core;
+#[cfg(all(test, loom))]
+mod model;
+mod sync;
 
+use std::fmt;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::{fmt, hint, thread};
+use std::sync::{Arc, PoisonError};
 
 use self::core::Core;
+use self::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, hint, thread};
 
 /// A piece of work put on a stream: complete when it and all before it on the stream have run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +33,13 @@ pub struct Ticket {
 pub trait Execute<W>: Send + Sync + 'static {
     /// Runs `work`; no lock of the engine is held.
     fn execute(&self, engine: &Engine<W>, ticket: Ticket, work: W);
+
+    /// Whether a thread that waits for `work` may run it itself: it neither calls
+    /// [`Engine::blocking`] nor cares which thread it is on.
+    fn may_run_anywhere(&self, work: &W) -> bool {
+        let _ = work;
+        false
+    }
 }
 
 /// The engine. Cloning gives another handle to the same one.
@@ -56,6 +69,9 @@ struct State<W> {
     core: Core<W>,
     workers: usize,
     idle: usize,
+    /// Idle workers that only a notification wakes; the others still watch `Shared::ready`.
+    asleep: usize,
+    stopped: bool,
     blocked: usize,
     waiting: usize,
 }
@@ -63,14 +79,15 @@ struct State<W> {
 /// Keys of latches; stream keys are handles, whose top byte is small.
 const LATCH: u64 = 0xff << 56;
 /// How long a thread watches before it sleeps: about ten microseconds, the cost of waking one.
-const SPINS: usize = 400;
+const SPINS: usize = if cfg!(loom) { 0 } else { 400 };
 /// Idle workers that are kept.
 const KEEP_IDLE: usize = 4;
 
 impl<W: Send + 'static> Engine<W> {
     /// An engine that runs at most `limit` pieces of work at once, not counting blocked ones.
     pub fn new(seed: u64, limit: NonZero<usize>, executor: impl Execute<W>) -> Self {
-        let state = State { core: Core::new(seed), workers: 0, idle: 0, blocked: 0, waiting: 0 };
+        let state =
+            State { core: Core::new(seed), workers: 0, idle: 0, asleep: 0, stopped: false, blocked: 0, waiting: 0 };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
@@ -144,7 +161,14 @@ impl<W: Send + 'static> Engine<W> {
     }
 
     /// Blocks until the work has run.
+    ///
+    /// Runs it, and what is before it on its stream, on the calling thread where nobody else has
+    /// taken it and nothing else may run: so the seeded choices stay what they were, and the thread
+    /// is held up by nothing that it would not have waited for.
     pub fn wait(&self, ticket: Ticket) {
+        if self.help(self.lock(), ticket).core.is_done(ticket) {
+            return;
+        }
         let mut seen = u64::MAX;
         for _ in 0..SPINS {
             let completed = self.0.completed.load(Ordering::Acquire);
@@ -158,10 +182,42 @@ impl<W: Send + 'static> Engine<W> {
         }
         let mut state = self.lock();
         state.waiting += 1;
-        while !state.core.is_done(ticket) {
+        loop {
+            state = self.help(state, ticket);
+            if state.core.is_done(ticket) {
+                break;
+            }
             state = self.0.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.waiting -= 1;
+    }
+
+    /// Runs what is before a ticket, and its own work, as far as [`Engine::wait`] says.
+    fn help<'a>(&'a self, mut state: MutexGuard<'a, State<W>>, ticket: Ticket) -> MutexGuard<'a, State<W>> {
+        // With one worker the order of all work is one sequence: a second thread would break it.
+        if self.0.limit == 1 {
+            return state;
+        }
+        let mut helped = false;
+        while let Some((taken, work)) = state.core.take_for(ticket, |work| self.0.executor.may_run_anywhere(work)) {
+            helped = true;
+            self.0.ready.store(state.core.ready(), Ordering::Release);
+            drop(state);
+            self.0.executor.execute(self, taken, work);
+            state = self.lock();
+            state.core.complete(taken.stream);
+            self.announce_own(&mut state);
+        }
+        if helped {
+            self.dispatch(&mut state);
+        }
+        state
+    }
+
+    /// Lets the workers end when nothing is left to run.
+    pub fn stop(&self) {
+        self.lock().stopped = true;
+        self.0.work.notify_all();
     }
 
     /// Runs `body`, which may block, on a worker: another worker takes this one's place meanwhile.
@@ -191,7 +247,8 @@ impl<W: Send + 'static> Engine<W> {
         if ready == 0 {
             return;
         }
-        if state.idle > 0 {
+        // A worker that watches looks once more, under the lock, before it sleeps.
+        if state.asleep > 0 && ready > state.idle - state.asleep {
             self.0.work.notify_one();
         }
         if ready > state.idle && state.workers - state.blocked < self.0.limit {
@@ -233,7 +290,7 @@ impl<W: Send + 'static> Engine<W> {
                 self.announce_own(&mut state);
                 continue;
             }
-            if state.idle >= KEEP_IDLE {
+            if state.idle >= KEEP_IDLE || state.stopped {
                 break;
             }
             state = self.rest(state);
@@ -265,8 +322,10 @@ impl<W: Send + 'static> Engine<W> {
             hint::spin_loop();
         }
         let mut state = self.lock();
-        while state.core.ready() == 0 {
+        while state.core.ready() == 0 && !state.stopped {
+            state.asleep += 1;
             state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.asleep -= 1;
         }
         state.idle -= 1;
         state
@@ -279,7 +338,7 @@ impl<W> fmt::Debug for Engine<W> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::Mutex;
 
@@ -301,6 +360,10 @@ mod tests {
                 engine.blocking(thread::yield_now);
             }
             self.0.lock().unwrap().push(work.number);
+        }
+
+        fn may_run_anywhere(&self, work: &Work) -> bool {
+            !work.block
         }
     }
 

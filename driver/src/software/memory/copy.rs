@@ -115,6 +115,8 @@ impl AddressSpace {
         } else {
             match kind {
                 CU_MEMORYTYPE_DEVICE => self.known(first, span as u64, at_call).ok_or(invalid)?,
+                // A null pointer is not made good by an offset.
+                CU_MEMORYTYPE_HOST | CU_MEMORYTYPE_UNIFIED if base == 0 => return Err(invalid),
                 CU_MEMORYTYPE_HOST => self.host_side(first, span as u64)?,
                 _ => match self.known(first, span as u64, at_call) {
                     Some(found) => found,
