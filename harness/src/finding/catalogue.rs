@@ -4,6 +4,8 @@
 //! R: results; E: execution; T: topology. Titles and help stand at the head of the texts in
 //! [`explain`](super::explain).
 
+use std::sync::LazyLock;
+
 use super::explain;
 
 /// One kind of fault.
@@ -18,17 +20,7 @@ pub struct Entry {
 }
 
 /// Every entry, in the order of families and ids.
-pub const ENTRIES: &[Entry] = &entries();
-
-const fn entries() -> [Entry; explain::ALL.len()] {
-    let mut entries = [explain::ALL[0].entry; explain::ALL.len()];
-    let mut index = 0;
-    while index < entries.len() {
-        entries[index] = explain::ALL[index].entry;
-        index += 1;
-    }
-    entries
-}
+pub static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| explain::ALL.iter().map(|text| text.entry).collect());
 
 /// The entry of `id`.
 ///

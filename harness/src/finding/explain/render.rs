@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_page_keeps_to_the_width_but_for_code_and_long_words() {
-        for text in ALL {
+        for text in ALL.iter() {
             for line in page(text, Look { width: 60, bold: false }).lines().skip(1) {
                 let code = line.starts_with("    ");
                 let words = line.split_whitespace().filter(|word| *word != "-").count();

@@ -96,7 +96,7 @@ fn every_id_in_the_code_has_a_text() {
 fn texts_say_rightly_which_ids_are_reported() {
     let reported = reported();
     let mut wrong = Vec::new();
-    for text in ALL {
+    for text in ALL.iter() {
         let id = text.entry.id;
         let (says, is) = (text.reported_as().any(|other| other == id), reported.contains_key(id));
         if says != is {
@@ -127,7 +127,7 @@ fn texts_say_rightly_which_ids_are_reported() {
 fn checks_are_known_by_their_names() {
     let known: BTreeSet<_> = CHECKS.iter().map(|check| check.name).collect();
     let mut wrong = Vec::new();
-    for text in ALL {
+    for text in ALL.iter() {
         let (id, detection) = (text.entry.id, text.body(Section::Detection));
         for check in text.checks() {
             if !known.contains(check) {
@@ -145,7 +145,7 @@ fn checks_are_known_by_their_names() {
 
 #[test]
 fn ids_in_the_text_exist() {
-    for text in ALL {
+    for text in ALL.iter() {
         for word in words(&whole(text)).filter(|word| is_id(word)) {
             assert!(find(word).is_some(), "{} refers to {word}", text.entry.id);
         }
@@ -164,7 +164,7 @@ fn texts_stand_in_the_order_of_their_families() {
 
 #[test]
 fn reproductions_are_one_block_of_code_and_the_rest_is_plain() {
-    for text in ALL {
+    for text in ALL.iter() {
         let id = text.entry.id;
         let reproduction = text.body(Section::Reproduction);
         assert!(reproduction.starts_with("```c\n") || reproduction.starts_with("```rust\n"), "{id}");
@@ -180,7 +180,7 @@ fn reproductions_are_one_block_of_code_and_the_rest_is_plain() {
 
 #[test]
 fn sources_carry_their_kind_of_evidence_and_name_issues_in_full() {
-    for text in ALL {
+    for text in ALL.iter() {
         let id = text.entry.id;
         let sources = text.body(Section::Sources);
         for item in sources.split("\n- ").map(|item| item.trim_start_matches("- ")) {
@@ -205,7 +205,7 @@ fn functions_exist() {
         .chain(LIBRARIES)
         .collect();
     let mut unknown = Vec::new();
-    for text in ALL {
+    for text in ALL.iter() {
         let all = whole(text);
         let functions = words(&all).filter(|word| {
             word.strip_prefix("cu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
@@ -249,7 +249,7 @@ fn errors_have_their_number_and_their_name_in_the_runtime() {
     .map(|error| (format!("{error:?}"), error as u32))
     .collect();
     let mut seen = 0;
-    for text in ALL {
+    for text in ALL.iter() {
         let id = text.entry.id;
         // Line breaks do not matter; `NAME` (number, runtime: `name`) may stand over two lines.
         let all = whole(text).split_whitespace().collect::<Vec<_>>().join(" ");

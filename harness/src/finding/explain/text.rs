@@ -1,4 +1,4 @@
-//! The strict form of a text, and its parser, which runs in the compiler.
+//! The strict form of a text, and its parser.
 //!
 //! ```text
 //! # S01: title
@@ -86,7 +86,7 @@ impl Explanation {
     }
 
     /// Parses `text`, which must be of the form that the module's documentation shows.
-    pub(super) const fn parse(id: &'static str, text: &'static str) -> Explanation {
+    pub(super) fn parse(id: &'static str, text: &'static str) -> Explanation {
         let rest = after(text, "# ");
         let rest = after(rest, id);
         let (title, rest) = line(after(rest, ": "));
@@ -94,16 +94,13 @@ impl Explanation {
         let (found_by, rest) = line(after(rest, "- Found by: "));
         let (reported_as, rest) = line(after(rest, "- Reported as: "));
         let mut rest = after(rest, "\n");
-        let mut bodies = [""; Section::ALL.len()];
-        let mut index = 0;
-        while index < bodies.len() {
-            rest = after(after(after(rest, "## "), Section::ALL[index].heading()), "\n\n");
+        let bodies = Section::ALL.map(|section| {
+            rest = after(after(after(rest, "## "), section.heading()), "\n\n");
             let (body, next) = rest.split_at(end_of_body(rest));
-            bodies[index] = body.trim_ascii();
-            assert!(!bodies[index].is_empty(), "a section is empty");
+            assert!(!body.trim_ascii().is_empty(), "a section is empty");
             rest = next;
-            index += 1;
-        }
+            body.trim_ascii()
+        });
         assert!(rest.is_empty(), "there is a heading after the last one");
         Explanation { entry: Entry { id, title, help }, found_by, reported_as, bodies }
     }
@@ -114,39 +111,21 @@ fn words(list: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 /// What follows `prefix`, which `text` must begin with.
-const fn after<'a>(text: &'a str, prefix: &str) -> &'a str {
-    let (bytes, wanted) = (text.as_bytes(), prefix.as_bytes());
-    let mut at = 0;
-    while at < wanted.len() {
-        assert!(at < bytes.len() && bytes[at] == wanted[at], "the text does not have the form that `text.rs` shows");
-        at += 1;
-    }
-    text.split_at(wanted.len()).1
+fn after<'a>(text: &'a str, prefix: &str) -> &'a str {
+    text.strip_prefix(prefix)
+        .unwrap_or_else(|| panic!("the text does not have the form that `text.rs` shows: {prefix}"))
 }
 
 /// The first line, which must not be empty, and what follows its line feed.
-const fn line(text: &str) -> (&str, &str) {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() && bytes[at] != b'\n' {
-        at += 1;
-    }
-    assert!(at > 0 && at < bytes.len(), "a line of the head is empty");
-    let (line, rest) = text.split_at(at);
-    (line, after(rest, "\n"))
+fn line(text: &str) -> (&str, &str) {
+    let (line, rest) = text.split_once('\n').unwrap_or_default();
+    assert!(!line.is_empty(), "a line of the head is empty");
+    (line, rest)
 }
 
 /// Bytes before the next heading, or all.
-const fn end_of_body(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at + 3 < bytes.len() {
-        if bytes[at] == b'\n' && bytes[at + 1] == b'#' && bytes[at + 2] == b'#' && bytes[at + 3] == b' ' {
-            return at + 1;
-        }
-        at += 1;
-    }
-    bytes.len()
+fn end_of_body(text: &str) -> usize {
+    text.find("\n## ").map_or(text.len(), |at| at + 1)
 }
 
 #[cfg(test)]
