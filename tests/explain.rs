@@ -22,7 +22,7 @@ fn run(arguments: &[&str], code: i32) -> (String, String) {
 fn alone_it_lists_every_id_with_its_title() {
     let (stdout, _) = run(&[], 0);
     let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    for text in explain::ALL {
+    for text in explain::ALL.iter() {
         let line = format!("{} {}", text.entry.id, text.entry.title);
         assert!(words.contains(&line.replace("  ", " ")), "{line}\n{stdout}");
     }

@@ -27,7 +27,7 @@ enum Call {
     SyncContext(u64),
     Unsafe(u64),
     Exchange(u64, usize),
-    SyncCopy(u64),
+    SyncCopy,
     Update(usize, usize, bool),
     Info(usize),
     DestroyStream(usize),
@@ -52,7 +52,7 @@ fn call() -> impl Strategy<Value = Call> {
         1 => t.clone().prop_map(Call::SyncContext),
         1 => t.clone().prop_map(Call::Unsafe),
         1 => (t.clone(), m).prop_map(|(t, m)| Call::Exchange(t, m)),
-        1 => t.prop_map(Call::SyncCopy),
+        1 => Just(Call::SyncCopy),
         1 => (s.clone(), 0..9usize, any::<bool>()).prop_map(|(s, n, set)| Call::Update(s, n, set)),
         1 => s.clone().prop_map(Call::Info),
         1 => s.clone().prop_map(Call::DestroyStream),
@@ -178,7 +178,7 @@ impl Run {
             Call::Exchange(t, m) => {
                 model.capture.exchange_mode(ThreadId(t), MODES[m] as u32);
             }
-            Call::SyncCopy(t) => {
+            Call::SyncCopy => {
                 let _ = model.capture.classify_synchronous(LEGACY);
             }
             Call::Update(s, n, set) => {

@@ -34,7 +34,7 @@ enum Call {
     FreeEagerly,
 }
 
-const CALLS: [Call; 24] = [
+const CALLS: [Call; 23] = [
     Call::Create,
     Call::Destroy,
     Call::Add,

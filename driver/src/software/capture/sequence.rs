@@ -131,9 +131,9 @@ impl CaptureWorld {
     /// stream never is), not the origin, wrong thread, invalidated, unjoined.
     ///
     /// # Errors
-    /// 401. 903: the capture is invalidated (M, H200, driver 580.159.04). 901, 904 (D; M [HT
-    ///   :905,919], cuda-python#2834) and 908 (M, H200, driver 580.159.04): the capture has ended, all its
-    ///   streams have left capture mode, and its graph is gone unless it was the caller's before.
+    /// Code 401. Code 903: the capture is invalidated (M, H200, driver 580.159.04). Codes 901, 904 (D; M
+    /// [HT :905,919], cuda-python#2834) and 908 (M, H200, driver 580.159.04): the capture has ended, all
+    /// its streams have left capture mode, and its graph is gone unless it was the caller's before.
     pub fn end(&mut self, graphs: &mut Graphs, thread: ThreadId, stream: StreamId) -> Cuda<u64> {
         self.reap(graphs);
         let id = self.streams.get(&stream.key).map(|enrolled| enrolled.capture).ok_or(CUresult::ILLEGAL_STATE)?;
