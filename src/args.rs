@@ -204,6 +204,8 @@ pub enum BenchWhat {
     /// The PTX interpreter: lane-instructions a second on the fused kernel, and the overhead of a
     /// small launch.
     Exec,
+    /// Graphs on the software driver: capture, instantiation and launch, beside eager launches.
+    Graph,
 }
 
 fn exit_codes() -> String {

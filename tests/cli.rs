@@ -93,6 +93,18 @@ fn a_locked_gate_accepts_only_reviewed_graphs() {
 }
 
 #[test]
+fn the_software_driver_does_in_capture_what_a_gpu_did() {
+    let output = run(&["conformance", "--driver", "software"], 0);
+    assert!(output.contains("no unexpected row"), "{output}");
+}
+
+#[test]
+fn only_a_gpu_can_be_blessed() {
+    let output = run(&["conformance", "--driver", "software", "--bless-as", "1.0"], 2);
+    assert!(output.contains("needs --driver system"), "{output}");
+}
+
+#[test]
 fn the_doctor_says_which_driver_and_why() {
     let output = run(&["doctor", "--driver", "software"], 0);
     for word in ["driver", "software", "because", "device", "kernels", "nvrtc", "cudart"] {

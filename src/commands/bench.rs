@@ -26,7 +26,24 @@ const TIME: Duration = Duration::from_secs(2);
 pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     match args.what {
         BenchWhat::Exec => interpreter(),
+        BenchWhat::Graph => graphs(),
     }
+}
+
+/// Graphs on the software driver, each figure beside the same work launched eagerly.
+fn graphs() -> Result<ExitCode, Failure> {
+    let found = graphproof_driver::bench::graph()
+        .map_err(|code| Failure::new(ExitCode::Driver, anyhow!("the measurement failed: {code}")))?;
+    let say = |what: &str, value: Duration| println!("{what:<44} {}", time(value.as_nanos() as u64));
+    say("enqueue of a kernel", found.enqueue);
+    say("launch of an empty kernel, and wait", found.launch_and_wait);
+    say("capture of 10,000 kernels", found.capture);
+    say("instantiation of 10,000 nodes", found.instantiate);
+    say("the same 10,000 kernels eagerly", found.eager_captured_nodes);
+    say("launch of a graph of 1,000 kernels, and wait", found.graph_launch);
+    say("the same 1,000 kernels eagerly", found.eager_launches);
+    say("a node above its kernel's own execution", found.overhead_per_node());
+    Ok(ExitCode::Passed)
 }
 
 /// The PTX interpreter on the kernels of the default shape, one thread.
