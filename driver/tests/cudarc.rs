@@ -78,7 +78,8 @@ fn a_kernel_runs_eagerly_and_as_a_graph() {
     launch(&mut y);
     assert_eq!(stream.clone_dtoh(&y).unwrap(), vec![7.0; n as usize]);
 
-    stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL).unwrap();
+    // Not GLOBAL: the other test of this process allocates while this one captures.
+    stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).unwrap();
     launch(&mut y);
     launch(&mut y);
     let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
