@@ -10,6 +10,7 @@ pub mod checks;
 pub mod compare;
 pub mod context;
 pub mod cuda;
+pub mod digest;
 pub mod driver;
 pub mod error;
 pub mod exit_code;

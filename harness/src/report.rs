@@ -1,5 +1,7 @@
 //! What a run of one step leaves behind.
 
+use std::collections::BTreeMap;
+
 use crate::cuda::DeviceFacts;
 use crate::driver::DriverKind;
 use crate::finding::{Finding, Severity};
@@ -31,6 +33,21 @@ pub struct LaneReport {
     pub times: Times,
     /// Checks that could not be made, with the reason.
     pub not_checked: Vec<String>,
+    /// Digests of what was compared and of the inputs, as [`crate::digest`] defines them.
+    #[serde(default)]
+    pub digests: Digests,
+}
+
+/// Digests of a run, of 16 hexadecimal digits each. Two runs of the same steps on the same inputs
+/// have the same, whatever the driver, where the results have the same bits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Digests {
+    /// Of each compared step, over all compared buffers of the eager reference.
+    pub steps: Vec<String>,
+    /// Over all compared steps, by buffer.
+    pub buffers: BTreeMap<String, String>,
+    /// Over the inputs of all compared steps.
+    pub inputs: String,
 }
 
 /// How a step's run ended.

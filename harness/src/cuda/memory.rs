@@ -93,17 +93,9 @@ impl DeviceMemory {
         self.base + self.guard as u64
     }
 
-    /// Copies the guards, the one before and the one behind, into `image` and waits.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn read_guards(&self, image: &mut PinnedMemory, stream: &Stream) -> Result<(), CudaError> {
-        let guard = self.guard.min(image.len / 2);
-        // SAFETY: the image holds two guards.
-        let second = unsafe { image.pointer.cast::<u8>().add(guard) }.cast();
-        cu!(cuMemcpyDtoHAsync_v2(image.pointer, self.base, guard, stream.raw()))?;
-        cu!(cuMemcpyDtoHAsync_v2(second, self.address() + self.len as u64, guard, stream.raw()))?;
-        stream.synchronize()
+    /// The address of the guard before it.
+    pub fn guard_address(&self) -> u64 {
+        self.base
     }
 
     /// Its length in bytes.
