@@ -199,13 +199,27 @@ pub struct BenchArgs {
     pub what: BenchWhat,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum BenchWhat {
     /// The PTX interpreter: lane-instructions a second on the fused kernel, and the overhead of a
     /// small launch.
     Exec,
     /// Graphs on the software driver: capture, instantiation and launch, beside eager launches.
     Graph,
+    /// What each check costs, beside the same steps run eagerly and replayed without a check.
+    Checks(BenchChecksArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchChecksArgs {
+    /// Measure only this step; may be given several times. See `graphproof list`.
+    #[arg(long = "step", value_name = "NAME")]
+    pub steps_named: Vec<String>,
+    /// Steps to run and replay.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+    #[command(flatten)]
+    pub target: TargetArgs,
 }
 
 fn exit_codes() -> String {
