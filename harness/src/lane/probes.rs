@@ -6,6 +6,7 @@ use crate::checks::baked::Capture;
 use crate::checks::bits::{Images, Pair};
 use crate::checks::{baked, calls as call_checks, capture, faults, stall};
 use crate::cuda::PinnedMemory;
+use crate::report::RunKind;
 use crate::topology::Topology;
 
 impl Lane {
@@ -87,6 +88,7 @@ impl Lane {
             return Err(self.stop(faults::eager_step(&error, &enqueued, step), error.is_sticky()));
         }
         if let Some(position) = blocked {
+            self.report.timelines.extend(calls.as_ref().map(|calls| calls.timeline(RunKind::StalledStream, step)));
             let finding = stall::finding(&position, step);
             let finding = match &calls {
                 Some(calls) => call_checks::explain_stall(finding, calls),

@@ -10,7 +10,6 @@ use crate::context::{Enqueued, Phase, StepContext};
 use crate::cuda::CudaError;
 use crate::error::{RunError, StepError};
 use crate::finding::Finding;
-use crate::report::{GraphReport, Samples};
 use crate::step::Role;
 use crate::topology::Topology;
 
@@ -44,7 +43,8 @@ impl Lane {
         self.stream.synchronize()
     }
 
-    pub(super) fn run_eager(&mut self, step: u64, controlled: bool, times: &mut Samples) -> Result<(), Ended> {
+    /// The eager reference, and its control where `controlled`; the reference's time in nanoseconds.
+    pub(super) fn run_eager(&mut self, step: u64, controlled: bool) -> Result<u64, Ended> {
         // State that the host writes belongs to the step: it is saved with it.
         self.prepare_host(step, Phase::Eager)?;
         if controlled {
@@ -52,11 +52,11 @@ impl Lane {
             let saved = copy_out(&self.eager, &mut self.state_before, &self.stream);
             self.driver(saved, "saving the state")?;
         }
-        times.push(self.record_eager(step, EAGER_POISON)?);
+        let time = self.record_eager(step, EAGER_POISON)?;
         let collected = copy_out(&self.eager, &mut self.eager_images.buffers, &self.stream);
         self.driver(collected, "reading the outputs back")?;
         if !controlled {
-            return Ok(());
+            return Ok(time);
         }
         let restored = copy_in(&self.eager, &self.state_before, &self.stream);
         self.driver(restored, "restoring the state")?;
@@ -67,7 +67,7 @@ impl Lane {
         self.report.steps_controlled += 1;
         let found = self.compare(Pair::EagerEager, &self.eager_images, step, None);
         self.keep(found);
-        Ok(())
+        Ok(time)
     }
 
     /// One eager run; its time in nanoseconds.
@@ -124,12 +124,7 @@ impl Lane {
         };
         let read = Topology::read(&graph, &enqueued, &self.replay);
         let topology = self.driver(read, "reading the graph back")?;
-        self.report.graph = Some(GraphReport {
-            nodes: topology.nodes.len(),
-            edges: topology.edges.len(),
-            pointers: topology.nodes.iter().map(|node| node.pointers.len()).sum(),
-            topology: topology.to_text(&self.replay).lines().map(str::to_owned).collect(),
-        });
+        self.report.graph = Some(topology.report(&self.replay));
         let found = structure::check(&topology, &enqueued, structure::stack());
         let dangling = found.iter().any(structure::is_dangling);
         self.keep_all(found);
@@ -149,11 +144,6 @@ impl Lane {
                 error.is_sticky(),
             )),
         }
-    }
-
-    pub(super) fn run_replay(&mut self, step: u64, graph: &Captured, times: &mut Samples) -> Result<(), Ended> {
-        times.push(self.launch_replay(step, graph)?);
-        Ok(())
     }
 
     /// One replay, its outputs read back; its time in nanoseconds.
