@@ -58,7 +58,7 @@ pub enum Verdict {
 }
 
 /// The captured graph in a report.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct GraphReport {
     /// Number of nodes.
     pub nodes: usize,
