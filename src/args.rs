@@ -64,12 +64,22 @@ pub struct GateArgs {
     /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".")]
     pub locked: Option<PathBuf>,
-    /// Write the receipt to this file as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
     /// Seconds without progress after which a run counts as hung.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: u64,
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Where a run is told, beside the terminal.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Write the receipt to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write every event to this file as it happens, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
 }
 
 /// What to run on, and with which kernels.

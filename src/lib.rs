@@ -1,3 +1,5 @@
-//! The parts of `graphproof` that its tests use beside the command line.
+//! The parts of `graphproof` beside the command line: receipts, reporters, conformance.
 
 pub mod conformance;
+pub mod receipt;
+pub mod report;

@@ -14,6 +14,7 @@ use crate::args::{Cli, Command};
 use crate::commands::Failure;
 
 fn main() -> ProcessExit {
+    end_quietly_when_nobody_reads();
     let cli = Cli::parse();
     output::log::start(cli.verbose);
     match run(cli) {
@@ -23,6 +24,12 @@ fn main() -> ProcessExit {
             failure.code.into()
         }
     }
+}
+
+/// `graphproof list | head -1` ends as other programs do, and not with a panic of `println!`.
+fn end_quietly_when_nobody_reads() {
+    // SAFETY: called before any other thread; the default action has no handler to get wrong.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {

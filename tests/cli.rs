@@ -157,7 +157,7 @@ fn the_receipt_holds_what_ran() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let receipt = std::fs::read_to_string(folder.path().join("r.json")).expect("the receipt is there");
     let receipt: serde_json::Value = serde_json::from_str(&receipt).expect("the receipt is JSON");
-    assert_eq!(receipt["driver"], "software");
+    assert_eq!(receipt["driver"]["kind"], "software");
     assert_eq!(receipt["lanes"][0]["step"], "fused");
     assert_eq!(receipt["lanes"][0]["verdict"], "pass");
     assert_eq!(receipt["lanes"][0]["steps_agreeing"], 2);
@@ -193,6 +193,6 @@ fn ctrl_c_stops_at_the_next_step_and_leaves_no_file() {
     let mut rest = String::new();
     lines.read_to_string(&mut rest).expect("readable");
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
-    assert!(rest.contains("INTERRUPTED") && rest.contains("no receipt was written"), "{rest}");
+    assert!(rest.contains("INTERRUPTED"), "{rest}");
     assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0);
 }

@@ -2,6 +2,7 @@
 //! which stream, from which thread, and what came of it.
 
 mod stack;
+mod timeline;
 
 use std::backtrace::Backtrace;
 use std::collections::BTreeMap;

@@ -38,7 +38,7 @@ impl FromStr for DriverChoice {
 }
 
 /// Which driver a process uses. One process has one driver: cudarc opens it once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DriverKind {
     /// NVIDIA's `libcuda`.

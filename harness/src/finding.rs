@@ -4,7 +4,9 @@ use std::fmt;
 use std::panic::Location;
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing; the gate still passes.
@@ -14,7 +16,7 @@ pub enum Severity {
 }
 
 /// A place in the step's source, or the nearest thing to one.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Site {
     /// What stands there: `launch of dsa_topk_f32`.
     pub what: String,
@@ -38,7 +40,7 @@ impl fmt::Display for Site {
 }
 
 /// One fault that a check found.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Finding {
     /// Stable id from the fault catalogue, such as `A07`.
     pub id: String,

@@ -12,7 +12,7 @@ use crate::error::RunError;
 use crate::finding::Finding;
 use crate::lane::Lane;
 pub use crate::lane::parts::{Part, Parts};
-use crate::report::{LaneReport, Times, Verdict};
+use crate::report::{Digests, LaneReport, Times, Verdict};
 use crate::step::{HostBuffers, Step};
 use crate::topology::Topology;
 use crate::watchdog::Heartbeat;
@@ -24,6 +24,8 @@ pub struct GateConfig {
     pub steps: u64,
     /// Seed of the inputs.
     pub seed: u64,
+    /// The shape of the step as text, for the report.
+    pub shape: String,
     /// Time without a sign of life after which a run counts as hung.
     pub patience: Duration,
     /// Set to stop at the next step.
@@ -32,7 +34,7 @@ pub struct GateConfig {
 
 impl Default for GateConfig {
     fn default() -> Self {
-        GateConfig { steps: 64, seed: 0, patience: Duration::from_secs(60), stop: Arc::default() }
+        GateConfig { steps: 64, seed: 0, shape: String::new(), patience: Duration::from_secs(60), stop: Arc::default() }
     }
 }
 
@@ -130,6 +132,8 @@ pub fn blank_report(step: &dyn Step, config: &GateConfig, verdict: Verdict) -> L
     LaneReport {
         step: step.name().to_owned(),
         summary: step.summary(),
+        shape: config.shape.clone(),
+        seed: config.seed,
         verdict,
         steps_asked: config.steps,
         steps_compared: 0,
@@ -139,8 +143,9 @@ pub fn blank_report(step: &dyn Step, config: &GateConfig, verdict: Verdict) -> L
         graph: None,
         memory: None,
         times: Times::default(),
+        digests: Digests::default(),
+        timelines: Vec::new(),
         not_checked: Vec::new(),
-        digests: Default::default(),
     }
 }
 

@@ -1,18 +1,22 @@
 //! What a run of one step leaves behind.
+//!
+//! These types are the receipt's vocabulary: a change of theirs changes `docs/receipt.schema.json`.
 
 use std::collections::BTreeMap;
 
-use crate::cuda::DeviceFacts;
-use crate::driver::DriverKind;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Severity, Site};
 
 /// The outcome of one step.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct LaneReport {
     /// The step's name.
     pub step: String,
     /// The step in one line.
     pub summary: String,
+    /// The shape that it was run at, as text.
+    pub shape: String,
+    /// Seed of the inputs.
+    pub seed: u64,
     /// How it ended.
     pub verdict: Verdict,
     /// Steps asked for.
@@ -31,27 +35,16 @@ pub struct LaneReport {
     pub memory: Option<MemoryReceipt>,
     /// Times.
     pub times: Times,
+    /// What the steps gave, bit for bit.
+    pub digests: Digests,
+    /// Host calls beside device work, where the driver keeps a record.
+    pub timelines: Vec<Timeline>,
     /// Checks that could not be made, with the reason.
     pub not_checked: Vec<String>,
-    /// Digests of what was compared and of the inputs, as [`crate::digest`] defines them.
-    #[serde(default)]
-    pub digests: Digests,
-}
-
-/// Digests of a run, of 16 hexadecimal digits each. Two runs of the same steps on the same inputs
-/// have the same, whatever the driver, where the results have the same bits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Digests {
-    /// Of each compared step, over all compared buffers of the eager reference.
-    pub steps: Vec<String>,
-    /// Over all compared steps, by buffer.
-    pub buffers: BTreeMap<String, String>,
-    /// Over the inputs of all compared steps.
-    pub inputs: String,
 }
 
 /// How a step's run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every check passed on every step.
@@ -65,7 +58,7 @@ pub enum Verdict {
 }
 
 /// The captured graph in a report.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct GraphReport {
     /// Number of nodes.
     pub nodes: usize,
@@ -75,10 +68,101 @@ pub struct GraphReport {
     pub pointers: usize,
     /// The graph as reviewed text, a line each.
     pub topology: Vec<String>,
+    /// The nodes, in the order of their creation.
+    pub node_list: Vec<NodeReport>,
+    /// Pairs of positions in `node_list`: the second waits for the first.
+    pub edge_list: Vec<[usize; 2]>,
+}
+
+impl GraphReport {
+    /// Kernel launches of one replay.
+    pub fn kernels(&self) -> usize {
+        self.node_list.iter().filter(|node| node.kernel.is_some()).count()
+    }
+}
+
+/// One node of a captured graph.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct NodeReport {
+    /// What it does, in one line.
+    pub headline: String,
+    /// The kernel, for a launch.
+    pub kernel: Option<String>,
+    /// The line of the step that made it, where known.
+    pub site: Option<Site>,
+    /// The buffers whose addresses it holds, each once.
+    pub buffers: Vec<String>,
+}
+
+/// Digests of what the eager reference gave. Two runs on the same inputs gave the same bits if
+/// their digests are equal; each is 16 hex digits. What they are taken over is described in
+/// [`crate::digest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Digests {
+    /// Over the inputs of all steps.
+    pub inputs: String,
+    /// Over the outputs and the state after each step, by step index.
+    pub steps: Vec<String>,
+    /// Over all steps, by the name of the compared buffer.
+    pub buffers: BTreeMap<String, String>,
+}
+
+/// One run of the step on a line of time: what the host called, and what the device did.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Timeline {
+    /// Which run.
+    pub run: RunKind,
+    /// The step index.
+    pub step: u64,
+    /// In the order of their start.
+    pub spans: Vec<Span>,
+    /// Calls that found no room in the record.
+    pub dropped: u64,
+}
+
+/// Which run a timeline shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunKind {
+    /// The step, recorded eagerly and waited for.
+    Eager,
+    /// A replay of the graph, waited for.
+    Replay,
+    /// The step, recorded eagerly while its stream was held.
+    StalledStream,
+}
+
+/// A stretch of time on a track.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Span {
+    /// Where it ran.
+    pub track: Track,
+    /// The driver call, the kernel, `memcpy`, ….
+    pub what: String,
+    /// Nanoseconds from the start of the run.
+    pub start_ns: u64,
+    /// Nanoseconds.
+    pub duration_ns: u64,
+    /// Of them, nanoseconds that the host waited for the device.
+    pub blocked_ns: u64,
+    /// The graph's node, in the order of creation.
+    pub node: Option<u32>,
+}
+
+/// Where a span ran.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Track {
+    /// A thread of the host; the step's own is 0.
+    Host(u64),
+    /// A stream of the device, numbered as they appear.
+    Stream(u64),
 }
 
 /// Device memory of one set of the step's buffers.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct MemoryReceipt {
     /// High-water mark in bytes, as the driver's memory pool counted it.
     pub high_water: u64,
@@ -88,6 +172,19 @@ pub struct MemoryReceipt {
     pub closed_form: Option<u64>,
     /// The closed form in words.
     pub formula: Option<String>,
+    /// The step's buffers and their bytes, in the order of their declaration.
+    pub buffers: Vec<BufferBytes>,
+}
+
+/// The size of one buffer.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct BufferBytes {
+    /// Its name.
+    pub name: String,
+    /// What it is to the step: `input`, `state`, `output` or `scratch`.
+    pub role: String,
+    /// Its size in bytes.
+    pub bytes: u64,
 }
 
 impl MemoryReceipt {
@@ -98,7 +195,7 @@ impl MemoryReceipt {
 }
 
 /// Host-side times in nanoseconds.
-#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Times {
     /// Eager step: record and wait.
     pub eager: Spread,
@@ -108,10 +205,12 @@ pub struct Times {
     pub capture: u64,
     /// Instantiation of the graph.
     pub instantiate: u64,
+    /// Replay over eager time of the same step, in thousandths.
+    pub replay_per_mille: Spread,
 }
 
 /// Median and quartiles of the samples kept.
-#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Spread {
     /// Lower quartile.
     pub low: u64,
@@ -133,11 +232,13 @@ pub(crate) struct Samples {
 
 const SAMPLES_KEPT: usize = 1024;
 
-impl Samples {
-    pub(crate) fn new() -> Self {
+impl Default for Samples {
+    fn default() -> Self {
         Samples { kept: Vec::new(), stride: 1, seen: 0 }
     }
+}
 
+impl Samples {
     pub(crate) fn push(&mut self, value: u64) {
         if self.seen.is_multiple_of(self.stride) {
             if self.kept.len() == SAMPLES_KEPT {
@@ -169,40 +270,4 @@ impl LaneReport {
     pub fn failed(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
-}
-
-/// The whole run.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct Receipt {
-    /// Version of this format.
-    pub format: u32,
-    /// Version of graphproof.
-    pub graphproof: String,
-    /// Which driver.
-    pub driver: DriverKind,
-    /// Why that one.
-    pub driver_reason: String,
-    /// The device.
-    pub device: DeviceFacts,
-    /// Seed of inputs.
-    pub seed: u64,
-    /// Shape, as text.
-    pub shape: String,
-    /// Where the kernels come from.
-    pub kernels: String,
-    /// The modules that the steps launch from.
-    pub sources: Vec<SourceHash>,
-    /// The steps, in order.
-    pub lanes: Vec<LaneReport>,
-}
-
-/// A PTX module and what it was made from, as SHA-256 in hex.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct SourceHash {
-    /// The module, such as `fused.ptx`.
-    pub file: String,
-    /// Of the PTX text.
-    pub ptx_sha256: String,
-    /// Over all CUDA sources behind it and the compiler's options, if known.
-    pub source_sha256: Option<String>,
 }

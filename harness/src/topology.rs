@@ -7,6 +7,7 @@ use crate::buffers::{BufferSet, Target};
 use crate::context::Enqueued;
 use crate::cuda::{Allocation, CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind};
 use crate::finding::Site;
+use crate::report::{GraphReport, NodeReport};
 
 /// A graph as people and checks read it. Nodes stand in the order of their creation.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +91,32 @@ impl Topology {
         }
         edges.sort_unstable();
         Ok(Topology { nodes, edges })
+    }
+
+    /// The graph as a receipt keeps it.
+    pub fn report(&self, buffers: &BufferSet) -> GraphReport {
+        let node = |node: &Node| {
+            let mut names: Vec<String> = Vec::new();
+            for pointer in &node.pointers {
+                let name = &buffers.specs()[pointer.target.buffer].name;
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_string());
+                }
+            }
+            let kernel = match &node.kind {
+                NodeKind::Kernel { name, .. } => Some(name.clone()),
+                _ => None,
+            };
+            NodeReport { headline: headline(&node.kind), kernel, site: node.site.clone(), buffers: names }
+        };
+        GraphReport {
+            nodes: self.nodes.len(),
+            edges: self.edges.len(),
+            pointers: self.nodes.iter().map(|node| node.pointers.len()).sum(),
+            topology: self.to_text(buffers).lines().map(str::to_owned).collect(),
+            node_list: self.nodes.iter().map(node).collect(),
+            edge_list: self.edges.iter().map(|&(from, to)| [from, to]).collect(),
+        }
     }
 
     /// The last node, in order of creation, that holds an address in buffer `buffer`: for an

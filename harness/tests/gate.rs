@@ -189,13 +189,18 @@ fn an_input_that_only_a_late_step_changes_is_found() {
         BufferSpec::input("late", DType::F32, [32]),
         BufferSpec::output("out", DType::F32, [32]),
     ];
-    let eager_runs = AtomicU64::new(0);
-    let step = TestStep::new(buffers, move |cx| {
+    let prepared = Arc::new(AtomicU64::new(0));
+    let present = Arc::clone(&prepared);
+    let mut step = TestStep::new(buffers, move |cx| {
         cx.launch(Launch::new("copy_elements").block([32, 1, 1]).buffer("in").buffer("out").value(32u32))?;
-        // The 21st eager run is that of step 11, which has no control run.
-        if !capturing(cx) && eager_runs.fetch_add(1, Ordering::Relaxed) == 20 {
+        // A step without a control run.
+        if !capturing(cx) && present.load(Ordering::Relaxed) == 11 {
             cx.memset("late", 7)?;
         }
+        Ok(())
+    });
+    step.prepare = Box::new(move |index, _| {
+        prepared.store(index, Ordering::Relaxed);
         Ok(())
     });
     let outcome = judge(step, 16);

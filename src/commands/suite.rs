@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use graphproof::receipt::SourceHash;
 use graphproof_harness::cuda::Session;
 use graphproof_harness::driver::{self, Selected};
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_harness::report::SourceHash;
 use graphproof_harness::step::Step;
 use graphproof_kernels::compile::Nvrtc;
 use graphproof_kernels::{KernelsError, Lane, PtxSource, Shape, ptx};

@@ -1,7 +1,6 @@
-//! What people see: the terminal, the log, and files.
+//! What commands share when they print: the log, files, and the texts of the reporters.
 
-pub mod finding;
 pub mod json;
 pub mod log;
-pub mod progress;
-pub mod table;
+
+pub use graphproof::report::{finding, progress, table};

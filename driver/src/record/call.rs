@@ -4,6 +4,7 @@ use std::backtrace::Backtrace;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::Work;
 use crate::abi::CUresult;
 use crate::abi::types::CUstream;
 use crate::software::ThreadId;
@@ -82,6 +83,9 @@ pub struct Recording {
     pub calls: VecDeque<Call>,
     /// Calls that found no room.
     pub dropped: u64,
+    /// Device work that ended meanwhile, in the order of its end; as many pieces as there may be
+    /// calls.
+    pub work: Vec<Work>,
 }
 
 impl Recording {

@@ -6,6 +6,7 @@
 
 mod call;
 mod unsupported;
+mod work;
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -15,8 +16,10 @@ use std::time::Instant;
 
 pub use call::{Call, Capture, Recording};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
+pub use work::Work;
 
 pub(crate) use unsupported::note_unsupported;
+pub(crate) use work::work;
 
 use crate::abi::types::CUstream;
 use crate::abi::{CUresult, Cuda};
@@ -98,6 +101,16 @@ pub(crate) fn blocked<R>(wait: impl FnOnce() -> R) -> R {
     let nanoseconds = began.elapsed().as_nanos() as u64;
     BLOCKED_NS.with(|blocked| blocked.set(blocked.get() + nanoseconds.max(1)));
     result
+}
+
+/// Keeps device work of the recording that is on; `make` gets the recording's start.
+fn keep_work(make: impl FnOnce(Instant) -> Work) {
+    let mut guard = recorder();
+    let Some(recorder) = guard.as_mut() else { return };
+    if recorder.recording.work.len() < recorder.options.capacity {
+        let work = make(recorder.started);
+        recorder.recording.work.push(work);
+    }
 }
 
 /// Records a call around `body`.

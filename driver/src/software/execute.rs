@@ -17,7 +17,7 @@ use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodePara
 use super::{EventId, batch, interpreter};
 use crate::abi::CUresult;
 use crate::abi::door::host_function;
-use crate::exec;
+use crate::{exec, record};
 
 /// What the engine's queues hold.
 #[derive(Debug)]
@@ -66,6 +66,10 @@ pub struct Scope<'a> {
     pub events: Option<&'a Launch>,
     /// For every order that CUDA leaves open within this work.
     pub seed: u64,
+    /// The stream that it runs on.
+    pub stream: u64,
+    /// The node of the launched graph that it belongs to.
+    pub node: Option<u32>,
 }
 
 impl<'a> Scope<'a> {
@@ -82,7 +86,7 @@ pub struct Executor;
 impl Execute<Task> for Executor {
     fn execute(&self, engine: &Engine<Task>, ticket: Ticket, task: Task) {
         let seed = mix(engine.seed() ^ mix(ticket.stream) ^ ticket.sequence);
-        let scope = Scope { engine, sticky: &task.sticky, events: None, seed };
+        let scope = Scope { engine, sticky: &task.sticky, events: None, seed, stream: ticket.stream, node: None };
         // A defect of ours must not take the thread, and with it the stream, out of the world.
         let done = catch_unwind(AssertUnwindSafe(|| run_op(&task.op, scope)));
         if done.is_err() && task.sticky.set(CUresult::LAUNCH_FAILED) {
@@ -119,6 +123,10 @@ fn run_op(op: &Op, scope: Scope<'_>) {
 /// Runs a piece of work: the one function for eager work and for the nodes of graphs. After an
 /// error of the context only what releases others is done.
 pub fn run_node(node: &NodeParams, scope: Scope<'_>) {
+    record::work(node, scope.stream, scope.node, || run_unrecorded(node, scope));
+}
+
+fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
     let healthy = scope.sticky.check();
     let result = match node {
         NodeParams::EventRecord(event) => {

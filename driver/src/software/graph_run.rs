@@ -11,6 +11,8 @@ pub fn run(plan: &Plan, scope: Scope<'_>) {
     let mut missing: Vec<u32> = plan.steps.iter().map(|step| step.dependencies).collect();
     let mut ready: Vec<u32> = (0..plan.steps.len() as u32).filter(|&step| missing[step as usize] == 0).collect();
     let mut draws = 0;
+    // The defaults of conditionals stand before the nodes and are none.
+    let defaults = plan.steps.iter().take_while(|step| matches!(step.work, PlanWork::SetConditional { .. })).count();
     while !ready.is_empty() {
         let chosen = match ready.len() {
             1 => 0,
@@ -21,7 +23,8 @@ pub fn run(plan: &Plan, scope: Scope<'_>) {
         };
         let index = ready.swap_remove(chosen);
         let step = &plan.steps[index as usize];
-        run_step(&step.work, Scope { seed: mix(scope.seed ^ u64::from(index) << 32), ..scope });
+        let node = scope.node.or_else(|| index.checked_sub(defaults as u32));
+        run_step(&step.work, Scope { seed: mix(scope.seed ^ u64::from(index) << 32), node, ..scope });
         for &next in &step.dependents {
             let missing = &mut missing[next as usize];
             *missing -= 1;

@@ -21,7 +21,7 @@ unsafe impl Send for Session {}
 unsafe impl Sync for Session {}
 
 /// What a receipt says about the device.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct DeviceFacts {
     /// As `cuDeviceGetName` says.
     pub name: String,

@@ -9,6 +9,7 @@ mod plain;
 mod probes;
 mod runs;
 mod setup;
+mod timeline;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -98,6 +99,14 @@ struct Captured {
     step: u64,
 }
 
+/// Times of the steps so far.
+#[derive(Default)]
+struct TimesTaken {
+    eager: Samples,
+    replay: Samples,
+    replay_per_mille: Samples,
+}
+
 /// Why the run of a step ended early.
 enum Ended {
     /// Because of a finding, which is kept already.
@@ -115,8 +124,7 @@ impl From<RunError> for Ended {
 impl Lane {
     /// Runs every step and returns the report.
     pub(crate) fn run(&mut self, progress: &mut dyn FnMut(u64)) -> Result<LaneOutcome, RunError> {
-        let mut eager_times = Samples::new();
-        let mut replay_times = Samples::new();
+        let mut times = TimesTaken::default();
         let mut captured: Option<Captured> = None;
         let mut verdict = None;
         for step in 0..self.config.steps {
@@ -124,26 +132,21 @@ impl Lane {
                 verdict = Some(Verdict::Interrupted);
                 break;
             }
-            let outcome = self.one_step(step, &mut captured, &mut eager_times, &mut replay_times);
+            let outcome = self.one_step(step, &mut captured, &mut times);
             match outcome {
                 Ok(()) => progress(step + 1),
                 Err(Ended::Stop) => break,
                 Err(Ended::Run(error)) => return Err(error),
             }
         }
-        self.finish(captured, verdict, &eager_times, &replay_times)
+        self.finish(captured, verdict, &times)
     }
 
-    fn one_step(
-        &mut self,
-        step: u64,
-        captured: &mut Option<Captured>,
-        eager_times: &mut Samples,
-        replay_times: &mut Samples,
-    ) -> Result<(), Ended> {
+    fn one_step(&mut self, step: u64, captured: &mut Option<Captured>, times: &mut TimesTaken) -> Result<(), Ended> {
         self.fill_inputs(step)?;
         let controlled = step < CONTROL_HEAD || step.is_multiple_of(CONTROL_EVERY);
-        self.run_eager(step, controlled, eager_times)?;
+        let eager = self.run_eager(step, controlled)?;
+        times.eager.push(eager);
         if captured.is_none() {
             *captured = Some(self.capture(step)?);
         }
@@ -154,9 +157,14 @@ impl Lane {
         if step == PROBE_STEP {
             self.probe_stall(step)?;
         }
-        self.run_replay(step, graph, replay_times)?;
+        let replay = self.launch_replay(step, graph)?;
+        times.replay.push(replay);
+        times.replay_per_mille.push(replay.saturating_mul(1000) / eager.max(1));
         self.compare_with_replay(step, graph)?;
         self.sample_memory(step)?;
+        if step == timeline::STEP.min(self.config.steps - 1) {
+            self.draw_timelines(step, graph)?;
+        }
         match step {
             evidence::DUMMY_STEP => self.probe_dummy(step, graph),
             0 => self.remember_first_replay(),
@@ -250,14 +258,14 @@ impl Lane {
         &mut self,
         captured: Option<Captured>,
         verdict: Option<Verdict>,
-        eager: &Samples,
-        replay: &Samples,
+        times: &TimesTaken,
     ) -> Result<LaneOutcome, RunError> {
         drop(captured);
         self.keep_trends();
         let mut report = self.report.clone();
-        report.times.eager = eager.spread();
-        report.times.replay = replay.spread();
+        report.times.eager = times.eager.spread();
+        report.times.replay = times.replay.spread();
+        report.times.replay_per_mille = times.replay_per_mille.spread();
         if !self.poisoned
             && let (Some(memory), Ok(high)) = (&mut report.memory, self.replay.used_high())
         {

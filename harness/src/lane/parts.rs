@@ -28,6 +28,8 @@ pub enum Part {
     FirstAgain,
     /// The step on its dummy inputs.
     DummyInputs,
+    /// Runs drawn on a line of time.
+    Timelines,
     /// Outputs and scratch are filled with poison.
     Poison,
     /// Images, inputs and guards are compared, and digested.
@@ -44,7 +46,7 @@ pub enum Part {
 
 impl Part {
     /// All, in the order in which they are told.
-    pub const ALL: [Part; 17] = [
+    pub const ALL: [Part; 18] = [
         Part::Setup,
         Part::Inputs,
         Part::Load,
@@ -56,6 +58,7 @@ impl Part {
         Part::StalledStream,
         Part::FirstAgain,
         Part::DummyInputs,
+        Part::Timelines,
         Part::Poison,
         Part::Comparison,
         Part::Addresses,
@@ -78,6 +81,7 @@ impl Part {
             Part::StalledStream => "stalled stream",
             Part::FirstAgain => "first inputs again",
             Part::DummyInputs => "dummy inputs",
+            Part::Timelines => "timelines",
             Part::Poison => "poison",
             Part::Comparison => "comparison, guards, digests",
             Part::Addresses => "addresses",

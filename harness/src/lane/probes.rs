@@ -8,6 +8,7 @@ use crate::calls;
 use crate::checks::baked::Capture;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, capture, faults, stall};
+use crate::report::RunKind;
 use crate::step::Role;
 use crate::topology::Topology;
 
@@ -93,6 +94,7 @@ impl Lane {
             return Err(self.stop(faults::eager_step(&error, &enqueued, step), error.is_sticky()));
         }
         if let Some(position) = blocked {
+            self.report.timelines.extend(calls.as_ref().map(|calls| calls.timeline(RunKind::StalledStream, step)));
             let finding = stall::finding(&position, step);
             let finding = match &calls {
                 Some(calls) => call_checks::explain_stall(finding, calls),

@@ -13,7 +13,6 @@ use crate::cuda::CudaError;
 use crate::digest;
 use crate::error::{RunError, StepError};
 use crate::finding::Finding;
-use crate::report::{GraphReport, Samples};
 use crate::step::Role;
 use crate::topology::Topology;
 
@@ -69,7 +68,8 @@ impl Lane {
         Ok(())
     }
 
-    pub(super) fn run_eager(&mut self, step: u64, controlled: bool, times: &mut Samples) -> Result<(), Ended> {
+    /// The eager reference, and its control where `controlled`; the reference's time in nanoseconds.
+    pub(super) fn run_eager(&mut self, step: u64, controlled: bool) -> Result<u64, Ended> {
         // State that the host writes belongs to the step: it is saved with it.
         self.prepare_host(step, Phase::Eager)?;
         if controlled {
@@ -78,10 +78,10 @@ impl Lane {
             let saved = self.state_before.save(&self.eager, &self.stream);
             self.driver(saved, "saving the state")?;
         }
-        times.push(self.record_eager(step, EAGER_POISON)?);
+        let time = self.record_eager(step, EAGER_POISON)?;
         self.keep_eager()?;
         if !controlled {
-            return Ok(());
+            return Ok(time);
         }
         self.parts.begin_whole(Part::Control);
         let restored = self.state_before.restore(&self.eager, &self.stream);
@@ -92,7 +92,7 @@ impl Lane {
         self.keep(judged.inputs);
         self.keep(judged.images);
         self.parts.end_whole();
-        Ok(())
+        Ok(time)
     }
 
     /// Keeps what the eager run left, where no later run can reach it.
@@ -161,12 +161,7 @@ impl Lane {
         };
         let read = Topology::read(&graph, &enqueued, &self.replay);
         let topology = self.driver(read, "reading the graph back")?;
-        self.report.graph = Some(GraphReport {
-            nodes: topology.nodes.len(),
-            edges: topology.edges.len(),
-            pointers: topology.nodes.iter().map(|node| node.pointers.len()).sum(),
-            topology: topology.to_text(&self.replay).lines().map(str::to_owned).collect(),
-        });
+        self.report.graph = Some(topology.report(&self.replay));
         let found = structure::check(&topology, &enqueued, structure::stack());
         let dangling = found.iter().any(structure::is_dangling);
         self.keep_all(found);
@@ -187,11 +182,6 @@ impl Lane {
                 error.is_sticky(),
             )),
         }
-    }
-
-    pub(super) fn run_replay(&mut self, step: u64, graph: &Captured, times: &mut Samples) -> Result<(), Ended> {
-        times.push(self.launch_replay(step, graph)?);
-        Ok(())
     }
 
     /// One replay; its time in nanoseconds.

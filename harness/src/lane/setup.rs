@@ -13,7 +13,7 @@ use crate::error::RunError;
 use crate::gate::{GateConfig, blank_report};
 use crate::kernels::Kernels;
 use crate::plan::check_specs;
-use crate::report::{MemoryReceipt, Verdict};
+use crate::report::{BufferBytes, MemoryReceipt, Verdict};
 use crate::step::{HostBuffers, Role, Step};
 use crate::watchdog::Heartbeat;
 
@@ -72,6 +72,14 @@ impl Lane {
             device_delta: free_before.saturating_sub(free_after),
             closed_form: closed_form.as_ref().map(|form| form.bytes),
             formula: closed_form.map(|form| form.formula),
+            buffers: specs
+                .iter()
+                .map(|spec| BufferBytes {
+                    name: spec.name.to_string(),
+                    role: spec.role.to_string(),
+                    bytes: spec.bytes().unwrap_or(0) as u64,
+                })
+                .collect(),
         });
         let mut lane = Lane {
             inputs: HostBuffers::zeroed(specs.iter(), |role| role == Role::Input),

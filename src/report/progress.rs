@@ -8,6 +8,7 @@ pub struct StepBar {
 }
 
 impl StepBar {
+    /// A bar for `steps` steps of `step`.
     pub fn new(step: &str, steps: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template("{prefix:>14} [{bar:32}] {pos}/{len} steps, {eta} left") {
@@ -17,6 +18,7 @@ impl StepBar {
         StepBar { bar }
     }
 
+    /// `done` steps are done.
     pub fn at(&self, done: u64) {
         self.bar.set_position(done);
     }

@@ -1,0 +1,49 @@
+//! Device work that ran while calls were recorded.
+
+use std::time::Instant;
+
+use crate::software::work::NodeParams;
+
+/// One piece of device work, as the software device executed it.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// What it was: a kernel's name, `memcpy`, `memset`, `host function`, ….
+    pub what: String,
+    /// The engine's number of the stream that it ran on.
+    pub stream: u64,
+    /// Its node, for work of a graph: the index in the graph's order of creation.
+    pub node: Option<u32>,
+    /// Host time from the start of the recording, in nanoseconds.
+    pub start_ns: u64,
+    /// How long it took, in nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// Runs `body`, which executes `node` on `stream`, and keeps its time if a recording is on.
+/// Waits and empty nodes are no work.
+pub(crate) fn work<R>(node: &NodeParams, stream: u64, index: Option<u32>, body: impl FnOnce() -> R) -> R {
+    if !super::is_on() {
+        return body();
+    }
+    let what = match node {
+        NodeParams::Kernel(work) => work.function.kernel.name.clone(),
+        NodeParams::Memcpy(_) => "memcpy".to_owned(),
+        NodeParams::Memset(_) => "memset".to_owned(),
+        NodeParams::Host(_) => "host function".to_owned(),
+        NodeParams::MemAlloc { .. } => "memory allocation".to_owned(),
+        NodeParams::MemFree { .. } => "memory free".to_owned(),
+        NodeParams::BatchMemOp(_) => "batch memory operation".to_owned(),
+        NodeParams::EventRecord(_) | NodeParams::EventWait(_) | NodeParams::Empty => return body(),
+    };
+    let began = Instant::now();
+    let result = body();
+    let duration_ns = began.elapsed().as_nanos() as u64;
+    super::keep_work(|started| Work {
+        what,
+        stream,
+        node: index,
+        start_ns: began.saturating_duration_since(started).as_nanos() as u64,
+        duration_ns,
+    });
+    result
+}
