@@ -128,6 +128,12 @@ pub struct FaultsArgs {
     /// Children at a time; by default as many as there are cores, and one on a GPU.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..).map(|n| n as usize))]
     pub jobs: Option<usize>,
+    /// Print what the gate says about this planted fault, as a user would see it.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["clean", "filter", "json"])]
+    pub show: Option<String>,
+    /// Judge as where the driver keeps no call record, as NVIDIA's does.
+    #[arg(long)]
+    pub without_record: bool,
     /// No faults: run the indexer's lanes over many seeds and shapes, on which nothing may be found.
     #[arg(long)]
     pub clean: bool,
@@ -155,6 +161,9 @@ pub struct FaultChildArgs {
     /// Replays.
     #[arg(long)]
     pub steps: Option<u64>,
+    /// Do as where the driver keeps no call record.
+    #[arg(long)]
+    pub without_record: bool,
     /// The driver.
     #[arg(long, default_value = "auto")]
     pub driver: DriverChoice,
