@@ -203,6 +203,20 @@ pub fn free_memory() -> Result<u64, CudaError> {
     Ok(free as u64)
 }
 
+/// Bytes that graphs' allocation nodes hold on the current context's device, as
+/// `cuDeviceGetGraphMemAttribute` says.
+///
+/// # Errors
+/// The driver's; `CUDA_ERROR_NOT_SUPPORTED` where it does not count them.
+pub fn graph_memory() -> Result<u64, CudaError> {
+    let mut device = 0;
+    cu!(cuCtxGetDevice(&mut device))?;
+    let mut used = 0u64;
+    let attribute = sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT;
+    cu!(cuDeviceGetGraphMemAttribute(device, attribute, (&raw mut used).cast()))?;
+    Ok(used)
+}
+
 /// An allocation as the driver knows it: device memory, or pinned host memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allocation {

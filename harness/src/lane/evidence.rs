@@ -1,5 +1,7 @@
 //! What a run gathers beside its results, for the checks that look at more than results.
 
+use std::cell::Cell;
+
 use super::judge::Beside;
 use super::parts::Part;
 use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, Seen};
@@ -11,6 +13,7 @@ use crate::context::{Enqueued, HostContext, Phase};
 use crate::cuda;
 use crate::error::{RunError, StepError};
 use crate::finding::{Finding, Site};
+use crate::resident::resident_bytes;
 use crate::topology::Topology;
 
 /// Free memory is sampled after each of the first replays, then seldom.
@@ -34,8 +37,10 @@ pub(super) struct Evidence {
     sites: Vec<Option<Site>>,
     /// The line of the last node that uses each buffer.
     users: Vec<Option<Site>>,
-    /// Free device memory in bytes after a replay, with its step.
-    free: Vec<(u64, u64)>,
+    /// Memory after replays.
+    memory: growth::Samples,
+    /// Where the step's host work was last seen.
+    host_site: Option<Site>,
     /// Objects that the host's work between replays made and destroyed.
     handles: Handles,
     replays: u64,
@@ -118,8 +123,13 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let mut cx = HostContext { phase, stream: &self.stream, buffers };
+        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) };
         let (prepared, calls) = calls::during(|| self.step.prepare(step, &mut cx));
+        if phase == Phase::Replay
+            && let Some(at) = cx.last.get()
+        {
+            self.evidence.host_site = Some(Site::new("host work of the step", at));
+        }
         let Some(calls) = calls else { return prepared };
         if let Some(free) = calls.last_caller(&["cuMemFree"]) {
             self.evidence.last_free = Some(free);
@@ -132,14 +142,17 @@ impl Lane {
         prepared
     }
 
-    /// Samples free memory after replay `step`.
+    /// Samples memory after replay `step`: free on the device, held by graphs, of the process.
     pub(super) fn sample_memory(&mut self, step: u64) -> Result<(), Ended> {
         self.parts.switch(Part::Growth);
         if step < SAMPLED_HEAD || step.is_multiple_of(SAMPLED_EVERY) {
             let free = self.driver(cuda::free_memory(), "asking for free memory")?;
             // The first replays may still fill caches.
             if step > 1 {
-                self.evidence.free.push((step, free));
+                let memory = &mut self.evidence.memory;
+                memory.free.push((step, free));
+                memory.graph.extend(cuda::graph_memory().ok().map(|used| (step, used)));
+                memory.host.extend(resident_bytes().map(|used| (step, used)));
             }
         }
         self.parts.switch(Part::Rest);
@@ -190,7 +203,9 @@ impl Lane {
     pub(super) fn keep_trends(&mut self) {
         let evidence = std::mem::take(&mut self.evidence);
         let mut found = baked::advancing(&evidence.numbers, &evidence.sites);
-        found.extend(growth::memory(&evidence.free, &evidence.handles));
+        let work = evidence.host_site.as_ref();
+        found.extend(growth::device(&evidence.memory, &evidence.handles, work));
+        found.extend(growth::host(&evidence.memory, &evidence.handles, work));
         found.extend(growth::handles(&evidence.handles, evidence.replays));
         self.keep_all(found);
     }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::buffers::BufferSet;
+use crate::calls;
 use crate::checks::bits::Pair;
 use crate::checks::{capture, faults};
 use crate::compare::device::Comparer;
@@ -272,6 +273,9 @@ impl Lane {
             memory.high_water = high;
         }
         report.digests = self.digests.report(&self.specs);
+        if !calls::recorded() {
+            report.not_checked.push(calls::not_checked());
+        }
         report.findings = self.take_findings();
         if report.failed() {
             report.verdict = Verdict::Fail;

@@ -1,5 +1,7 @@
 //! The same steps without a check, for the time that the checks are measured against.
 
+use std::cell::Cell;
+
 use super::parts::{Part, Parts};
 use super::{Ended, Lane};
 use crate::checks::faults;
@@ -52,7 +54,8 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let prepared = self.step.prepare(step, &mut HostContext { phase, stream: &self.stream, buffers });
+        let prepared =
+            self.step.prepare(step, &mut HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) });
         prepared.map_err(|error| self.stop(faults::eager_step(&error, &[], step), error.is_sticky()))
     }
 }

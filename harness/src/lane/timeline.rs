@@ -18,8 +18,8 @@ impl Lane {
         }
         self.heartbeat.enter("timeline", step);
         self.parts.begin_whole(Part::Timelines);
-        let ready = (self.state_before.save(&self.eager, &self.stream))
-            .and_then(|()| self.load(&self.eager, EAGER_POISON));
+        let ready =
+            (self.state_before.save(&self.eager, &self.stream)).and_then(|()| self.load(&self.eager, EAGER_POISON));
         self.driver(ready, "copying the inputs in")?;
         let ((recorded, enqueued, waited), calls) = calls::during(|| {
             let (recorded, enqueued) = self.record(&self.eager, false);
