@@ -48,3 +48,38 @@ fn an_unknown_filter_is_a_usage_error() {
     let output = graphproof(&["faults", "--filter", "no such thing", "--driver", "software"]);
     assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
 }
+
+#[test]
+fn without_a_call_record_what_only_it_tells_is_not_checked_and_nothing_is_missed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("matrix.json");
+    let path = file.to_str().expect("a path in UTF-8");
+    let output = graphproof(&["faults", "--without-record", "--driver", "software", "--json", path]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for name in ["lazy-load", "update-refused", "graphs-pile-up"] {
+        assert!(text.contains("not checked: no call record on this driver, and nothing else tells"), "{text}");
+        assert!(text.lines().any(|line| line.contains(name) && line.ends_with("not checked")), "{name}: {text}");
+    }
+    let matrix: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).expect("written")).expect("JSON");
+    let rows = matrix["rows"].as_array().expect("rows");
+    let untold: Vec<&str> =
+        rows.iter().filter(|row| row["untold"] == true).filter_map(|row| row["row"].as_str()).collect();
+    assert_eq!(untold, ["S11", "V06", "L02"]);
+    assert!(rows.iter().all(|row| row["missed"].is_null()), "{text}");
+}
+
+#[test]
+fn a_report_says_which_checks_read_a_record_that_is_not_there() {
+    let shown = |arguments: &[&str]| {
+        printed(&graphproof(&[&["faults", "--driver", "software", "--show", "baked-scalar"], arguments].concat()))
+    };
+    let without = shown(&["--without-record"]);
+    assert!(
+        without.contains(
+            "not checked in step 'baked-scalar': no call record on this driver: L02, S11, V06 are not looked for"
+        ),
+        "{without}"
+    );
+    assert!(!shown(&[]).contains("not checked"));
+}

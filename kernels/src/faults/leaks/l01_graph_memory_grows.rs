@@ -21,6 +21,9 @@ pub const FAULT: Fault = Fault {
     file: file!(),
 };
 
+/// Drivers back what graphs allocate in units of 32 MiB (measured on an H200).
+const UNIT: usize = 32 << 20;
+
 fn step(variant: Variant) -> Planted {
     let stream = OnceLock::new();
     Plant::small(FAULT.name)?
@@ -30,7 +33,7 @@ fn step(variant: Variant) -> Planted {
             }
             let stream = once(&stream, raw::Stream::non_blocking)?.0;
             cx.check("cuStreamBeginCapture_v2", raw::begin_capture(stream))?;
-            let (result, temporary) = raw::mem_alloc_async(2 << 20, stream);
+            let (result, temporary) = raw::mem_alloc_async(UNIT, stream);
             cx.check("cuMemAllocAsync", result)?;
             cx.check("cuMemsetD8Async", raw::memset_async(temporary, 0, 64, stream))?;
             if !variant.planted() {
