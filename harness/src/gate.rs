@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::buffers::BufferSet;
+use crate::calls;
 use crate::checks::faults;
 use crate::cuda::Session;
 use crate::error::RunError;
@@ -124,6 +125,9 @@ enum Message {
 fn lost(step: &Arc<dyn Step>, config: &GateConfig, finding: Finding) -> LaneOutcome {
     let mut report = blank_report(step.as_ref(), config, Verdict::Fail);
     report.findings.push(finding);
+    if !calls::recorded() {
+        report.not_checked.push(calls::not_checked());
+    }
     LaneOutcome { report, poisoned: true, parts: Parts::default() }
 }
 

@@ -1,5 +1,7 @@
 //! Two runs compared: on the device, and on the host only where they differ or have no order.
 
+use std::collections::btree_map::Entry;
+
 use super::images::DeviceImages;
 use super::{EAGER_POISON, Ended, Lane, REPLAY_POISON};
 use crate::buffers::BufferSet;
@@ -171,11 +173,12 @@ impl Lane {
         let spec = &self.specs[buffer];
         let other = other(pair, &self.eager, &self.replay);
         let Some(reference) = self.kept.of(buffer) else { return Ok((None, 0)) };
-        if !self.fetched.contains_key(&buffer) {
-            let pair = [PinnedMemory::new(reference.len())?, PinnedMemory::new(reference.len())?];
-            self.fetched.insert(buffer, pair);
-        }
-        let [left, right] = self.fetched.get_mut(&buffer).expect("inserted above");
+        let [left, right] = match self.fetched.entry(buffer) {
+            Entry::Occupied(kept) => kept.into_mut(),
+            Entry::Vacant(none) => {
+                none.insert([PinnedMemory::new(reference.len())?, PinnedMemory::new(reference.len())?])
+            }
+        };
         reference.download(left, &self.stream)?;
         other.memory(buffer).download(right, &self.stream)?;
         let lengths = lengths_of(spec, &self.kept, other).map(|memory| fetch(memory, &self.stream)).transpose()?;
