@@ -1,5 +1,7 @@
 //! `graphproof bench`: measures graphproof itself.
 
+mod step;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -24,9 +26,10 @@ const STEPS: [&str; 2] = ["fused", "fused-mma"];
 const TIME: Duration = Duration::from_secs(2);
 
 pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
-    match args.what {
+    match &args.what {
         BenchWhat::Exec => interpreter(),
         BenchWhat::Graph => graphs(),
+        BenchWhat::Step(args) => step::run(args),
     }
 }
 

@@ -5,6 +5,7 @@ mod observe;
 mod probes;
 mod runs;
 mod setup;
+pub(crate) mod speed;
 mod timeline;
 
 use std::collections::HashMap;
