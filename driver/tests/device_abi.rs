@@ -1,39 +1,20 @@
 //! Devices, contexts, memory, streams and events through the C ABI.
 
+#[macro_use]
+mod abi_support;
+
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
 use graphproof_driver::record;
 use graphproof_driver::software::fault::last_fault;
 
-/// One test at a time: they look at what the whole device has.
-static ONE: Mutex<()> = Mutex::new(());
-
-macro_rules! ok {
-    ($call:expr) => {
-        // SAFETY: valid arguments for what CUDA documents.
-        assert_eq!(unsafe { $call }, CUresult::SUCCESS, stringify!($call))
-    };
-}
-
-macro_rules! code {
-    ($call:expr) => {
-        // SAFETY: pointers are null or valid; handles may be anything.
-        unsafe { $call }
-    };
-}
-
 fn device() -> MutexGuard<'static, ()> {
-    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut context = CUcontext::NULL;
-    ok!(cuInit(0));
-    ok!(cuDevicePrimaryCtxRetain(&mut context, 0));
-    ok!(cuCtxSetCurrent(context));
-    one
+    abi_support::primary().0
 }
 
 fn stream(flags: u32) -> CUstream {

@@ -181,9 +181,7 @@ impl Driver {
     /// Destroys a context: streams, events, modules and all. Work that has not run is stopped: a
     /// kernel that never ends must not keep the context, and with it the process, alive.
     pub fn destroy_context(&self, handle: u64) -> Cuda {
-        self.cancel_context(ContextId(handle));
-        self.wait_for_context(ContextId(handle));
-        let mut world = self.world();
+        let mut world = self.drain_context(ContextId(handle));
         let context = world.contexts.remove(handle).ok_or(CUresult::INVALID_CONTEXT)?;
         world.forget_contents(ContextId(handle), &context, &self.engine);
         Ok(())
@@ -191,15 +189,27 @@ impl Driver {
 
     /// Destroys what a context holds and clears its error; its handle stays good.
     pub fn reset_context(&self, handle: u64) -> Cuda {
-        self.cancel_context(ContextId(handle));
-        self.wait_for_context(ContextId(handle));
-        let mut world = self.world();
+        let mut world = self.drain_context(ContextId(handle));
         let Some(context) = world.contexts.get_mut(handle) else { return Ok(()) };
         let flags = context.flags;
         let old = std::mem::replace(context, Context::new(true, flags));
         world.forget_contents(ContextId(handle), &old, &self.engine);
         world.create_legacy_stream(handle, &self.engine);
         Ok(())
+    }
+
+    /// Stops the work of a context and waits until there is none. Another thread may reset the
+    /// context and give it work meanwhile: under the lock that this returns it has none.
+    fn drain_context(&self, id: ContextId) -> MutexGuard<'_, World> {
+        loop {
+            self.cancel_context(id);
+            self.wait_for_context(id);
+            let world = self.world();
+            let pending = |context: &Context| context.streams.keys().any(|&stream| self.engine.last(stream).is_some());
+            if !world.contexts.get(id.0).is_some_and(pending) {
+                return world;
+            }
+        }
     }
 
     /// Stops the work of a context.
