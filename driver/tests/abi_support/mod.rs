@@ -1,8 +1,9 @@
 //! What the tests through the C ABI share: checked calls, and a device with a stream and a buffer.
 #![allow(dead_code, unused_macros, reason = "each test file uses a part")]
 
-use std::ffi::{CStr, CString, c_uint};
+use std::ffi::{CStr, CString, c_uint, c_void};
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use graphproof_driver::abi::types::*;
@@ -125,4 +126,33 @@ pub fn function(module: CUmodule, name: &CStr) -> CUfunction {
     let mut function = CUfunction::NULL;
     ok!(cuModuleGetFunction(&mut function, module, name.as_ptr()));
     function
+}
+
+/// A host function that holds its stream until it is let go.
+pub struct Gate {
+    open: AtomicBool,
+}
+
+impl Gate {
+    /// A closed one.
+    pub const fn new() -> Self {
+        Self { open: AtomicBool::new(false) }
+    }
+
+    /// Holds a stream.
+    pub fn hold(&'static self, stream: CUstream) {
+        unsafe extern "C" fn wait(gate: *mut c_void) {
+            // SAFETY: a static gate.
+            let gate = unsafe { &*gate.cast::<Gate>() };
+            while !gate.open.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+        }
+        ok!(cuLaunchHostFunc(stream, Some(wait), (&raw const *self).cast_mut().cast()));
+    }
+
+    /// Lets all of them go.
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Release);
+    }
 }
