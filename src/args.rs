@@ -128,6 +128,12 @@ pub struct FaultsArgs {
     /// Children at a time; by default as many as there are cores, and one on a GPU.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..).map(|n| n as usize))]
     pub jobs: Option<usize>,
+    /// Print what the gate says about this planted fault, as a user would see it.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["clean", "filter", "json"])]
+    pub show: Option<String>,
+    /// Judge as where the driver keeps no call record, as NVIDIA's does.
+    #[arg(long)]
+    pub without_record: bool,
     /// No faults: run the indexer's lanes over many seeds and shapes, on which nothing may be found.
     #[arg(long)]
     pub clean: bool,
@@ -155,6 +161,9 @@ pub struct FaultChildArgs {
     /// Replays.
     #[arg(long)]
     pub steps: Option<u64>,
+    /// Do as where the driver keeps no call record.
+    #[arg(long)]
+    pub without_record: bool,
     /// The driver.
     #[arg(long, default_value = "auto")]
     pub driver: DriverChoice,
@@ -218,6 +227,8 @@ pub enum BenchWhat {
     Graph,
     /// The lanes themselves: eager time, replay time, TFLOP/s. Checks nothing.
     Step(BenchStepArgs),
+    /// What each check costs, beside the same steps run eagerly and replayed without a check.
+    Checks(BenchChecksArgs),
 }
 
 #[derive(Debug, Args)]
@@ -241,6 +252,18 @@ pub struct BenchStepArgs {
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?;
     if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".to_owned()) }
+}
+
+#[derive(Debug, Args)]
+pub struct BenchChecksArgs {
+    /// Measure only this step; may be given several times. See `graphproof list`.
+    #[arg(long = "step", value_name = "NAME")]
+    pub steps_named: Vec<String>,
+    /// Steps to run and replay.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+    #[command(flatten)]
+    pub target: TargetArgs,
 }
 
 fn exit_codes() -> String {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::cuda::{CudaError, DeviceMemory, GUARD_BYTE, MemoryPool, PinnedMemory, Session, Stream};
+use crate::cuda::{CudaError, DeviceMemory, MemoryPool, Session, Stream};
 use crate::error::{StepError, StepResult};
 use crate::finding::Site;
 use crate::step::{BufferSpec, Role};
@@ -18,7 +18,6 @@ pub struct BufferSet {
     memory: Vec<DeviceMemory>,
     ledger: Vec<LedgerEntry>,
     guard: usize,
-    guard_image: Option<PinnedMemory>,
     pool: MemoryPool,
 }
 
@@ -66,12 +65,8 @@ impl BufferSet {
             memory: Vec::with_capacity(specs.len()),
             ledger: Vec::with_capacity(specs.len()),
             guard: if session.exact_bounds() { 0 } else { GUARD },
-            guard_image: None,
             pool,
         };
-        if set.guard > 0 {
-            set.guard_image = Some(PinnedMemory::new(2 * set.guard).map_err(|error| (None, error))?);
-        }
         for (index, spec) in specs.iter().enumerate() {
             let len = spec.bytes().unwrap_or(usize::MAX);
             let memory = set.pool.allocate(len, set.guard, stream).map_err(|error| (Some(index), error))?;
@@ -121,23 +116,22 @@ impl BufferSet {
         Ok(self.pool.used_high()?.saturating_sub(guards))
     }
 
-    /// Buffers beside which something was written, with the byte's offset from the buffer's
-    /// start. Nothing where the driver checks bounds itself. The guards are not mended.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn broken_guards(&mut self, stream: &Stream) -> Result<Vec<(usize, i64)>, CudaError> {
-        let Some(image) = &mut self.guard_image else { return Ok(Vec::new()) };
-        let mut broken = Vec::new();
-        for (index, memory) in self.memory.iter().enumerate() {
-            memory.read_guards(image, stream)?;
-            if let Some(at) = image.bytes().iter().position(|&byte| byte != GUARD_BYTE) {
-                let before = at < self.guard;
-                let offset = at as i64 - self.guard as i64;
-                broken.push((index, if before { offset } else { offset + memory.len() as i64 }));
-            }
-        }
-        Ok(broken)
+    /// For each buffer the address of the guard before it, and the buffer's bytes: the second guard
+    /// follows it. Nothing where the driver checks bounds itself.
+    pub fn guarded(&self) -> Vec<(u64, u64)> {
+        let memory = self.memory.iter().filter(|_| self.guard > 0);
+        memory.map(|memory| (memory.guard_address(), memory.len() as u64)).collect()
+    }
+
+    /// Bytes of each guard.
+    pub fn guard(&self) -> usize {
+        self.guard
+    }
+
+    /// The offset from a buffer's start of byte `at` in its two guards, taken as one.
+    pub fn guard_offset(&self, buffer: usize, at: u64) -> i64 {
+        let offset = at as i64 - self.guard as i64;
+        if offset < 0 { offset } else { offset + self.memory[buffer].len() as i64 }
     }
 
     /// Gives buffer `index` a fresh allocation of the same size; its contents are lost.

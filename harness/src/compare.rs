@@ -1,5 +1,7 @@
 //! Bitwise comparison of two images of a buffer under its contract.
 
+pub mod device;
+
 use crate::step::{Agreement, BufferSpec, DType, Valid};
 
 /// The first difference between two images of a buffer, and how many there are.
@@ -64,7 +66,7 @@ fn difference(index: usize, left: &[u8], right: &[u8]) -> Difference {
 }
 
 /// The row's elements in order of their bits; each once for an index set.
-fn sorted(spec: &BufferSpec, row: &[u8]) -> Vec<u8> {
+pub(crate) fn sorted(spec: &BufferSpec, row: &[u8]) -> Vec<u8> {
     let size = spec.dtype.size();
     let mut elements: Vec<&[u8]> = row.chunks_exact(size).collect();
     elements.sort_unstable_by_key(|e| std::cmp::Reverse(number(e)));

@@ -1,5 +1,6 @@
 //! What a step sees: while it records, and while the host prepares a step.
 
+use std::cell::Cell;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -217,11 +218,15 @@ pub struct HostContext<'a> {
     pub(crate) phase: Phase,
     pub(crate) stream: &'a Stream,
     pub(crate) buffers: &'a mut BufferSet,
+    /// The line that last called one of these methods.
+    pub(crate) last: Cell<Option<&'static Location<'static>>>,
 }
 
 impl HostContext<'_> {
     /// Which run this is for.
+    #[track_caller]
     pub fn phase(&self) -> Phase {
+        self.last.set(Some(Location::caller()));
         self.phase
     }
 
@@ -237,6 +242,7 @@ impl HostContext<'_> {
     #[track_caller]
     pub fn check(&mut self, function: &'static str, result: CUresult) -> StepResult<()> {
         let location = Location::caller();
+        self.last.set(Some(location));
         cuda::check(function, result).map_err(|error| StepError::Cuda { error, location })
     }
 
@@ -248,6 +254,7 @@ impl HostContext<'_> {
     #[track_caller]
     pub fn reallocate(&mut self, buffer: &str) -> StepResult<()> {
         let at = Location::caller();
+        self.last.set(Some(at));
         let index = self.buffers.index(buffer)?;
         self.buffers.reallocate(index, self.stream, at).map_err(|error| StepError::Cuda { error, location: at })
     }
@@ -259,6 +266,7 @@ impl HostContext<'_> {
     #[track_caller]
     pub fn write(&mut self, buffer: &str, bytes: &[u8]) -> StepResult<()> {
         let at = Location::caller();
+        self.last.set(Some(at));
         let memory = self.buffers.memory(self.buffers.index(buffer)?);
         if memory.len() != bytes.len() {
             return Err(StepError::Other(format!(

@@ -111,14 +111,16 @@ pub enum RunError {
     },
     /// Not enough device memory.
     #[error(
-        "step '{step}' needs {needed} bytes of device memory twice (eager and replay), and {free} of {total} bytes are \
-         free{}\n  choose a smaller --shape", buffer.as_ref().map(|b| format!("; no room for buffer '{b}'")).unwrap_or_default()
+        "step '{step}' needs {needed} bytes of device memory twice (eager and replay) and {images} for images to \
+         compare, and {free} of {total} bytes are free{}\n  choose a smaller --shape", buffer.as_ref().map(|b| format!("; no room for buffer '{b}'")).unwrap_or_default()
     )]
     OutOfMemory {
         /// The step.
         step: String,
         /// Bytes of one set of its buffers.
         needed: u64,
+        /// Bytes of the images that are kept to compare.
+        images: u64,
         /// Free device memory.
         free: u64,
         /// All device memory.

@@ -11,6 +11,7 @@ use crate::cuda::Session;
 use crate::error::RunError;
 use crate::finding::Finding;
 use crate::lane::Lane;
+pub use crate::lane::parts::{Part, Parts};
 pub use crate::lane::speed::Speed;
 use crate::report::{Digests, LaneReport, Times, Verdict};
 use crate::step::{HostBuffers, Step};
@@ -52,6 +53,8 @@ pub struct LaneOutcome {
     pub report: LaneReport,
     /// The device or the driver is unusable for the rest of the process: a sticky error or a hang.
     pub poisoned: bool,
+    /// Where its time went.
+    pub parts: Parts,
 }
 
 /// Runs `step` on a thread of its own and watches over it.
@@ -122,7 +125,7 @@ enum Message {
 fn lost(step: &Arc<dyn Step>, config: &GateConfig, finding: Finding) -> LaneOutcome {
     let mut report = blank_report(step.as_ref(), config, Verdict::Fail);
     report.findings.push(finding);
-    LaneOutcome { report, poisoned: true }
+    LaneOutcome { report, poisoned: true, parts: Parts::default() }
 }
 
 /// A report of a step of which nothing is known yet.
@@ -156,6 +159,21 @@ impl GateConfig {
     pub(crate) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
+
+/// Runs `steps` steps eagerly and as replays, and checks nothing: what checks are measured against.
+/// Inputs are made and copied in for each run, as [`run`] does. Gives where the time went.
+///
+/// # Errors
+/// The run could not take place. The inner error holds the findings of a step that failed.
+pub fn plain(
+    session: &Session,
+    step: &Arc<dyn Step>,
+    steps: u64,
+    seed: u64,
+) -> Result<Result<Parts, Vec<Finding>>, RunError> {
+    let config = GateConfig { steps, seed, ..GateConfig::default() };
+    Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.plain()
 }
 
 /// Captures `step` once, on the inputs of step 0, and shows `look` the graph, the buffers that it

@@ -2,12 +2,18 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use common::{TestStep, judge, only_finding};
 use cudarc::driver::sys;
 use graphproof_harness::context::{Launch, Phase, StepContext};
+use graphproof_harness::cuda::Session;
+use graphproof_harness::digest;
 use graphproof_harness::error::StepResult;
+use graphproof_harness::gate::{self, GateConfig};
 use graphproof_harness::report::Verdict;
-use graphproof_harness::step::{BufferSpec, DType};
+use graphproof_harness::step::{BufferSpec, DType, HostBuffers, Role, Step};
 
 const ROWS: u32 = 32;
 const COLUMNS: u32 = 37;
@@ -146,4 +152,76 @@ fn a_launch_with_the_wrong_arguments_is_refused_before_the_driver_sees_it() {
     let finding = only_finding(&outcome);
     assert_eq!(finding.id, "E02");
     assert!(finding.seen.contains("takes parameters of [8, 8] bytes, but the launch gives [8]"), "{}", finding.seen);
+}
+
+fn copy_step() -> TestStep {
+    let buffers = vec![BufferSpec::input("in", DType::F32, [32]), BufferSpec::output("out", DType::F32, [32])];
+    TestStep::new(buffers, |cx| {
+        cx.launch(Launch::new("copy_elements").block([32, 1, 1]).buffer("in").buffer("out").value(32u32))
+    })
+}
+
+#[test]
+fn digests_are_the_same_for_the_same_inputs_and_tell_steps_and_seeds_apart() {
+    let run = |seed| {
+        let _turn = common::turn();
+        let step: Arc<dyn Step> = Arc::new(copy_step());
+        let config = GateConfig { steps: 20, seed, ..GateConfig::default() };
+        gate::run(&common::session(), &step, &config, &mut |_| {}).expect("the run takes place").report.digests
+    };
+    let digests = run(0);
+    assert_eq!(digests, run(0));
+    assert_ne!(digests.inputs, run(1).inputs);
+    assert_eq!(digests.steps.len(), 20);
+    assert!(digests.steps.windows(2).all(|pair| pair[0] != pair[1]), "{:?}", digests.steps);
+    assert_eq!(digests.buffers.keys().collect::<Vec<_>>(), ["out"]);
+    // What is copied has the digest of what it is copied from.
+    let mut inputs = HostBuffers::zeroed(&copy_step().buffers, |role| role == Role::Input);
+    copy_step().fill_inputs(3, 0, &mut inputs).unwrap();
+    let digest = digest::of_bytes(inputs.bytes("in").unwrap());
+    assert_eq!(digests.steps[3], digest::hex(digest::join([(1, digest)])));
+}
+
+#[test]
+fn an_input_that_only_a_late_step_changes_is_found() {
+    let buffers = vec![
+        BufferSpec::input("in", DType::F32, [32]),
+        BufferSpec::input("late", DType::F32, [32]),
+        BufferSpec::output("out", DType::F32, [32]),
+    ];
+    let prepared = Arc::new(AtomicU64::new(0));
+    let present = Arc::clone(&prepared);
+    let mut step = TestStep::new(buffers, move |cx| {
+        cx.launch(Launch::new("copy_elements").block([32, 1, 1]).buffer("in").buffer("out").value(32u32))?;
+        // A step without a control run.
+        if !capturing(cx) && present.load(Ordering::Relaxed) == 11 {
+            cx.memset("late", 7)?;
+        }
+        Ok(())
+    });
+    step.prepare = Box::new(move |index, _| {
+        prepared.store(index, Ordering::Relaxed);
+        Ok(())
+    });
+    let outcome = judge(step, 16);
+    let finding = only_finding(&outcome);
+    assert_eq!((finding.id.as_str(), finding.step), ("V08", Some(11)), "{finding:#?}");
+    assert!(finding.seen.contains("after the eager run 32 of its elements differ"), "{}", finding.seen);
+}
+
+#[test]
+fn a_write_beside_a_buffer_is_found_by_its_guard_where_the_driver_does_not_check_bounds() {
+    let _turn = common::turn();
+    drop(common::session());
+    let session = Arc::new(Session::open(0, false).expect("the device opens"));
+    let buffers = vec![BufferSpec::input("in", DType::F32, [33]), BufferSpec::output("out", DType::F32, [32])];
+    let step: Arc<dyn Step> = Arc::new(TestStep::new(buffers, |cx| {
+        cx.launch(Launch::new("copy_elements").block([64, 1, 1]).buffer("in").buffer("out").value(33u32))
+    }));
+    let config = GateConfig { steps: 3, ..GateConfig::default() };
+    let outcome = gate::run(&session, &step, &config, &mut |_| {}).expect("the run takes place");
+    let finding = only_finding(&outcome);
+    assert_eq!((finding.id.as_str(), finding.step), ("R04", Some(0)), "{finding:#?}");
+    assert!(finding.seen.starts_with("byte 128 of output 'out' of 128 bytes"), "{}", finding.seen);
+    assert!(finding.notes.iter().any(|note| note == "and in 2 later steps"), "{:?}", finding.notes);
 }

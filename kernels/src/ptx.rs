@@ -32,13 +32,13 @@ macro_rules! embedded {
 
 /// (file name, text) of each source.
 static SOURCES: &[(&str, &str)] = embedded!("cu":
-    "block_select.cuh", "common.cuh", "decode.cu", "faults.cu", "fused.cu", "fused.cuh", "fused_mma.cu", "materialized.cu",
+    "block_select.cuh", "common.cuh", "compare.cu", "decode.cu", "faults.cu", "fused.cu", "fused.cuh", "fused_mma.cu", "materialized.cu",
     "options.txt", "score.cuh", "select.cu", "select.cuh", "stream.cuh", "streamed.cu",
 );
 
 /// (file name, text) of each committed PTX module.
 static MODULES: &[(&str, &str)] = embedded!("ptx":
-    "decode.ptx", "faults.ptx", "fused.ptx", "fused_mma.ptx", "materialized.ptx", "select.ptx", "streamed.ptx",
+    "compare.ptx", "decode.ptx", "faults.ptx", "fused.ptx", "fused_mma.ptx", "materialized.ptx", "select.ptx", "streamed.ptx",
 );
 
 static MANIFEST: &str = include_str!("../ptx/manifest.json");

@@ -1,5 +1,6 @@
 //! `graphproof bench`: measures graphproof itself.
 
+mod checks;
 mod step;
 
 use std::sync::atomic::AtomicBool;
@@ -30,6 +31,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         BenchWhat::Exec => interpreter(),
         BenchWhat::Graph => graphs(),
         BenchWhat::Step(args) => step::run(args),
+        BenchWhat::Checks(args) => checks::run(args),
     }
 }
 

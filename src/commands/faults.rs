@@ -5,6 +5,7 @@ mod child;
 mod clean;
 mod matrix;
 mod pool;
+mod show;
 
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     if args.clean {
         return clean::run(args);
     }
+    if let Some(name) = &args.show {
+        return show::run(name, args);
+    }
     let faults: Vec<Fault> = faults::all().into_iter().filter(|fault| wanted(fault, args.filter.as_deref())).collect();
     if faults.is_empty() {
         let filter = args.filter.as_deref().unwrap_or_default();
@@ -47,13 +51,16 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     );
     let jobs: Vec<Job> = faults
         .iter()
-        .flat_map(|fault| [Variant::Planted, Variant::Clean].map(|variant| Job::fault(fault, variant, kind)))
+        .flat_map(|fault| {
+            [Variant::Planted, Variant::Clean].map(|variant| Job::fault(fault, variant, kind, args.without_record))
+        })
         .collect();
+    let recorded = kind == DriverKind::Software && !args.without_record;
     let outcomes = pool::run(&jobs, width(args.jobs, kind), |job| child::spawn(&job.arguments, DEADLINE));
     let rows: Vec<Row> = faults
         .iter()
         .zip(outcomes.chunks(2))
-        .map(|(fault, pair)| Row::judge(fault, &pair[0], &pair[1], kind == DriverKind::Software))
+        .map(|(fault, pair)| Row::judge(fault, &pair[0], &pair[1], recorded))
         .collect();
     let matrix = Matrix { driver: kind, rows, not_planted: not_planted(args.filter.is_some()) };
     print!("{}", matrix.render());

@@ -1,32 +1,11 @@
 //! Bitwise agreement: eager against eager first, then eager against replay.
 
-use crate::buffers::BufferSet;
-use crate::compare::{Difference, compare, coordinates, element_text};
-use crate::cuda::PinnedMemory;
+use crate::compare::{Difference, coordinates, element_text};
 use crate::finding::Finding;
-use crate::step::{BufferSpec, Valid};
+use crate::step::BufferSpec;
 use crate::topology::Topology;
 
 const CHECK: &str = "bits";
-
-/// The images of the compared buffers after one run, in the order of their declaration.
-#[derive(Debug)]
-pub struct Images {
-    /// Buffer index and image.
-    pub buffers: Vec<(usize, PinnedMemory)>,
-    /// What outputs were filled with before the run.
-    pub poison: u8,
-}
-
-impl Images {
-    fn of(&self, buffer: usize) -> Option<&[u8]> {
-        image_of(&self.buffers, buffer)
-    }
-}
-
-fn image_of(images: &[(usize, PinnedMemory)], buffer: usize) -> Option<&[u8]> {
-    images.iter().find(|(index, _)| *index == buffer).map(|(_, image)| image.bytes())
-}
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,49 +18,24 @@ pub enum Pair {
     ReplayReplay,
 }
 
-/// Where the images come from.
+/// Where two images come from.
 pub struct Evidence<'a> {
     /// Which runs.
     pub pair: Pair,
     /// Step index.
     pub step: u64,
-    /// The eager reference.
-    pub reference: &'a Images,
-    /// The other run.
-    pub other: &'a Images,
-    /// Input images, for row lengths.
-    pub inputs: &'a [(usize, PinnedMemory)],
-    /// The step's buffers.
-    pub buffers: &'a BufferSet,
+    /// What outputs were filled with before each of the two runs.
+    pub poison: [u8; 2],
     /// The graph, once there is one.
     pub topology: Option<&'a Topology>,
 }
 
-/// One finding for each buffer whose images disagree, with the buffer's index.
-pub fn check(evidence: &Evidence<'_>) -> Vec<(usize, Finding)> {
-    let mut findings = Vec::new();
-    for (buffer, left) in &evidence.reference.buffers {
-        let spec = &evidence.buffers.specs()[*buffer];
-        let Some(right) = evidence.other.of(*buffer) else { continue };
-        let lengths = row_lengths(spec, evidence);
-        if let Some(difference) = compare(spec, left.bytes(), right, lengths.as_deref()) {
-            findings.push((*buffer, finding(*buffer, spec, &difference, evidence)));
-        }
-    }
-    findings
-}
-
-fn row_lengths(spec: &BufferSpec, evidence: &Evidence<'_>) -> Option<Vec<i32>> {
-    let Valid::RowPrefix { lengths } = &spec.contract.valid else { return None };
-    let index = evidence.buffers.index(lengths).ok()?;
-    let bytes = evidence.reference.of(index).or_else(|| image_of(evidence.inputs, index))?;
-    Some(bytes.chunks_exact(4).map(|b| i32::from_ne_bytes(b.try_into().expect("chunks of four"))).collect())
-}
-
-fn finding(buffer: usize, spec: &BufferSpec, difference: &Difference, evidence: &Evidence<'_>) -> Finding {
-    let unwritten = difference.left.iter().all(|&byte| byte == evidence.reference.poison)
-        && difference.right.iter().all(|&byte| byte == evidence.other.poison)
-        && evidence.reference.poison != evidence.other.poison;
+/// The finding for images of `buffer` that disagree.
+pub fn finding(buffer: usize, spec: &BufferSpec, difference: &Difference, evidence: &Evidence<'_>) -> Finding {
+    let [left, right] = evidence.poison;
+    let unwritten = difference.left.iter().all(|&byte| byte == left)
+        && difference.right.iter().all(|&byte| byte == right)
+        && left != right;
     let id = match (unwritten, evidence.pair) {
         (true, _) => "R02",
         (false, Pair::EagerEager) => "V07",

@@ -1,39 +1,106 @@
 //! Growth: what a run of many replays takes and does not give back.
 
 use super::calls::at_stack;
-use crate::calls::{ALLOCATIONS, Handles};
-use crate::finding::Finding;
+use crate::calls::{ALLOCATIONS, Handles, PINNED};
+use crate::finding::{Finding, Site};
 
 const CHECK: &str = "growth";
 
 /// Fewer samples say nothing: caches fill up at first.
 const FEWEST: usize = 4;
 
-/// Free device memory after replays, in bytes, oldest first: it must not fall with each of them.
-/// `handles` knows who allocates between replays, where the driver keeps a record.
-pub fn memory(free: &[(u64, u64)], handles: &Handles) -> Option<Finding> {
-    if free.len() < FEWEST {
+/// A process's own memory comes and goes in pages, and an allocator keeps some: what rises by less
+/// than this between two samples is not counted. 64 KiB is also what Linux may be off for each
+/// thread (proc(5)).
+const HOST_NOISE: u64 = 64 << 10;
+
+/// Memory in use after replays, in bytes, with the step: oldest first.
+#[derive(Debug, Default)]
+pub struct Samples {
+    /// Device memory that is free.
+    pub free: Vec<(u64, u64)>,
+    /// Device memory that graphs' allocation nodes hold, where the driver counts it.
+    pub graph: Vec<(u64, u64)>,
+    /// Resident memory of the process.
+    pub host: Vec<(u64, u64)>,
+}
+
+/// A rise that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slope {
+    first: (u64, u64),
+    last: u64,
+    gained: u64,
+    a_step: u64,
+}
+
+/// The slope of `used`, if it rises by more than `noise` in three of four pairs of samples. A single
+/// rise is a cache, or another process; a slope is a leak.
+fn slope(used: &[(u64, u64)], noise: u64) -> Option<Slope> {
+    if used.len() < FEWEST {
         return None;
     }
-    let falls = free.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
-    let (first, last) = (free.first()?, free.last()?);
-    let lost = first.1.saturating_sub(last.1);
-    // A single step is a cache, or another process; a slope is a leak.
-    if falls * 4 < (free.len() - 1) * 3 || lost == 0 {
+    let rises = used.windows(2).filter(|pair| pair[1].1 > pair[0].1.saturating_add(noise)).count();
+    let (first, last) = (*used.first()?, *used.last()?);
+    let gained = last.1.saturating_sub(first.1);
+    if rises * 4 < (used.len() - 1) * 3 || gained == 0 {
         return None;
     }
-    let steps = (last.0 - first.0).max(1);
-    let finding = Finding::new("L01", CHECK).at_step(last.0).contrast(
-        format!("{} bytes of device memory are free, as after step {}", first.1, first.0),
-        format!("{lost} bytes fewer {steps} steps later: {} bytes a step", lost / steps),
+    Some(Slope { first, last: last.0, gained, a_step: gained / (last.0 - first.0).max(1) })
+}
+
+/// Device memory must not shrink with each replay. `handles` knows who allocates between replays,
+/// where the driver keeps a record; `work` is where the step's host work was last seen.
+pub fn device(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Option<Finding> {
+    let graph = slope(&samples.graph, 0);
+    let used: Vec<(u64, u64)> = samples.free.iter().map(|&(step, free)| (step, u64::MAX - free)).collect();
+    let finding = match (slope(&used, 0), graph) {
+        (Some(found), _) => Finding::new("L01", CHECK).at_step(found.last).contrast(
+            format!("{} bytes of device memory are free, as after step {}", u64::MAX - found.first.1, found.first.0),
+            format!(
+                "{} bytes fewer {} steps later: {} bytes a step",
+                found.gained,
+                found.last - found.first.0,
+                found.a_step
+            ),
+        ),
+        (None, Some(found)) => Finding::new("L01", CHECK).at_step(found.last).contrast(
+            format!("graphs hold {} bytes of device memory, as after step {}", found.first.1, found.first.0),
+            format!(
+                "{} bytes more {} steps later: {} bytes a step",
+                found.gained,
+                found.last - found.first.0,
+                found.a_step
+            ),
+        ),
+        (None, None) => return None,
+    };
+    let finding = match graph {
+        Some(graph) => finding.note(format!("allocations of graphs grow by {} bytes a step", graph.a_step)),
+        None => finding,
+    };
+    Some(at_stack(finding.at(work.cloned()), handles.stack(ALLOCATIONS)))
+}
+
+/// The process's own memory must not grow with each replay.
+pub fn host(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Option<Finding> {
+    let found = slope(&samples.host, HOST_NOISE)?;
+    let finding = Finding::new("L04", CHECK).at_step(found.last).contrast(
+        format!("the process holds {} bytes of memory, as after step {}", found.first.1, found.first.0),
+        format!(
+            "{} bytes more {} steps later: {} bytes a step",
+            found.gained,
+            found.last - found.first.0,
+            found.a_step
+        ),
     );
-    Some(at_stack(finding, handles.stack(ALLOCATIONS)))
+    Some(at_stack(finding.at(work.cloned()), handles.stack(PINNED)))
 }
 
 /// Driver objects made and destroyed by the host's work between `replays` replays.
 pub fn handles(handles: &Handles, replays: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (kind, made, destroyed) in handles.counts().filter(|(kind, ..)| *kind != ALLOCATIONS) {
+    for (kind, made, destroyed) in handles.counts().filter(|(kind, ..)| ![ALLOCATIONS, PINNED].contains(kind)) {
         // One for each replay; a few are kept for ever, and may be.
         if replays >= FEWEST as u64 && made.saturating_sub(destroyed) >= replays.saturating_sub(1) {
             findings.push(at_stack(Finding::new("L02", CHECK), handles.stack(kind)).contrast(
@@ -49,14 +116,40 @@ pub fn handles(handles: &Handles, replays: u64) -> Vec<Finding> {
 mod tests {
     use super::*;
 
+    fn samples(of: impl Fn(u64) -> u64) -> Vec<(u64, u64)> {
+        (0..8).map(|step| (step, of(step))).collect()
+    }
+
     #[test]
     fn a_slope_is_a_leak_and_a_step_is_not() {
-        let falling: Vec<_> = (0..8).map(|step| (step, 1000 - 10 * step)).collect();
         let none = Handles::default();
-        let finding = memory(&falling, &none).unwrap();
-        assert!(finding.seen.contains("10 bytes a step"), "{}", finding.seen);
-        let once: Vec<_> = (0..8).map(|step| (step, if step < 4 { 1000 } else { 900 })).collect();
-        assert!(memory(&once, &none).is_none());
-        assert!(memory(&falling[..3], &none).is_none());
+        let device = |free| device(&Samples { free, ..Samples::default() }, &none, None);
+        let finding = device(samples(|step| 1000 - 10 * step)).unwrap();
+        assert_eq!(finding.expected, "1000 bytes of device memory are free, as after step 0");
+        assert_eq!(finding.seen, "70 bytes fewer 7 steps later: 10 bytes a step");
+        assert!(device(samples(|step| if step < 4 { 1000 } else { 900 })).is_none());
+        assert!(device(samples(|step| 1000 - 10 * step)[..3].to_vec()).is_none());
+    }
+
+    #[test]
+    fn memory_of_graphs_counts_where_free_memory_stands_still() {
+        let graph = samples(|step| 4096 * step);
+        let finding = device(&Samples { graph, free: samples(|_| 9), ..Samples::default() }, &Handles::default(), None);
+        assert!(finding.unwrap().seen.ends_with("4096 bytes a step"));
+    }
+
+    #[test]
+    fn an_allocator_that_warms_up_is_no_leak() {
+        let site = Site { what: "host work".into(), file: "step.rs".into(), line: 7 };
+        let host = |host| host_finding(host, &site);
+        // Steep at first, then flat; and a few pages in each step.
+        assert!(host(samples(|step| [0, 90, 160, 200, 220, 220, 221, 221][step as usize] << 20)).is_none());
+        assert!(host(samples(|step| 4096 * step)).is_none());
+        let finding = host(samples(|step| (1 << 20) * step)).unwrap();
+        assert_eq!((finding.id.as_str(), finding.site), ("L04", Some(site.clone())));
+    }
+
+    fn host_finding(samples: Vec<(u64, u64)>, site: &Site) -> Option<Finding> {
+        host(&Samples { host: samples, ..Samples::default() }, &Handles::default(), Some(site))
     }
 }

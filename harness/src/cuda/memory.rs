@@ -93,17 +93,9 @@ impl DeviceMemory {
         self.base + self.guard as u64
     }
 
-    /// Copies the guards, the one before and the one behind, into `image` and waits.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn read_guards(&self, image: &mut PinnedMemory, stream: &Stream) -> Result<(), CudaError> {
-        let guard = self.guard.min(image.len / 2);
-        // SAFETY: the image holds two guards.
-        let second = unsafe { image.pointer.cast::<u8>().add(guard) }.cast();
-        cu!(cuMemcpyDtoHAsync_v2(image.pointer, self.base, guard, stream.raw()))?;
-        cu!(cuMemcpyDtoHAsync_v2(second, self.address() + self.len as u64, guard, stream.raw()))?;
-        stream.synchronize()
+    /// The address of the guard before it.
+    pub fn guard_address(&self) -> u64 {
+        self.base
     }
 
     /// Its length in bytes.
@@ -209,6 +201,20 @@ pub fn free_memory() -> Result<u64, CudaError> {
     let (mut free, mut total) = (0, 0);
     cu!(cuMemGetInfo_v2(&mut free, &mut total))?;
     Ok(free as u64)
+}
+
+/// Bytes that graphs' allocation nodes hold on the current context's device, as
+/// `cuDeviceGetGraphMemAttribute` says.
+///
+/// # Errors
+/// The driver's; `CUDA_ERROR_NOT_SUPPORTED` where it does not count them.
+pub fn graph_memory() -> Result<u64, CudaError> {
+    let mut device = 0;
+    cu!(cuCtxGetDevice(&mut device))?;
+    let mut used = 0u64;
+    let attribute = sys::CUgraphMem_attribute::CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT;
+    cu!(cuDeviceGetGraphMemAttribute(device, attribute, (&raw mut used).cast()))?;
+    Ok(used)
 }
 
 /// An allocation as the driver knows it: device memory, or pinned host memory.

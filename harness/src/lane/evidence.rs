@@ -1,16 +1,19 @@
 //! What a run gathers beside its results, for the checks that look at more than results.
 
-use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, copy_in, copy_out};
-use crate::buffers::BufferSet;
+use std::cell::Cell;
+
+use super::judge::Beside;
+use super::parts::Part;
+use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, Seen};
 use crate::calls::{self, Caller, Calls, Handles};
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
-use crate::checks::{baked, calls as call_checks, faults, growth, same_work, unchanged};
+use crate::checks::{baked, calls as call_checks, faults, growth, same_work};
 use crate::context::{Enqueued, HostContext, Phase};
-use crate::cuda::{self, PinnedMemory};
+use crate::cuda;
 use crate::error::{RunError, StepError};
 use crate::finding::{Finding, Site};
-use crate::step::Role;
+use crate::resident::resident_bytes;
 use crate::topology::Topology;
 
 /// Free memory is sampled after each of the first replays, then seldom.
@@ -34,8 +37,10 @@ pub(super) struct Evidence {
     sites: Vec<Option<Site>>,
     /// The line of the last node that uses each buffer.
     users: Vec<Option<Site>>,
-    /// Free device memory in bytes after a replay, with its step.
-    free: Vec<(u64, u64)>,
+    /// Memory after replays.
+    memory: growth::Samples,
+    /// Where the step's host work was last seen.
+    host_site: Option<Site>,
     /// Objects that the host's work between replays made and destroyed.
     handles: Handles,
     replays: u64,
@@ -80,7 +85,7 @@ impl Lane {
         let user = |buffer| topology.last_user_of(buffer).and_then(|(_, node)| node.site.clone());
         self.evidence.users = (0..self.specs.len()).map(user).collect();
         // What was found before there was a graph can be placed now.
-        for ((_, buffer, _), (finding, _)) in &mut self.findings {
+        for ((_, buffer, _), Seen { finding, .. }) in &mut self.findings {
             if finding.site.is_none() && *buffer != usize::MAX {
                 finding.site = self.evidence.users.get(*buffer).cloned().flatten();
             }
@@ -118,8 +123,13 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let mut cx = HostContext { phase, stream: &self.stream, buffers };
+        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) };
         let (prepared, calls) = calls::during(|| self.step.prepare(step, &mut cx));
+        if phase == Phase::Replay
+            && let Some(at) = cx.last.get()
+        {
+            self.evidence.host_site = Some(Site::new("host work of the step", at));
+        }
         let Some(calls) = calls else { return prepared };
         if let Some(free) = calls.last_caller(&["cuMemFree"]) {
             self.evidence.last_free = Some(free);
@@ -132,40 +142,21 @@ impl Lane {
         prepared
     }
 
-    /// Samples free memory after replay `step`.
+    /// Samples memory after replay `step`: free on the device, held by graphs, of the process.
     pub(super) fn sample_memory(&mut self, step: u64) -> Result<(), Ended> {
+        self.parts.switch(Part::Growth);
         if step < SAMPLED_HEAD || step.is_multiple_of(SAMPLED_EVERY) {
             let free = self.driver(cuda::free_memory(), "asking for free memory")?;
             // The first replays may still fill caches.
             if step > 1 {
-                self.evidence.free.push((step, free));
+                let memory = &mut self.evidence.memory;
+                memory.free.push((step, free));
+                memory.graph.extend(cuda::graph_memory().ok().map(|used| (step, used)));
+                memory.host.extend(resident_bytes().map(|used| (step, used)));
             }
         }
+        self.parts.switch(Part::Rest);
         Ok(())
-    }
-
-    /// Inputs after the first run of each kind must be what was copied in.
-    pub(super) fn check_inputs(&mut self, phase: Phase, step: u64, topology: Option<&Topology>) -> Result<(), Ended> {
-        if step > 0 {
-            return Ok(());
-        }
-        let (set, run) = match phase {
-            Phase::Eager => (&self.eager, "eager"),
-            Phase::Replay => (&self.replay, "replay"),
-        };
-        let mut changed = Vec::new();
-        let mut failed = None;
-        for (index, before) in self.uploads.iter().filter(|(index, _)| self.specs[*index].role == Role::Input) {
-            match read_back(set, *index, &self.stream) {
-                Ok(after) => {
-                    let input = unchanged::Input { buffer: *index, before: before.bytes(), after: after.bytes() };
-                    changed.extend(unchanged::check(&input, run, step, set, topology).map(|finding| (*index, finding)));
-                }
-                Err(error) => failed = Some(error),
-            }
-        }
-        self.keep(changed);
-        failed.map_or(Ok(()), |error| self.driver(Err(error), "reading the inputs back"))
     }
 
     /// Runs the step, eagerly and as a replay, on the dummy inputs that it says engines give it.
@@ -176,17 +167,9 @@ impl Lane {
         if !given.map_err(inputs_error)? {
             return Ok(());
         }
-        for (index, staging) in &mut self.uploads {
-            let spec = &self.specs[*index];
-            if spec.role == Role::Input {
-                let image = self
-                    .inputs
-                    .bytes(&spec.name)
-                    .map_err(|error| Ended::Run(RunError::Inputs { step: self.step.name().to_owned(), error }))?;
-                staging.bytes_mut().copy_from_slice(image);
-            }
-        }
-        let saved = copy_out(&self.eager, &mut self.state_before, &self.stream);
+        self.parts.begin_whole(Part::DummyInputs);
+        self.stage_inputs()?;
+        let saved = self.state_before.save(&self.eager, &self.stream);
         self.driver(saved, "saving the state")?;
         let loaded = self.load(&self.eager, EAGER_POISON);
         self.driver(loaded, "copying the inputs in")?;
@@ -198,20 +181,21 @@ impl Lane {
             let failed = faults::run_failed("E02", &error, &enqueued, step);
             return Err(self.stop(faults::dummy_inputs(failed), error.is_sticky()));
         }
-        let collected = copy_out(&self.eager, &mut self.eager_images.buffers, &self.stream)
-            .and_then(|()| copy_in(&self.eager, &self.state_before, &self.stream))
-            .and_then(|()| copy_out(&self.replay, &mut self.state_before, &self.stream))
+        self.keep_eager()?;
+        let loaded = (self.state_before.restore(&self.eager, &self.stream))
+            .and_then(|()| self.state_before.save(&self.replay, &self.stream))
             .and_then(|()| self.load(&self.replay, REPLAY_POISON));
-        self.driver(collected, "reading the outputs back")?;
+        self.driver(loaded, "copying the inputs in")?;
         if let Err(error) = graph.exec.launch(&self.stream).and_then(|()| self.wait()) {
             let failed = faults::run_failed("E03", &error, &graph.enqueued, step);
             return Err(self.stop(faults::dummy_inputs(failed), error.is_sticky()));
         }
-        let collected = copy_out(&self.replay, &mut self.other_images.buffers, &self.stream)
-            .and_then(|()| copy_in(&self.replay, &self.state_before, &self.stream));
-        self.driver(collected, "reading the outputs back")?;
-        let found = self.compare(Pair::EagerReplay, &self.eager_images, step, Some(&graph.topology));
-        self.keep(found.into_iter().map(|(buffer, f)| (buffer, f.note("on the step's dummy inputs"))).collect());
+        let judged = self.compare(Pair::EagerReplay, Beside::Nothing, step, Some(&graph.topology))?;
+        let on_dummy = |(buffer, finding): (usize, Finding)| (buffer, finding.note("on the step's dummy inputs"));
+        self.keep(judged.images.into_iter().map(on_dummy).collect());
+        let restored = self.state_before.restore(&self.replay, &self.stream);
+        self.driver(restored, "restoring the state")?;
+        self.parts.end_whole();
         Ok(())
     }
 
@@ -219,15 +203,10 @@ impl Lane {
     pub(super) fn keep_trends(&mut self) {
         let evidence = std::mem::take(&mut self.evidence);
         let mut found = baked::advancing(&evidence.numbers, &evidence.sites);
-        found.extend(growth::memory(&evidence.free, &evidence.handles));
+        let work = evidence.host_site.as_ref();
+        found.extend(growth::device(&evidence.memory, &evidence.handles, work));
+        found.extend(growth::host(&evidence.memory, &evidence.handles, work));
         found.extend(growth::handles(&evidence.handles, evidence.replays));
         self.keep_all(found);
     }
-}
-
-fn read_back(set: &BufferSet, index: usize, stream: &cuda::Stream) -> Result<PinnedMemory, cuda::CudaError> {
-    let mut image = PinnedMemory::new(set.memory(index).len())?;
-    set.memory(index).download(&mut image, stream)?;
-    stream.synchronize()?;
-    Ok(image)
 }

@@ -1,21 +1,27 @@
 //! One step on its way through the gate: eager runs, capture, replays, comparison.
 
 mod evidence;
+mod images;
+mod judge;
 mod observe;
+pub(crate) mod parts;
+mod plain;
 mod probes;
 mod runs;
 mod setup;
 pub(crate) mod speed;
 mod timeline;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::buffers::BufferSet;
-use crate::checks::bits::{Evidence, Images, Pair};
-use crate::checks::{bits, capture, faults};
-use crate::context::{Enqueued, Phase};
+use crate::calls;
+use crate::checks::bits::Pair;
+use crate::checks::{capture, faults};
+use crate::compare::device::Comparer;
+use crate::context::Enqueued;
 use crate::cuda::{CudaError, Event, GraphExec, PinnedMemory, Stream};
 use crate::error::RunError;
 use crate::finding::Finding;
@@ -25,6 +31,9 @@ use crate::report::{LaneReport, Samples, Verdict};
 use crate::step::{BufferSpec, HostBuffers, Step};
 use crate::topology::Topology;
 use crate::watchdog::Heartbeat;
+use images::{DeviceImages, HostImages};
+use judge::Beside;
+use parts::{Part, Parts};
 
 /// Outputs and scratch are filled with these before each run. They differ, so that an element
 /// that a step leaves unwritten differs between the runs too.
@@ -50,17 +59,24 @@ pub(crate) struct Lane {
     specs: Arc<[BufferSpec]>,
     kernels: Kernels,
     inputs: HostBuffers,
-    uploads: Vec<(usize, PinnedMemory)>,
+    uploads: HostImages,
+    /// Of the inputs in `uploads`.
+    input_digests: Vec<(usize, u64)>,
     eager: BufferSet,
     replay: BufferSet,
-    eager_images: Images,
-    other_images: Images,
-    state_before: Vec<(usize, PinnedMemory)>,
-    first_replay: Option<Images>,
+    /// What the reference run left, of every compared buffer.
+    kept: DeviceImages,
+    state_before: DeviceImages,
+    comparer: Comparer,
+    /// Host memory for images that differ, or that have no order.
+    fetched: BTreeMap<usize, [PinnedMemory; 2]>,
+    first_replay: Option<HostImages>,
+    digests: judge::Sums,
+    parts: Parts,
     done: Event,
     stream: Stream,
     report: LaneReport,
-    findings: HashMap<FindingKey, (Finding, u64)>,
+    findings: HashMap<FindingKey, Seen>,
     finding_order: Vec<FindingKey>,
     evidence: evidence::Evidence,
     poisoned: bool,
@@ -68,6 +84,13 @@ pub(crate) struct Lane {
 
 /// Findings of one id, buffer and line of the step are one finding, seen several times.
 type FindingKey = (String, usize, Option<u32>);
+
+/// A finding, and in how many steps it was made.
+struct Seen {
+    finding: Finding,
+    steps: u64,
+    last: Option<u64>,
+}
 
 /// The captured graph, ready to replay.
 struct Captured {
@@ -139,8 +162,7 @@ impl Lane {
         let replay = self.launch_replay(step, graph)?;
         times.replay.push(replay);
         times.replay_per_mille.push(replay.saturating_mul(1000) / eager.max(1));
-        self.compare_with_replay(step, graph);
-        self.check_inputs(Phase::Replay, step, Some(&graph.topology))?;
+        self.compare_with_replay(step, graph)?;
         self.sample_memory(step)?;
         if step == timeline::STEP.min(self.config.steps - 1) {
             self.draw_timelines(step, graph)?;
@@ -153,24 +175,16 @@ impl Lane {
         }
     }
 
-    fn compare_with_replay(&mut self, step: u64, graph: &Captured) {
+    fn compare_with_replay(&mut self, step: u64, graph: &Captured) -> Result<(), Ended> {
         self.heartbeat.enter("compare", step);
-        let found = self.compare(Pair::EagerReplay, &self.eager_images, step, Some(&graph.topology));
+        self.parts.switch(Part::Comparison);
+        let judged = self.compare(Pair::EagerReplay, Beside::All, step, Some(&graph.topology))?;
         self.report.steps_compared += 1;
-        self.report.steps_agreeing += u64::from(found.is_empty());
-        self.keep(found);
-    }
-
-    fn compare(&self, pair: Pair, reference: &Images, step: u64, topology: Option<&Topology>) -> Vec<(usize, Finding)> {
-        bits::check(&Evidence {
-            pair,
-            step,
-            reference,
-            other: &self.other_images,
-            inputs: &self.uploads,
-            buffers: if pair == Pair::EagerEager { &self.eager } else { &self.replay },
-            topology,
-        })
+        self.report.steps_agreeing += u64::from(judged.images.is_empty());
+        self.keep(judged.images);
+        self.keep(judged.inputs);
+        self.parts.switch(Part::Rest);
+        Ok(())
     }
 
     /// A failure of the harness's own driver calls: after a fault it is the step's doing.
@@ -208,11 +222,14 @@ impl Lane {
             // A buffer says it all; where there is none, the line does.
             let line = finding.site.as_ref().filter(|_| buffer == usize::MAX).map(|site| site.line);
             let key = (finding.id.clone(), buffer, line);
-            if let Some((_, count)) = self.findings.get_mut(&key) {
-                *count += 1;
+            if let Some(seen) = self.findings.get_mut(&key) {
+                // The control run and the replay of one step count once.
+                seen.steps += u64::from(finding.step.is_none() || finding.step != seen.last);
+                seen.last = finding.step;
             } else {
                 self.finding_order.push(key.clone());
-                self.findings.insert(key, (finding, 1));
+                let last = finding.step;
+                self.findings.insert(key, Seen { finding, steps: 1, last });
             }
         }
     }
@@ -232,9 +249,9 @@ impl Lane {
     fn take_findings(&mut self) -> Vec<Finding> {
         let findings = &mut self.findings;
         let in_order = self.finding_order.drain(..).filter_map(|key| findings.remove(&key));
-        let told = in_order.map(|(finding, count)| match count {
+        let told = in_order.map(|Seen { finding, steps, .. }| match steps {
             1 => finding,
-            _ => finding.note(format!("and in {} later steps", count - 1)),
+            _ => finding.note(format!("and in {} later steps", steps - 1)),
         });
         told.collect()
     }
@@ -256,28 +273,19 @@ impl Lane {
         {
             memory.high_water = high;
         }
+        report.digests = self.digests.report(&self.specs);
+        if !calls::recorded() {
+            report.not_checked.push(calls::not_checked());
+        }
         report.findings = self.take_findings();
         if report.failed() {
             report.verdict = Verdict::Fail;
         } else if let Some(verdict) = verdict {
             report.verdict = verdict;
         }
-        Ok(LaneOutcome { report, poisoned: self.poisoned })
+        self.parts.switch(Part::Rest);
+        Ok(LaneOutcome { report, poisoned: self.poisoned, parts: self.parts.clone() })
     }
-}
-
-fn copy_out(set: &BufferSet, images: &mut [(usize, PinnedMemory)], stream: &Stream) -> Result<(), CudaError> {
-    for (index, image) in images {
-        set.memory(*index).download(image, stream)?;
-    }
-    stream.synchronize()
-}
-
-fn copy_in(set: &BufferSet, images: &[(usize, PinnedMemory)], stream: &Stream) -> Result<(), CudaError> {
-    for (index, image) in images {
-        set.memory(*index).upload(image, stream)?;
-    }
-    stream.synchronize()
 }
 
 fn nanoseconds(since: Instant) -> u64 {

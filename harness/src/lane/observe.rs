@@ -1,8 +1,8 @@
 //! Eager runs for whoever wants to see the data: comparison with a reference of their own.
 
-use super::{EAGER_POISON, Ended, Lane, copy_out};
+use super::images::{HostImages, copy_out, pinned};
+use super::{EAGER_POISON, Ended, Lane};
 use crate::context::Phase;
-use crate::cuda::PinnedMemory;
 use crate::error::{RunError, StepError};
 use crate::finding::Finding;
 use crate::step::{BufferSpec, HostBuffers, Role};
@@ -18,8 +18,13 @@ impl Lane {
         let specs = self.specs.clone();
         let mut before = HostBuffers::zeroed(specs.iter(), |role| matches!(role, Role::Input | Role::State));
         let mut after = HostBuffers::zeroed(specs.iter(), |role| matches!(role, Role::Output | Role::State));
+        let pinned = |keep: fn(Role) -> bool| {
+            pinned(&specs, keep).map_err(|error| RunError::Driver { what: "allocating pinned memory", error })
+        };
+        let mut state = pinned(|role| role == Role::State)?;
+        let mut left = pinned(|role| matches!(role, Role::Output | Role::State))?;
         for step in 0..steps {
-            match self.observe_one(step, &mut before, &mut after) {
+            match self.observe_one(step, &mut state, &mut left, &mut before, &mut after) {
                 Ok(()) => visit(step, &before, &after),
                 Err(Ended::Run(error)) => return Err(error),
                 Err(Ended::Stop) => return Ok(Err(self.take_findings())),
@@ -28,18 +33,25 @@ impl Lane {
         Ok(Ok(()))
     }
 
-    fn observe_one(&mut self, step: u64, before: &mut HostBuffers, after: &mut HostBuffers) -> Result<(), Ended> {
+    fn observe_one(
+        &mut self,
+        step: u64,
+        state: &mut HostImages,
+        left: &mut HostImages,
+        before: &mut HostBuffers,
+        after: &mut HostBuffers,
+    ) -> Result<(), Ended> {
         self.fill_inputs(step)?;
-        let saved = copy_out(&self.eager, &mut self.state_before, &self.stream);
+        let saved = copy_out(&self.eager, state, &self.stream);
         self.driver(saved, "reading the state")?;
         let inputs = self.uploads.iter().filter(|(index, _)| self.specs[*index].role == Role::Input);
-        let images = inputs.chain(&self.state_before);
+        let images = inputs.chain(&*state);
         copy_images(&self.specs, images, before).map_err(|error| self.inputs_error(error))?;
         self.prepare_host(step, Phase::Eager)?;
         self.record_eager(step, EAGER_POISON)?;
-        let collected = copy_out(&self.eager, &mut self.eager_images.buffers, &self.stream);
+        let collected = copy_out(&self.eager, left, &self.stream);
         self.driver(collected, "reading the outputs back")?;
-        copy_images(&self.specs, self.eager_images.buffers.iter(), after).map_err(|error| self.inputs_error(error))?;
+        copy_images(&self.specs, left.iter(), after).map_err(|error| self.inputs_error(error))?;
         Ok(())
     }
 
@@ -50,7 +62,7 @@ impl Lane {
 
 fn copy_images<'a>(
     specs: &[BufferSpec],
-    images: impl Iterator<Item = &'a (usize, PinnedMemory)>,
+    images: impl Iterator<Item = &'a (usize, crate::cuda::PinnedMemory)>,
     into: &mut HostBuffers,
 ) -> Result<(), StepError> {
     for (index, image) in images {

@@ -1,12 +1,15 @@
 //! Runs that exist only to be judged: second captures, the first inputs again, the held stream.
 
-use super::{Captured, Ended, Lane, REPLAY_POISON, copy_in, copy_out};
+use super::images::{copy_out, pinned};
+use super::judge::Beside;
+use super::parts::Part;
+use super::{Captured, Ended, Lane};
 use crate::calls;
 use crate::checks::baked::Capture;
-use crate::checks::bits::{Images, Pair};
+use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, capture, faults, stall};
-use crate::cuda::PinnedMemory;
 use crate::report::RunKind;
+use crate::step::Role;
 use crate::topology::Topology;
 
 impl Lane {
@@ -14,6 +17,7 @@ impl Lane {
     /// compares the graphs. The second graph is not instantiated.
     pub(super) fn capture_again(&mut self, step: u64, first: &Captured) -> Result<(), Ended> {
         self.heartbeat.enter("second capture", step);
+        self.parts.switch(Part::SecondCaptures);
         let begun = self.stream.begin_capture();
         self.driver(begun, "beginning a second capture")?;
         let (recorded, enqueued) = self.record(&self.eager, true);
@@ -30,6 +34,7 @@ impl Lane {
             Capture { topology: &topology, buffers: &self.eager, step },
         );
         self.keep_all(found);
+        self.parts.switch(Part::Rest);
         Ok(())
     }
 
@@ -37,42 +42,43 @@ impl Lane {
     /// The replay's own state goes on afterwards as if nothing had happened.
     pub(super) fn replay_first_again(&mut self, step: u64, graph: &Captured) -> Result<(), Ended> {
         let Some(first) = self.first_replay.take() else { return Ok(()) };
-        let saved = copy_out(&self.replay, &mut self.state_before, &self.stream);
-        self.driver(saved, "saving the state")?;
+        self.parts.begin_whole(Part::FirstAgain);
+        let saved = self.state_before.save(&self.replay, &self.stream);
+        let kept = saved.and_then(|()| self.kept.upload(&first, &self.stream));
+        self.driver(kept, "saving the state")?;
         self.fill_inputs(0)?;
         // The staging of state still holds the initial state.
-        let initial: Vec<usize> = self.state_before.iter().map(|(index, _)| *index).collect();
-        for (index, staging) in self.uploads.iter().filter(|(index, _)| initial.contains(index)) {
+        for (index, staging) in self.uploads.iter().filter(|(index, _)| self.specs[*index].role == Role::State) {
             let restored = self.replay.memory(*index).upload(staging, &self.stream);
             restored
                 .map_err(|error| Ended::Run(crate::error::RunError::Driver { what: "restoring the state", error }))?;
         }
         self.launch_replay(0, graph)?;
-        let found = self.compare(Pair::ReplayReplay, &first, step, Some(&graph.topology));
-        self.keep(found);
-        let restored = copy_in(&self.replay, &self.state_before, &self.stream);
-        self.driver(restored, "restoring the state")
+        let judged = self.compare(Pair::ReplayReplay, Beside::Guards, step, Some(&graph.topology))?;
+        self.keep(judged.images);
+        let restored = self.state_before.restore(&self.replay, &self.stream);
+        self.driver(restored, "restoring the state")?;
+        self.parts.end_whole();
+        Ok(())
     }
 
-    /// Keeps the outputs of the first replay.
+    /// Keeps what the first replay left: on the host, so that it takes no device memory.
     pub(super) fn remember_first_replay(&mut self) -> Result<(), Ended> {
-        let mut buffers = Vec::with_capacity(self.other_images.buffers.len());
-        for (index, image) in &self.other_images.buffers {
-            let copy = PinnedMemory::new(image.bytes().len()).map(|mut copy| {
-                copy.bytes_mut().copy_from_slice(image.bytes());
-                (*index, copy)
+        self.parts.switch(Part::FirstAgain);
+        let remembered =
+            pinned(&self.specs, |role| matches!(role, Role::Output | Role::State)).and_then(|mut images| {
+                copy_out(&self.replay, &mut images, &self.stream)?;
+                Ok(images)
             });
-            buffers.push(copy);
-        }
-        let buffers: Result<Vec<_>, _> = buffers.into_iter().collect();
-        let buffers = self.driver(buffers, "allocating pinned memory")?;
-        self.first_replay = Some(Images { buffers, poison: REPLAY_POISON });
+        self.first_replay = Some(self.driver(remembered, "keeping the outputs of the first replay")?);
+        self.parts.switch(Part::Rest);
         Ok(())
     }
 
     /// Runs the step eagerly while its stream is held.
     pub(super) fn probe_stall(&mut self, step: u64) -> Result<(), Ended> {
-        let saved = copy_out(&self.eager, &mut self.state_before, &self.stream);
+        self.parts.switch(Part::StalledStream);
+        let saved = self.state_before.save(&self.eager, &self.stream).and_then(|()| self.stream.synchronize());
         self.driver(saved, "saving the state")?;
         self.heartbeat.enter("stalled stream", step);
         let (probed, calls) =
@@ -96,7 +102,9 @@ impl Lane {
             };
             self.keep_all(vec![finding]);
         }
-        let restored = copy_in(&self.eager, &self.state_before, &self.stream);
-        self.driver(restored, "restoring the state")
+        let restored = self.state_before.restore(&self.eager, &self.stream);
+        self.driver(restored, "restoring the state")?;
+        self.parts.switch(Part::Rest);
+        Ok(())
     }
 }

@@ -2,12 +2,15 @@
 
 use std::time::Instant;
 
-use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, copy_in, copy_out, nanoseconds};
+use super::judge::Beside;
+use super::parts::Part;
+use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, nanoseconds};
 use crate::buffers::BufferSet;
 use crate::checks::bits::Pair;
 use crate::checks::{addresses, capture, faults, structure};
 use crate::context::{Enqueued, Phase, StepContext};
 use crate::cuda::CudaError;
+use crate::digest;
 use crate::error::{RunError, StepError};
 use crate::finding::Finding;
 use crate::step::Role;
@@ -16,31 +19,53 @@ use crate::topology::Topology;
 impl Lane {
     pub(super) fn fill_inputs(&mut self, step: u64) -> Result<(), RunError> {
         self.heartbeat.enter("inputs", step);
+        self.parts.switch(Part::Inputs);
         let name = || self.step.name().to_owned();
         self.step
             .fill_inputs(step, self.config.seed, &mut self.inputs)
             .map_err(|error| RunError::Inputs { step: name(), error })?;
+        self.stage_inputs()
+    }
+
+    /// Copies the inputs to where they are uploaded from.
+    pub(super) fn stage_inputs(&mut self) -> Result<(), RunError> {
+        self.input_digests.clear();
         for (index, staging) in &mut self.uploads {
             let spec = &self.specs[*index];
             if spec.role == Role::Input {
-                let image = self.inputs.bytes(&spec.name).map_err(|error| RunError::Inputs { step: name(), error })?;
+                let image = self.inputs.bytes(&spec.name);
+                let image = image.map_err(|error| RunError::Inputs { step: self.step.name().to_owned(), error })?;
                 staging.bytes_mut().copy_from_slice(image);
+                self.parts.switch(Part::Comparison);
+                self.input_digests.push((*index, digest::of_bytes(image)));
+                self.parts.switch(Part::Inputs);
             }
         }
+        self.parts.switch(Part::Rest);
         Ok(())
     }
 
-    /// Copies the inputs in and poisons what the step has to write.
+    /// Poisons what the step has to write and copies the inputs in.
     pub(super) fn load(&self, set: &BufferSet, poison: u8) -> Result<(), CudaError> {
+        self.parts.switch(Part::Poison);
+        for index in set.with_role(|role| matches!(role, Role::Output | Role::Scratch)) {
+            set.memory(index).fill(poison, &self.stream)?;
+        }
+        self.stream.synchronize()?;
+        self.load_inputs(set)
+    }
+
+    /// Copies the inputs in.
+    pub(super) fn load_inputs(&self, set: &BufferSet) -> Result<(), CudaError> {
+        self.parts.switch(Part::Load);
         for (index, staging) in &self.uploads {
             if self.specs[*index].role == Role::Input {
                 set.memory(*index).upload(staging, &self.stream)?;
             }
         }
-        for index in set.with_role(|role| matches!(role, Role::Output | Role::Scratch)) {
-            set.memory(index).fill(poison, &self.stream)?;
-        }
-        self.stream.synchronize()
+        self.stream.synchronize()?;
+        self.parts.switch(Part::Rest);
+        Ok(())
     }
 
     /// The eager reference, and its control where `controlled`; the reference's time in nanoseconds.
@@ -49,25 +74,34 @@ impl Lane {
         self.prepare_host(step, Phase::Eager)?;
         if controlled {
             self.heartbeat.enter("eager", step);
-            let saved = copy_out(&self.eager, &mut self.state_before, &self.stream);
+            self.parts.switch(Part::Control);
+            let saved = self.state_before.save(&self.eager, &self.stream);
             self.driver(saved, "saving the state")?;
         }
         let time = self.record_eager(step, EAGER_POISON)?;
-        let collected = copy_out(&self.eager, &mut self.eager_images.buffers, &self.stream);
-        self.driver(collected, "reading the outputs back")?;
+        self.keep_eager()?;
         if !controlled {
             return Ok(time);
         }
-        let restored = copy_in(&self.eager, &self.state_before, &self.stream);
+        self.parts.begin_whole(Part::Control);
+        let restored = self.state_before.restore(&self.eager, &self.stream);
         self.driver(restored, "restoring the state")?;
         self.record_eager(step, REPLAY_POISON)?;
-        let collected = copy_out(&self.eager, &mut self.other_images.buffers, &self.stream);
-        self.driver(collected, "reading the outputs back")?;
-        self.check_inputs(Phase::Eager, step, None)?;
         self.report.steps_controlled += 1;
-        let found = self.compare(Pair::EagerEager, &self.eager_images, step, None);
-        self.keep(found);
+        let judged = self.compare(Pair::EagerEager, Beside::Inputs, step, None)?;
+        self.keep(judged.inputs);
+        self.keep(judged.images);
+        self.parts.end_whole();
         Ok(time)
+    }
+
+    /// Keeps what the eager run left, where no later run can reach it.
+    pub(super) fn keep_eager(&mut self) -> Result<(), Ended> {
+        self.parts.switch(Part::Comparison);
+        let kept = self.kept.save(&self.eager, &self.stream).and_then(|()| self.stream.synchronize());
+        self.driver(kept, "keeping the outputs")?;
+        self.parts.switch(Part::Rest);
+        Ok(())
     }
 
     /// One eager run; its time in nanoseconds.
@@ -75,6 +109,7 @@ impl Lane {
         self.heartbeat.enter("eager", step);
         let loaded = self.load(&self.eager, poison);
         self.driver(loaded, "copying the inputs in")?;
+        self.parts.switch(Part::Eager);
         let started = Instant::now();
         let (recorded, enqueued) = self.record_eagerly(step);
         if let Err(error) = recorded {
@@ -86,6 +121,7 @@ impl Lane {
             }
             return Err(self.stop(faults::run_failed("E02", &error, &enqueued, step), error.is_sticky()));
         }
+        self.parts.switch(Part::Rest);
         Ok(nanoseconds(started))
     }
 
@@ -104,6 +140,7 @@ impl Lane {
 
     pub(super) fn capture(&mut self, step: u64) -> Result<Captured, Ended> {
         self.heartbeat.enter("capture", step);
+        self.parts.switch(Part::Capture);
         let started = Instant::now();
         let begun = self.stream.begin_capture();
         self.driver(begun, "beginning the capture")?;
@@ -137,6 +174,7 @@ impl Lane {
         match graph.instantiate() {
             Ok(exec) => {
                 self.report.times.instantiate = nanoseconds(started);
+                self.parts.switch(Part::Rest);
                 Ok(Captured { exec, topology, enqueued, step })
             }
             Err(error) => Err(self.stop(
@@ -146,10 +184,11 @@ impl Lane {
         }
     }
 
-    /// One replay, its outputs read back; its time in nanoseconds.
+    /// One replay; its time in nanoseconds.
     pub(super) fn launch_replay(&mut self, step: u64, graph: &Captured) -> Result<u64, Ended> {
         self.prepare_host(step, Phase::Replay)?;
         self.heartbeat.enter("replay", step);
+        self.parts.switch(Part::Addresses);
         let unstable = addresses::check(&graph.topology, &self.replay, step);
         if !unstable.is_empty() {
             // Replaying would read or write memory that is not the step's any more.
@@ -159,24 +198,21 @@ impl Lane {
         }
         let loaded = self.load(&self.replay, REPLAY_POISON);
         self.driver(loaded, "copying the inputs in")?;
+        self.parts.switch(Part::Replay);
         let started = Instant::now();
         let launched = graph.exec.launch(&self.stream).and_then(|()| self.wait());
         let time = nanoseconds(started);
         if let Err(error) = launched {
             return Err(self.stop(faults::run_failed("E03", &error, &graph.enqueued, step), error.is_sticky()));
         }
-        let collected = copy_out(&self.replay, &mut self.other_images.buffers, &self.stream);
-        self.driver(collected, "reading the outputs back")?;
-        let broken = self.replay.broken_guards(&self.stream);
-        for guard in self.driver(broken, "reading the guards back")? {
-            self.keep_all(vec![addresses::broken_guard(guard, &self.replay, Some(&graph.topology), step)]);
-        }
+        self.parts.switch(Part::Rest);
         Ok(time)
     }
 
     /// Host work of the step's owner, outside the captured region.
     pub(super) fn prepare_host(&mut self, step: u64, phase: Phase) -> Result<(), Ended> {
         self.heartbeat.enter("prepare", step);
+        self.parts.switch(Part::HostWork);
         match self.prepare_recorded(step, phase) {
             Ok(()) => Ok(()),
             Err(error) if phase == Phase::Replay && capture::event_outside(&error, step).is_some() => {

@@ -1,12 +1,14 @@
 //! Before the first step: buffers, staging, kernels, initial state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{EAGER_POISON, Lane, REPLAY_POISON};
+use super::Lane;
+use super::images::{DeviceImages, pinned};
+use super::parts::Parts;
 use crate::buffers::BufferSet;
-use crate::checks::bits::Images;
-use crate::cuda::{CudaError, Event, PinnedMemory, Session, Stream};
+use crate::compare::device::Comparer;
+use crate::cuda::{Event, Session, Stream};
 use crate::error::RunError;
 use crate::gate::{GateConfig, blank_report};
 use crate::kernels::Kernels;
@@ -14,6 +16,14 @@ use crate::plan::check_specs;
 use crate::report::{BufferBytes, MemoryReceipt, Verdict};
 use crate::step::{HostBuffers, Role, Step};
 use crate::watchdog::Heartbeat;
+
+fn compared(role: Role) -> bool {
+    matches!(role, Role::Output | Role::State)
+}
+
+fn state(role: Role) -> bool {
+    role == Role::State
+}
 
 impl Lane {
     pub(crate) fn prepare(
@@ -23,11 +33,17 @@ impl Lane {
         heartbeat: &Arc<Heartbeat>,
     ) -> Result<Self, RunError> {
         heartbeat.enter("prepare", 0);
+        let parts = Parts::default();
         let (specs, needed) = check_specs(step.as_ref())?;
         let driver = |what| move |error| RunError::Driver { what, error };
         let (free, total) = session.memory_info().map_err(driver("asking for free memory"))?;
-        let memory = |buffer| RunError::OutOfMemory { step: step.name().to_owned(), needed, free, total, buffer };
-        if needed.saturating_mul(2) > free {
+        let size = |keep: fn(Role) -> bool| -> u64 {
+            specs.iter().filter(|spec| keep(spec.role)).map(|spec| spec.bytes().unwrap_or(0) as u64).sum()
+        };
+        let images = size(compared).saturating_add(size(state));
+        let memory =
+            |buffer| RunError::OutOfMemory { step: step.name().to_owned(), needed, images, free, total, buffer };
+        if needed.saturating_mul(2).saturating_add(images) > free {
             return Err(memory(None));
         }
         let kernels = Kernels::load(&step.modules())?;
@@ -42,14 +58,13 @@ impl Lane {
         let replay = allocate()?;
         let free_after = session.memory_info().map_err(driver("asking for free memory"))?.0;
         let eager = allocate()?;
-        let pinned = |keep: &dyn Fn(Role) -> bool| {
-            let buffers = eager.with_role(keep).into_iter();
-            buffers
-                .map(|index| Ok((index, PinnedMemory::new(specs[index].bytes().unwrap_or(0))?)))
-                .collect::<Result<Vec<_>, CudaError>>()
-                .map_err(driver("allocating pinned memory"))
-        };
-        let compared = |role| matches!(role, Role::Output | Role::State);
+        let images_of = |keep| DeviceImages::new(session, &specs, keep, &stream);
+        let kept = images_of(compared).map_err(driver("allocating memory for images"))?;
+        let state_before = images_of(state).map_err(driver("allocating memory for images"))?;
+        let sizes: Vec<u64> = specs.iter().map(|spec| spec.bytes().unwrap_or(0) as u64).collect();
+        let comparer = Comparer::new(session, &stream, &sizes)?;
+        let uploads = pinned(&specs, |role| matches!(role, Role::Input | Role::State))
+            .map_err(driver("allocating pinned memory"))?;
         let mut report = blank_report(step.as_ref(), config, Verdict::Pass);
         let closed_form = step.closed_form();
         report.memory = Some(MemoryReceipt {
@@ -68,11 +83,15 @@ impl Lane {
         });
         let mut lane = Lane {
             inputs: HostBuffers::zeroed(specs.iter(), |role| role == Role::Input),
-            uploads: pinned(&|role| matches!(role, Role::Input | Role::State))?,
-            eager_images: Images { buffers: pinned(&compared)?, poison: EAGER_POISON },
-            other_images: Images { buffers: pinned(&compared)?, poison: REPLAY_POISON },
-            state_before: pinned(&|role| role == Role::State)?,
+            uploads,
+            input_digests: Vec::new(),
+            kept,
+            state_before,
+            comparer,
+            fetched: BTreeMap::new(),
             first_replay: None,
+            digests: Default::default(),
+            parts,
             done: Event::new().map_err(driver("creating an event"))?,
             step,
             config: config.clone(),

@@ -1,6 +1,7 @@
 //! Runs drawn on a line of time, for reports: host calls beside device work.
 
-use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, copy_in, copy_out};
+use super::parts::Part;
+use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON};
 use crate::calls;
 use crate::checks::faults;
 use crate::report::RunKind;
@@ -16,8 +17,9 @@ impl Lane {
             return Ok(());
         }
         self.heartbeat.enter("timeline", step);
-        let ready = copy_out(&self.eager, &mut self.state_before, &self.stream)
-            .and_then(|()| self.load(&self.eager, EAGER_POISON));
+        self.parts.begin_whole(Part::Timelines);
+        let ready =
+            (self.state_before.save(&self.eager, &self.stream)).and_then(|()| self.load(&self.eager, EAGER_POISON));
         self.driver(ready, "copying the inputs in")?;
         let ((recorded, enqueued, waited), calls) = calls::during(|| {
             let (recorded, enqueued) = self.record(&self.eager, false);
@@ -31,8 +33,8 @@ impl Lane {
         }
         self.report.timelines.extend(calls.map(|calls| calls.timeline(RunKind::Eager, step)));
 
-        let ready = copy_in(&self.eager, &self.state_before, &self.stream)
-            .and_then(|()| copy_out(&self.replay, &mut self.state_before, &self.stream))
+        let ready = (self.state_before.restore(&self.eager, &self.stream))
+            .and_then(|()| self.state_before.save(&self.replay, &self.stream))
             .and_then(|()| self.load(&self.replay, REPLAY_POISON));
         self.driver(ready, "copying the inputs in")?;
         let (launched, calls) = calls::during(|| graph.exec.launch(&self.stream).and_then(|()| self.wait()));
@@ -40,7 +42,9 @@ impl Lane {
             return Err(self.stop(faults::run_failed("E03", &error, &graph.enqueued, step), error.is_sticky()));
         }
         self.report.timelines.extend(calls.map(|calls| calls.timeline(RunKind::Replay, step)));
-        let restored = copy_in(&self.replay, &self.state_before, &self.stream);
-        self.driver(restored, "restoring the state")
+        let restored = self.state_before.restore(&self.replay, &self.stream);
+        self.driver(restored, "restoring the state")?;
+        self.parts.end_whole();
+        Ok(())
     }
 }

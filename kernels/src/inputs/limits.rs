@@ -70,9 +70,13 @@ pub fn fill_limits(
             }
             Limits::Boundaries => {
                 let topk = u64::from(shape.topk);
-                let lengths =
+                let near =
                     [0, 1, topk - 1, topk, topk + 1, 63, 64, 65, 255, 256, 257, u64::from(sk) - 1, u64::from(sk)];
-                let length = within(lengths[((row + index) % lengths.len() as u64) as usize]);
+                // Where there are as many keys: 16,384 candidates fill the shared memory of other
+                // engines' top-k (sgl-kernel's fast_topk_v2, vllm-project/vllm#51782).
+                let far: &[u64] = if sk > 16_385 { &[16_383, 16_384, 16_385] } else { &[] };
+                let choice = (row + index) % (near.len() + far.len()) as u64;
+                let length = within(*near.iter().chain(far).nth(choice as usize).expect("one of both"));
                 let slack = sk as i32 - length;
                 let first = if row.is_multiple_of(2) { 0 } else { slack.min(7) };
                 (first, first + length)

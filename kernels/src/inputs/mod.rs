@@ -2,7 +2,9 @@
 //!
 //! Two cycles of coprime lengths run side by side, one over the data and one over the limits, so
 //! that 56 steps meet every combination. Lengths and limits change from step to step: a value
-//! baked in at capture shows at the second replay.
+//! baked in at capture shows at the second replay. The seed turns both cycles: the step that is
+//! captured meets rows without keys under one seed, short ones under another, and full ones under
+//! seed 0, and is replayed on all the others.
 
 mod data;
 mod limits;
@@ -16,9 +18,10 @@ pub use limits::{LIMITS, Limits, fill_limits};
 use crate::rng::Stream;
 use crate::shape::Shape;
 
-/// What step `index` is fed.
-pub fn families(index: u64) -> (Data, Limits) {
-    (DATA[(index % DATA.len() as u64) as usize], LIMITS[(index % LIMITS.len() as u64) as usize])
+/// What step `index` is fed under `seed`.
+pub fn families(index: u64, seed: u64) -> (Data, Limits) {
+    let turn = |cycle: usize| (index % cycle as u64 + seed % cycle as u64) as usize % cycle;
+    (DATA[turn(DATA.len())], LIMITS[turn(LIMITS.len())])
 }
 
 /// Numbers the random streams of a step.
@@ -61,7 +64,7 @@ pub fn fill_step(
     keys: &str,
     inputs: &mut HostBuffers,
 ) -> StepResult<()> {
-    let (data, limits) = families(index);
+    let (data, limits) = families(index, seed);
     fill_queries(data, seed, index, inputs.slice_mut("q")?);
     fill_keys(data, seed, index, shape, extents, inputs.slice_mut(keys)?);
     fill_weights(data, seed, index, shape, inputs.slice_mut("w")?);
@@ -79,8 +82,7 @@ mod tests {
 
     #[test]
     fn fifty_six_steps_meet_every_combination() {
-        let mut seen: Vec<_> = (0..56).map(families).collect();
-        seen.dedup_by(|a, b| a == b);
+        let seen: Vec<_> = (0..56).map(|index| families(index, 3)).collect();
         for data in DATA {
             for limits in LIMITS {
                 assert!(seen.contains(&(data, limits)), "{data:?} {limits:?}");
@@ -117,11 +119,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_captured_on_short_rows_is_replayed_across_every_boundary() {
+        // A row as long as the largest boundary, and topk between the others.
+        let shape = Shape { sq: 64, sk: 20_000, b: 1, h: 1, d: 32, topk: 100 };
+        let extents = Extents { sq: 64, sk: 20_000, first_key: 0, visible: 20_000 };
+        let lengths = |index, seed| {
+            let (mut start, mut end) = (vec![0; 64], vec![0; 64]);
+            fill_limits(families(index, seed).1, seed, index, &shape, extents, &mut start, &mut end);
+            let lengths = start.iter().zip(&end).map(|(&start, &end)| i64::from(end) - i64::from(start));
+            lengths.collect::<Vec<_>>()
+        };
+        let captured = |limits| (0..16).find(|&seed| families(0, seed).1 == limits).unwrap();
+        for (seed, most) in [(captured(Limits::Empty), 0), (captured(Limits::Short), 99)] {
+            assert!(lengths(0, seed).iter().all(|&length| length <= most), "seed {seed}");
+            let replayed: Vec<i64> = (1..9).flat_map(|index| lengths(index, seed)).collect();
+            for boundary in [64, 100, 256, 16_384] {
+                for length in boundary - 1..=boundary + 1 {
+                    assert!(replayed.contains(&length), "seed {seed}, length {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_smallest_shapes_are_filled_without_a_panic() {
         let shape = Shape { sq: 1, sk: 1, b: 1, h: 1, d: 32, topk: 1 };
         let extents = Extents { sq: 1, sk: 1, first_key: 0, visible: 1 };
         for index in 0..56 {
-            let (data, limits) = families(index);
+            let (data, limits) = families(index, 0);
             let (mut start, mut end) = ([0; 1], [0; 1]);
             fill_limits(limits, 0, index, &shape, extents, &mut start, &mut end);
             fill_keys(data, 0, index, &shape, extents, &mut [0; 32]);

@@ -169,7 +169,7 @@ fn a_tolerant_comparison_accepts_an_exchange_at_the_boundary_and_nothing_else() 
 /// Scores [rows][keys] of the default shape under the given data and unlimited rows.
 fn unlimited(data: crate::inputs::Data) -> Vec<Vec<f32>> {
     use crate::inputs::{Limits, families};
-    let index = (0..56).find(|&index| families(index) == (data, Limits::Full)).unwrap();
+    let index = (0..56).find(|&index| families(index, 0) == (data, Limits::Full)).unwrap();
     let step = IndexerStep::new(Lane::Fused, &Shape::default(), PtxSource::Committed).unwrap();
     let mut inputs = HostBuffers::zeroed(&step.buffers(), |role| role == Role::Input);
     step.fill_inputs(index, 0, &mut inputs).unwrap();

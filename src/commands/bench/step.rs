@@ -101,7 +101,7 @@ fn line(row: &Row) -> String {
     let Speed { eager, replay, replay_back_to_back, capture, .. } = &row.speed;
     let spread = |spread: &Spread| {
         let half = (spread.high - spread.low) as f64 / 2.0 / spread.median.max(1) as f64;
-        format!("{} ±{:.0}%", time(spread.median), half * 100.0)
+        format!("{} ±{:.1}%", time(spread.median), half * 100.0)
     };
     format!(
         "{:<12}  {:>7.3}   {:<14}  {:<23}  {:<11}  x{:<11.3}  {}",

@@ -27,8 +27,11 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn fault(fault: &Fault, variant: Variant, driver: DriverKind) -> Self {
+    pub fn fault(fault: &Fault, variant: Variant, driver: DriverKind, without_record: bool) -> Self {
         let mut arguments = Self::start(fault.name, driver);
+        if without_record {
+            arguments.push("--without-record".to_owned());
+        }
         if variant == Variant::Clean {
             arguments.push("--twin".to_owned());
         }
@@ -133,6 +136,9 @@ fn last_words(errors: &str) -> String {
 /// What the child does: runs its step, prints the reports as JSON, and leaves.
 pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
     let steps = steps(args)?;
+    if args.without_record {
+        graphproof_harness::calls::do_without();
+    }
     let (_, session) = driver::open(args.driver)?;
     let session = Arc::new(session);
     let mut reports = Vec::with_capacity(steps.len());

@@ -129,7 +129,7 @@ impl Row {
         let found = if self.found.is_empty() { "-".to_owned() } else { self.found.join(" ") };
         let check = self.finding.as_ref().map_or("-".to_owned(), |finding| finding.check.clone());
         let verdict = match (self.missed.is_some(), self.twin_silent()) {
-            (false, true) if self.untold => "untold",
+            (false, true) if self.untold => "not checked",
             (true, _) => "MISSED",
             (false, false) => "NOISY",
             (false, true) => "caught",
@@ -193,8 +193,11 @@ impl Matrix {
             }
         }
         for row in self.rows.iter().filter(|row| row.untold) {
-            let _ =
-                writeln!(text, "\nnot to be told on this driver, which keeps no call record: {} {}", row.row, row.name);
+            let _ = writeln!(
+                text,
+                "\nnot checked: no call record on this driver, and nothing else tells {} {}",
+                row.row, row.name
+            );
         }
         if !self.not_planted.is_empty() {
             text.push_str("\nnot planted:\n");
@@ -205,10 +208,12 @@ impl Matrix {
         let caught = self.rows.iter().filter(|row| row.missed.is_none() && !row.untold).count();
         let placed = self.rows.iter().filter(|row| row.place_named).count();
         let silent = self.rows.iter().filter(|row| row.twin_silent()).count();
+        let untold = self.rows.iter().filter(|row| row.untold).count();
+        let unchecked = if untold > 0 { format!(", {untold} not checked") } else { String::new() };
         let _ = writeln!(
             text,
-            "\n{}: {caught} of {} faults caught under their ids, {placed} with their place named; {silent} of {} clean \
-             twins silent",
+            "\n{}: {caught} of {} faults caught under their ids{unchecked}, {placed} with their place named; {silent} of \
+             {} clean twins silent",
             if self.passed() { "PASS" } else { "FAIL" },
             self.rows.len(),
             self.rows.len(),

@@ -5,6 +5,7 @@ mod g02_item;
 mod g03_boolean_mask;
 mod g04_scratch_reallocated;
 mod g05_output_per_call;
+mod g06_logits_per_call;
 mod g07_metadata_rebuilt;
 mod g08_short_context_branch;
 mod g09_missing_memset;
@@ -28,6 +29,7 @@ pub const FAULTS: &[Fault] = &[
     g03_boolean_mask::FAULT,
     g04_scratch_reallocated::FAULT,
     g05_output_per_call::FAULT,
+    g06_logits_per_call::FAULT,
     g07_metadata_rebuilt::FAULT,
     g08_short_context_branch::FAULT,
     g09_missing_memset::FAULT,

@@ -1,0 +1,106 @@
+//! `graphproof bench checks`: what each check costs, beside the same steps without a check.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use graphproof_harness::exit_code::ExitCode;
+use graphproof_harness::gate::{self, GateConfig, Part, Parts};
+
+use crate::args::BenchChecksArgs;
+use crate::commands::Failure;
+use crate::commands::suite::Suite;
+use crate::output::table::time;
+
+/// What a run without checks does too.
+const WORK: [Part; 5] = [Part::Inputs, Part::Load, Part::Eager, Part::Capture, Part::Replay];
+
+/// The times of one step.
+struct Measured {
+    name: String,
+    plain: Parts,
+    gate: Parts,
+}
+
+impl Measured {
+    /// Without checks: what every run of these steps has to do.
+    fn plain(&self) -> Duration {
+        work(&self.plain)
+    }
+
+    /// With all checks, without the setup.
+    fn gate(&self) -> Duration {
+        self.gate.total() - self.gate.spent(Part::Setup)
+    }
+}
+
+fn work(parts: &Parts) -> Duration {
+    WORK.into_iter().map(|part| parts.spent(part)).sum()
+}
+
+pub fn run(args: &BenchChecksArgs) -> Result<ExitCode, Failure> {
+    let suite = Suite::resolve(&args.target, &args.steps_named)?;
+    let device = suite.session.facts();
+    println!(
+        "graphproof {}, {} driver: {}\nshape {}, {} steps, {}\n",
+        env!("CARGO_PKG_VERSION"),
+        suite.selected.kind.name(),
+        device.name,
+        suite.shape,
+        args.steps,
+        suite.kernels,
+    );
+    let mut measured = Vec::with_capacity(suite.steps.len());
+    for step in &suite.steps {
+        let failed = |findings| {
+            let error = anyhow!("step '{}' is not safe to replay: {findings:?}", step.name());
+            Failure::new(ExitCode::Findings, error)
+        };
+        let plain = gate::plain(&suite.session, step, args.steps, 0)?.map_err(failed)?;
+        let config = GateConfig { steps: args.steps, ..GateConfig::default() };
+        let outcome = gate::run(&suite.session, step, &config, &mut |_| {})?;
+        if outcome.report.failed() {
+            return Err(failed(outcome.report.findings));
+        }
+        measured.push(Measured { name: step.name().to_owned(), plain, gate: outcome.parts });
+    }
+    print!("{}", render(&measured));
+    Ok(ExitCode::Passed)
+}
+
+/// A column for each step; a row for each part, with its time and its share of the plain run.
+fn render(measured: &[Measured]) -> String {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut row = |name: &str, cell: &dyn Fn(&Measured) -> String| {
+        rows.push(std::iter::once(name.to_owned()).chain(measured.iter().map(cell)).collect());
+    };
+    let share = |of: Duration, whole: Duration| {
+        let ratio = of.as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE);
+        format!("{} x{ratio:.3}", time(of.as_nanos() as u64))
+    };
+    row("", &|one| one.name.clone());
+    row("without checks", &|one| share(one.plain(), one.plain()));
+    for part in WORK {
+        row(&format!("  {}", part.name()), &|one| share(one.plain.spent(part), one.plain()));
+    }
+    row("with all checks", &|one| share(one.gate(), one.plain()));
+    for part in Part::ALL.into_iter().filter(|part| *part != Part::Setup) {
+        row(&format!("  {}", part.name()), &|one| share(one.gate.spent(part), one.plain()));
+    }
+    // Beside the work of the same run: other load on the machine then falls on both.
+    row("all checks over this run's own work", &|one| {
+        format!("x{:.3}", one.gate().as_secs_f64() / work(&one.gate).as_secs_f64().max(f64::MIN_POSITIVE))
+    });
+    row("setup, once", &|one| share(one.gate.spent(Part::Setup), one.plain()));
+    let widths: Vec<usize> =
+        (0..=measured.len()).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let _ = write!(text, "{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row[1..].iter().zip(&widths[1..]) {
+            let _ = write!(text, "  {cell:>width$}");
+        }
+        text.push('\n');
+    }
+    text
+}
