@@ -225,8 +225,33 @@ pub enum BenchWhat {
     Exec,
     /// Graphs on the software driver: capture, instantiation and launch, beside eager launches.
     Graph,
+    /// The lanes themselves: eager time, replay time, TFLOP/s. Checks nothing.
+    Step(BenchStepArgs),
     /// What each check costs, beside the same steps run eagerly and replayed without a check.
     Checks(BenchChecksArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchStepArgs {
+    /// Measure only this step; may be given several times. See `graphproof list`.
+    #[arg(long = "step", value_name = "NAME")]
+    pub steps_named: Vec<String>,
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Seconds to measure each step for; each runs three times at least.
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Keep inputs and outputs as raw bytes in this folder, as STEP.BUFFER.bin.
+    #[arg(long, value_name = "DIR")]
+    pub dump: Option<PathBuf>,
+    /// Write the figures to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?;
+    if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".to_owned()) }
 }
 
 #[derive(Debug, Args)]

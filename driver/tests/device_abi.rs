@@ -1,39 +1,21 @@
 //! Devices, contexts, memory, streams and events through the C ABI.
 
+#[macro_use]
+mod abi_support;
+
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use abi_support::Gate;
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
 use graphproof_driver::record;
 use graphproof_driver::software::fault::last_fault;
 
-/// One test at a time: they look at what the whole device has.
-static ONE: Mutex<()> = Mutex::new(());
-
-macro_rules! ok {
-    ($call:expr) => {
-        // SAFETY: valid arguments for what CUDA documents.
-        assert_eq!(unsafe { $call }, CUresult::SUCCESS, stringify!($call))
-    };
-}
-
-macro_rules! code {
-    ($call:expr) => {
-        // SAFETY: pointers are null or valid; handles may be anything.
-        unsafe { $call }
-    };
-}
-
 fn device() -> MutexGuard<'static, ()> {
-    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut context = CUcontext::NULL;
-    ok!(cuInit(0));
-    ok!(cuDevicePrimaryCtxRetain(&mut context, 0));
-    ok!(cuCtxSetCurrent(context));
-    one
+    abi_support::primary().0
 }
 
 fn stream(flags: u32) -> CUstream {
@@ -52,32 +34,6 @@ fn allocate(bytes: usize) -> CUdeviceptr {
     let mut address = 0;
     ok!(cuMemAlloc_v2(&mut address, bytes));
     address
-}
-
-/// A host function that holds its stream until it is let go.
-struct Gate {
-    open: AtomicBool,
-}
-
-impl Gate {
-    const fn new() -> Self {
-        Self { open: AtomicBool::new(false) }
-    }
-
-    fn hold(&'static self, stream: CUstream) {
-        unsafe extern "C" fn wait(gate: *mut c_void) {
-            // SAFETY: a static gate.
-            let gate = unsafe { &*gate.cast::<Gate>() };
-            while !gate.open.load(Ordering::Acquire) {
-                std::thread::yield_now();
-            }
-        }
-        ok!(cuLaunchHostFunc(stream, Some(wait), (&raw const *self).cast_mut().cast()));
-    }
-
-    fn open(&self) {
-        self.open.store(true, Ordering::Release);
-    }
 }
 
 #[test]
@@ -377,7 +333,7 @@ fn the_record_tells_what_blocked_and_what_failed() {
     let mut address = 0;
     assert_eq!(code!(cuMemAlloc_v2(&mut address, 0)), CUresult::INVALID_VALUE);
     let mut array = CUarray::NULL;
-    let symbol = find("cuArrayCreate_v2").unwrap();
+    let symbol = find("cuMipmappedArrayCreate").unwrap();
     assert!(!symbol.modelled);
     // SAFETY: the C prototype of the name, which takes two pointers.
     let create: unsafe extern "C" fn(*mut CUarray, *const c_void) -> CUresult =
@@ -385,11 +341,11 @@ fn the_record_tells_what_blocked_and_what_failed() {
     assert_eq!(code!(create(&mut array, null())), CUresult::NOT_SUPPORTED);
     let recording = record::stop();
     let names: Vec<_> = recording.calls.iter().map(|call| call.function).collect();
-    assert_eq!(names, ["cuStreamSynchronize", "cuMemAlloc_v2", "cuArrayCreate_v2"]);
+    assert_eq!(names, ["cuStreamSynchronize", "cuMemAlloc_v2", "cuMipmappedArrayCreate"]);
     assert!(recording.calls[0].blocked() && recording.calls[0].backtrace.is_some());
     assert_eq!(recording.first_failure().unwrap().function, "cuMemAlloc_v2");
     assert!(recording.calls[2].unsupported && recording.calls[2].note.is_some());
-    assert!(record::unsupported_calls().iter().any(|call| call.function == "cuArrayCreate_v2"));
+    assert!(record::unsupported_calls().iter().any(|call| call.function == "cuMipmappedArrayCreate"));
 }
 
 #[test]

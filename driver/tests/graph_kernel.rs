@@ -1,9 +1,13 @@
 //! Kernel nodes through the C ABI: parameters read back, changed and executed.
 
-use std::ffi::{CString, c_uint, c_void};
-use std::ptr::{null, null_mut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+#[macro_use]
+mod abi_support;
 
+use std::ffi::{CString, c_uint, c_void};
+use std::ops::Deref;
+use std::ptr::{null, null_mut};
+
+use abi_support::{function, instantiate, load};
 use graphproof_driver::abi::graph_types::*;
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
@@ -42,29 +46,19 @@ const PTX: &str = r"
 }
 ";
 
-static ONE: Mutex<()> = Mutex::new(());
-
-macro_rules! ok {
-    ($call:expr) => {
-        // SAFETY: valid arguments for what CUDA documents.
-        assert_eq!(unsafe { $call }, CUresult::SUCCESS, stringify!($call))
-    };
-}
-
-macro_rules! code {
-    ($call:expr) => {
-        // SAFETY: pointers are null or valid; handles may be anything.
-        unsafe { $call }
-    };
-}
-
 struct Device {
-    _one: MutexGuard<'static, ()>,
-    stream: CUstream,
+    base: abi_support::Device,
     module: CUmodule,
     store: CUfunction,
     twice: CUfunction,
-    buffer: CUdeviceptr,
+}
+
+impl Deref for Device {
+    type Target = abi_support::Device;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 /// Arguments of both kernels.
@@ -82,19 +76,9 @@ impl Arguments {
 
 impl Device {
     fn new() -> Self {
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut context, mut stream, mut buffer) = (CUcontext::NULL, CUstream::NULL, 0);
-        let (mut module, mut store, mut twice) = (CUmodule::NULL, CUfunction::NULL, CUfunction::NULL);
-        let text = CString::new(PTX).unwrap();
-        ok!(cuInit(0));
-        ok!(cuDevicePrimaryCtxRetain(&mut context, 0));
-        ok!(cuCtxSetCurrent(context));
-        ok!(cuStreamCreate(&mut stream, 0));
-        ok!(cuMemAlloc_v2(&mut buffer, 256));
-        ok!(cuModuleLoadData(&mut module, text.as_ptr().cast()));
-        ok!(cuModuleGetFunction(&mut store, module, c"store".as_ptr()));
-        ok!(cuModuleGetFunction(&mut twice, module, c"twice".as_ptr()));
-        Self { _one: one, stream, module, store, twice, buffer }
+        let base = abi_support::Device::new();
+        let module = load(PTX);
+        Self { base, module, store: function(module, c"store"), twice: function(module, c"twice") }
     }
 
     fn launch(&self, value: u32) {
@@ -116,20 +100,15 @@ impl Device {
     }
 
     fn run(&self, exec: CUgraphExec) -> [u32; 4] {
-        let mut words = [0; 4];
-        ok!(cuGraphLaunch(exec, self.stream));
-        ok!(cuStreamSynchronize(self.stream));
-        ok!(cuMemcpyDtoH_v2(words.as_mut_ptr() as u64, self.buffer, 16));
-        words
+        self.base.run(exec);
+        let words = self.words();
+        [words[0], words[1], words[2], words[3]]
     }
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
         ok!(cuModuleUnload(self.module));
-        ok!(cuStreamDestroy_v2(self.stream));
-        ok!(cuMemFree_v2(self.buffer));
-        ok!(cuDevicePrimaryCtxRelease_v2(0));
     }
 }
 
@@ -138,12 +117,6 @@ fn params_of(node: CUgraphNode) -> CUDA_KERNEL_NODE_PARAMS {
     ok!(cuGraphKernelNodeGetParams_v2(node, params.as_mut_ptr()));
     // SAFETY: the call succeeded.
     unsafe { params.assume_init() }
-}
-
-fn instantiate(graph: CUgraph) -> CUgraphExec {
-    let mut exec = CUgraphExec::NULL;
-    ok!(cuGraphInstantiateWithFlags(&mut exec, graph, 0));
-    exec
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::error::RunError;
 use crate::finding::Finding;
 use crate::lane::Lane;
 pub use crate::lane::parts::{Part, Parts};
+pub use crate::lane::speed::Speed;
 use crate::report::{Digests, LaneReport, Times, Verdict};
 use crate::step::{HostBuffers, Step};
 use crate::topology::Topology;
@@ -207,4 +208,19 @@ pub fn observe(
 ) -> Result<Result<(), Vec<Finding>>, RunError> {
     let config = GateConfig { steps, seed, ..GateConfig::default() };
     Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.observe(steps, visit)
+}
+
+/// Measures `step` on the inputs of step 0 for about `budget`, and checks nothing. `visit` sees
+/// the bytes of each input, then of each output of one eager run, by name.
+///
+/// # Errors
+/// The run could not take place. The inner error holds the findings of a step that failed.
+pub fn measure(
+    session: &Session,
+    step: &Arc<dyn Step>,
+    budget: Duration,
+    visit: &mut dyn FnMut(&str, &[u8]),
+) -> Result<Result<Speed, Vec<Finding>>, RunError> {
+    let config = GateConfig { steps: 1, ..GateConfig::default() };
+    Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.measure(budget, visit)
 }

@@ -1,6 +1,7 @@
 //! `graphproof bench`: measures graphproof itself.
 
 mod checks;
+mod step;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     match &args.what {
         BenchWhat::Exec => interpreter(),
         BenchWhat::Graph => graphs(),
+        BenchWhat::Step(args) => step::run(args),
         BenchWhat::Checks(args) => checks::run(args),
     }
 }

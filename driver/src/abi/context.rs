@@ -33,7 +33,7 @@ fn create(target: *mut CUcontext, flags: u32, device: CUdevice) -> Cuda {
 }
 
 /// `NULL` means the calling thread's context.
-fn given(context: CUcontext) -> Cuda<ContextId> {
+pub(super) fn given(context: CUcontext) -> Cuda<ContextId> {
     if context.is_null() {
         return driver().world().current_even_if_in_error().map(|current| current.id);
     }
@@ -65,25 +65,14 @@ entry_points! {
         check_device(dev)?;
         let driver = driver();
         let mut world = driver.world();
-        if world.contexts.get(world.primary.handle).is_none() {
-            let flags = world.primary.flags;
-            world.primary.handle = world.create_context(true, flags, &driver.engine);
-        }
-        world.primary.retained += 1;
+        world.retain_primary(&driver.engine);
         unsafe { write(pctx, CUcontext(world.primary.handle)) }
     }
 
     fn cuDevicePrimaryCtxRelease_v2(dev: CUdevice) {
         check_device(dev)?;
         let driver = driver();
-        let last = {
-            let mut world = driver.world();
-            if world.primary.retained == 0 {
-                return Err(CUresult::INVALID_CONTEXT);
-            }
-            world.primary.retained -= 1;
-            (world.primary.retained == 0).then_some(world.primary.handle)
-        };
+        let last = driver.world().release_primary().ok_or(CUresult::INVALID_CONTEXT)?;
         last.map_or(Ok(()), |handle| driver.destroy_context(handle))
     }
 

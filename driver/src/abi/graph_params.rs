@@ -62,12 +62,11 @@ pub(super) fn memcpy(world: &World, params: CUDA_MEMCPY3D, context: CUcontext) -
     if !known(params.srcMemoryType) || !known(params.dstMemoryType) || params.reserved0 != 0 || params.reserved1 != 0 {
         return Err(CUresult::INVALID_VALUE);
     }
-    if [params.srcMemoryType, params.dstMemoryType].contains(&CU_MEMORYTYPE_ARRAY) {
-        return Err(CUresult::NOT_SUPPORTED);
-    }
-    let narrow = |pitch: usize, x: usize| pitch != 0 && pitch < params.WidthInBytes.saturating_add(x);
-    if params.Height > 1 && (narrow(params.srcPitch, params.srcXInBytes) || narrow(params.dstPitch, params.dstXInBytes))
-    {
+    let narrow = |kind: u32, pitch: usize, x: usize| {
+        kind != CU_MEMORYTYPE_ARRAY && pitch != 0 && pitch < params.WidthInBytes.saturating_add(x)
+    };
+    let source = narrow(params.srcMemoryType, params.srcPitch, params.srcXInBytes);
+    if params.Height > 1 && (source || narrow(params.dstMemoryType, params.dstPitch, params.dstXInBytes)) {
         return Err(CUresult::INVALID_VALUE);
     }
     let context = self::context(world, context)?;

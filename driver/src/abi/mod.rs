@@ -9,6 +9,7 @@
 mod macros;
 
 pub(crate) mod args;
+mod array;
 mod capture;
 mod context;
 mod device;
@@ -27,6 +28,7 @@ mod graph_query;
 pub(crate) mod graph_recapture;
 #[allow(non_camel_case_types, non_snake_case, missing_docs)]
 pub mod graph_types;
+mod green;
 mod jit;
 mod launch;
 mod library;
@@ -41,6 +43,7 @@ mod transfer;
 #[allow(non_camel_case_types)]
 pub mod types;
 
+pub use array::*;
 pub use capture::*;
 pub use context::*;
 pub use device::*;
@@ -53,6 +56,7 @@ pub use graph_memory::*;
 pub use graph_node_params::*;
 pub use graph_nodes::*;
 pub use graph_query::*;
+pub use green::*;
 pub use launch::*;
 pub use library::*;
 pub use memory::*;

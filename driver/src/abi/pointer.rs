@@ -24,7 +24,7 @@ unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_voi
     let on_device = matches!(place, Place::Device(_)) || managed;
     let owner = match place {
         Place::Device(found) => match found.origin {
-            Origin::Plain(context) => context,
+            Origin::Plain(context) | Origin::Array(context) => context,
             Origin::Pool(_) => 0,
             Origin::Graph | Origin::Module => context::current(),
         },

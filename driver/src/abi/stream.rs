@@ -82,10 +82,15 @@ entry_points! {
         }
         let driver = driver();
         let mut world = driver.world();
-        let stream = world.stream(hStream)?;
+        // A stream whose green context is gone can still be destroyed.
+        let stream = match world.streams.get(hStream.0) {
+            Some(found) => found.id,
+            None => world.stream(hStream)?,
+        };
         if matches!(stream.kind, StreamKind::Legacy | StreamKind::PerThread) {
             return Err(CUresult::INVALID_HANDLE);
         }
+        world.forget_green_stream(stream.key);
         world.capture.stream_destroyed(stream);
         world.streams.remove(hStream.0);
         if let Some(context) = world.contexts.get_mut(stream.context.0) {
@@ -185,21 +190,28 @@ entry_points! {
 
     fn cuStreamGetCtx(hStream: CUstream, pctx: *mut CUcontext) on hStream {
         not_null(pctx)?;
-        let stream = driver().world().stream(hStream)?;
+        let mut world = driver().world();
+        let stream = world.stream(hStream)?;
+        // D: the green context, as a context. It is none here.
+        if world.green_of(stream) != 0 {
+            return Err(CUresult::NOT_SUPPORTED);
+        }
         unsafe { write(pctx, CUcontext(stream.context.0)) }
     }
 
     fn cuStreamGetCtx_v2(hStream: CUstream, pCtx: *mut CUcontext, pGreenCtx: *mut u64) on hStream {
         not_null(pCtx)?;
-        let stream = driver().world().stream(hStream)?;
-        unsafe { write_if(pGreenCtx, 0) };
+        let mut world = driver().world();
+        let stream = world.stream(hStream)?;
+        unsafe { write_if(pGreenCtx, world.green_of(stream)) };
         unsafe { write(pCtx, CUcontext(stream.context.0)) }
     }
 
     fn cuStreamGetGreenCtx(hStream: CUstream, phCtx: *mut u64) on hStream {
         not_null(phCtx)?;
-        driver().world().stream(hStream)?;
-        unsafe { write(phCtx, 0) }
+        let mut world = driver().world();
+        let stream = world.stream(hStream)?;
+        unsafe { write(phCtx, world.green_of(stream)) }
     }
 
     fn cuStreamGetDevice(hStream: CUstream, device: *mut CUdevice) on hStream {

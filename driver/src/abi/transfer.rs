@@ -44,12 +44,11 @@ fn linear((dst_type, dst): (u32, u64), (src_type, src): (u32, u64), bytes: usize
 unsafe fn planar(copy: *const CUDA_MEMCPY2D) -> Cuda<CUDA_MEMCPY3D> {
     // SAFETY: as the caller vouches.
     let p = unsafe { read(copy) }?;
-    if p.srcMemoryType == CU_MEMORYTYPE_ARRAY || p.dstMemoryType == CU_MEMORYTYPE_ARRAY {
-        return Err(CUresult::NOT_SUPPORTED);
-    }
-    // A pitch of zero is good for one row only.
-    let narrow = |pitch: usize, x: usize| pitch != 0 && pitch < p.WidthInBytes.saturating_add(x);
-    if narrow(p.srcPitch, p.srcXInBytes) || narrow(p.dstPitch, p.dstXInBytes) {
+    // A pitch of zero is good for one row only; that of an array is its own.
+    let narrow = |kind: u32, pitch: usize, x: usize| {
+        kind != CU_MEMORYTYPE_ARRAY && pitch != 0 && pitch < p.WidthInBytes.saturating_add(x)
+    };
+    if narrow(p.srcMemoryType, p.srcPitch, p.srcXInBytes) || narrow(p.dstMemoryType, p.dstPitch, p.dstXInBytes) {
         return Err(CUresult::INVALID_VALUE);
     }
     Ok(CUDA_MEMCPY3D {
@@ -58,12 +57,14 @@ unsafe fn planar(copy: *const CUDA_MEMCPY2D) -> Cuda<CUDA_MEMCPY3D> {
         srcMemoryType: p.srcMemoryType,
         srcHost: p.srcHost,
         srcDevice: p.srcDevice,
+        srcArray: p.srcArray,
         srcPitch: p.srcPitch,
         dstXInBytes: p.dstXInBytes,
         dstY: p.dstY,
         dstMemoryType: p.dstMemoryType,
         dstHost: p.dstHost,
         dstDevice: p.dstDevice,
+        dstArray: p.dstArray,
         dstPitch: p.dstPitch,
         WidthInBytes: p.WidthInBytes,
         Height: p.Height,

@@ -50,6 +50,14 @@ pub enum FaultKind {
     Trap,
     /// Warps wait at barriers that can never complete: `CUDA_ERROR_LAUNCH_FAILED`, with the reason.
     Barrier(String),
+    /// `cudaGraphSetConditional` with a handle that the graph being launched does not have:
+    /// `CUDA_ERROR_LAUNCH_FAILED`.
+    Conditional {
+        /// The handle.
+        handle: u64,
+        /// The kernel runs outside any graph with conditional nodes.
+        outside: bool,
+    },
     /// `Launch::cancel` was set: `CUDA_ERROR_LAUNCH_TIMEOUT` (702).
     Cancelled,
 }
@@ -66,6 +74,12 @@ impl fmt::Display for FaultKind {
             }
             Self::Trap => write!(f, "trap"),
             Self::Barrier(why) => write!(f, "barrier that cannot complete: {why}"),
+            Self::Conditional { handle, outside: true } => {
+                write!(f, "conditional handle {handle:#x} set outside a launch of a graph with conditional nodes")
+            }
+            Self::Conditional { handle, outside: false } => {
+                write!(f, "conditional handle {handle:#x} is none of the graph that is launched")
+            }
             Self::Cancelled => write!(f, "stopped before it ended"),
         }
     }

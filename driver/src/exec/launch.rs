@@ -1,7 +1,7 @@
 //! What the device hands the interpreter for one launch.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use super::program::Kernel;
 
@@ -57,6 +57,15 @@ pub struct Launch<'a> {
     pub order_seed: u64,
     /// Set by the device to stop a kernel that never ends.
     pub cancel: &'a AtomicBool,
+}
+
+/// A value that the kernels of a graph's launch may set: `cudaGraphSetConditional`.
+#[derive(Debug, Clone)]
+pub struct Conditional {
+    /// The `cudaGraphConditionalHandle` that the kernel passes.
+    pub handle: u64,
+    /// The value that the graph's conditional node reads.
+    pub value: Arc<AtomicU32>,
 }
 
 /// What a launch executed.

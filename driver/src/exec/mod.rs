@@ -21,6 +21,6 @@ mod worker;
 pub use crate::ptx::{PtxError, PtxErrorKind};
 pub use fault::{Fault, FaultKind};
 pub use isa::Isa;
-pub use launch::{ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
-pub use pool::{Pool, run};
+pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
+pub use pool::{Pool, run, run_in_graph};
 pub use program::{GlobalVariable, Kernel, Parameter, Program};

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use super::block;
 use super::code::Code;
 use super::fault::{Fault, FaultKind};
-use super::launch::{ExecStats, Launch};
+use super::launch::{Conditional, ExecStats, Launch};
 use super::order::Permutation;
 use super::worker;
 
@@ -35,9 +35,10 @@ struct Queue {
 
 /// One launch, as the pool's threads see it.
 struct Job {
-    /// The launch and its code, valid until the caller of [`run`] has seen `helpers` fall to zero.
+    /// The launch, its code and its conditionals, valid until the caller of [`run`] has seen `helpers` fall to zero.
     launch: *const Launch<'static>,
     code: *const Code,
+    conditionals: *const [Conditional],
     next: AtomicU64,
     count: u64,
     order: Permutation,
@@ -137,8 +138,9 @@ fn help(shared: &Shared) {
         };
         if joined {
             // SAFETY: `run` waits for `helpers` to fall to zero before it returns.
-            let (launch, code) = unsafe { (&*job.launch, &*job.code) };
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| blocks(&job, launch, code)));
+            let (launch, code, conditionals) = unsafe { (&*job.launch, &*job.code, &*job.conditionals) };
+            let work = || blocks(&job, launch, code, conditionals);
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             let mut outcome = lock(&job.result);
             outcome.helpers -= 1;
             if done.is_err() {
@@ -166,9 +168,9 @@ fn broken(launch: &Launch<'_>) -> Fault {
 }
 
 /// Runs blocks of a job until none is left.
-fn blocks(job: &Job, launch: &Launch<'_>, code: &Code) {
+fn blocks(job: &Job, launch: &Launch<'_>, code: &Code, conditionals: &[Conditional]) {
     worker::with(|worker| {
-        worker.begin(launch, code);
+        worker.begin(launch, code, conditionals);
         let mut fault = None;
         while !job.stop.load(Ordering::Relaxed) {
             let n = job.next.fetch_add(1, Ordering::Relaxed);
@@ -216,6 +218,14 @@ fn one(worker: &mut worker::Worker, launch: &Launch<'_>, code: &Code, linear: u6
 /// # Errors
 /// The fault that stopped it. Blocks that ran before or beside it have had their effect.
 pub fn run(launch: &Launch<'_>, pool: &Pool) -> Result<ExecStats, Fault> {
+    run_in_graph(launch, &[], pool)
+}
+
+/// As [`run`], for a kernel node of a graph that has these conditionals.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in_graph(launch: &Launch<'_>, conditionals: &[Conditional], pool: &Pool) -> Result<ExecStats, Fault> {
     let [gx, gy, gz] = launch.config.grid.map(u64::from);
     let threads: u64 = launch.config.block.iter().map(|&n| u64::from(n)).product();
     let count = gx.saturating_mul(gy).saturating_mul(gz);
@@ -230,7 +240,7 @@ pub fn run(launch: &Launch<'_>, pool: &Pool) -> Result<ExecStats, Fault> {
     let order = Permutation::new(count, launch.order_seed);
     if count == 1 || pool.threads.is_empty() || count.saturating_mul(threads) <= INLINE_THREADS {
         return worker::with(|worker| {
-            worker.begin(launch, code);
+            worker.begin(launch, code, conditionals);
             for n in 0..count {
                 one(worker, launch, code, order.get(n))?;
             }
@@ -243,6 +253,7 @@ pub fn run(launch: &Launch<'_>, pool: &Pool) -> Result<ExecStats, Fault> {
     let job = Arc::new(Job {
         launch: std::ptr::from_ref(launch).cast(),
         code,
+        conditionals,
         next: AtomicU64::new(0),
         count,
         order,
@@ -256,7 +267,7 @@ pub fn run(launch: &Launch<'_>, pool: &Pool) -> Result<ExecStats, Fault> {
     } else {
         pool.shared.work.notify_one()
     }
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| blocks(&job, launch, code)));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| blocks(&job, launch, code, conditionals)));
     lock(&pool.shared.queue).jobs.retain(|j| !Arc::ptr_eq(j, &job));
     let mut outcome = lock(&job.result);
     outcome.closed = true;

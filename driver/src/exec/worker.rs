@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::block::empty_warp;
 use super::code::Code;
-use super::launch::{Launch, MemoryRange};
+use super::launch::{Conditional, Launch, MemoryRange};
 use super::order::mix;
 use super::vm::Ctx;
 use super::vm::ctx::{Event, Warp};
@@ -73,6 +73,7 @@ impl Worker {
                 ranges: std::ptr::null(),
                 ranges_len: 0,
                 hits: std::ptr::null_mut(),
+                conditionals: &[],
                 barrier_votes: [(0, 0); 16],
             },
             warps: Vec::new(),
@@ -84,7 +85,7 @@ impl Worker {
     }
 
     /// Makes ready for the blocks of a launch.
-    pub fn begin(&mut self, launch: &Launch<'_>, code: &Code) {
+    pub fn begin(&mut self, launch: &Launch<'_>, code: &Code, conditionals: &[Conditional]) {
         let [x, y, z] = launch.config.block;
         let warps = (x * y * z).div_ceil(32) as usize;
         let shared = launch.kernel.static_shared_bytes.next_multiple_of(16) + launch.config.dynamic_shared_bytes;
@@ -111,6 +112,7 @@ impl Worker {
         ctx.ranges = launch.memory.ranges.as_ptr();
         ctx.ranges_len = launch.memory.ranges.len();
         ctx.hits = self.hits.as_mut_ptr();
+        ctx.conditionals = conditionals;
         ctx.event = Event::None;
     }
 

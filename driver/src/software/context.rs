@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::device::DRIVER_VERSION;
+use super::engine::Ticket;
 use super::{StreamKind, ThreadId};
 use crate::abi::{CUresult, Cuda};
 
@@ -71,6 +72,8 @@ pub struct Context {
     pub per_thread: HashMap<ThreadId, u64>,
     /// All its streams with their kinds, default ones included.
     pub streams: BTreeMap<u64, StreamKind>,
+    /// What all its work waits for: `cuCtxWaitEvent`.
+    pub waits: Vec<Ticket>,
 }
 
 impl Context {
@@ -89,6 +92,7 @@ impl Context {
             legacy: 0,
             per_thread: HashMap::new(),
             streams: BTreeMap::new(),
+            waits: Vec::new(),
         }
     }
 

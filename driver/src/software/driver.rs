@@ -12,6 +12,7 @@ use super::event::{EventCell, Record};
 use super::execute::{Launch, Op, Task};
 use super::fault::{self, FaultReport};
 use super::graph::Graphs;
+use super::green::GreenContext;
 use super::memory::memory;
 use super::module::{Function, Library, LibraryKernel, Module};
 use super::stream::Stream;
@@ -48,6 +49,8 @@ pub struct World {
     pub libraries: Handles<Library>,
     /// Kernels of libraries.
     pub kernels: Handles<LibraryKernel>,
+    /// Green contexts.
+    pub greens: Handles<GreenContext>,
     /// Stream capture.
     pub capture: CaptureWorld,
     /// Graphs and their instances.
@@ -85,6 +88,7 @@ impl Driver {
             modules: Handles::new(Kind::Module),
             libraries: Handles::new(Kind::Library),
             kernels: Handles::new(Kind::Kernel),
+            greens: Handles::new(Kind::GreenContext),
             capture: CaptureWorld::default(),
             graphs: Graphs::default(),
         };
@@ -137,7 +141,8 @@ impl Driver {
 
     /// Puts eager work on a stream, behind `after` and what the legacy stream's rules demand.
     /// The caller holds the driver lock, so that calls of several threads keep their order.
-    pub fn submit(&self, world: &World, stream: StreamId, op: Op, after: Vec<Ticket>) -> Ticket {
+    pub fn submit(&self, world: &World, stream: StreamId, op: Op, mut after: Vec<Ticket>) -> Ticket {
+        after.extend(world.awaited(stream));
         let Some(context) = world.contexts.get(stream.context.0) else {
             return self.engine.submit(stream.key, Task { op, sticky: Sticky::default() }, after, &[]);
         };
@@ -181,9 +186,7 @@ impl Driver {
     /// Destroys a context: streams, events, modules and all. Work that has not run is stopped: a
     /// kernel that never ends must not keep the context, and with it the process, alive.
     pub fn destroy_context(&self, handle: u64) -> Cuda {
-        self.cancel_context(ContextId(handle));
-        self.wait_for_context(ContextId(handle));
-        let mut world = self.world();
+        let mut world = self.drain_context(ContextId(handle));
         let context = world.contexts.remove(handle).ok_or(CUresult::INVALID_CONTEXT)?;
         world.forget_contents(ContextId(handle), &context, &self.engine);
         Ok(())
@@ -191,15 +194,27 @@ impl Driver {
 
     /// Destroys what a context holds and clears its error; its handle stays good.
     pub fn reset_context(&self, handle: u64) -> Cuda {
-        self.cancel_context(ContextId(handle));
-        self.wait_for_context(ContextId(handle));
-        let mut world = self.world();
+        let mut world = self.drain_context(ContextId(handle));
         let Some(context) = world.contexts.get_mut(handle) else { return Ok(()) };
         let flags = context.flags;
         let old = std::mem::replace(context, Context::new(true, flags));
         world.forget_contents(ContextId(handle), &old, &self.engine);
         world.create_legacy_stream(handle, &self.engine);
         Ok(())
+    }
+
+    /// Stops the work of a context and waits until there is none. Another thread may reset the
+    /// context and give it work meanwhile: under the lock that this returns it has none.
+    fn drain_context(&self, id: ContextId) -> MutexGuard<'_, World> {
+        loop {
+            self.cancel_context(id);
+            self.wait_for_context(id);
+            let world = self.world();
+            let pending = |context: &Context| context.streams.keys().any(|&stream| self.engine.last(stream).is_some());
+            if !world.contexts.get(id.0).is_some_and(pending) {
+                return world;
+            }
+        }
     }
 
     /// Stops the work of a context.
@@ -262,6 +277,22 @@ impl World {
         Ok(Current { id: ContextId(handle), sticky: context.sticky.clone() })
     }
 
+    /// Retains the primary context, and creates it if it does not exist.
+    pub fn retain_primary(&mut self, engine: &Engine<Task>) {
+        if self.contexts.get(self.primary.handle).is_none() {
+            let flags = self.primary.flags;
+            self.primary.handle = self.create_context(true, flags, engine);
+        }
+        self.primary.retained += 1;
+    }
+
+    /// Gives one reference to the primary context back: its handle if that was the last, for the caller
+    /// to destroy without the lock; `None` if there was no reference.
+    pub fn release_primary(&mut self) -> Option<Option<u64>> {
+        self.primary.retained = self.primary.retained.checked_sub(1)?;
+        Some((self.primary.retained == 0).then_some(self.primary.handle))
+    }
+
     /// Adds a context with its legacy stream.
     pub fn create_context(&mut self, primary: bool, flags: u32, engine: &Engine<Task>) -> u64 {
         let handle = self.contexts.insert(Context::new(primary, flags));
@@ -283,6 +314,7 @@ impl World {
             self.streams.remove(key);
             engine.close(key);
         }
+        self.forget_greens(id);
         let events = self.events.iter().filter(|(_, event)| event.context == id).map(|(handle, _)| handle);
         for event in events.collect::<Vec<_>>() {
             self.events.remove(event);
@@ -322,6 +354,8 @@ impl World {
             flags,
             priority,
             number,
+            green: 0,
+            detached: false,
             attributes: BTreeMap::new(),
         });
         if let Some(context) = self.contexts.get_mut(context.0) {
@@ -355,6 +389,7 @@ impl World {
                 Ok(stream)
             }
             CUstream(handle) => match self.streams.get(handle) {
+                Some(stream) if stream.detached => Err(CUresult::STREAM_DETACHED),
                 Some(stream) => Ok(stream.id),
                 None if self.streams.was_destroyed(handle) => Err(CUresult::CONTEXT_IS_DESTROYED),
                 None => Err(CUresult::INVALID_HANDLE),

@@ -176,7 +176,8 @@ fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultRep
         order_seed: scope.seed,
         cancel: scope.sticky.cancelled(),
     };
-    interpreter::run(&launch).map_err(|fault| FaultReport::of_kernel(*fault))
+    let conditionals = scope.events.map_or(&[][..], |launch| &launch.plan.conditionals);
+    interpreter::run(&launch, conditionals).map_err(|fault| FaultReport::of_kernel(*fault))
 }
 
 fn copy(work: &CopyWork) -> Result<(), Box<FaultReport>> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use super::graph::unknowns;
 use super::memory::memory;
 use crate::abi::{CUresult, Cuda};
 use crate::exec::{Fault, FaultKind};
@@ -41,6 +42,7 @@ impl FaultReport {
             }
             FaultKind::Trap => (CUresult::LAUNCH_FAILED, "the kernel executed trap".to_owned()),
             FaultKind::Barrier(reason) => (CUresult::LAUNCH_FAILED, format!("a barrier can never complete: {reason}")),
+            FaultKind::Conditional { .. } => (unknowns::FOREIGN_CONDITIONAL, fault.kind.to_string()),
             FaultKind::Cancelled => (CUresult::LAUNCH_TIMEOUT, "the launch was cancelled".to_owned()),
         };
         Box::new(Self { code, fault: Some(fault), explanation })

@@ -17,6 +17,8 @@ pub enum Kind {
     Library = 0x16,
     Kernel = 0x17,
     Pool = 0x18,
+    GreenContext = 0x19,
+    Array = 0x1a,
     Graph = 0x21,
     GraphNode = 0x22,
     GraphExec = 0x23,

@@ -41,6 +41,7 @@ pub mod execute;
 pub mod fault;
 pub mod graph;
 mod graph_run;
+pub mod green;
 mod handles;
 mod ids;
 mod interpreter;

@@ -19,6 +19,10 @@ pub struct Stream {
     pub priority: i32,
     /// What `cuStreamGetId` answers.
     pub number: u64,
+    /// The green context that it was made in, 0 for none.
+    pub green: u64,
+    /// That green context is destroyed.
+    pub detached: bool,
     /// `cuStreamSetAttribute`, by attribute.
     pub attributes: BTreeMap<u32, CUlaunchAttributeValue>,
 }

@@ -119,6 +119,9 @@ impl Driver {
             (StreamKind::Blocking | StreamKind::PerThread, Some(context)) => vec![context.legacy],
             _ => Vec::new(),
         };
+        if !world.awaited(stream).into_iter().all(|ticket| self.engine.is_done(ticket)) {
+            return false;
+        }
         std::iter::once(stream.key).chain(others).all(|key| self.engine.last(key).is_none())
     }
 

@@ -8,7 +8,7 @@ use super::EventId;
 use super::module::Function;
 use crate::abi::CUresult;
 use crate::abi::types::{CUDA_MEMCPY3D, CUdeviceptr, CUlaunchAttribute, CUstream, CUstreamBatchMemOpParams};
-use crate::exec::LaunchConfig;
+use crate::exec::{Conditional, LaunchConfig};
 
 /// One piece of device work. A captured one becomes a graph node; an eager one goes to the
 /// engine as it is. Kinds that only a graph can hold (child graphs, conditional bodies) wrap it:
@@ -135,6 +135,8 @@ unsafe impl Sync for UserData {}
 pub struct Plan {
     /// The nodes.
     pub steps: Vec<Step>,
+    /// What kernels in it may set: all of a whole executable graph, none of an inner one.
+    pub conditionals: Vec<Conditional>,
 }
 
 impl Plan {

@@ -5,7 +5,8 @@ use std::ffi::*;
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
 
-use super::generator::{Generator, kind};
+use super::generator::Generator;
+use super::handles::kind;
 
 /// An entry point: its name, and a call of it.
 pub type Call = (&'static str, fn(&mut Generator) -> CUresult);
@@ -216,22 +217,22 @@ pub static CALLS: &[Call] = calls! { g;
     cuMemAdvise_v2(g.address(), g.count(), g.number() as c_uint, CUmemLocation { type_: g.number() as u32, id: g.device() });
     cuMemAllocAsync(g.out_address().cast(), g.allocation(), CUstream(g.handle(kind::STREAM)));
     cuMemAllocFromPoolAsync(g.out_address().cast(), g.allocation(), CUmemoryPool(g.handle(kind::MEMORYPOOL)), CUstream(g.handle(kind::STREAM)));
-    cuMemAllocHost_v2(g.pointers(), g.allocation());
+    cuMemAllocHost_v2(g.out_pinned(), g.allocation());
     cuMemAllocManaged(g.out_address().cast(), g.allocation(), g.number() as c_uint);
     cuMemAllocPitch_v2(g.out_address().cast(), g.out().cast(), g.bytes(), g.bytes(), g.number() as c_uint);
     cuMemAlloc_v2(g.out_address().cast(), g.allocation());
     cuMemFreeAsync(g.address(), CUstream(g.handle(kind::STREAM)));
-    cuMemFreeHost(g.host_memory().cast());
+    cuMemFreeHost(g.pinned());
     cuMemFree_v2(g.address());
     cuMemGetAddressRange_v2(g.out_address().cast(), g.out().cast(), g.address());
     cuMemGetDefaultMemPool(g.out().cast(), g.words().cast(), g.number() as c_uint);
     cuMemGetInfo_v2(g.out().cast(), g.out().cast());
     cuMemGetMemPool(g.out().cast(), g.words().cast(), g.number() as c_uint);
-    cuMemHostAlloc(g.pointers(), g.allocation(), g.number() as c_uint);
-    cuMemHostGetDevicePointer_v2(g.out_address().cast(), g.out().cast(), g.number() as c_uint);
-    cuMemHostGetFlags(g.out().cast(), g.out().cast());
+    cuMemHostAlloc(g.out_pinned(), g.allocation(), g.number() as c_uint);
+    cuMemHostGetDevicePointer_v2(g.out().cast(), g.pinned(), g.number() as c_uint);
+    cuMemHostGetFlags(g.out().cast(), g.pinned());
     cuMemHostRegister_v2(g.host_memory().cast(), g.count() * 512, g.number() as c_uint);
-    cuMemHostUnregister(g.host_memory().cast());
+    cuMemHostUnregister(g.pinned());
     cuMemPoolCreate(g.out().cast(), g.words().cast());
     cuMemPoolDestroy(CUmemoryPool(g.handle(kind::MEMORYPOOL)));
     cuMemPoolGetAccess(g.out().cast(), CUmemoryPool(g.handle(kind::MEMORYPOOL)), g.words().cast());

@@ -6,31 +6,11 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
-use std::sync::Mutex;
 
 use graphproof_driver::abi::CUresult;
-use graphproof_driver::abi::graph_types::*;
 use graphproof_driver::abi::types::*;
 
-/// The top bytes of handles.
-#[allow(missing_docs)]
-pub mod kind {
-    pub const CONTEXT: u8 = 0x11;
-    pub const STREAM: u8 = 0x12;
-    pub const EVENT: u8 = 0x13;
-    pub const MODULE: u8 = 0x14;
-    pub const FUNCTION: u8 = 0x15;
-    pub const LIBRARY: u8 = 0x16;
-    pub const KERNEL: u8 = 0x17;
-    pub const MEMORYPOOL: u8 = 0x18;
-    pub const GRAPH: u8 = 0x21;
-    pub const GRAPHNODE: u8 = 0x22;
-    pub const GRAPHEXEC: u8 = 0x23;
-    pub const USEROBJECT: u8 = 0x24;
-    pub const CONDITIONAL: u8 = 0x25;
-    /// Not a handle: addresses that the driver gave out.
-    pub const ADDRESS: u8 = 0x7f;
-}
+use super::handles::{HANDLES, kind};
 
 const PTX: &str = ".version 8.0\n.target sm_80\n.address_size 64\n.global .u32 counter;\n\
     .visible .entry empty() { ret; }\n\
@@ -50,41 +30,8 @@ const NAMES: [&str; 9] = [
 const IMAGES: [&str; 4] = [PTX, "\0", ".version 8.0\n.target sm_80\n.visible .entry k( {\0", "\x7fEL\0"];
 /// Where the software device's addresses lie.
 const DEVICE: std::ops::Range<u64> = 0x7000_0000_0000..0x7400_0000_0000;
-/// Handles of one kind that are remembered.
-const KEEP: usize = 24;
 const SLOTS: usize = 24;
 const SLOT_WORDS: usize = 1024;
-
-/// Handles by kind, the destroyed ones among them.
-#[derive(Debug)]
-pub struct Handles {
-    known: [Vec<u64>; 128],
-    /// Those that must be destroyed for nothing to leak.
-    owned: std::collections::BTreeSet<u64>,
-}
-
-/// What the threads of one run share.
-pub static HANDLES: Mutex<Handles> =
-    Mutex::new(Handles { known: [const { Vec::new() }; 128], owned: std::collections::BTreeSet::new() });
-
-impl Handles {
-    fn add(&mut self, kind: u8, value: u64, at: u64) {
-        let known = &mut self.known[kind as usize];
-        match known.len() {
-            KEEP => known[at as usize % KEEP] = value,
-            _ => known.push(value),
-        }
-        use kind::*;
-        if matches!(kind, CONTEXT | LIBRARY | MEMORYPOOL | GRAPH | GRAPHEXEC | USEROBJECT | ADDRESS) {
-            self.owned.insert(value);
-        }
-    }
-
-    /// Everything that wants to be destroyed; forgotten here.
-    pub fn take_owned(&mut self) -> impl Iterator<Item = u64> + use<> {
-        std::mem::take(&mut self.owned).into_iter()
-    }
-}
 
 /// The generator of one thread.
 pub struct Generator {
@@ -93,18 +40,29 @@ pub struct Generator {
     slots: &'static mut [[u64; SLOT_WORDS]],
     used: usize,
     addresses: Vec<usize>,
+    pinned: Vec<usize>,
     /// Host memory that copies read and write.
     host: *mut u8,
 }
 
+// SAFETY: the memory that its pointers lead to is its own.
+unsafe impl Send for Generator {}
+
 impl Generator {
-    /// Starts from `seed`. Its memory lives for ever: work in flight may use it.
-    pub fn new(seed: u64) -> Self {
+    /// Its memory lives for ever: work in flight may use it.
+    pub fn new() -> Self {
         let host = Box::leak(vec![0u64; 1 << 17].into_boxed_slice()).as_mut_ptr().cast::<u8>();
         // Addresses a little before it are tried too.
         let host = host.wrapping_add(1 << 16);
         let slots = Box::leak(vec![[0; SLOT_WORDS]; SLOTS].into_boxed_slice());
-        Self { state: seed, slots, used: 0, addresses: Vec::new(), host }
+        Self { state: 0, slots, used: 0, addresses: Vec::new(), pinned: Vec::new(), host }
+    }
+
+    /// Starts again from `seed`, as a new one would.
+    pub fn restart(&mut self, seed: u64) {
+        self.begin();
+        self.state = seed;
+        self.slots.as_flattened_mut().fill(0);
     }
 
     /// The next random number.
@@ -120,7 +78,8 @@ impl Generator {
         (self.next() % count as u64) as usize
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    /// One of them.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
@@ -128,6 +87,7 @@ impl Generator {
     pub fn begin(&mut self) {
         self.used = 0;
         self.addresses.clear();
+        self.pinned.clear();
     }
 
     /// Remembers the handles and addresses that the last call answered.
@@ -144,15 +104,16 @@ impl Generator {
         }
         for &slot in &self.addresses {
             let (at, address) = (self.state, self.slots[slot][0]);
-            // Host memory that is freed is unmapped: nobody survives a copy to it.
-            if !DEVICE.contains(&address) {
-                continue;
-            }
-            handles.add(kind::ADDRESS, address, at);
+            let kind = if DEVICE.contains(&address) { kind::ADDRESS } else { kind::PINNED };
+            handles.add(kind, address, at);
+        }
+        for &slot in &self.pinned {
+            handles.add(kind::PINNED, self.slots[slot][0], self.state);
         }
     }
 
-    fn slot(&mut self) -> *mut u64 {
+    /// Memory that holds one structure; the first words are zero.
+    pub(super) fn slot(&mut self) -> *mut u64 {
         let slot = self.used;
         self.used += 1;
         let words = &mut self.slots[slot];
@@ -179,6 +140,24 @@ impl Generator {
         }
         self.addresses.push(self.used);
         self.slot()
+    }
+
+    /// A place for the address of host memory.
+    pub fn out_pinned(&mut self) -> *mut *mut c_void {
+        if self.below(16) == 0 {
+            return null_mut();
+        }
+        self.pinned.push(self.used);
+        self.slot().cast()
+    }
+
+    /// Host memory that the driver allocated, alive or not, or other. Not for copies: nobody survives
+    /// one to memory that is unmapped.
+    pub fn pinned(&mut self) -> *mut c_void {
+        match self.below(4) {
+            0 => self.host_memory().cast(),
+            _ => self.known(kind::PINNED) as *mut c_void,
+        }
     }
 
     /// Zeros.
@@ -360,242 +339,14 @@ impl Generator {
         slot.cast()
     }
 
-    fn put<T>(&mut self, value: T) -> *mut u64 {
+    /// A structure in a slot; now and then null.
+    pub(super) fn put<T>(&mut self, value: T) -> *mut u64 {
         if self.below(16) == 0 {
             return null_mut();
         }
         let slot = self.slot();
         // SAFETY: every structure of the API is smaller than a slot, which is aligned to 8.
         unsafe { slot.cast::<T>().write(value) };
-        slot
-    }
-
-    fn kernel(&mut self) -> CUDA_KERNEL_NODE_PARAMS {
-        let launch = CUDA_KERNEL_NODE_PARAMS_v1 {
-            func: CUfunction(self.handle(kind::FUNCTION)),
-            gridDimX: self.extent(),
-            gridDimY: self.extent(),
-            gridDimZ: self.extent(),
-            blockDimX: self.extent(),
-            blockDimY: self.extent(),
-            blockDimZ: self.extent(),
-            sharedMemBytes: self.bytes() as u32,
-            kernelParams: self.pointers(),
-            extra: self.extra(),
-        };
-        let (kern, ctx) = (CUkernel(self.handle(kind::KERNEL)), CUcontext(self.handle(kind::CONTEXT)));
-        let kern = if self.below(2) == 0 { CUkernel::NULL } else { kern };
-        let ctx = if self.below(2) == 0 { CUcontext::NULL } else { ctx };
-        CUDA_KERNEL_NODE_PARAMS { launch, kern, ctx }
-    }
-
-    /// `CUDA_KERNEL_NODE_PARAMS`, all versions.
-    pub fn kernel_params(&mut self) -> *mut u64 {
-        let value = self.kernel();
-        self.put(value)
-    }
-
-    fn host_node(&mut self) -> CUDA_HOST_NODE_PARAMS {
-        CUDA_HOST_NODE_PARAMS { function: self.host_function(), userData: self.host_memory().cast() }
-    }
-
-    /// `CUDA_HOST_NODE_PARAMS`.
-    pub fn host_params(&mut self) -> *mut u64 {
-        let value = self.host_node();
-        self.put(value)
-    }
-
-    /// `CUDA_MEMSET_NODE_PARAMS`.
-    pub fn fill_params(&mut self) -> *mut u64 {
-        let value = self.fill();
-        self.put(value)
-    }
-
-    fn fill(&mut self) -> CUDA_MEMSET_NODE_PARAMS {
-        CUDA_MEMSET_NODE_PARAMS {
-            dst: self.address(),
-            pitch: self.bytes(),
-            value: self.number() as u32,
-            elementSize: self.pick(&[1, 2, 4, 4, 3, 0]),
-            width: self.bytes(),
-            height: self.count(),
-        }
-    }
-
-    fn batch(&mut self) -> CUDA_BATCH_MEM_OP_NODE_PARAMS {
-        CUDA_BATCH_MEM_OP_NODE_PARAMS {
-            ctx: CUcontext(self.handle(kind::CONTEXT)),
-            count: self.count() as u32,
-            paramArray: self.operations(),
-            flags: self.below(2) as u32,
-        }
-    }
-
-    /// Memory operations: writes, and waits that are met by any value most of the time.
-    pub fn operations(&mut self) -> *mut CUstreamBatchMemOpParams {
-        if self.below(12) == 0 {
-            return null_mut();
-        }
-        let slot = self.slot();
-        for operation in 0..4 {
-            let never = self.below(64) == 0;
-            let op =
-                [self.pick(&[2, 5, 2, 5, 3, 6, 1, 4, 9]), self.address(), u64::from(never), u64::from(never), 0, 0];
-            for (at, word) in op.into_iter().enumerate() {
-                // SAFETY: within the slot.
-                unsafe { slot.add(operation * 6 + at).write(word) };
-            }
-        }
-        slot.cast()
-    }
-
-    /// `CUDA_BATCH_MEM_OP_NODE_PARAMS`.
-    pub fn batch_params(&mut self) -> *mut u64 {
-        let value = self.batch();
-        self.put(value)
-    }
-
-    fn small(&mut self) -> usize {
-        self.pick(&[0, 0, 0, 1, 2, 4, 16])
-    }
-
-    fn copy(&mut self) -> CUDA_MEMCPY3D {
-        CUDA_MEMCPY3D {
-            srcXInBytes: self.small(),
-            srcY: self.small(),
-            srcZ: self.small(),
-            srcLOD: self.below(20) / 19,
-            srcMemoryType: self.pick(&[1, 2, 2, 4, 3, 0, 9]),
-            srcHost: self.host_memory() as u64,
-            srcDevice: self.address(),
-            srcArray: CUarray(self.number() / 8),
-            reserved0: 0,
-            srcPitch: self.bytes(),
-            srcHeight: self.small(),
-            dstXInBytes: self.small(),
-            dstY: self.small(),
-            dstZ: self.small(),
-            dstLOD: 0,
-            dstMemoryType: self.pick(&[1, 2, 2, 4, 3, 0, 9]),
-            dstHost: self.host_memory() as u64,
-            dstDevice: self.address(),
-            dstArray: CUarray(0),
-            reserved1: 0,
-            dstPitch: self.bytes(),
-            dstHeight: self.small(),
-            WidthInBytes: self.small(),
-            Height: self.pick(&[0, 1, 1, 2, 4]),
-            Depth: self.pick(&[0, 1, 1, 2, 4]),
-        }
-    }
-
-    /// `CUDA_MEMCPY3D`.
-    pub fn copy3d(&mut self) -> *mut u64 {
-        let value = self.copy();
-        self.put(value)
-    }
-
-    /// `CUDA_MEMCPY2D`.
-    pub fn copy2d(&mut self) -> *mut u64 {
-        let c = self.copy();
-        self.put(CUDA_MEMCPY2D {
-            srcXInBytes: c.srcXInBytes,
-            srcY: c.srcY,
-            srcMemoryType: c.srcMemoryType,
-            srcHost: c.srcHost,
-            srcDevice: c.srcDevice,
-            srcArray: c.srcArray,
-            srcPitch: c.srcPitch,
-            dstXInBytes: c.dstXInBytes,
-            dstY: c.dstY,
-            dstMemoryType: c.dstMemoryType,
-            dstHost: c.dstHost,
-            dstDevice: c.dstDevice,
-            dstArray: c.dstArray,
-            dstPitch: c.dstPitch,
-            WidthInBytes: c.WidthInBytes,
-            Height: c.Height,
-        })
-    }
-
-    /// `CUlaunchConfig`.
-    pub fn launch_config(&mut self) -> *mut u64 {
-        let value = CUlaunchConfig {
-            gridDimX: self.extent(),
-            gridDimY: self.extent(),
-            gridDimZ: self.extent(),
-            blockDimX: self.extent(),
-            blockDimY: self.extent(),
-            blockDimZ: self.extent(),
-            sharedMemBytes: self.bytes() as u32,
-            hStream: CUstream(self.handle(kind::STREAM)),
-            attrs: self.words().cast(),
-            numAttrs: self.count() as u32 / 2,
-        };
-        self.put(value)
-    }
-
-    fn allocate(&mut self) -> CUDA_MEM_ALLOC_NODE_PARAMS {
-        let words = self.words();
-        CUDA_MEM_ALLOC_NODE_PARAMS {
-            poolProps: CUmemPoolProps {
-                allocType: self.pick(&[1, 1, 1, 0, 7]),
-                handleTypes: self.pick(&[0, 0, 0, 1]),
-                location: CUmemLocation { type_: self.pick(&[1, 1, 1, 0, 2]), id: self.device() },
-                win32SecurityAttributes: null_mut(),
-                maxSize: self.bytes(),
-                usage: 0,
-                reserved: [0; 54],
-            },
-            accessDescs: words.cast(),
-            accessDescCount: self.count() / 3,
-            bytesize: self.allocation(),
-            dptr: 0,
-        }
-    }
-
-    /// `CUDA_MEM_ALLOC_NODE_PARAMS`.
-    pub fn alloc_params(&mut self) -> *mut u64 {
-        let value = self.allocate();
-        self.put(value)
-    }
-
-    /// `CUgraphNodeParams` of every type.
-    pub fn node_params(&mut self) -> *mut u64 {
-        let type_ = self.below(16) as u32;
-        let member = match type_ {
-            0 => self.kernel_params(),
-            1 => {
-                let copy = self.copy();
-                let ctx = CUcontext(self.handle(kind::CONTEXT));
-                self.put(CUDA_MEMCPY_NODE_PARAMS { flags: 0, reserved: 0, copyCtx: ctx, copyParams: copy })
-            }
-            2 => self.fill_params(),
-            3 => self.host_params(),
-            4 => self.handles(kind::GRAPH),
-            6 | 7 => self.handles(kind::EVENT),
-            10 => self.alloc_params(),
-            12 => self.batch_params(),
-            13 => {
-                let value = CUDA_CONDITIONAL_NODE_PARAMS {
-                    handle: self.handle(kind::CONDITIONAL),
-                    type_: self.below(4) as u32,
-                    size: self.count() as u32,
-                    phGraph_out: null_mut(),
-                    ctx: CUcontext(self.handle(kind::CONTEXT)),
-                };
-                self.put(value)
-            }
-            _ => self.words(),
-        };
-        let slot = self.slot();
-        // SAFETY: both are slots; the member is at byte 16 and 232 bytes long.
-        unsafe {
-            slot.cast::<u32>().write(type_);
-            if !member.is_null() {
-                slot.add(2).copy_from_nonoverlapping(member, 28);
-            }
-        }
         slot
     }
 

@@ -9,6 +9,7 @@ mod plain;
 mod probes;
 mod runs;
 mod setup;
+pub(crate) mod speed;
 mod timeline;
 
 use std::collections::{BTreeMap, HashMap};

@@ -5,7 +5,7 @@ use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::vm::map::{Next, cold, step};
 use crate::exec::vm::{flow, predicate};
-use crate::ptx::{Instruction, Operand, Type, VarRef};
+use crate::ptx::{Function, Instruction, Operand, Type, VarRef};
 
 /// Calls nested deeper than this are taken for recursion that never ends.
 const MAX_DEPTH: usize = 64;
@@ -121,6 +121,9 @@ impl<'a> Lower<'a> {
             self.push(Form::Trap, &[], &[], 0);
             return Ok(());
         }
+        if !function.defined && callee.0 == "cudaGraphSetConditional" {
+            return self.set_conditional(function, returns, arguments);
+        }
         if !function.defined {
             return Err(unsupported(format!("a call of the external function `{}` is not executed", callee.0)));
         }
@@ -173,6 +176,23 @@ impl<'a> Lower<'a> {
         for (d, value) in outputs {
             self.copy_register(d, Src::Reg(value));
         }
+        Ok(())
+    }
+
+    /// A call of the device runtime's `cudaGraphSetConditional(handle, value)`.
+    ///
+    /// D (cuda_device_runtime_api.h): `extern void`, a 64-bit handle and an `unsigned int`.
+    fn set_conditional(&mut self, declared: &Function, returns: &[Operand], arguments: &[Operand]) -> Result<()> {
+        let sizes: Vec<u64> = declared.params.iter().map(|param| param.size).collect();
+        let in_registers = declared.params.iter().any(|param| param.register.is_some());
+        let [handle, value] = arguments else {
+            return Err(invalid("`cudaGraphSetConditional` takes a handle and a value"));
+        };
+        if sizes != [8, 4] || in_registers || !returns.is_empty() || !declared.returns.is_empty() {
+            return Err(invalid("`cudaGraphSetConditional` takes `.param .b64` and `.param .b32` and returns nothing"));
+        }
+        let places = self.call_place(handle)? | self.call_place(value)? << 32;
+        self.push(Form::Fields(cold::<flow::SetConditional>()), &[], &[], places);
         Ok(())
     }
 

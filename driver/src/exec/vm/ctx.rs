@@ -5,7 +5,7 @@ use super::lane::{Lane, Slot};
 use super::split::Split;
 use crate::exec::code::{Inst, SCALAR};
 use crate::exec::fault::FaultKind;
-use crate::exec::launch::MemoryRange;
+use crate::exec::launch::{Conditional, MemoryRange};
 
 /// Lanes of a warp.
 pub(crate) const LANES: usize = 32;
@@ -83,6 +83,8 @@ pub(crate) struct Ctx {
     pub ranges_len: usize,
     /// Last range hit, by memory instruction.
     pub hits: *mut MemoryRange,
+    /// What `cudaGraphSetConditional` may set.
+    pub conditionals: *const [Conditional],
     /// Result of the last reduction at each barrier: threads that said yes, threads.
     pub barrier_votes: [(u32, u32); 16],
 }

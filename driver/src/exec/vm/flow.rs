@@ -1,5 +1,7 @@
 //! Branches, guards, exits and barriers of the block.
 
+use std::sync::atomic::Ordering;
+
 use super::ctx::{Arrival, Ctx, Event};
 use super::map::{Exec, Step};
 use super::split::Wait;
@@ -193,6 +195,32 @@ impl Step for Barrier {
     }
 }
 
+/// `cudaGraphSetConditional`: the handle at local offset `imm`, the value at `imm >> 32`. Where
+/// lanes set one value at once, which CUDA leaves undefined, the highest lane is last.
+pub(crate) struct SetConditional;
+impl Step for SetConditional {
+    fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
+        let active = c.warp.active;
+        for lane in (0..32).filter(|lane| active >> lane & 1 != 0) {
+            let local = c.local_of(lane);
+            // SAFETY: the decoder has placed both in the lane's local memory, and aligned them.
+            let (handle, value) = unsafe {
+                let argument = |at: u64| local.add(at as u32 as usize);
+                (argument(i.imm).cast::<u64>().read_unaligned(), argument(i.imm >> 32).cast::<u32>().read_unaligned())
+            };
+            // SAFETY: they are valid for as long as the launch runs.
+            let conditionals = unsafe { &*c.conditionals };
+            let Some(found) = conditionals.iter().find(|conditional| conditional.handle == handle) else {
+                let outside = conditionals.is_empty();
+                c.fault(i, lane as u32, FaultKind::Conditional { handle, outside });
+                return std::ptr::null();
+            };
+            found.value.store(value, Ordering::Release);
+        }
+        std::ptr::from_ref(i).wrapping_add(1)
+    }
+}
+
 /// Nothing: hints, and the instruction that stands for a call.
 pub(crate) struct Nothing;
 impl Exec for Nothing {
@@ -203,7 +231,7 @@ impl Exec for Nothing {
 pub(crate) struct Fence;
 impl Exec for Fence {
     fn exec(_: &mut Ctx, _: &Inst) {
-        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        std::sync::atomic::fence(Ordering::SeqCst);
     }
 }
 

@@ -115,6 +115,42 @@ impl CaptureWorld {
         self.unsafe_call(thread)
     }
 
+    /// Before an event is recorded for, or awaited by, all streams of a context or green context, by
+    /// their keys: D (cuda.h, cuCtxRecordEvent), M (H200, driver 580.159.04), in every mode.
+    ///
+    /// # Errors
+    /// 900, and every capture that one of them takes part in is invalidated.
+    pub fn whole_context_call(&mut self, streams: &[u64]) -> Cuda {
+        self.refuse(|capture| capture.streams.iter().any(|stream| streams.contains(&stream.key)))
+    }
+
+    /// Before a whole context waits for an event: D (cuda.h, cuCtxWaitEvent).
+    ///
+    /// # Errors
+    /// 900 for an event of a capture in progress, which is invalidated; after the capture as for any
+    /// other wait, `CUDA_ERROR_INVALID_VALUE`.
+    pub fn captured_event_call(&mut self, event: EventId) -> Cuda {
+        let Some(&Recorded::InCapture(id, _)) = self.events.get(&event) else { return Ok(()) };
+        if !self.captures.contains_key(&id) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        self.invalidate(id);
+        Err(CUresult::STREAM_CAPTURE_UNSUPPORTED)
+    }
+
+    /// An event was recorded for work that is no part of a capture.
+    pub fn recorded_eagerly(&mut self, event: EventId) {
+        self.events.insert(event, Recorded::Eagerly);
+    }
+
+    /// The green context of a stream is destroyed: D (cuda.h, cuGreenCtxDestroy), its capture is
+    /// invalidated.
+    pub fn detached(&mut self, stream: u64) {
+        if let Some(id) = self.streams.get(&stream).map(|enrolled| enrolled.capture) {
+            self.invalidate(id);
+        }
+    }
+
     /// 900 if some captures are concerned, which are then invalidated.
     fn refuse(&mut self, concerned: impl Fn(&Capture) -> bool) -> Cuda {
         let victims: Vec<CaptureId> =

@@ -41,11 +41,7 @@ impl Graphs {
         Ok(handle)
     }
 
-    /// Where a kernel writes when it sets a conditional's value.
-    ///
-    /// No PTX that this driver loads can reach it yet: with relocatable device code NVRTC 12.8 makes of
-    /// `cudaGraphSetConditional` a `call.uni` of an `.extern .func` with parameters `.b64` (handle) and
-    /// `.b32` (value), which NVIDIA's device runtime library resolves at link time.
+    /// Where the value of a conditional is.
     pub fn conditional_value(&self, handle: u64) -> Option<Arc<AtomicU32>> {
         self.handles.get(handle).map(|handle| handle.value.clone())
     }

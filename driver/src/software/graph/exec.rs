@@ -105,7 +105,14 @@ pub(super) struct ExecNode {
 pub(super) enum ExecWork {
     Work(NodeParams),
     Graph(Box<Snapshot>),
-    Conditional { handle: u64, kind: ConditionalKind, bodies: Vec<Snapshot> },
+    Conditional {
+        handle: u64,
+        /// The handle of the same node in the graph that last updated this one, whose kernels pass it:
+        /// both name one value.
+        twin: u64,
+        kind: ConditionalKind,
+        bodies: Vec<Snapshot>,
+    },
 }
 
 impl ExecWork {
@@ -273,6 +280,7 @@ impl Graphs {
                 NodeWork::ChildGraph(inner) => ExecWork::Graph(Box::new(self.snapshot(*inner)?)),
                 NodeWork::Conditional(conditional) => ExecWork::Conditional {
                     handle: conditional.handle,
+                    twin: conditional.handle,
                     kind: conditional.kind,
                     bodies: conditional.bodies.iter().map(|&body| self.snapshot(body)).collect::<Result<_, _>>()?,
                 },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::exec::{ExecWork, Snapshot};
 use super::store::Graphs;
+use crate::exec::Conditional;
 use crate::software::work::{NodeParams, Plan, PlanWork, Step};
 
 /// For each node, the nodes that wait for it.
@@ -21,16 +22,20 @@ pub(super) fn dependents(snapshot: &Snapshot) -> Vec<Vec<u32>> {
 impl Graphs {
     /// The plan of a whole executable graph. Its first steps give the conditionals their defaults.
     pub(super) fn plan(&self, snapshot: &Snapshot) -> Plan {
-        let mut defaults = Vec::new();
+        let (mut defaults, mut conditionals) = (Vec::new(), Vec::new());
         snapshot.visit(&mut |node| {
-            if let ExecWork::Conditional { handle, .. } = node.work
+            if let ExecWork::Conditional { handle, twin, .. } = node.work
                 && let Some(found) = self.handles.get(handle)
-                && let Some(to) = found.default
             {
-                defaults.push(PlanWork::SetConditional { value: found.value.clone(), to });
+                let value = || found.value.clone();
+                conditionals.extend([handle, twin].map(|handle| Conditional { handle, value: value() }));
+                if let Some(to) = found.default {
+                    defaults.push(PlanWork::SetConditional { value: value(), to });
+                }
             }
         });
         let mut plan = self.inner_plan(snapshot);
+        plan.conditionals = conditionals;
         if !defaults.is_empty() {
             prepend(&mut plan, defaults);
         }
@@ -44,14 +49,14 @@ impl Graphs {
             dependents,
             dependencies: snapshot.dependencies_of(index).len() as u32,
         });
-        Plan { steps: steps.collect() }
+        Plan { steps: steps.collect(), conditionals: Vec::new() }
     }
 
     fn plan_work(&self, work: &ExecWork) -> PlanWork {
         match work {
             ExecWork::Work(work) => PlanWork::Node(work.clone()),
             ExecWork::Graph(inner) => PlanWork::Graph(Arc::new(self.inner_plan(inner))),
-            ExecWork::Conditional { handle, kind, bodies } => PlanWork::Conditional {
+            ExecWork::Conditional { handle, kind, bodies, .. } => PlanWork::Conditional {
                 value: self.conditional_value(*handle).unwrap_or_default(),
                 kind: *kind,
                 bodies: bodies.iter().map(|body| Arc::new(self.inner_plan(body))).collect(),

@@ -149,10 +149,11 @@ fn replace(old: &mut Snapshot, new: Snapshot, handles: &mut Vec<(u64, u64)>) {
         match (&mut old.work, new.work) {
             (ExecWork::Graph(old), ExecWork::Graph(new)) => replace(old, *new, handles),
             (
-                ExecWork::Conditional { handle, bodies: old, .. },
-                ExecWork::Conditional { handle: twin, bodies: new, .. },
+                ExecWork::Conditional { handle, twin, bodies: old, .. },
+                ExecWork::Conditional { handle: given, bodies: new, .. },
             ) => {
-                handles.push((*handle, twin));
+                *twin = given;
+                handles.push((*handle, given));
                 old.iter_mut().zip(new).for_each(|(old, new)| replace(old, new, handles));
             }
             (old, new) => *old = new,

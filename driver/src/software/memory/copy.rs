@@ -66,14 +66,14 @@ impl AddressSpace {
         let src_position = (p.srcXInBytes, p.srcY, p.srcZ);
         let dst_position = (p.dstXInBytes, p.dstY, p.dstZ);
         let src = self.operand(
-            (p.srcMemoryType, p.srcHost, p.srcDevice),
+            (p.srcMemoryType, p.srcHost, p.srcDevice, p.srcArray.0),
             src_position,
             (p.srcPitch, p.srcHeight),
             extent,
             at_call,
         )?;
         let dst = self.operand(
-            (p.dstMemoryType, p.dstHost, p.dstDevice),
+            (p.dstMemoryType, p.dstHost, p.dstDevice, p.dstArray.0),
             dst_position,
             (p.dstPitch, p.dstHeight),
             extent,
@@ -84,7 +84,7 @@ impl AddressSpace {
 
     fn operand(
         &self,
-        (kind, host, device): (u32, u64, u64),
+        (kind, host, device, array): (u32, u64, u64, u64),
         (x, y, z): (usize, usize, usize),
         (pitch, rows): (usize, usize),
         (width, height, depth): (usize, usize, usize),
@@ -94,7 +94,11 @@ impl AddressSpace {
         let base = match kind {
             CU_MEMORYTYPE_HOST => host,
             CU_MEMORYTYPE_DEVICE | CU_MEMORYTYPE_UNIFIED => device,
-            CU_MEMORYTYPE_ARRAY => return Err(CUresult::NOT_SUPPORTED),
+            CU_MEMORYTYPE_ARRAY => {
+                let part = self.part_of_array(array, [x, y, z], [width, height, depth]);
+                let (start, row, slice) = part.ok_or(invalid)?;
+                return Ok(Operand { start, row, slice, side: Side::Device });
+            }
             _ => return Err(invalid),
         };
         let row_end = x.checked_add(width).ok_or(invalid)?;

@@ -91,6 +91,7 @@ impl fmt::Display for Named<'_> {
             Origin::Plain(_) | Origin::Pool(_) => "",
             Origin::Graph => " of a graph",
             Origin::Module => " of a module's global variable",
+            Origin::Array(_) => " of an array",
         };
         write!(f, "allocation {number}{origin} ({len} bytes at {base:#x})")
     }

@@ -1,5 +1,6 @@
 //! Device memory, the host memory that kernels may reach, and memory pools.
 
+mod array;
 mod copy;
 mod describe;
 pub mod pool;
@@ -8,6 +9,7 @@ mod window;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub use array::{Array, Shape};
 pub use copy::{Copy, Fill, Side};
 pub use describe::Description;
 pub use pool::Pool;

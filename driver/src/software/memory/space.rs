@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::array::Array;
 use super::window::{PAGE, Window, map};
 use crate::abi::{CUresult, Cuda};
 use crate::exec::{MemoryMap, MemoryRange};
+use crate::software::{Handles, Kind};
 
 /// Fresh allocations up to this size are filled with [`POISON`].
 const POISON_LIMIT: u64 = 1 << 20;
@@ -25,6 +27,8 @@ pub enum Origin {
     Graph,
     /// A module's global variables.
     Module,
+    /// A CUDA array, in the context with this handle.
+    Array(u64),
 }
 
 /// Whether an allocation can be used.
@@ -51,6 +55,13 @@ pub struct Allocation {
     pub state: State,
     /// Unique for the life of the process: `CU_POINTER_ATTRIBUTE_BUFFER_ID`.
     pub number: u64,
+}
+
+impl Allocation {
+    /// Whether its addresses lead to memory.
+    fn is_addressable(&self) -> bool {
+        self.state != State::Reserved && !matches!(self.origin, Origin::Array(_))
+    }
 }
 
 /// Host memory that kernels may reach, at the address that the host uses.
@@ -101,6 +112,7 @@ pub struct AddressSpace {
     pub(super) window: Window,
     pub(super) device: BTreeMap<u64, Allocation>,
     pub(super) host: BTreeMap<u64, HostAllocation>,
+    pub(super) arrays: Handles<Array>,
     pub(super) freed: VecDeque<Freed>,
     /// Where the search for the next address begins: freed addresses are used again as late as
     /// possible.
@@ -129,6 +141,7 @@ impl AddressSpace {
             window,
             device: BTreeMap::new(),
             host: BTreeMap::new(),
+            arrays: Handles::new(Kind::Array),
             freed: VecDeque::new(),
             total,
             live: 0,
@@ -313,7 +326,7 @@ impl AddressSpace {
     pub fn place(&self, address: u64) -> Option<Place> {
         if self.window.contains(address) {
             let (_, allocation) = self.device.range(..=address).next_back()?;
-            let inside = address - allocation.base < allocation.len && allocation.state != State::Reserved;
+            let inside = address - allocation.base < allocation.len && allocation.is_addressable();
             return inside.then_some(Place::Device(*allocation));
         }
         let (_, found) = self.host.range(..=address).next_back()?;
@@ -338,6 +351,7 @@ impl AddressSpace {
 
     /// Frees what was allocated in a context that is gone.
     pub fn free_context(&mut self, context: u64) {
+        self.free_arrays(context);
         let own = self.device.values().filter(|found| found.origin == Origin::Plain(context));
         for base in own.map(|found| found.base).collect::<Vec<_>>() {
             let _ = self.free(base);
@@ -352,7 +366,7 @@ impl AddressSpace {
     /// What a kernel may touch now.
     pub fn map(&mut self) -> MemoryMap {
         if self.ranges.is_none() {
-            let device = self.device.values().filter(|found| found.state != State::Reserved);
+            let device = self.device.values().filter(|found| found.is_addressable());
             let device = device.map(|found| MemoryRange {
                 base: found.base,
                 len: found.len,

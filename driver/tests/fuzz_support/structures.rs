@@ -1,0 +1,240 @@
+//! Makes the structures that calls read, field by field.
+
+use std::ptr::null_mut;
+
+use graphproof_driver::abi::graph_types::*;
+use graphproof_driver::abi::types::*;
+
+use super::generator::Generator;
+use super::handles::kind;
+
+impl Generator {
+    fn kernel(&mut self) -> CUDA_KERNEL_NODE_PARAMS {
+        let launch = CUDA_KERNEL_NODE_PARAMS_v1 {
+            func: CUfunction(self.handle(kind::FUNCTION)),
+            gridDimX: self.extent(),
+            gridDimY: self.extent(),
+            gridDimZ: self.extent(),
+            blockDimX: self.extent(),
+            blockDimY: self.extent(),
+            blockDimZ: self.extent(),
+            sharedMemBytes: self.bytes() as u32,
+            kernelParams: self.pointers(),
+            extra: self.extra(),
+        };
+        let (kern, ctx) = (CUkernel(self.handle(kind::KERNEL)), CUcontext(self.handle(kind::CONTEXT)));
+        let kern = if self.below(2) == 0 { CUkernel::NULL } else { kern };
+        let ctx = if self.below(2) == 0 { CUcontext::NULL } else { ctx };
+        CUDA_KERNEL_NODE_PARAMS { launch, kern, ctx }
+    }
+
+    /// `CUDA_KERNEL_NODE_PARAMS`, all versions.
+    pub fn kernel_params(&mut self) -> *mut u64 {
+        let value = self.kernel();
+        self.put(value)
+    }
+
+    fn host_node(&mut self) -> CUDA_HOST_NODE_PARAMS {
+        CUDA_HOST_NODE_PARAMS { function: self.host_function(), userData: self.host_memory().cast() }
+    }
+
+    /// `CUDA_HOST_NODE_PARAMS`.
+    pub fn host_params(&mut self) -> *mut u64 {
+        let value = self.host_node();
+        self.put(value)
+    }
+
+    /// `CUDA_MEMSET_NODE_PARAMS`.
+    pub fn fill_params(&mut self) -> *mut u64 {
+        let value = self.fill();
+        self.put(value)
+    }
+
+    fn fill(&mut self) -> CUDA_MEMSET_NODE_PARAMS {
+        CUDA_MEMSET_NODE_PARAMS {
+            dst: self.address(),
+            pitch: self.bytes(),
+            value: self.number() as u32,
+            elementSize: self.pick(&[1, 2, 4, 4, 3, 0]),
+            width: self.bytes(),
+            height: self.count(),
+        }
+    }
+
+    fn batch(&mut self) -> CUDA_BATCH_MEM_OP_NODE_PARAMS {
+        CUDA_BATCH_MEM_OP_NODE_PARAMS {
+            ctx: CUcontext(self.handle(kind::CONTEXT)),
+            count: self.count() as u32,
+            paramArray: self.operations(),
+            flags: self.below(2) as u32,
+        }
+    }
+
+    /// Memory operations: writes, and waits that are met by any value most of the time.
+    pub fn operations(&mut self) -> *mut CUstreamBatchMemOpParams {
+        if self.below(12) == 0 {
+            return null_mut();
+        }
+        let slot = self.slot();
+        for operation in 0..4 {
+            let never = self.below(64) == 0;
+            let op =
+                [self.pick(&[2, 5, 2, 5, 3, 6, 1, 4, 9]), self.address(), u64::from(never), u64::from(never), 0, 0];
+            for (at, word) in op.into_iter().enumerate() {
+                // SAFETY: within the slot.
+                unsafe { slot.add(operation * 6 + at).write(word) };
+            }
+        }
+        slot.cast()
+    }
+
+    /// `CUDA_BATCH_MEM_OP_NODE_PARAMS`.
+    pub fn batch_params(&mut self) -> *mut u64 {
+        let value = self.batch();
+        self.put(value)
+    }
+
+    fn small(&mut self) -> usize {
+        self.pick(&[0, 0, 0, 1, 2, 4, 16])
+    }
+
+    fn copy(&mut self) -> CUDA_MEMCPY3D {
+        CUDA_MEMCPY3D {
+            srcXInBytes: self.small(),
+            srcY: self.small(),
+            srcZ: self.small(),
+            srcLOD: self.below(20) / 19,
+            srcMemoryType: self.pick(&[1, 2, 2, 4, 3, 0, 9]),
+            srcHost: self.host_memory() as u64,
+            srcDevice: self.address(),
+            srcArray: CUarray(self.number() / 8),
+            reserved0: 0,
+            srcPitch: self.bytes(),
+            srcHeight: self.small(),
+            dstXInBytes: self.small(),
+            dstY: self.small(),
+            dstZ: self.small(),
+            dstLOD: 0,
+            dstMemoryType: self.pick(&[1, 2, 2, 4, 3, 0, 9]),
+            dstHost: self.host_memory() as u64,
+            dstDevice: self.address(),
+            dstArray: CUarray(0),
+            reserved1: 0,
+            dstPitch: self.bytes(),
+            dstHeight: self.small(),
+            WidthInBytes: self.small(),
+            Height: self.pick(&[0, 1, 1, 2, 4]),
+            Depth: self.pick(&[0, 1, 1, 2, 4]),
+        }
+    }
+
+    /// `CUDA_MEMCPY3D`.
+    pub fn copy3d(&mut self) -> *mut u64 {
+        let value = self.copy();
+        self.put(value)
+    }
+
+    /// `CUDA_MEMCPY2D`.
+    pub fn copy2d(&mut self) -> *mut u64 {
+        let c = self.copy();
+        self.put(CUDA_MEMCPY2D {
+            srcXInBytes: c.srcXInBytes,
+            srcY: c.srcY,
+            srcMemoryType: c.srcMemoryType,
+            srcHost: c.srcHost,
+            srcDevice: c.srcDevice,
+            srcArray: c.srcArray,
+            srcPitch: c.srcPitch,
+            dstXInBytes: c.dstXInBytes,
+            dstY: c.dstY,
+            dstMemoryType: c.dstMemoryType,
+            dstHost: c.dstHost,
+            dstDevice: c.dstDevice,
+            dstArray: c.dstArray,
+            dstPitch: c.dstPitch,
+            WidthInBytes: c.WidthInBytes,
+            Height: c.Height,
+        })
+    }
+
+    /// `CUlaunchConfig`.
+    pub fn launch_config(&mut self) -> *mut u64 {
+        let value = CUlaunchConfig {
+            gridDimX: self.extent(),
+            gridDimY: self.extent(),
+            gridDimZ: self.extent(),
+            blockDimX: self.extent(),
+            blockDimY: self.extent(),
+            blockDimZ: self.extent(),
+            sharedMemBytes: self.bytes() as u32,
+            hStream: CUstream(self.handle(kind::STREAM)),
+            attrs: self.words().cast(),
+            numAttrs: self.count() as u32 / 2,
+        };
+        self.put(value)
+    }
+
+    fn allocate(&mut self) -> CUDA_MEM_ALLOC_NODE_PARAMS {
+        let words = self.words();
+        CUDA_MEM_ALLOC_NODE_PARAMS {
+            poolProps: CUmemPoolProps {
+                allocType: self.pick(&[1, 1, 1, 0, 7]),
+                handleTypes: self.pick(&[0, 0, 0, 1]),
+                location: CUmemLocation { type_: self.pick(&[1, 1, 1, 0, 2]), id: self.device() },
+                win32SecurityAttributes: null_mut(),
+                maxSize: self.bytes(),
+                usage: 0,
+                reserved: [0; 54],
+            },
+            accessDescs: words.cast(),
+            accessDescCount: self.count() / 3,
+            bytesize: self.allocation(),
+            dptr: 0,
+        }
+    }
+
+    /// `CUDA_MEM_ALLOC_NODE_PARAMS`.
+    pub fn alloc_params(&mut self) -> *mut u64 {
+        let value = self.allocate();
+        self.put(value)
+    }
+
+    /// `CUgraphNodeParams` of every type.
+    pub fn node_params(&mut self) -> *mut u64 {
+        let type_ = self.below(16) as u32;
+        let member = match type_ {
+            0 => self.kernel_params(),
+            1 => {
+                let copy = self.copy();
+                let ctx = CUcontext(self.handle(kind::CONTEXT));
+                self.put(CUDA_MEMCPY_NODE_PARAMS { flags: 0, reserved: 0, copyCtx: ctx, copyParams: copy })
+            }
+            2 => self.fill_params(),
+            3 => self.host_params(),
+            4 => self.handles(kind::GRAPH),
+            6 | 7 => self.handles(kind::EVENT),
+            10 => self.alloc_params(),
+            12 => self.batch_params(),
+            13 => {
+                let value = CUDA_CONDITIONAL_NODE_PARAMS {
+                    handle: self.handle(kind::CONDITIONAL),
+                    type_: self.below(4) as u32,
+                    size: self.count() as u32,
+                    phGraph_out: null_mut(),
+                    ctx: CUcontext(self.handle(kind::CONTEXT)),
+                };
+                self.put(value)
+            }
+            _ => self.words(),
+        };
+        let slot = self.slot();
+        // SAFETY: both are slots; the member is at byte 16 and 232 bytes long.
+        unsafe {
+            slot.cast::<u32>().write(type_);
+            if !member.is_null() {
+                slot.add(2).copy_from_nonoverlapping(member, 28);
+            }
+        }
+        slot
+    }
+}

@@ -1,0 +1,125 @@
+//! `graphproof bench step`: how fast the indexer's lanes are, eagerly and as graphs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use graphproof::receipt::AtomicFile;
+use graphproof_harness::exit_code::ExitCode;
+use graphproof_harness::gate::{self, Speed};
+use graphproof_harness::report::Spread;
+use graphproof_kernels::Shape;
+
+use crate::args::BenchStepArgs;
+use crate::commands::Failure;
+use crate::commands::suite::Suite;
+use crate::output::finding;
+use crate::output::json::io;
+use crate::output::table::time;
+
+/// One measured step.
+#[derive(Debug, serde::Serialize)]
+struct Row {
+    step: String,
+    shape: String,
+    /// Multiply-adds of the scores, counted twice: 2·sq·b·sk·h·d, every key visible.
+    flop: f64,
+    /// 10^12 of them a second, by the median of replays back to back.
+    tflops: f64,
+    #[serde(flatten)]
+    speed: Speed,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Measured {
+    driver: String,
+    device: String,
+    driver_version: i32,
+    rows: Vec<Row>,
+}
+
+pub fn run(args: &BenchStepArgs) -> Result<ExitCode, Failure> {
+    let file =
+        args.json.as_deref().map(|path| AtomicFile::prepare(path, "the figures", "--json")).transpose().map_err(io)?;
+    let suite = Suite::resolve(&args.target, &args.steps_named)?;
+    let device = suite.session.facts();
+    println!(
+        "{} driver: {}, shape {}, inputs of step 0, {}",
+        suite.selected.kind.name(),
+        device.name,
+        suite.shape,
+        suite.kernels
+    );
+    println!("step          TFLOP/s   replay, device  replay, launch and wait  eager        eager/replay  capture");
+    let mut rows = Vec::new();
+    for step in &suite.steps {
+        let mut failed = None;
+        let mut visit = |name: &str, bytes: &[u8]| {
+            if let Some(folder) = &args.dump {
+                failed = failed.take().or(dump(folder, step.name(), name, bytes).err());
+            }
+        };
+        let measured = gate::measure(&suite.session, step, Duration::from_secs_f64(args.seconds), &mut visit)?;
+        if let Some(error) = failed {
+            return Err(io(error));
+        }
+        let speed = match measured {
+            Ok(speed) => speed,
+            Err(findings) => {
+                findings.iter().for_each(|found| eprint!("{}", finding::render(step.name(), found)));
+                return Err(Failure::new(ExitCode::Findings, anyhow!("step '{}' failed", step.name())));
+            }
+        };
+        let row = row(step.name(), &suite.shape, speed);
+        println!("{}", line(&row));
+        rows.push(row);
+    }
+    if let Some(folder) = &args.dump {
+        let shape = serde_json::to_vec(&suite.shape).map_err(|error| io(error.into()))?;
+        write(&folder.join("shape.json"), &shape).map_err(io)?;
+    }
+    if let Some(file) = file {
+        let measured = Measured {
+            driver: suite.selected.kind.name().to_owned(),
+            device: device.name.clone(),
+            driver_version: device.driver_version,
+            rows,
+        };
+        file.write_json(&measured).map_err(io)?;
+    }
+    Ok(ExitCode::Passed)
+}
+
+fn row(step: &str, shape: &Shape, speed: Speed) -> Row {
+    let sq = if step == "decode" { 1 } else { shape.sq };
+    let flop = 2.0 * [sq, shape.b, shape.sk, shape.h, shape.d].map(f64::from).iter().product::<f64>();
+    let tflops = flop / speed.replay_back_to_back.median.max(1) as f64 / 1e3;
+    Row { step: step.to_owned(), shape: Shape { sq, ..*shape }.to_string(), flop, tflops, speed }
+}
+
+fn line(row: &Row) -> String {
+    let Speed { eager, replay, replay_back_to_back, capture, .. } = &row.speed;
+    let spread = |spread: &Spread| {
+        let half = (spread.high - spread.low) as f64 / 2.0 / spread.median.max(1) as f64;
+        format!("{} ±{:.1}%", time(spread.median), half * 100.0)
+    };
+    format!(
+        "{:<12}  {:>7.3}   {:<14}  {:<23}  {:<11}  x{:<11.3}  {}",
+        row.step,
+        row.tflops,
+        spread(replay_back_to_back),
+        spread(replay),
+        spread(eager),
+        eager.median as f64 / replay.median.max(1) as f64,
+        time(*capture)
+    )
+}
+
+/// Keeps a buffer's bytes, as they lie in memory, in `FOLDER/STEP.NAME.bin`.
+fn dump(folder: &Path, step: &str, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    write(&folder.join(format!("{step}.{name}.bin")), bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+}

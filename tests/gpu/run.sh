@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Asks a real GPU everything that the software driver claims, and leaves small result files.
+#
+#     tests/gpu/run.sh BUNDLE OUT [--driver system|software] [--size full|small] [PART...]
+#
+# BUNDLE is what tests/gpu/bundle.sh packs. Each part runs under a watchdog; one that fails or hangs
+# does not stop the others. OUT/summary.txt has a line a part; the exit code is 0 if all passed.
+# With --driver software --size small it is a dry run on any machine.
+set -uo pipefail
+bundle=$(realpath "$1") out=$2
+shift 2
+driver=system size=full parts=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --driver) driver=$2 && shift 2 ;;
+        --size) size=$2 && shift 2 ;;
+        *) parts+=("$1") && shift ;;
+    esac
+done
+mkdir -p "$out" && out=$(realpath "$out")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tar -C "$work" -xzf "$bundle" && cd "$work" || exit 1
+gp=$work/bin/graphproof
+: >"$out/summary.txt"
+failed=0
+
+# part NAME SECONDS COMMAND...: its output goes to OUT/NAME.txt.
+part() {
+    local name=$1 limit=$2 code began=$SECONDS
+    shift 2
+    [ ${#parts[@]} -eq 0 ] || [[ " ${parts[*]} " == *" ${name%%.*} "* ]] || return 0
+    timeout --kill-after=5 "$limit" "$@" >"$out/$name.txt" 2>&1
+    code=$?
+    [ $code -eq 0 ] || failed=1
+    printf '%-22s exit %-3s %4s s   %s\n' "$name" "$code" "$((SECONDS - began))" "$(tail -n 1 "$out/$name.txt" | cut -c 1-110)" |
+        tee -a "$out/summary.txt"
+}
+
+# gate NAME LIMIT REPLAYS SHAPE [OPTION...]
+gate() {
+    local name=$1 limit=$2 steps=$3 shape=$4
+    shift 4
+    part "gate.$name" "$limit" "$gp" gate --driver "$driver" --steps "$steps" --shape "$shape" \
+        --json "$out/gate.$name.json" "$@"
+}
+
+part doctor 20 "$gp" doctor --driver "$driver"
+if [ "$size" = small ]; then
+    gate default 120 16 sq=64
+    part reference 200 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/reference" the_default_shape
+    part conformance 300 "$gp" conformance --driver "$driver" --filter begin/ --json "$out/conformance.json"
+    part faults 300 "$gp" faults --driver "$driver" --filter S0 --json "$out/faults.json"
+    part speed.small 60 "$gp" bench step --driver "$driver" --seconds 0 --shape sq=32,sk=64 --json "$out/speed.small.json"
+    part bits 60 "$gp" bench step --driver "$driver" --help
+    exit $failed
+fi
+
+# 1,000 replays of each lane, and of the variant on tensor cores.
+gate default 120 1000 sq=64
+gate default-mma 60 1000 sq=64 --step fused-mma
+gate medium 200 1000 sq=256,sk=2048,h=16,d=128,topk=512
+# The fused lane at the lengths that the slab cannot reach: fewer replays, each with fresh inputs.
+gate length-8192 60 1000 sq=512,sk=8192,h=16,d=128,topk=1024 --step fused
+gate length-65536 90 16 sq=65536,sk=65536,h=1,d=64,topk=1024 --step fused
+# The same inputs on both drivers: the receipts' digests are compared.
+part bits.system 60 "$gp" gate --driver "$driver" --steps 64 --json "$out/bits.system.json"
+part bits.software 120 "$gp" gate --driver software --steps 64 --json "$out/bits.software.json"
+part bits.compare 20 "$gp" diff "$out/bits.software.json" "$out/bits.system.json" --allow memory --allow topology
+part reference 120 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/reference" --test-threads 1
+
+# Speed beside PyTorch, on the same inputs.
+for length in 8192 16384 32768 65536; do
+    shape=sq=$length,sk=$length,h=64,d=128,topk=2048
+    dump=$work/dump && mkdir -p "$dump"
+    steps=(--step fused-mma --step fused)
+    part "speed.$length" 150 "$gp" bench step --driver "$driver" --seconds 0 --shape "$shape" "${steps[@]}" \
+        --dump "$dump" --json "$out/speed.$length.json"
+    part "torch.$length" 120 python3 "$work/torch_bench.py" "$dump" "$out/torch.$length.json"
+    rm -rf "$dump"
+done
+for length in 8192 65536; do
+    part "speed.decode-$length" 60 "$gp" bench step --driver "$driver" --seconds 1 --step decode \
+        --shape "sk=$length,h=64,d=128,topk=2048" --json "$out/speed.decode-$length.json"
+done
+part faults 240 "$gp" faults --driver "$driver" --json "$out/faults.json"
+part conformance 240 "$gp" conformance --driver "$driver" --json "$out/conformance.json"
+exit $failed
