@@ -3,9 +3,10 @@
 #[macro_use]
 mod abi_support;
 
-use abi_support::{Device, INVALID};
+use abi_support::{Device, Gate, INVALID};
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
+use graphproof_driver::control;
 use graphproof_driver::software::driver;
 
 /// The copy read or wrote a few bytes behind address 0.
@@ -80,4 +81,34 @@ fn resets_by_two_threads_leave_no_work_behind() {
     });
     ok!(cuDevicePrimaryCtxReset_v2(0));
     assert_eq!(driver().engine.pending(), 0);
+}
+
+/// The free ran first, and the memory that the launch then allocated outlived its graph.
+#[test]
+fn graph_memory_freed_before_it_is_allocated_goes_with_its_graph() {
+    let (_one, primary) = abi_support::primary();
+    static GATE: Gate = Gate::new();
+    // Two contexts: the free that comes too early is an error of one.
+    let (mut context, mut held) = (CUcontext::NULL, CUstream::NULL);
+    ok!(cuCtxCreate_v2(&mut context, 0, 0));
+    ok!(cuStreamCreate(&mut held, 1));
+    let (before, mut address, mut graph) = (control::live_bytes(), 0, CUgraph::NULL);
+    ok!(cuStreamBeginCapture_v2(held, abi_support::THREAD_LOCAL));
+    ok!(cuMemAllocAsync(&mut address, 64, held));
+    ok!(cuStreamEndCapture(held, &mut graph));
+    let exec = abi_support::instantiate(graph);
+    GATE.hold(held);
+    ok!(cuGraphLaunch(exec, held));
+    ok!(cuCtxSetCurrent(primary));
+    ok!(cuMemFreeAsync(address, CUstream::NULL));
+    assert_eq!(code!(cuStreamSynchronize(CUstream::NULL)), INVALID);
+    GATE.open();
+    ok!(cuCtxSetCurrent(context));
+    ok!(cuStreamSynchronize(held));
+    assert_eq!(control::live_bytes(), before + 64);
+    ok!(cuGraphExecDestroy(exec));
+    ok!(cuGraphDestroy(graph));
+    assert_eq!(control::live_bytes(), before);
+    ok!(cuCtxDestroy_v2(context));
+    ok!(cuDevicePrimaryCtxReset_v2(0));
 }

@@ -69,13 +69,25 @@ ARGUMENTS = {
     ("cuMemcpyHtoDAsync_v2", "srcHost"): "void *",
     ("cuMemcpyDtoH_v2", "dstHost"): "void *",
     ("cuMemcpyDtoHAsync_v2", "dstHost"): "void *",
-    # The two places where cuda.h does not call a 64-bit number cuuint64_t.
+    # The places where cuda.h does not call a 64-bit number cuuint64_t.
     ("cuCtxGetId", "ctxId"): "unsigned long long *",
     ("cuStreamGetId", "streamId"): "unsigned long long *",
     ("cuStreamGetGreenCtx", "phCtx"): "CUgreenCtx *",
     ("cuStreamGetCtx_v2", "pGreenCtx"): "CUgreenCtx *",
     ("cuCtxGetExecAffinity", "pExecAffinity"): "CUexecAffinityParam *",
     ("cuCtxCreate_v3", "paramsArray"): "CUexecAffinityParam *",
+    ("cuDeviceGetDevResource", "type_"): "CUdevResourceType",
+    ("cuDevResourceGenerateDesc", "phDesc"): "CUdevResourceDesc *",
+    ("cuGreenCtxCreate", "phCtx"): "CUgreenCtx *",
+    ("cuGreenCtxCreate", "desc"): "CUdevResourceDesc",
+    ("cuGreenCtxDestroy", "hCtx"): "CUgreenCtx",
+    ("cuGreenCtxGetDevResource", "hCtx"): "CUgreenCtx",
+    ("cuGreenCtxGetDevResource", "type_"): "CUdevResourceType",
+    ("cuGreenCtxGetId", "greenCtx"): "CUgreenCtx",
+    ("cuGreenCtxGetId", "greenCtxId"): "unsigned long long *",
+    ("cuGreenCtxRecordEvent", "hCtx"): "CUgreenCtx",
+    ("cuGreenCtxStreamCreate", "greenCtx"): "CUgreenCtx",
+    ("cuGreenCtxWaitEvent", "hCtx"): "CUgreenCtx",
 }
 
 
@@ -107,7 +119,7 @@ def structures(text):
 
 def layouts():
     """C structures that repeat ours, and what must hold of them."""
-    text = "\n".join((DRIVER / path).read_text() for path in ("abi/types.rs", "abi/graph_types.rs"))
+    text = "\n".join((DRIVER / path).read_text() for path in ("abi/types.rs", "abi/graph_types.rs", "abi/array.rs"))
     edge = (DRIVER / "software/graph/edge.rs").read_text()
     found = list(structures(text)) + [("CUgraphEdgeData", f) for n, f in structures(edge) if n == "EdgeData"]
     # Structures within structures come first.

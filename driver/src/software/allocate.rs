@@ -101,16 +101,18 @@ impl Driver {
 
 impl World {
     /// Gives back the addresses of graph allocations that nothing can reach any more, once the work
-    /// that frees their memory has run. Call it after each call that changes graphs.
+    /// that frees their memory has run, or none is left. Call it after each call that changes graphs.
     pub fn release_graph_addresses(&mut self) {
         let released = self.graphs.take_released();
         if released.is_empty() {
             return;
         }
+        // Memory that was freed before the work that allocates it had run has nobody to free it.
+        let idle = super::driver().engine.pending() == 0;
         let mut memory = memory();
         for address in released {
             match memory.space.place(address) {
-                Some(Place::Device(found)) if found.base == address && found.state != State::Reserved => {
+                Some(Place::Device(found)) if !idle && found.base == address && found.state != State::Reserved => {
                     self.graphs.keep_released(address);
                 }
                 // An address that is gone already needs nothing.

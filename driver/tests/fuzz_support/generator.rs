@@ -107,6 +107,10 @@ impl Generator {
             let kind = if DEVICE.contains(&address) { kind::ADDRESS } else { kind::PINNED };
             handles.add(kind, address, at);
         }
+        // Structures that calls complete hold addresses too: of nodes that allocate.
+        for slot in &self.slots[..self.used] {
+            slot[..32].iter().filter(|word| DEVICE.contains(word)).for_each(|&word| handles.keep_owned(word));
+        }
         for &slot in &self.pinned {
             handles.add(kind::PINNED, self.slots[slot][0], self.state);
         }

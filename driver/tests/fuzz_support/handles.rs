@@ -14,6 +14,8 @@ pub mod kind {
     pub const LIBRARY: u8 = 0x16;
     pub const KERNEL: u8 = 0x17;
     pub const MEMORYPOOL: u8 = 0x18;
+    pub const GREENCONTEXT: u8 = 0x19;
+    pub const ARRAY: u8 = 0x1a;
     pub const GRAPH: u8 = 0x21;
     pub const GRAPHNODE: u8 = 0x22;
     pub const GRAPHEXEC: u8 = 0x23;
@@ -48,7 +50,10 @@ impl Handles {
             _ => known.push(value),
         }
         use kind::*;
-        if matches!(kind, CONTEXT | LIBRARY | MEMORYPOOL | GRAPH | GRAPHEXEC | USEROBJECT | ADDRESS | PINNED) {
+        if matches!(
+            kind,
+            CONTEXT | LIBRARY | MEMORYPOOL | GRAPH | GRAPHEXEC | USEROBJECT | GREENCONTEXT | ARRAY | ADDRESS | PINNED
+        ) {
             self.owned.insert(value);
         }
     }

@@ -4,6 +4,9 @@ use std::ptr::null_mut;
 
 use graphproof_driver::abi::graph_types::*;
 use graphproof_driver::abi::types::*;
+use graphproof_driver::abi::{
+    CUDA_ARRAY_DESCRIPTOR, CUDA_ARRAY3D_DESCRIPTOR, cuDevResourceGenerateDesc, cuDeviceGetDevResource,
+};
 
 use super::generator::Generator;
 use super::handles::kind;
@@ -107,7 +110,7 @@ impl Generator {
             srcMemoryType: self.pick(&[1, 2, 2, 4, 3, 0, 9]),
             srcHost: self.host_memory() as u64,
             srcDevice: self.address(),
-            srcArray: CUarray(self.number() / 8),
+            srcArray: CUarray(self.handle(kind::ARRAY)),
             reserved0: 0,
             srcPitch: self.bytes(),
             srcHeight: self.small(),
@@ -118,7 +121,7 @@ impl Generator {
             dstMemoryType: self.pick(&[1, 2, 2, 4, 3, 0, 9]),
             dstHost: self.host_memory() as u64,
             dstDevice: self.address(),
-            dstArray: CUarray(0),
+            dstArray: CUarray(self.handle(kind::ARRAY)),
             reserved1: 0,
             dstPitch: self.bytes(),
             dstHeight: self.small(),
@@ -236,5 +239,50 @@ impl Generator {
             }
         }
         slot
+    }
+
+    /// `CUDA_ARRAY3D_DESCRIPTOR`.
+    pub fn array_shape(&mut self) -> *mut u64 {
+        let value = CUDA_ARRAY3D_DESCRIPTOR {
+            Width: self.small(),
+            Height: self.small(),
+            Depth: self.small(),
+            Format: self.pick(&[0x20, 0x20, 3, 1, 0x10, 0, 0x91]),
+            NumChannels: self.pick(&[1, 1, 2, 4, 3]),
+            Flags: self.pick(&[0, 0, 1, 2, 3, 4]),
+        };
+        self.put(value)
+    }
+
+    /// `CUDA_ARRAY_DESCRIPTOR`.
+    pub fn flat_array_shape(&mut self) -> *mut u64 {
+        let value = CUDA_ARRAY_DESCRIPTOR {
+            Width: self.small(),
+            Height: self.pick(&[0, 1, 4, usize::MAX]),
+            Format: self.pick(&[0x20, 0x20, 3, 1, 0x10, 0, 0x91]),
+            NumChannels: self.pick(&[1, 1, 2, 4, 3]),
+        };
+        self.put(value)
+    }
+
+    /// `CUdevResource`, mostly that of the device.
+    pub fn resource(&mut self) -> *mut u64 {
+        let slot = self.words();
+        if self.below(4) != 0 && !slot.is_null() {
+            // SAFETY: a slot, which is larger than the structure.
+            unsafe { cuDeviceGetDevResource(0, slot.cast(), 1) };
+        }
+        slot
+    }
+
+    /// `CUdevResourceDesc`, mostly that of the whole device.
+    pub fn description(&mut self) -> u64 {
+        let mut found = self.number();
+        let resource = self.resource();
+        if self.below(4) != 0 && !resource.is_null() {
+            // SAFETY: a slot, and a place for the result.
+            unsafe { cuDevResourceGenerateDesc(&mut found, resource.cast(), 1) };
+        }
+        found
     }
 }

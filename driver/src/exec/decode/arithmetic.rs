@@ -54,7 +54,7 @@ impl<'a> Lower<'a> {
         let sources = i.operands.len().saturating_sub(1);
         let integer = !ty.is_float();
         if integer {
-            return self.integer(i, ty, (wide, high, low), mode, sources);
+            return self.integer(i, ty, (wide, high, low), mode);
         }
         if approximate || full {
             if i.opcode != "div" || ty != Type::F32 {
@@ -66,14 +66,7 @@ impl<'a> Lower<'a> {
         self.float(i, ty, mode, sources)
     }
 
-    fn integer(
-        &mut self,
-        i: &Instruction,
-        ty: Type,
-        (wide, high, low): (bool, bool, bool),
-        mode: u32,
-        sources: usize,
-    ) -> Result<()> {
+    fn integer(&mut self, i: &Instruction, ty: Type, (wide, high, low): (bool, bool, bool), mode: u32) -> Result<()> {
         let saturated = mode & rounding::SAT != 0;
         if mode & !rounding::SAT != 0 {
             return Err(invalid(format!("a floating-point modifier on `{}{ty}`", i.opcode)));
@@ -157,51 +150,28 @@ impl<'a> Lower<'a> {
             _ => None,
         };
         let op = op.ok_or_else(no)?;
-        let wanted = match i.opcode.as_str() {
+        self.apply(i, ty, op, 0)
+    }
+
+    /// An operation whose operands all have one type, each source once.
+    fn apply(&mut self, i: &Instruction, ty: Type, op: Op, mode: u32) -> Result<()> {
+        let sources = match i.opcode.as_str() {
             "abs" | "neg" => 1,
-            "mad" | "sad" => 3,
+            "fma" | "mad" | "sad" => 3,
             _ => 2,
         };
-        self.operands(i, wanted + 1..=wanted + 1)?;
-        let mut s = Vec::new();
-        for n in 1..=sources {
-            s.push(self.src(i, n, ty)?);
-        }
+        self.operands(i, sources + 1..=sources + 1)?;
+        let s = (1..=sources).map(|n| self.src(i, n, ty)).collect::<Result<Vec<_>>>()?;
         let d = self.dst(i, 0, ty)?;
-        self.map(op, d, &s);
+        self.map_mode(op, d, &s, mode);
         Ok(())
     }
 
     fn float(&mut self, i: &Instruction, ty: Type, mode: u32, sources: usize) -> Result<()> {
         let no = || unsupported(format!("`{}{ty}` is not executed", i.opcode));
-        let plain = mode == 0;
         let (op, extra): (Op, u32) = match (i.opcode.as_str(), ty) {
-            ("add", Type::F32) if plain => (hot2::<real::Add32>(), 0),
-            ("sub", Type::F32) if plain => (hot2::<real::Sub32>(), 0),
-            ("mul", Type::F32) if plain => (hot2::<real::Mul32>(), 0),
-            ("fma" | "mad", Type::F32) if plain => (hot3::<real::Fma32>(), 0),
-            ("min", Type::F32) if plain => (hot2::<real::Min32>(), 0),
-            ("max", Type::F32) if plain => (hot2::<real::Max32>(), 0),
-            ("neg", Type::F32) if plain => (hot1::<real::Neg32>(), 0),
-            ("abs", Type::F32) if plain => (hot1::<real::Abs32>(), 0),
-            ("add", Type::F32) => (op2::<real::AddMode32>(), 0),
-            ("sub", Type::F32) => (op2::<real::SubMode32>(), 0),
-            ("mul", Type::F32) => (op2::<real::MulMode32>(), 0),
-            ("fma" | "mad", Type::F32) => (op3::<real::FmaMode32>(), 0),
-            ("div", Type::F32) => (op2::<real::DivMode32>(), 0),
-            ("min", Type::F32) => (op2::<real::MinMode32>(), 0),
-            ("max", Type::F32) => (op2::<real::MaxMode32>(), 0),
-            ("neg", Type::F32) => (op1::<real::NegFtz32>(), 0),
-            ("abs", Type::F32) => (op1::<real::AbsFtz32>(), 0),
-            ("add", Type::F64) => (op2::<real::Add64>(), 0),
-            ("sub", Type::F64) => (op2::<real::Sub64>(), 0),
-            ("mul", Type::F64) => (op2::<real::Mul64>(), 0),
-            ("fma" | "mad", Type::F64) => (op3::<real::Fma64>(), 0),
-            ("div", Type::F64) => (op2::<real::Div64>(), 0),
-            ("min", Type::F64) => (op2::<real::Min64>(), 0),
-            ("max", Type::F64) => (op2::<real::Max64>(), 0),
-            ("neg", Type::F64) => (op1::<real::Neg64>(), 0),
-            ("abs", Type::F64) => (op1::<real::Abs64>(), 0),
+            (name, Type::F32) => (single(name, mode == 0).ok_or_else(no)?, 0),
+            (name, Type::F64) => (double(name).ok_or_else(no)?, 0),
             (name, Type::F16 | Type::F16x2 | Type::BF16 | Type::BF16x2) => {
                 let kind = match name {
                     "add" => half::ADD,
@@ -235,19 +205,7 @@ impl<'a> Lower<'a> {
         if ty == Type::F64 && mode & !(rounding::ROUNDING) != 0 {
             return Err(invalid(format!("`{}{ty}` has no `.ftz`, `.sat` or `.NaN`", i.opcode)));
         }
-        let wanted = match i.opcode.as_str() {
-            "abs" | "neg" => 1,
-            "fma" | "mad" => 3,
-            _ => 2,
-        };
-        self.operands(i, wanted + 1..=wanted + 1)?;
-        let mut s = Vec::new();
-        for n in 1..=sources {
-            s.push(self.src(i, n, ty)?);
-        }
-        let d = self.dst(i, 0, ty)?;
-        self.map_mode(op, d, &s, mode | extra);
-        Ok(())
+        self.apply(i, ty, op, mode | extra)
     }
 
     fn with_carry(&mut self, i: &Instruction, m: &mut Modifiers<'a>, out: bool) -> Result<()> {
@@ -319,4 +277,44 @@ impl<'a> Lower<'a> {
         }
         Ok(())
     }
+}
+
+/// An operation on `f32`; `plain`: rounding to nearest, subnormals kept, no saturation.
+fn single(name: &str, plain: bool) -> Option<Op> {
+    Some(match (name, plain) {
+        ("add", true) => hot2::<real::Add32>(),
+        ("sub", true) => hot2::<real::Sub32>(),
+        ("mul", true) => hot2::<real::Mul32>(),
+        ("fma" | "mad", true) => hot3::<real::Fma32>(),
+        ("min", true) => hot2::<real::Min32>(),
+        ("max", true) => hot2::<real::Max32>(),
+        ("neg", true) => hot1::<real::Neg32>(),
+        ("abs", true) => hot1::<real::Abs32>(),
+        ("add", false) => op2::<real::AddMode32>(),
+        ("sub", false) => op2::<real::SubMode32>(),
+        ("mul", false) => op2::<real::MulMode32>(),
+        ("fma" | "mad", false) => op3::<real::FmaMode32>(),
+        ("div", _) => op2::<real::DivMode32>(),
+        ("min", false) => op2::<real::MinMode32>(),
+        ("max", false) => op2::<real::MaxMode32>(),
+        ("neg", false) => op1::<real::NegFtz32>(),
+        ("abs", false) => op1::<real::AbsFtz32>(),
+        _ => return None,
+    })
+}
+
+/// An operation on `f64`.
+fn double(name: &str) -> Option<Op> {
+    Some(match name {
+        "add" => op2::<real::Add64>(),
+        "sub" => op2::<real::Sub64>(),
+        "mul" => op2::<real::Mul64>(),
+        "fma" | "mad" => op3::<real::Fma64>(),
+        "div" => op2::<real::Div64>(),
+        "min" => op2::<real::Min64>(),
+        "max" => op2::<real::Max64>(),
+        "neg" => op1::<real::Neg64>(),
+        "abs" => op1::<real::Abs64>(),
+        _ => return None,
+    })
 }

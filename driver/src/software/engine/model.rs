@@ -28,7 +28,11 @@ impl Execute<u64> for Recorder {
 fn explore(case: fn(&Engine<u64>), expected: &'static [u64]) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
+    // Not loom's: it counts across the executions.
+    let orders = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = orders.clone();
     model.check(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = Arc::default();
         let engine = Engine::new(1, NonZero::new(2).unwrap(), Recorder(Arc::clone(&log)));
         case(&engine);
@@ -37,6 +41,7 @@ fn explore(case: fn(&Engine<u64>), expected: &'static [u64]) {
         ran.sort_unstable();
         assert_eq!(ran, expected);
     });
+    println!("{} orders", orders.load(std::sync::atomic::Ordering::Relaxed));
 }
 
 #[test]
