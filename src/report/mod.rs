@@ -84,7 +84,7 @@ pub struct Opening {
     pub driver_version: i32,
     /// Where the kernels come from, in words.
     pub kernels: String,
-    /// Replays of each step.
+    /// Replays of each step; the most, where jobs differ.
     pub steps: u64,
     /// The jobs, in order.
     pub jobs: Vec<JobName>,
@@ -99,6 +99,8 @@ pub struct JobName {
     pub shape: String,
     /// Seed of the inputs.
     pub seed: u64,
+    /// Replays asked for.
+    pub steps: u64,
 }
 
 /// How a lane begins.
@@ -207,6 +209,6 @@ impl Opening {
 impl JobName {
     /// The job that a report is about.
     pub fn of(report: &LaneReport) -> Self {
-        JobName { step: report.step.clone(), shape: report.shape.clone(), seed: report.seed }
+        JobName { step: report.step.clone(), shape: report.shape.clone(), seed: report.seed, steps: report.steps_asked }
     }
 }
