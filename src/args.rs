@@ -110,6 +110,19 @@ pub struct ReportArgs {
     /// Write every event to this file as it happens, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Write the verdicts to this file as JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the findings to this file as SARIF 2.1.0.
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Option<PathBuf>,
+    /// Print annotations for GitHub Actions and append to $GITHUB_STEP_SUMMARY, as is done by
+    /// itself where GITHUB_ACTIONS=true.
+    #[arg(long, overrides_with = "no_github")]
+    pub github: bool,
+    /// Do neither, even there.
+    #[arg(long, overrides_with = "github")]
+    pub no_github: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! Runs a failed step again, to tell a fault that is always there from one that comes and goes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::cuda::Session;
 use crate::error::RunError;
@@ -25,6 +26,7 @@ pub fn run<E: From<RunError>>(
     progress: &mut dyn FnMut(Progress),
     settle: &mut dyn FnMut(&mut LaneReport) -> Result<(), E>,
 ) -> Result<LaneOutcome, E> {
+    let began = Instant::now();
     let mut attempt = || -> Result<LaneOutcome, E> {
         let mut outcome = gate::run(session, step, config, progress)?;
         settle(&mut outcome.report)?;
@@ -42,6 +44,7 @@ pub fn run<E: From<RunError>>(
             break;
         }
     }
+    first.report.times.wall = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok(first)
 }
 

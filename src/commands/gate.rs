@@ -1,7 +1,7 @@
 //! `graphproof gate`: judges steps.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +9,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use graphproof::config::{AllowList, Job, Partition, Settings};
 use graphproof::receipt::{self, AtomicFile, ConfigUsed, NotRun, Provenance, Receipt, Request};
-use graphproof::report::{Event, JobName, JsonLines, LaneStart, Opening, ReceiptWriter, Reporters, Terminal};
+use graphproof::report::sources::Sources;
+use graphproof::report::{
+    Event, Github, JobName, JsonLines, Junit, LaneStart, Opening, ReceiptWriter, Reporters, Sarif, Terminal,
+};
 use graphproof_harness::checks::topology;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, GateConfig, Progress};
@@ -67,7 +70,7 @@ pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
 /// The terminal, and every file that was asked for; each is tried before the run.
 pub fn reporters(args: &ReportArgs) -> Result<Reporters, Failure> {
     let mut reporters = Reporters::default();
-    reporters.add(Terminal::new(std::io::stdout()));
+    reporters.add(Terminal::stdout());
     if let Some(path) = &args.json {
         let file = AtomicFile::prepare(path, "the receipt", "--json").map_err(io)?;
         reporters.add(ReceiptWriter::new(file));
@@ -77,6 +80,18 @@ pub fn reporters(args: &ReportArgs) -> Result<Reporters, Failure> {
             .with_context(|| format!("events cannot be written to {}; choose another --events FILE", path.display()))
             .map_err(io)?;
         reporters.add(JsonLines::new(file, path.display().to_string()));
+    }
+    if let Some(path) = &args.junit {
+        reporters.add(Junit::new(AtomicFile::prepare(path, "the verdicts", "--junit").map_err(io)?));
+    }
+    if let Some(path) = &args.sarif {
+        let file = AtomicFile::prepare(path, "the findings", "--sarif").map_err(io)?;
+        reporters.add(Sarif::new(file, Sources::here()));
+    }
+    let on_github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    if (on_github || args.github) && !args.no_github {
+        let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
+        reporters.add(Github::new(std::io::stdout(), summary, Sources::here()));
     }
     Ok(reporters)
 }

@@ -4,11 +4,17 @@
 //! the terminal, files and services tell the same story, live or from a receipt.
 
 pub mod finding;
+pub mod github;
 mod jsonl;
+pub mod junit;
+pub mod look;
 pub mod progress;
 mod receipt_file;
+pub mod sarif;
+pub mod sources;
 pub mod table;
 mod terminal;
+mod time;
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +24,11 @@ use serde::Serialize;
 
 use crate::receipt::Receipt;
 
+pub use github::Github;
 pub use jsonl::JsonLines;
+pub use junit::Junit;
 pub use receipt_file::ReceiptWriter;
+pub use sarif::Sarif;
 pub use terminal::Terminal;
 
 /// One thing that happened in a run.
