@@ -70,11 +70,17 @@ pub struct GateArgs {
     #[arg(long, value_name = "auto|system|software")]
     pub driver: Option<DriverChoice>,
     /// Compile the CUDA sources with NVRTC now, instead of using the committed PTX.
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_compile")]
     pub compile: bool,
+    /// Use the committed PTX, whatever the configuration says.
+    #[arg(long, overrides_with = "compile")]
+    pub no_compile: bool,
     /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".")]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".", overrides_with = "no_locked")]
     pub locked: Option<PathBuf>,
+    /// Accept any graph, whatever the configuration says.
+    #[arg(long, overrides_with = "locked")]
+    pub no_locked: bool,
     /// Seconds without progress after which a run counts as hung [default: 60].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: Option<u64>,

@@ -31,11 +31,31 @@ fn write(folder: &Path, text: &str) {
 #[test]
 fn jobs_are_all_combinations_of_steps_shapes_and_seeds() {
     let here = folder();
-    let arguments =
-        ["--step", "fused", "--step", "decode", "--shape", "sk=64,topk=8", "--shape", "sk=96,topk=8", "--seed", "3", "--seed", "4"];
+    let arguments = [
+        "--step",
+        "fused",
+        "--step",
+        "decode",
+        "--shape",
+        "sk=64,topk=8",
+        "--shape",
+        "sk=96,topk=8",
+        "--seed",
+        "3",
+        "--seed",
+        "4",
+    ];
     let (out, receipt) = gate(here.path(), &arguments, 0);
-    let expected =
-        ["fused sk=64 3", "fused sk=64 4", "fused sk=96 3", "fused sk=96 4", "decode sk=64 3", "decode sk=64 4", "decode sk=96 3", "decode sk=96 4"];
+    let expected = [
+        "fused sk=64 3",
+        "fused sk=64 4",
+        "fused sk=96 3",
+        "fused sk=96 4",
+        "decode sk=64 3",
+        "decode sk=64 4",
+        "decode sk=96 3",
+        "decode sk=96 4",
+    ];
     assert_eq!(lanes(&receipt), expected);
     assert!(out.contains("\n8 jobs, 2 replays a step, committed PTX"), "{out}");
     assert!(out.contains("step    shape  seed  verdict"), "{out}");
@@ -113,7 +133,11 @@ fn what_is_wrong_in_the_file_is_told_with_its_place() {
     let here = folder();
     write(here.path(), "# a comment\nsteps = 3\nsteppes = 4\n");
     let printed = run(here.path(), &["gate"], 2);
-    assert!(printed.error.contains("graphproof.toml:3:1: unknown key 'steppes'; did you mean 'step"), "{}", printed.error);
+    assert!(
+        printed.error.contains("graphproof.toml:3:1: unknown key 'steppes'; did you mean 'step"),
+        "{}",
+        printed.error
+    );
     write(here.path(), "[[allow]]\nid = \"V07\"\n");
     let printed = run(here.path(), &["gate"], 2);
     assert!(printed.error.contains("graphproof.toml:1:1: this [[allow]] of V07 has no 'reason'"), "{}", printed.error);
@@ -131,7 +155,10 @@ fn an_allowed_finding_is_a_warning_with_its_reason() {
          [[allow]]\nid = 'V07'\nstep = 'decode'\nreason = 'it was once'\n",
     );
     let (out, receipt) = gate(here.path(), &[], 1);
-    assert!(out.contains("warning[T02]") && out.contains("= allowed: nobody reviewed it yet (graphproof.toml:5)"), "{out}");
+    assert!(
+        out.contains("warning[T02]") && out.contains("= allowed: nobody reviewed it yet (graphproof.toml:5)"),
+        "{out}"
+    );
     assert!(out.contains("error[T02]") && out.contains("1 findings, 1 allowed"), "{out}");
     let unused = "graphproof.toml:9: unused allow: no finding V07 in step 'decode'; remove the entry";
     assert!(out.contains(&format!("warning: {unused}")), "{out}");
@@ -139,6 +166,8 @@ fn an_allowed_finding_is_a_warning_with_its_reason() {
     assert_eq!(receipt["lanes"][0]["findings"][0]["severity"], "warning");
     assert_eq!(receipt["lanes"][0]["findings"][0]["allowed"], "nobody reviewed it yet (graphproof.toml:5)");
     assert_eq!((&receipt["lanes"][0]["verdict"], &receipt["lanes"][1]["verdict"]), (&"pass".into(), &"fail".into()));
+    let (_, receipt) = gate(here.path(), &["--no-locked"], 0);
+    assert_eq!(receipt["lanes"][1]["findings"], serde_json::json!([]));
     // An entry about a step that does not run is not unused.
     let (out, _) = gate(here.path(), &["--step", "fused"], 0);
     assert!(out.contains("allowed") && !out.contains("unused"), "{out}");
@@ -162,7 +191,8 @@ fn a_retry_that_fails_too_adds_nothing_and_one_that_passes_is_a_finding() {
     let here = folder();
     let (out, receipt) = gate(here.path(), &["--locked", "--step", "fused", "--retries", "2"], 1);
     assert_eq!(receipt["lanes"][0]["findings"].as_array().map(Vec::len), Some(1), "{out}");
-    let printed = run(here.path(), &["faults", "--filter", "first-run-only", "--driver", "software", "--json", "m.json"], 0);
+    let printed =
+        run(here.path(), &["faults", "--filter", "first-run-only", "--driver", "software", "--json", "m.json"], 0);
     assert!(printed.out.contains("V14 first-run-only"), "{}", printed.out);
     let row = &json(here.path(), "m.json")["rows"][0];
     let found: Vec<&str> = row["found"].as_array().expect("ids").iter().filter_map(Value::as_str).collect();

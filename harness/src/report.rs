@@ -53,7 +53,7 @@ pub enum Verdict {
     Fail,
     /// Stopped by the user before the end, with no finding so far.
     Interrupted,
-    /// Not run, because an earlier step left the device unusable.
+    /// Not run; `not_checked` says why.
     NotRun,
 }
 

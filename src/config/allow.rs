@@ -54,7 +54,7 @@ impl AllowList {
             report.verdict = Verdict::Pass;
             if report.steps_compared < report.steps_asked {
                 report.not_checked.push(format!(
-                    "an allowed finding ended the run after {} of {} replays: nothing is known of the others",
+                    "the run ended after {} of {} replays: nothing is known of the others",
                     report.steps_compared, report.steps_asked
                 ));
             }

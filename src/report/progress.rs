@@ -177,13 +177,9 @@ mod tests {
 
     #[test]
     fn times_are_told_no_better_than_they_are_known() {
-        for (seconds, text) in [
-            (3, "a few seconds"),
-            (44, "about 40 s"),
-            (89, "about 90 s"),
-            (100, "about 2 min"),
-            (6000, "about 2 h"),
-        ] {
+        for (seconds, text) in
+            [(3, "a few seconds"), (44, "about 40 s"), (89, "about 90 s"), (100, "about 2 min"), (6000, "about 2 h")]
+        {
             assert_eq!(about(s(seconds)), text);
         }
     }

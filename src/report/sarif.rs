@@ -139,7 +139,8 @@ fn result(lane: &LaneReport, finding: &Finding, rule_index: usize, sources: &Sou
         },
     });
     if let Some(origin) = &finding.origin {
-        let related = json!({ "id": 1, "physicalLocation": physical(origin, sources), "message": { "text": origin.what } });
+        let related =
+            json!({ "id": 1, "physicalLocation": physical(origin, sources), "message": { "text": origin.what } });
         result["relatedLocations"] = json!([related]);
     }
     if let Some(reason) = &finding.allowed {
@@ -165,7 +166,8 @@ fn physical(site: &Site, sources: &Sources) -> Value {
 /// which move with every edit. Shape and seed do not count either: one fault is one alert.
 fn fingerprint(lane: &LaneReport, finding: &Finding) -> String {
     let mut hash = Sha256::new();
-    let site = |site: &Option<Site>| site.as_ref().map_or(String::new(), |site| format!("{}\0{}", site.file, site.what));
+    let site =
+        |site: &Option<Site>| site.as_ref().map_or(String::new(), |site| format!("{}\0{}", site.file, site.what));
     for part in [&finding.id, &finding.check, &lane.step, &site(&finding.site), &site(&finding.origin)] {
         hash.update(part.as_bytes());
         hash.update([0]);

@@ -26,15 +26,17 @@ use Column::{ClosedForm, Eager, Graph, Memory, Ratio, Replay, Replays, Seed, Sha
 /// How much the table tells.
 #[derive(Debug, Clone, Copy)]
 struct Detail {
-    /// Whether times come with their quartiles, and headers are written out.
+    /// Whether headers are written out.
     long: bool,
+    /// Whether times come with their quartiles.
     spread: bool,
     without: &'static [Column],
 }
 
 /// From everything to the least, by what is missed least.
-const DETAILS: [Detail; 8] = [
+const DETAILS: [Detail; 9] = [
     Detail { long: true, spread: true, without: &[] },
+    Detail { long: false, spread: true, without: &[] },
     Detail { long: true, spread: false, without: &[] },
     Detail { long: false, spread: false, without: &[] },
     Detail { long: false, spread: false, without: &[ClosedForm] },

@@ -31,13 +31,7 @@ impl Printed {
 /// Runs it in `folder` and checks the exit code.
 pub fn run(folder: &Path, arguments: &[&str], code: i32) -> Printed {
     let printed = Printed::of(&command(folder, arguments).output().expect("the program starts"));
-    assert_eq!(
-        printed.code,
-        Some(code),
-        "graphproof {arguments:?} printed:\n{}{}",
-        printed.out,
-        printed.error
-    );
+    assert_eq!(printed.code, Some(code), "graphproof {arguments:?} printed:\n{}{}", printed.out, printed.error);
     printed
 }
 
