@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
+use graphproof::config::Partition;
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
 
@@ -26,7 +27,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Judge steps: eager runs, capture, replays, comparison.
-    Gate(GateArgs),
+    Gate(Box<GateArgs>),
+    /// Write a graphproof.toml with every key, its default and what it does.
+    Init(InitArgs),
     /// List the steps.
     List,
     /// Print the graph that a step is captured into, with every address named by its buffer.
@@ -48,25 +51,58 @@ pub enum Command {
     ConformanceChild(ConformanceChildArgs),
 }
 
+/// Values that are not given come from `graphproof.toml`, and else from its defaults.
 #[derive(Debug, Args)]
 pub struct GateArgs {
     /// Judge only this step; may be given several times. See `graphproof list`.
     #[arg(long = "step", value_name = "NAME")]
     pub steps_named: Vec<String>,
-    /// Steps to replay and compare, each with fresh inputs.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
-    pub steps: u64,
-    /// Seed of the inputs.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    #[command(flatten)]
-    pub target: TargetArgs,
+    /// Steps to replay and compare, each with fresh inputs [default: 64].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: Option<u64>,
+    /// Seed of the inputs [default: 0]; may be given several times.
+    #[arg(long = "seed", value_name = "N")]
+    pub seeds: Vec<u64>,
+    /// Extents that differ from the default; may be given several times, for several shapes.
+    #[arg(long = "shape", value_name = "sq=64,sk=512,…")]
+    pub shapes: Vec<String>,
+    /// auto: NVIDIA's driver where it has a device, else the software driver [default: auto].
+    #[arg(long, value_name = "auto|system|software")]
+    pub driver: Option<DriverChoice>,
+    /// Compile the CUDA sources with NVRTC now, instead of using the committed PTX.
+    #[arg(long, overrides_with = "no_compile")]
+    pub compile: bool,
+    /// Use the committed PTX, whatever the configuration says.
+    #[arg(long, overrides_with = "compile")]
+    pub no_compile: bool,
     /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".")]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".", overrides_with = "no_locked")]
     pub locked: Option<PathBuf>,
-    /// Seconds without progress after which a run counts as hung.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    pub patience: u64,
+    /// Accept any graph, whatever the configuration says.
+    #[arg(long, overrides_with = "locked")]
+    pub no_locked: bool,
+    /// Seconds without progress after which a run counts as hung [default: 60].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub patience: Option<u64>,
+    /// Read this configuration instead of the nearest graphproof.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read no configuration.
+    #[arg(long, conflicts_with = "config")]
+    pub no_config: bool,
+    /// Run only this part of the jobs: 2/8 takes the second, the tenth, the eighteenth, ….
+    #[arg(long, value_name = "PART/PARTS")]
+    pub partition: Option<Partition>,
+    /// Stop after the first job that fails.
+    #[arg(long, overrides_with = "no_fail_fast")]
+    pub fail_fast: bool,
+    /// Run every job, whatever the configuration says.
+    #[arg(long, overrides_with = "fail_fast")]
+    pub no_fail_fast: bool,
+    /// Run a failed job again, so often at most; a retry that passes is a finding of its own, V14
+    /// [default: 0].
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u64>,
     #[command(flatten)]
     pub report: ReportArgs,
 }
@@ -80,6 +116,26 @@ pub struct ReportArgs {
     /// Write every event to this file as it happens, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Write the verdicts to this file as JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the findings to this file as SARIF 2.1.0.
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Option<PathBuf>,
+    /// Print annotations for GitHub Actions and append to $GITHUB_STEP_SUMMARY, as is done by
+    /// itself where GITHUB_ACTIONS=true.
+    #[arg(long, overrides_with = "no_github")]
+    pub github: bool,
+    /// Do neither, even there.
+    #[arg(long, overrides_with = "github")]
+    pub no_github: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where to write it.
+    #[arg(default_value = graphproof::config::FILE_NAME, value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// What to run on, and with which kernels.

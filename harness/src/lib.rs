@@ -22,6 +22,7 @@ pub mod plan;
 pub mod probe;
 pub mod report;
 pub mod resident;
+pub mod retry;
 pub mod step;
 pub mod topology;
 pub mod vocabulary;

@@ -7,7 +7,9 @@ pub mod explain;
 pub mod faults;
 pub mod gate;
 pub mod graph;
+pub mod init;
 pub mod list;
+mod settings;
 mod suite;
 
 use graphproof_harness::error::RunError;

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_harness::gate::{self, GateConfig};
+use graphproof_harness::gate::GateConfig;
 use graphproof_harness::report::LaneReport;
+use graphproof_harness::retry;
 use graphproof_harness::step::Step;
 use graphproof_kernels::faults::{self, Fault, Variant};
 use graphproof_kernels::{PtxSource, Shape};
@@ -139,6 +140,7 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
     if args.without_record {
         graphproof_harness::calls::do_without();
     }
+    let fault = faults::find(&args.name);
     let (_, session) = driver::open(args.driver)?;
     let session = Arc::new(session);
     let mut reports = Vec::with_capacity(steps.len());
@@ -149,7 +151,9 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
             patience: Duration::from_secs(args.patience),
             ..GateConfig::default()
         };
-        let outcome = gate::run(&session, &step, &config, &mut |_| {})?;
+        let retries = fault.map_or(0, |fault| fault.retries());
+        let settle = &mut |_: &mut LaneReport| Ok::<(), Failure>(());
+        let outcome = retry::run(&session, &step, &config, retries, &mut |_| {}, settle)?;
         reports.push(outcome.report);
         if outcome.poisoned {
             break;

@@ -45,5 +45,6 @@ pub const CHECKS: &[Check] = &[
         "free device memory, memory held by graphs and memory of the process after replays, and driver objects made and \
          destroyed between them",
     ),
+    check("retries", "the verdict of a failed step beside that of running it again, with `--retries`"),
     check("topology", "the graph as reviewed text, beside the snapshot in the repository"),
 ];
