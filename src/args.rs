@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
+use graphproof::diff::{Kind, Policy};
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
 
@@ -42,6 +43,12 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Ask a driver, case by case, whether it does in stream capture what CUDA is known to do.
     Conformance(ConformanceArgs),
+    /// Compare two receipts lane by lane: what did this kernel change do?
+    Diff(DiffArgs),
+    /// Join the receipts of the parts of a suite to one.
+    Merge(MergeArgs),
+    /// Tell a kept receipt again, with any reporter; exits with the code of its run.
+    Report(ReplayArgs),
     /// Measure graphproof itself.
     Bench(BenchArgs),
     #[command(hide = true)]
@@ -67,6 +74,96 @@ pub struct GateArgs {
     /// Seconds without progress after which a run counts as hung.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: u64,
+    /// Leave out what the lanes would need at 65,536 and 131,072 keys, which is otherwise measured,
+    /// by allocating it, whenever a file is written.
+    #[arg(long)]
+    pub no_geometry: bool,
+    /// Judge the kernels of this git revision too, with the host code of this program, and
+    /// compare: fails on differences as `graphproof diff` does.
+    #[arg(long, value_name = "REV")]
+    pub against: Option<String>,
+    /// With --against: write that revision's receipt to this file.
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub json_against: Option<PathBuf>,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// Which differences pass.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// Differences that pass: bits, topology, findings, memory, launches, lanes or inputs; may be
+    /// given several times.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub allow: Vec<Kind>,
+    /// Growth of a lane's device memory that passes [default: 0].
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub max_memory_growth: Option<f64>,
+    /// Fail if a lane's median replay grew by more than this and beyond the spread. Without it,
+    /// times never fail.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub max_time_growth: Option<f64>,
+}
+
+impl PolicyArgs {
+    /// Whether none was given.
+    pub fn is_default(&self) -> bool {
+        self.allow.is_empty() && self.max_memory_growth.is_none() && self.max_time_growth.is_none()
+    }
+
+    /// As the library takes it.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            allowed: self.allow.clone(),
+            max_memory_growth: self.max_memory_growth.unwrap_or(0.0),
+            max_time_growth: self.max_time_growth,
+        }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| format!("'{text}' is not a number of percent from 0 on"))
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_HELP)]
+pub struct DiffArgs {
+    /// The older receipt, as `gate --json` wrote it.
+    pub old: PathBuf,
+    /// The newer receipt.
+    pub new: PathBuf,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Write the comparison to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+const DIFF_HELP: &str = "\
+Lanes belong together if step, shape and seed are the same. These differences fail (exit code 1), unless
+--allow names their kind: other bits from the same inputs, or bits that could not be compared (bits); other
+inputs (inputs); another graph (topology); more kernel launches (launches); more device memory (memory); new
+findings (findings); lanes that are gone or did not run (lanes).";
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The receipt to write.
+    pub out: PathBuf,
+    /// The receipts of the parts.
+    #[arg(required = true, value_name = "IN")]
+    pub parts: Vec<PathBuf>,
+    /// Merge even if a part is missing; the receipt then says which under request.not_run.
+    #[arg(long)]
+    pub allow_missing: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The receipt, as `gate --json` or `merge` wrote it.
+    pub receipt: PathBuf,
     #[command(flatten)]
     pub report: ReportArgs,
 }
@@ -80,6 +177,13 @@ pub struct ReportArgs {
     /// Write every event to this file as it happens, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+}
+
+impl ReportArgs {
+    /// Whether a file is asked for that holds, or is made from, a receipt.
+    pub fn wants_receipt(&self) -> bool {
+        self.json.is_some()
+    }
 }
 
 /// What to run on, and with which kernels.

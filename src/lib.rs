@@ -1,5 +1,7 @@
-//! The parts of `graphproof` beside the command line: receipts, reporters, conformance.
+//! The parts of `graphproof` beside the command line: receipts and their comparison, reporters,
+//! conformance.
 
 pub mod conformance;
+pub mod diff;
 pub mod receipt;
 pub mod report;

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,31 +21,70 @@ use crate::interrupt;
 use crate::output::json::io;
 
 pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
-    let provenance = Provenance::of_this_run();
+    if let Some(revision) = &args.against {
+        return super::against::run(args, revision);
+    }
+    if !args.policy.is_default() {
+        let error =
+            "--allow, --max-memory-growth and --max-time-growth compare with a revision: pass --against REV too";
+        return Err(Failure::new(ExitCode::Usage, anyhow::anyhow!(error)));
+    }
     let mut reporters = reporters(&args.report)?;
     let suite = Suite::resolve(&args.target, &args.steps_named)?;
+    let (receipt, poisoned) = run_suite(args, &suite, &interrupt::flag(), &mut reporters)?;
+    let code = written(&mut reporters).map(|()| receipt.exit_code);
+    if poisoned {
+        leave(code);
+    }
+    code.map(exit_code)
+}
+
+/// Judges the suite and tells the reporters. Also returns whether the device is unusable now.
+pub(super) fn run_suite(
+    args: &GateArgs,
+    suite: &Suite,
+    stop: &Arc<AtomicBool>,
+    reporters: &mut Reporters,
+) -> Result<(Receipt, bool), Failure> {
+    let provenance = Provenance::of_this_run();
     let config = GateConfig {
         steps: args.steps,
         seed: args.seed,
         shape: suite.shape.to_string(),
         patience: Duration::from_secs(args.patience),
-        stop: interrupt::flag(),
+        stop: Arc::clone(stop),
     };
-    let opening = opening(&suite, &config);
+    let opening = opening(suite, &config);
     reporters.tell(&Event::RunStarted(&opening));
-    let (lanes, poisoned) = judge(&suite, &config, &opening.jobs, args.locked.as_deref(), &mut reporters)?;
-    let receipt = receipt(&suite, &config, provenance, lanes);
+    let (lanes, poisoned) = judge(suite, &config, &opening.jobs, args.locked.as_deref(), reporters)?;
+    let mut receipt = receipt(suite, &config, provenance, lanes);
+    let wanted = !args.no_geometry && (args.report.wants_receipt() || args.json_against.is_some());
+    if wanted && !poisoned && receipt.verdict != Verdict::Interrupted {
+        receipt.geometry = receipt::geometry(&suite.session, &[suite.shape]);
+        receipt = receipt.sealed();
+    }
     reporters.end_run(&receipt);
     tracing::debug!(spent = ?reporters.spent(), "time in reporters");
-    if let Some(error) = reporters.take_failures().into_iter().next() {
-        return Err(io(error));
-    }
-    let code = receipt.exit_code;
-    if poisoned {
-        // The lost run's thread may hold the driver: leave without waiting for it.
-        std::process::exit(i32::from(code));
-    }
-    Ok(ExitCode::ALL.into_iter().find(|known| known.code() == code).unwrap_or(ExitCode::Internal))
+    Ok((receipt, poisoned))
+}
+
+/// Whether every reporter could write.
+pub(super) fn written(reporters: &mut Reporters) -> Result<(), Failure> {
+    reporters.take_failures().into_iter().next().map_or(Ok(()), |error| Err(io(error)))
+}
+
+/// The exit code in a receipt.
+pub(super) fn exit_code(code: u8) -> ExitCode {
+    ExitCode::ALL.into_iter().find(|known| known.code() == code).unwrap_or(ExitCode::Internal)
+}
+
+/// Ends the process after a lost run, whose thread may hold the driver, without waiting for it.
+pub(super) fn leave(code: Result<u8, Failure>) -> ! {
+    let code = code.unwrap_or_else(|failure| {
+        crate::output::log::failure(&failure);
+        failure.code.code()
+    });
+    std::process::exit(i32::from(code))
 }
 
 /// The terminal, and every file that was asked for; each is tried before the run.

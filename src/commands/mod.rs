@@ -1,13 +1,18 @@
 //! One file for each command.
 
+mod against;
 pub mod bench;
 pub mod conformance;
+pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod faults;
 pub mod gate;
 pub mod graph;
 pub mod list;
+pub mod merge;
+pub mod report;
+mod revision;
 mod suite;
 
 use graphproof_harness::error::RunError;

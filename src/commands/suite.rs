@@ -27,6 +27,12 @@ pub struct Suite {
 impl Suite {
     /// Steps by name (the default suite if none is named), on the driver and shape asked for.
     pub fn resolve(target: &TargetArgs, names: &[String]) -> Result<Self, Failure> {
+        let source = if target.compile { PtxSource::Compile } else { PtxSource::Committed };
+        Suite::resolve_from(target, names, source)
+    }
+
+    /// As [`resolve`](Self::resolve), with the kernels of `source`.
+    pub fn resolve_from(target: &TargetArgs, names: &[String], source: PtxSource) -> Result<Self, Failure> {
         let shape = match &target.shape {
             Some(text) => text
                 .parse::<Shape>()
@@ -38,21 +44,20 @@ impl Suite {
         } else {
             names.iter().map(String::as_str).collect()
         };
-        let source = if target.compile { PtxSource::Compile } else { PtxSource::Committed };
         // Before a driver is opened: a typing error should not cost a device.
         let steps = names
             .iter()
             .map(|name| graphproof_kernels::step(name, &shape, source).map(Arc::from))
             .collect::<Result<Vec<Arc<dyn Step>>, _>>()
             .map_err(kernels_failure)?;
-        let kernels = describe(source).map_err(kernels_failure)?;
+        let kernels = describe(source, &steps).map_err(kernels_failure)?;
         let (selected, session) = driver::open(target.driver)?;
         tracing::info!(driver = selected.kind.name(), reason = selected.reason, "driver selected");
         Ok(Suite { selected, session: Arc::new(session), shape, steps, kernels })
     }
 }
 
-fn kernels_failure(error: KernelsError) -> Failure {
+pub(super) fn kernels_failure(error: KernelsError) -> Failure {
     let code = match &error {
         KernelsError::UnknownStep { .. } | KernelsError::Shape(_) => ExitCode::Usage,
         _ => ExitCode::Kernels,
@@ -60,10 +65,21 @@ fn kernels_failure(error: KernelsError) -> Failure {
     Failure::new(code, error)
 }
 
-fn describe(source: PtxSource) -> Result<String, KernelsError> {
+fn describe(source: PtxSource, steps: &[Arc<dyn Step>]) -> Result<String, KernelsError> {
     match source {
         PtxSource::Committed => Ok(format!("committed PTX (NVRTC {})", ptx::manifest()?.nvrtc)),
         PtxSource::Compile => Ok(format!("kernels compiled now (NVRTC {})", Nvrtc::find()?.version())),
+        PtxSource::Tree(tree) => {
+            let modules = steps.iter().flat_map(|step| step.modules());
+            let compilers: Vec<Option<&str>> =
+                modules.map(|module| tree.committed_with(module.name.trim_end_matches(".ptx"))).collect();
+            let how = match compilers.iter().flatten().next() {
+                Some(nvrtc) if compilers.iter().all(Option::is_some) => format!("committed PTX (NVRTC {nvrtc})"),
+                Some(_) => format!("partly committed PTX, partly compiled now (NVRTC {})", Nvrtc::find()?.version()),
+                None => format!("compiled now (NVRTC {})", Nvrtc::find()?.version()),
+            };
+            Ok(format!("kernels of {}, {how}", tree.revision()))
+        }
     }
 }
 
