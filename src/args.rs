@@ -1,12 +1,16 @@
 //! The command line, as data.
 
+mod compare;
+
 use std::path::PathBuf;
 
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
-use graphproof::diff::{Kind, Policy};
+use graphproof::config::Partition;
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
+
+pub use compare::{DiffArgs, MergeArgs, PolicyArgs, ReplayArgs};
 
 /// Proves that a GPU step is safe to run as a CUDA graph: runs it eagerly, captures it, replays
 /// the graph over many steps with varying inputs, and reports the first thing that differs.
@@ -27,7 +31,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Judge steps: eager runs, capture, replays, comparison.
-    Gate(GateArgs),
+    Gate(Box<GateArgs>),
+    /// Write a graphproof.toml with every key, its default and what it does.
+    Init(InitArgs),
     /// List the steps.
     List,
     /// Print the graph that a step is captured into, with every address named by its buffer.
@@ -55,25 +61,52 @@ pub enum Command {
     ConformanceChild(ConformanceChildArgs),
 }
 
+/// Values that are not given come from `graphproof.toml`, and else from its defaults.
 #[derive(Debug, Args)]
 pub struct GateArgs {
     /// Judge only this step; may be given several times. See `graphproof list`.
     #[arg(long = "step", value_name = "NAME")]
     pub steps_named: Vec<String>,
-    /// Steps to replay and compare, each with fresh inputs.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
-    pub steps: u64,
-    /// Seed of the inputs.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    #[command(flatten)]
-    pub target: TargetArgs,
+    /// Steps to replay and compare, each with fresh inputs [default: 64].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: Option<u64>,
+    /// Seed of the inputs [default: 0]; may be given several times.
+    #[arg(long = "seed", value_name = "N")]
+    pub seeds: Vec<u64>,
+    /// Extents that differ from the default; may be given several times, for several shapes.
+    #[arg(long = "shape", value_name = "sq=64,sk=512,…")]
+    pub shapes: Vec<String>,
+    /// auto: NVIDIA's driver where it has a device, else the software driver [default: auto].
+    #[arg(long, value_name = "auto|system|software")]
+    pub driver: Option<DriverChoice>,
+    /// Compile the CUDA sources with NVRTC now, instead of using the committed PTX.
+    #[arg(long)]
+    pub compile: bool,
     /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".")]
     pub locked: Option<PathBuf>,
-    /// Seconds without progress after which a run counts as hung.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    pub patience: u64,
+    /// Seconds without progress after which a run counts as hung [default: 60].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub patience: Option<u64>,
+    /// Read this configuration instead of the nearest graphproof.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read no configuration.
+    #[arg(long, conflicts_with = "config")]
+    pub no_config: bool,
+    /// Run only this part of the jobs: 2/8 takes the second, the tenth, the eighteenth, ….
+    #[arg(long, value_name = "PART/PARTS")]
+    pub partition: Option<Partition>,
+    /// Stop after the first job that fails.
+    #[arg(long, overrides_with = "no_fail_fast")]
+    pub fail_fast: bool,
+    /// Run every job, whatever the configuration says.
+    #[arg(long, overrides_with = "fail_fast")]
+    pub no_fail_fast: bool,
+    /// Run a failed job again, so often at most; a retry that passes is a finding of its own, V14
+    /// [default: 0].
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u64>,
     /// Leave out what the lanes would need at 65,536 and 131,072 keys, which is otherwise measured,
     /// by allocating it, whenever a file is written.
     #[arg(long)]
@@ -91,83 +124,6 @@ pub struct GateArgs {
     pub report: ReportArgs,
 }
 
-/// Which differences pass.
-#[derive(Debug, Args)]
-pub struct PolicyArgs {
-    /// Differences that pass: bits, topology, findings, memory, launches, lanes or inputs; may be
-    /// given several times.
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
-    pub allow: Vec<Kind>,
-    /// Growth of a lane's device memory that passes [default: 0].
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    pub max_memory_growth: Option<f64>,
-    /// Fail if a lane's median replay grew by more than this and beyond the spread. Without it,
-    /// times never fail.
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    pub max_time_growth: Option<f64>,
-}
-
-impl PolicyArgs {
-    /// Whether none was given.
-    pub fn is_default(&self) -> bool {
-        self.allow.is_empty() && self.max_memory_growth.is_none() && self.max_time_growth.is_none()
-    }
-
-    /// As the library takes it.
-    pub fn policy(&self) -> Policy {
-        Policy {
-            allowed: self.allow.clone(),
-            max_memory_growth: self.max_memory_growth.unwrap_or(0.0),
-            max_time_growth: self.max_time_growth,
-        }
-    }
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let number = text.trim_end_matches('%').parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(|| format!("'{text}' is not a number of percent from 0 on"))
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = DIFF_HELP)]
-pub struct DiffArgs {
-    /// The older receipt, as `gate --json` wrote it.
-    pub old: PathBuf,
-    /// The newer receipt.
-    pub new: PathBuf,
-    #[command(flatten)]
-    pub policy: PolicyArgs,
-    /// Write the comparison to this file as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-}
-
-const DIFF_HELP: &str = "\
-Lanes belong together if step, shape and seed are the same. These differences fail (exit code 1), unless
---allow names their kind: other bits from the same inputs, or bits that could not be compared (bits); other
-inputs (inputs); another graph (topology); more kernel launches (launches); more device memory (memory); new
-findings (findings); lanes that are gone or did not run (lanes).";
-
-#[derive(Debug, Args)]
-pub struct MergeArgs {
-    /// The receipt to write.
-    pub out: PathBuf,
-    /// The receipts of the parts.
-    #[arg(required = true, value_name = "IN")]
-    pub parts: Vec<PathBuf>,
-    /// Merge even if a part is missing; the receipt then says which under request.not_run.
-    #[arg(long)]
-    pub allow_missing: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct ReplayArgs {
-    /// The receipt, as `gate --json` or `merge` wrote it.
-    pub receipt: PathBuf,
-    #[command(flatten)]
-    pub report: ReportArgs,
-}
-
 /// Where a run is told, beside the terminal.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
@@ -177,10 +133,30 @@ pub struct ReportArgs {
     /// Write every event to this file as it happens, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Write the verdicts to this file as JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the findings to this file as SARIF 2.1.0.
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Option<PathBuf>,
+    /// Print annotations for GitHub Actions and append to $GITHUB_STEP_SUMMARY, as is done by
+    /// itself where GITHUB_ACTIONS=true.
+    #[arg(long, overrides_with = "no_github")]
+    pub github: bool,
+    /// Do neither, even there.
+    #[arg(long, overrides_with = "github")]
+    pub no_github: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where to write it.
+    #[arg(default_value = graphproof::config::FILE_NAME, value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 impl ReportArgs {
-    /// Whether a file is asked for that holds, or is made from, a receipt.
+    /// Whether a file is asked for that holds, or is made from, a whole receipt.
     pub fn wants_receipt(&self) -> bool {
         self.json.is_some()
     }

@@ -43,6 +43,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         None => commands::gate::run(&cli.gate),
         Some(Command::Gate(args)) => commands::gate::run(&args),
+        Some(Command::Init(args)) => commands::init::run(&args),
         Some(Command::List) => commands::list::run(),
         Some(Command::Graph(args)) => commands::graph::run(&args),
         Some(Command::Doctor(args)) => commands::doctor::run(&args),

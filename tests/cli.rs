@@ -12,6 +12,7 @@ fn graphproof_in(directory: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .current_dir(directory)
         .env_remove("GRAPHPROOF_LOG")
+        .env_remove("GITHUB_ACTIONS")
         .output()
         .expect("the program starts")
 }
@@ -34,7 +35,8 @@ fn settings() -> insta::Settings {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     // Times and versions change from run to run; nothing else may.
-    settings.add_filter(r"\d+(\.\d+)? (ns|us|ms|s)\b", "[time]");
+    settings.add_filter(r"\d+(\.\d+)? (ns|us|ms|s)\b( \([\d.]+-[\d.]+\))?", "[time]");
+    settings.add_filter(r"\d+\.\d%", "[ratio]");
     settings.add_filter(r"graphproof \d+\.\d+\.\d+", "graphproof [version]");
     settings.add_filter(r" {2,}", "  ");
     settings

@@ -202,3 +202,14 @@ fn words_that_are_no_policy_are_refused() {
     let output = run(folder().path(), &["gate", "--driver", "software", "--allow", "bits"], 2);
     assert!(output.contains("pass --against REV too"), "{output}");
 }
+
+#[test]
+fn a_finding_that_the_configuration_allows_may_be_new() {
+    let allowed = |receipt: &mut Receipt| {
+        let mut finding = finding();
+        finding.allowed = Some("known, see the issue".to_owned());
+        receipt.lanes[0].findings.push(finding);
+    };
+    let output = compare(allowed, &[], 0);
+    assert!(output.contains("findings   gained allowed[A08]"), "{output}");
+}

@@ -64,6 +64,9 @@ pub struct Finding {
     pub notes: Vec<String>,
     /// How to fix it.
     pub help: String,
+    /// Why it does not fail the gate, and who says so, if the configuration allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<String>,
 }
 
 impl Finding {
@@ -82,6 +85,7 @@ impl Finding {
             seen: String::new(),
             notes: Vec::new(),
             help: entry.help.to_owned(),
+            allowed: None,
         }
     }
 

@@ -21,6 +21,7 @@ mod lane;
 pub mod plan;
 pub mod probe;
 pub mod report;
+pub mod retry;
 pub mod step;
 pub mod topology;
 pub mod vocabulary;

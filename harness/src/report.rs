@@ -207,6 +207,13 @@ pub struct Times {
     pub instantiate: u64,
     /// Replay over eager time of the same step, in thousandths.
     pub replay_per_mille: Spread,
+    /// The whole job with everything that was checked, retries included; 0 if it was not taken.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wall: u64,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// Median and quartiles of the samples kept.

@@ -12,9 +12,10 @@ use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate;
 use graphproof_harness::step::HostBuffers;
 use graphproof_harness::topology::Topology;
+use graphproof_kernels::Shape;
 
 use super::Failure;
-use super::suite::Suite;
+use super::suite::{Planned, Suite};
 use crate::args::{BenchArgs, BenchWhat, TargetArgs};
 use crate::output::table::time;
 
@@ -49,9 +50,9 @@ fn graphs() -> Result<ExitCode, Failure> {
 /// The PTX interpreter on the kernels of the default shape, one thread.
 fn interpreter() -> Result<ExitCode, Failure> {
     let target = TargetArgs { driver: DriverChoice::Software, shape: None, compile: false };
-    let suite = Suite::resolve(&target, &STEPS.map(str::to_owned))?;
-    println!("PTX interpreter, {:?} code path, shape {}", Isa::detect(), suite.shape);
-    for step in &suite.steps {
+    let suite = Suite::of_steps(&target, &STEPS)?;
+    println!("PTX interpreter, {:?} code path, shape {}", Isa::detect(), Shape::default());
+    for Planned { step, .. } in &suite.jobs {
         let programs: Vec<Program> = step
             .modules()
             .iter()

@@ -1,21 +1,27 @@
 //! `graphproof gate`: judges steps.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use graphproof::receipt::{self, AtomicFile, Provenance, Receipt, Request};
-use graphproof::report::{Event, JobName, JsonLines, LaneStart, Opening, ReceiptWriter, Reporters, Terminal};
+use anyhow::{Context as _, anyhow};
+use graphproof::config::{AllowList, Job, Partition, Settings};
+use graphproof::receipt::{self, AtomicFile, ConfigUsed, NotRun, Provenance, Receipt, Request};
+use graphproof::report::sources::Sources;
+use graphproof::report::{
+    Event, Github, JobName, JsonLines, Junit, LaneStart, Opening, ReceiptWriter, Reporters, Sarif, Terminal,
+};
 use graphproof_harness::checks::topology;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, GateConfig, Progress};
 use graphproof_harness::report::{LaneReport, Verdict};
+use graphproof_harness::retry;
+use graphproof_kernels::Shape;
 
-use super::Failure;
-use super::suite::{self, Suite};
+use super::suite::{self, Planned, Suite};
+use super::{Failure, settings};
 use crate::args::{GateArgs, ReportArgs};
 use crate::interrupt;
 use crate::output::json::io;
@@ -27,11 +33,12 @@ pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
     if !args.policy.is_default() {
         let error =
             "--allow, --max-memory-growth and --max-time-growth compare with a revision: pass --against REV too";
-        return Err(Failure::new(ExitCode::Usage, anyhow::anyhow!(error)));
+        return Err(Failure::new(ExitCode::Usage, anyhow!(error)));
     }
+    let gate = Gate::new(args)?;
     let mut reporters = reporters(&args.report)?;
-    let suite = Suite::resolve(&args.target, &args.steps_named)?;
-    let (receipt, poisoned) = run_suite(args, &suite, &interrupt::flag(), &mut reporters)?;
+    let suite = Suite::open(gate.settings.driver, suite::source(gate.settings.compile), gate.jobs.clone())?;
+    let (receipt, poisoned) = gate.run(&suite, args.report.wants_receipt(), &mut reporters)?;
     let code = written(&mut reporters).map(|()| receipt.exit_code);
     if poisoned {
         leave(code);
@@ -39,33 +46,61 @@ pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
     code.map(exit_code)
 }
 
-/// Judges the suite and tells the reporters. Also returns whether the device is unusable now.
-pub(super) fn run_suite(
-    args: &GateArgs,
-    suite: &Suite,
-    stop: &Arc<AtomicBool>,
-    reporters: &mut Reporters,
-) -> Result<(Receipt, bool), Failure> {
-    let provenance = Provenance::of_this_run();
-    let config = GateConfig {
-        steps: args.steps,
-        seed: args.seed,
-        shape: suite.shape.to_string(),
-        patience: Duration::from_secs(args.patience),
-        stop: Arc::clone(stop),
-    };
-    let opening = opening(suite, &config);
-    reporters.tell(&Event::RunStarted(&opening));
-    let (lanes, poisoned) = judge(suite, &config, &opening.jobs, args.locked.as_deref(), reporters)?;
-    let mut receipt = receipt(suite, &config, provenance, lanes);
-    let wanted = !args.no_geometry && (args.report.wants_receipt() || args.json_against.is_some());
-    if wanted && !poisoned && receipt.verdict != Verdict::Interrupted {
-        receipt.geometry = receipt::geometry(&suite.session, &[suite.shape]);
-        receipt = receipt.sealed();
+/// What is to be run; any number of suites can be.
+pub(super) struct Gate<'a> {
+    args: &'a GateArgs,
+    provenance: Provenance,
+    pub settings: Settings,
+    /// The jobs of this part.
+    pub jobs: Vec<Job>,
+    left: Vec<NotRun>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Gate<'a> {
+    pub fn new(args: &'a GateArgs) -> Result<Self, Failure> {
+        let provenance = Provenance::of_this_run();
+        let settings = settings::resolve(args)?;
+        let (jobs, left) = part(settings.jobs(), args.partition);
+        Ok(Gate { args, provenance, settings, jobs, left, stop: interrupt::flag() })
     }
-    reporters.end_run(&receipt);
-    tracing::debug!(spent = ?reporters.spent(), "time in reporters");
-    Ok((receipt, poisoned))
+
+    /// Judges a suite of the jobs and tells the reporters; `kept` says that its receipt will be
+    /// kept. Also returns whether the device is unusable now.
+    pub fn run(&self, suite: &Suite, kept: bool, reporters: &mut Reporters) -> Result<(Receipt, bool), Failure> {
+        let settings = &self.settings;
+        let mut run = Run {
+            suite,
+            settings,
+            allow: AllowList::new(settings.allow.clone()),
+            stop: Arc::clone(&self.stop),
+            poisoned_by: None,
+            failed: None,
+        };
+        let opening = opening(suite, settings.steps);
+        reporters.tell(&Event::RunStarted(&opening));
+        let lanes = run.judge(&opening.jobs, reporters)?;
+        let request = Request {
+            steps: opening.steps,
+            kernels: suite.kernels.clone(),
+            partition: self.args.partition.map(|partition| partition.to_string()),
+            not_run: self.left.clone(),
+            config: settings
+                .file
+                .as_ref()
+                .map(|file| ConfigUsed { file: file.display().to_string(), unused_allow: run.allow.unused() }),
+        };
+        let (poisoned, interrupted) = (run.poisoned_by.is_some(), run.stop.load(Ordering::Relaxed));
+        let mut receipt = receipt(suite, request, self.provenance.clone(), lanes, interrupted);
+        if kept && !self.args.no_geometry && !poisoned && !interrupted {
+            let shapes: Vec<Shape> = self.jobs.iter().map(|job| job.shape).collect();
+            receipt.geometry = receipt::geometry(&suite.session, &shapes);
+            receipt = receipt.sealed();
+        }
+        reporters.end_run(&receipt);
+        tracing::debug!(spent = ?reporters.spent(), "time in reporters");
+        Ok((receipt, poisoned))
+    }
 }
 
 /// Whether every reporter could write.
@@ -90,7 +125,7 @@ pub(super) fn leave(code: Result<u8, Failure>) -> ! {
 /// The terminal, and every file that was asked for; each is tried before the run.
 pub fn reporters(args: &ReportArgs) -> Result<Reporters, Failure> {
     let mut reporters = Reporters::default();
-    reporters.add(Terminal::new(std::io::stdout()));
+    reporters.add(Terminal::stdout());
     if let Some(path) = &args.json {
         let file = AtomicFile::prepare(path, "the receipt", "--json").map_err(io)?;
         reporters.add(ReceiptWriter::new(file));
@@ -101,12 +136,44 @@ pub fn reporters(args: &ReportArgs) -> Result<Reporters, Failure> {
             .map_err(io)?;
         reporters.add(JsonLines::new(file, path.display().to_string()));
     }
+    if let Some(path) = &args.junit {
+        reporters.add(Junit::new(AtomicFile::prepare(path, "the verdicts", "--junit").map_err(io)?));
+    }
+    if let Some(path) = &args.sarif {
+        let file = AtomicFile::prepare(path, "the findings", "--sarif").map_err(io)?;
+        reporters.add(Sarif::new(file, Sources::here()));
+    }
+    let on_github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    if (on_github || args.github) && !args.no_github {
+        let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
+        reporters.add(Github::new(std::io::stdout(), summary, Sources::here()));
+    }
     Ok(reporters)
 }
 
-fn opening(suite: &Suite, config: &GateConfig) -> Opening {
+/// The jobs of this part, and those that are left to the others.
+fn part(jobs: Vec<Job>, partition: Option<Partition>) -> (Vec<Job>, Vec<NotRun>) {
+    let Some(partition) = partition else { return (jobs, Vec::new()) };
+    let (mut own, mut left) = (Vec::new(), Vec::new());
+    for (index, job) in jobs.into_iter().enumerate() {
+        if partition.holds(index) {
+            own.push(job);
+        } else {
+            let Job { step, shape, seed, .. } = job;
+            left.push(NotRun { step, shape: shape.to_string(), seed, reason: "in another part".to_owned() });
+        }
+    }
+    (own, left)
+}
+
+fn opening(suite: &Suite, steps: u64) -> Opening {
     let device = suite.session.facts();
-    let job = |step: &str| JobName { step: step.to_owned(), shape: config.shape.clone(), seed: config.seed };
+    let name = |Planned { job, .. }: &Planned| JobName {
+        step: job.step.clone(),
+        shape: job.shape.to_string(),
+        seed: job.seed,
+        steps: job.steps,
+    };
     Opening {
         graphproof: env!("CARGO_PKG_VERSION").to_owned(),
         driver: suite.selected.kind.name().to_owned(),
@@ -114,44 +181,90 @@ fn opening(suite: &Suite, config: &GateConfig) -> Opening {
         compute_capability: device.compute_capability,
         driver_version: device.driver_version,
         kernels: suite.kernels.clone(),
-        steps: config.steps,
-        jobs: suite.steps.iter().map(|step| job(step.name())).collect(),
+        steps: suite.jobs.iter().map(|planned| planned.job.steps).max().unwrap_or(steps),
+        jobs: suite.jobs.iter().map(name).collect(),
     }
 }
 
-fn judge(
-    suite: &Suite,
-    config: &GateConfig,
-    jobs: &[JobName],
-    locked: Option<&Path>,
-    reporters: &mut Reporters,
-) -> Result<(Vec<LaneReport>, bool), Failure> {
-    let mut lanes: Vec<LaneReport> = Vec::new();
-    let mut poisoned_by = None;
-    for (lane, (step, job)) in suite.steps.iter().zip(jobs).enumerate() {
-        reporters.tell(&Event::LaneStarted(LaneStart { lane, job, steps: config.steps }));
-        let mut report = if let Some(culprit) = &poisoned_by {
-            let mut report = gate::blank_report(step.as_ref(), config, Verdict::NotRun);
-            report.not_checked.push(format!("step '{culprit}' left the device unusable; run this one by itself"));
-            report
-        } else if config.stop.load(Ordering::Relaxed) {
-            gate::blank_report(step.as_ref(), config, Verdict::Interrupted)
-        } else {
-            let asked = config.steps;
-            let mut progress = |Progress::Steps(done)| reporters.tell(&Event::Progress { lane, done, asked });
-            let outcome = gate::run(&suite.session, step, config, &mut progress)?;
-            if outcome.poisoned {
-                poisoned_by = Some(step.name().to_owned());
+/// A gate run on its way through the jobs.
+struct Run<'a> {
+    suite: &'a Suite,
+    settings: &'a Settings,
+    allow: AllowList,
+    stop: Arc<AtomicBool>,
+    /// The step that left the device unusable.
+    poisoned_by: Option<String>,
+    /// The first step that failed.
+    failed: Option<String>,
+}
+
+impl Run<'_> {
+    fn judge(&mut self, names: &[JobName], reporters: &mut Reporters) -> Result<Vec<LaneReport>, Failure> {
+        let mut lanes: Vec<LaneReport> = Vec::new();
+        for (lane, (planned, name)) in self.suite.jobs.iter().zip(names).enumerate() {
+            reporters.tell(&Event::LaneStarted(LaneStart { lane, job: name, steps: name.steps }));
+            let config = GateConfig {
+                steps: name.steps,
+                seed: name.seed,
+                shape: name.shape.clone(),
+                patience: Duration::from_secs(self.settings.patience),
+                stop: Arc::clone(&self.stop),
+            };
+            let report = match self.not_to_be_run() {
+                Some((verdict, reason)) => {
+                    let mut report = gate::blank_report(planned.step.as_ref(), &config, verdict);
+                    report.not_checked.extend(reason);
+                    report
+                }
+                None => self.one(lane, planned, &config, reporters)?,
+            };
+            if report.failed() {
+                self.failed.get_or_insert_with(|| report.step.clone());
             }
-            outcome.report
-        };
-        if let Some(folder) = locked {
-            compare_with_reviewed(folder, &mut report)?;
+            reporters.end_lane(lane, &report);
+            lanes.push(report);
         }
-        reporters.end_lane(lane, &report);
-        lanes.push(report);
+        Ok(lanes)
     }
-    Ok((lanes, poisoned_by.is_some()))
+
+    /// Why the next job does not run, if it does not.
+    fn not_to_be_run(&self) -> Option<(Verdict, Option<String>)> {
+        if let Some(culprit) = &self.poisoned_by {
+            let reason = format!("step '{culprit}' left the device unusable; run this one by itself");
+            return Some((Verdict::NotRun, Some(reason)));
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            return Some((Verdict::Interrupted, None));
+        }
+        let culprit = self.failed.as_ref().filter(|_| self.settings.fail_fast)?;
+        Some((Verdict::NotRun, Some(format!("step '{culprit}' failed before, and --fail-fast ends the run there"))))
+    }
+
+    fn one(
+        &mut self,
+        lane: usize,
+        planned: &Planned,
+        config: &GateConfig,
+        reporters: &mut Reporters,
+    ) -> Result<LaneReport, Failure> {
+        let asked = config.steps;
+        let mut progress = |Progress::Steps(done)| reporters.tell(&Event::Progress { lane, done, asked });
+        let (allow, locked) = (&mut self.allow, self.settings.locked.as_deref());
+        let mut settle = |report: &mut LaneReport| {
+            if let Some(folder) = locked {
+                compare_with_reviewed(folder, report)?;
+            }
+            allow.apply(report);
+            Ok::<(), Failure>(())
+        };
+        let retries = self.settings.retries;
+        let mut outcome = retry::run(&self.suite.session, &planned.step, config, retries, &mut progress, &mut settle)?;
+        self.allow.apply(&mut outcome.report);
+        if outcome.poisoned {
+            self.poisoned_by = Some(planned.job.step.clone());
+        }
+        Ok(outcome.report)
+    }
 }
 
 /// `--locked`: the graph must be the one that was reviewed.
@@ -171,9 +284,16 @@ fn compare_with_reviewed(folder: &Path, lane: &mut LaneReport) -> Result<(), Fai
     Ok(())
 }
 
-fn receipt(suite: &Suite, config: &GateConfig, provenance: Provenance, lanes: Vec<LaneReport>) -> Receipt {
-    let interrupted = config.stop.load(Ordering::Relaxed);
-    let (verdict, code) = match (interrupted, lanes.iter().any(LaneReport::failed)) {
+fn receipt(
+    suite: &Suite,
+    request: Request,
+    provenance: Provenance,
+    lanes: Vec<LaneReport>,
+    interrupted: bool,
+) -> Receipt {
+    // A job that was not run is not known to be safe, even where what kept it from running is allowed.
+    let failed = lanes.iter().any(|lane| lane.failed() || lane.verdict == Verdict::NotRun);
+    let (verdict, code) = match (interrupted, failed) {
         (true, _) => (Verdict::Interrupted, ExitCode::Interrupted),
         (false, true) => (Verdict::Fail, ExitCode::Findings),
         (false, false) => (Verdict::Pass, ExitCode::Passed),
@@ -187,8 +307,8 @@ fn receipt(suite: &Suite, config: &GateConfig, provenance: Provenance, lanes: Ve
             reason: suite.selected.reason.clone(),
         },
         device: suite.session.facts().clone(),
-        request: Request { steps: config.steps, kernels: suite.kernels.clone(), partition: None, not_run: Vec::new() },
-        sources: suite::hashes(&suite.steps),
+        request,
+        sources: suite::hashes(suite.steps()),
         lanes,
         geometry: Vec::new(),
         verdict,

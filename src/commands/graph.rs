@@ -9,8 +9,8 @@ use crate::args::GraphArgs;
 use crate::output::finding;
 
 pub fn run(args: &GraphArgs) -> Result<ExitCode, Failure> {
-    let suite = Suite::resolve(&args.target, std::slice::from_ref(&args.step))?;
-    let step = &suite.steps[0];
+    let suite = Suite::of_steps(&args.target, &[&args.step])?;
+    let step = &suite.jobs[0].step;
     let text = gate::inspect(&suite.session, step, |topology, buffers, _| {
         if args.dot { topology.to_dot(step.name(), buffers) } else { topology.to_text(buffers) }
     })?;

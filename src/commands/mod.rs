@@ -9,10 +9,12 @@ pub mod explain;
 pub mod faults;
 pub mod gate;
 pub mod graph;
+pub mod init;
 pub mod list;
 pub mod merge;
 pub mod report;
 mod revision;
+mod settings;
 mod suite;
 
 use graphproof_harness::error::RunError;

@@ -1,63 +1,78 @@
-//! From the command line's words to steps, a driver and kernels.
+//! From jobs to steps, a driver and kernels.
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use graphproof::config::{Job, Settings};
 use graphproof::receipt::SourceHash;
 use graphproof_harness::cuda::Session;
-use graphproof_harness::driver::{self, Selected};
+use graphproof_harness::driver::{self, DriverChoice, Selected};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::step::Step;
 use graphproof_kernels::compile::Nvrtc;
-use graphproof_kernels::{KernelsError, Lane, PtxSource, Shape, ptx};
+use graphproof_kernels::{KernelsError, PtxSource, ptx};
 
-use super::Failure;
+use super::{Failure, settings};
 use crate::args::TargetArgs;
 
 /// What a command that runs steps needs, resolved once.
 pub struct Suite {
     pub selected: Selected,
     pub session: Arc<Session>,
-    pub shape: Shape,
-    pub steps: Vec<Arc<dyn Step>>,
+    pub jobs: Vec<Planned>,
     /// Where the kernels come from, in words.
     pub kernels: String,
 }
 
+/// A job with its step.
+pub struct Planned {
+    pub step: Arc<dyn Step>,
+    pub job: Job,
+}
+
 impl Suite {
-    /// Steps by name (the default suite if none is named), on the driver and shape asked for.
-    pub fn resolve(target: &TargetArgs, names: &[String]) -> Result<Self, Failure> {
-        let source = if target.compile { PtxSource::Compile } else { PtxSource::Committed };
-        Suite::resolve_from(target, names, source)
+    /// Makes the steps of `jobs` with the kernels of `source`, and opens the driver.
+    pub fn open(driver: DriverChoice, source: PtxSource, jobs: Vec<Job>) -> Result<Self, Failure> {
+        // Before a driver is opened: a typing error should not cost a device.
+        let jobs = plan(jobs, source).map_err(kernels_failure)?;
+        let kernels = describe(source, &jobs).map_err(kernels_failure)?;
+        let (selected, session) = driver::open(driver)?;
+        tracing::info!(driver = selected.kind.name(), reason = selected.reason, "driver selected");
+        Ok(Suite { selected, session: Arc::new(session), jobs, kernels })
     }
 
-    /// As [`resolve`](Self::resolve), with the kernels of `source`.
-    pub fn resolve_from(target: &TargetArgs, names: &[String], source: PtxSource) -> Result<Self, Failure> {
-        let shape = match &target.shape {
-            Some(text) => text
-                .parse::<Shape>()
-                .map_err(|error| Failure::new(ExitCode::Usage, anyhow!("--shape {text}: {error}")))?,
-            None => Shape::default(),
-        };
-        let names: Vec<&str> = if names.is_empty() {
-            Lane::SUITE.iter().map(|lane| lane.name()).collect()
-        } else {
-            names.iter().map(String::as_str).collect()
-        };
-        // Before a driver is opened: a typing error should not cost a device.
-        let steps = names
-            .iter()
-            .map(|name| graphproof_kernels::step(name, &shape, source).map(Arc::from))
-            .collect::<Result<Vec<Arc<dyn Step>>, _>>()
-            .map_err(kernels_failure)?;
-        let kernels = describe(source, &steps).map_err(kernels_failure)?;
-        let (selected, session) = driver::open(target.driver)?;
-        tracing::info!(driver = selected.kind.name(), reason = selected.reason, "driver selected");
-        Ok(Suite { selected, session: Arc::new(session), shape, steps, kernels })
+    /// Steps by name, on the driver and at the shape asked for, each once.
+    pub fn of_steps(target: &TargetArgs, names: &[&str]) -> Result<Self, Failure> {
+        let shape = target.shape.as_deref().map(settings::shape).transpose()?.unwrap_or_default();
+        let suite = names.iter().map(|&name| name.to_owned()).collect();
+        let jobs = Settings { suite, shapes: vec![shape], ..Settings::default() }.jobs();
+        Suite::open(target.driver, source(target.compile), jobs)
+    }
+
+    /// The steps, each once for each shape.
+    pub fn steps(&self) -> impl Iterator<Item = &Arc<dyn Step>> {
+        self.jobs.iter().map(|planned| &planned.step)
     }
 }
 
-pub(super) fn kernels_failure(error: KernelsError) -> Failure {
+/// The present kernels: as committed, or compiled now.
+pub fn source(compile: bool) -> PtxSource {
+    if compile { PtxSource::Compile } else { PtxSource::Committed }
+}
+
+/// The jobs with their steps. Jobs that differ in their seed alone share one.
+fn plan(jobs: Vec<Job>, source: PtxSource) -> Result<Vec<Planned>, KernelsError> {
+    let mut planned: Vec<Planned> = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let step = match planned.last() {
+            Some(last) if last.job.step == job.step && last.job.shape == job.shape => Arc::clone(&last.step),
+            _ => Arc::from(graphproof_kernels::step(&job.step, &job.shape, source)?),
+        };
+        planned.push(Planned { step, job });
+    }
+    Ok(planned)
+}
+
+fn kernels_failure(error: KernelsError) -> Failure {
     let code = match &error {
         KernelsError::UnknownStep { .. } | KernelsError::Shape(_) => ExitCode::Usage,
         _ => ExitCode::Kernels,
@@ -65,12 +80,12 @@ pub(super) fn kernels_failure(error: KernelsError) -> Failure {
     Failure::new(code, error)
 }
 
-fn describe(source: PtxSource, steps: &[Arc<dyn Step>]) -> Result<String, KernelsError> {
+fn describe(source: PtxSource, jobs: &[Planned]) -> Result<String, KernelsError> {
     match source {
         PtxSource::Committed => Ok(format!("committed PTX (NVRTC {})", ptx::manifest()?.nvrtc)),
         PtxSource::Compile => Ok(format!("kernels compiled now (NVRTC {})", Nvrtc::find()?.version())),
         PtxSource::Tree(tree) => {
-            let modules = steps.iter().flat_map(|step| step.modules());
+            let modules = jobs.iter().flat_map(|planned| planned.step.modules());
             let compilers: Vec<Option<&str>> =
                 modules.map(|module| tree.committed_with(module.name.trim_end_matches(".ptx"))).collect();
             let how = match compilers.iter().flatten().next() {
@@ -84,9 +99,9 @@ fn describe(source: PtxSource, steps: &[Arc<dyn Step>]) -> Result<String, Kernel
 }
 
 /// SHA-256 of every module that the steps launch from, and of the sources behind it.
-pub fn hashes(steps: &[Arc<dyn Step>]) -> Vec<SourceHash> {
+pub fn hashes<'a>(steps: impl IntoIterator<Item = &'a Arc<dyn Step>>) -> Vec<SourceHash> {
     let mut hashes: Vec<SourceHash> = Vec::new();
-    for module in steps.iter().flat_map(|step| step.modules()) {
+    for module in steps.into_iter().flat_map(|step| step.modules()) {
         if hashes.iter().any(|hash| hash.file == module.name) {
             continue;
         }

@@ -111,7 +111,7 @@ pub struct Resized {
 pub struct FindingKey {
     /// Its id.
     pub id: String,
-    /// `error` or `warning`.
+    /// `error`, `warning`, or `allowed` if the run's configuration lets it pass.
     pub severity: String,
     /// Its title.
     pub title: String,
@@ -241,10 +241,16 @@ fn without(these: &[Finding], those: &[Finding]) -> Vec<FindingKey> {
 }
 
 impl FindingKey {
+    /// Whether it passes where it is new.
+    pub fn is_allowed(&self) -> bool {
+        self.severity == "allowed"
+    }
+
     fn of(finding: &Finding) -> Self {
-        let severity = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
+        let severity = match (&finding.allowed, finding.severity) {
+            (Some(_), _) => "allowed",
+            (None, Severity::Error) => "error",
+            (None, Severity::Warning) => "warning",
         };
         FindingKey {
             id: finding.id.clone(),

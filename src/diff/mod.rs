@@ -83,7 +83,7 @@ impl Diff {
         let same_device = old.device == new.device && old.driver.kind == new.driver.kind;
         let mut lanes = Vec::new();
         for (lane, name) in new.lanes.iter().zip(&new_jobs) {
-            if let Some(place) = old_jobs.iter().position(|job| job == name) {
+            if let Some(place) = old_jobs.iter().position(|job| same(job, name)) {
                 lanes.push(LaneDiff::between(&old.lanes[place], lane, same_device));
             }
         }
@@ -96,7 +96,7 @@ impl Diff {
             });
         }
         let missing = |from: &[JobName], there: &[JobName]| {
-            from.iter().filter(|job| !there.contains(job)).cloned().collect::<Vec<_>>()
+            from.iter().filter(|job| !there.iter().any(|other| same(job, other))).cloned().collect::<Vec<_>>()
         };
         Ok(Diff {
             old: old_name.to_owned(),
@@ -112,6 +112,11 @@ impl Diff {
 
 fn jobs(receipt: &Receipt) -> Vec<JobName> {
     receipt.lanes.iter().map(JobName::of).collect()
+}
+
+/// Whether two jobs are the same lane, whatever their numbers of steps.
+fn same(a: &JobName, b: &JobName) -> bool {
+    (&a.step, &a.shape, a.seed) == (&b.step, &b.shape, b.seed)
 }
 
 /// A lane in words.

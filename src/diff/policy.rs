@@ -117,7 +117,7 @@ impl Policy {
         let (old, new) = lane.launches;
         note(Kind::Launches, old.is_some() && new > old);
         note(Kind::Memory, self.memory_grew(lane));
-        note(Kind::Findings, !lane.gained.is_empty());
+        note(Kind::Findings, lane.gained.iter().any(|finding| !finding.is_allowed()));
         note(Kind::Lanes, lane.lost_run());
         note(Kind::Time, both && self.time_grew(lane));
         kinds

@@ -98,10 +98,12 @@ pub fn merge(mut parts: Vec<Part>, allow_missing: bool, arguments: Vec<String>) 
             same_sources(earlier, part)?;
         }
     }
+    let suite = if of > 0 { same_suite(&parts)? } else { Vec::new() };
     let mut merged = parts[0].receipt.clone();
     merged.provenance.arguments = arguments;
     merged.provenance.began = parts.iter().map(|part| part.receipt.provenance.began).min().unwrap_or_default();
     merged.request.partition = None;
+    merged.request.steps = parts.iter().map(|part| part.receipt.request.steps).max().unwrap_or_default();
     for part in &parts[1..] {
         merged.lanes.extend(part.receipt.lanes.iter().cloned());
         for source in &part.receipt.sources {
@@ -113,7 +115,15 @@ pub fn merge(mut parts: Vec<Part>, allow_missing: bool, arguments: Vec<String>) 
             add_geometry(&mut merged.geometry, geometry);
         }
     }
-    merged.request.not_run = not_run(&parts, &missing, of);
+    if of > 0 {
+        merged.lanes.sort_by_key(|lane| suite.iter().position(|known| *known == job(lane)));
+    }
+    if let Some(config) = &mut merged.request.config {
+        // An entry is unused if it is in every part.
+        let used = |entry: &String| parts.iter().any(|part| !unused(&part.receipt).contains(entry));
+        config.unused_allow.retain(|entry| !used(entry));
+    }
+    merged.request.not_run = not_run(&parts, &suite, &missing, of);
     let worst = parts.iter().map(|part| &part.receipt).max_by_key(|receipt| (receipt.exit_code, rank(receipt.verdict)));
     if let Some(worst) = worst {
         (merged.verdict, merged.exit_code) = (worst.verdict, worst.exit_code);
@@ -182,7 +192,15 @@ fn same_run(first: &Part, second: &Part) -> Result<(), MergeError> {
         let git = receipt.provenance.git.as_ref();
         git.map_or_else(|| "none".to_owned(), |git| format!("{}{}", git.revision, dirty(git.dirty)))
     };
-    let fields: [(&str, String, String); 10] = [
+    let config = |receipt: &Receipt| {
+        receipt.request.config.as_ref().map_or_else(|| "none".to_owned(), |config| config.file.clone())
+    };
+    // A configuration may give each step a number of its own; a part then tells its greatest.
+    let steps = |receipt: &Receipt| match &receipt.request.config {
+        Some(_) => "as configured".to_owned(),
+        None => receipt.request.steps.to_string(),
+    };
+    let fields: [(&str, String, String); 11] = [
         ("format", a.format.to_string(), b.format.to_string()),
         ("provenance.graphproof", a.provenance.graphproof.clone(), b.provenance.graphproof.clone()),
         ("provenance.git", revision(a), revision(b)),
@@ -191,7 +209,8 @@ fn same_run(first: &Part, second: &Part) -> Result<(), MergeError> {
         ("device.driver_version", a.device.driver_version.to_string(), b.device.driver_version.to_string()),
         ("device.compute_capability", debug(&a.device.compute_capability), debug(&b.device.compute_capability)),
         ("device", debug(&a.device), debug(&b.device)),
-        ("request.steps", a.request.steps.to_string(), b.request.steps.to_string()),
+        ("request.config", config(a), config(b)),
+        ("request.steps", steps(a), steps(b)),
         ("request.kernels", a.request.kernels.clone(), b.request.kernels.clone()),
     ];
     match fields.into_iter().find(|(_, left, right)| left != right) {
@@ -225,7 +244,7 @@ fn no_common_lane(first: &Part, second: &Part) -> Result<(), MergeError> {
         Some(lane) => Err(MergeError::LaneTwice {
             first: first.path.clone(),
             second: second.path.clone(),
-            lane: format!("{} {} seed {}", lane.step, lane.shape, lane.seed),
+            lane: words(&job(lane)),
         }),
         None => Ok(()),
     }
@@ -246,30 +265,69 @@ fn add_geometry(all: &mut Vec<Geometry>, new: &Geometry) {
     }
 }
 
-/// Jobs that no part ran, each with every reason that was given, and what a missing part leaves.
-fn not_run(parts: &[Part], missing: &[u64], of: u64) -> Vec<NotRun> {
-    let ran: BTreeSet<Job<'_>> = parts.iter().flat_map(|part| &part.receipt.lanes).map(job).collect();
-    let mut all: Vec<NotRun> = Vec::new();
-    for left in parts.iter().flat_map(|part| &part.receipt.request.not_run) {
-        if ran.contains(&(left.step.as_str(), left.shape.as_str(), left.seed)) {
-            continue;
-        }
-        match all
-            .iter_mut()
-            .find(|known| (&known.step, &known.shape, known.seed) == (&left.step, &left.shape, left.seed))
-        {
-            Some(known) if known.reason.split("; ").any(|reason| reason == left.reason) => {}
-            Some(known) => known.reason = format!("{}; {}", known.reason, left.reason),
-            None => all.push(left.clone()),
+fn unused(receipt: &Receipt) -> &[String] {
+    receipt.request.config.as_ref().map_or(&[], |config| &config.unused_allow)
+}
+
+/// All jobs of the suite in order, which every part must tell alike: part 2 of 8 has the second,
+/// the tenth, …, and lists the others as not run.
+fn same_suite(parts: &[Part]) -> Result<Vec<Job<'_>>, MergeError> {
+    let of_part = |part: &Part| part.receipt.request.partition.as_deref().and_then(|text| number("", text).ok());
+    let mut first: Option<Vec<Job<'_>>> = None;
+    for part in parts {
+        let Some((place, of)) = of_part(part) else { continue };
+        let mut own = part.receipt.lanes.iter().map(job);
+        let mut others = part.receipt.request.not_run.iter().map(left);
+        let all = part.receipt.lanes.len() + part.receipt.request.not_run.len();
+        let suite: Vec<Job<'_>> = (0..all as u64)
+            .map_while(|index| if index % of == place - 1 { own.next() } else { others.next() })
+            .collect();
+        match &first {
+            None => first = Some(suite),
+            Some(known) if *known == suite => {}
+            Some(known) => {
+                let at = known.iter().zip(&suite).position(|(a, b)| a != b).unwrap_or(known.len().min(suite.len()));
+                let at_place = |suite: &[Job<'_>]| suite.get(at).map_or_else(|| "none".to_owned(), words);
+                let field = format!("job {} of the suite", at + 1);
+                return Err(differ(&parts[0], part, &field, &at_place(known), &at_place(&suite)));
+            }
         }
     }
-    for number in missing {
-        all.push(NotRun {
-            step: "all that no other part ran".to_owned(),
-            shape: String::new(),
-            seed: 0,
-            reason: format!("part {number}/{of} is missing"),
-        });
+    Ok(first.unwrap_or_default())
+}
+
+fn left(job: &NotRun) -> Job<'_> {
+    (&job.step, &job.shape, job.seed)
+}
+
+fn words((step, shape, seed): &Job<'_>) -> String {
+    format!("{step} {shape} seed {seed}")
+}
+
+/// The jobs that no part ran: those of the missing parts, or, of receipts that are no parts, what
+/// each left out, with every reason that was given.
+fn not_run(parts: &[Part], suite: &[Job<'_>], missing: &[u64], of: u64) -> Vec<NotRun> {
+    if of > 0 {
+        let of_missing = (0..).zip(suite).filter(|(index, _)| missing.contains(&(index % of + 1)));
+        let not_run = |(index, (step, shape, seed)): (u64, &Job<'_>)| NotRun {
+            step: (*step).to_owned(),
+            shape: (*shape).to_owned(),
+            seed: *seed,
+            reason: format!("part {}/{of} is missing", index % of + 1),
+        };
+        return of_missing.map(not_run).collect();
+    }
+    let ran: BTreeSet<Job<'_>> = parts.iter().flat_map(|part| &part.receipt.lanes).map(job).collect();
+    let mut all: Vec<NotRun> = Vec::new();
+    for other in parts.iter().flat_map(|part| &part.receipt.request.not_run) {
+        if ran.contains(&left(other)) {
+            continue;
+        }
+        match all.iter_mut().find(|known| left(known) == left(other)) {
+            Some(known) if known.reason.split("; ").any(|reason| reason == other.reason) => {}
+            Some(known) => known.reason = format!("{}; {}", known.reason, other.reason),
+            None => all.push(other.clone()),
+        }
     }
     all
 }

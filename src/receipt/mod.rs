@@ -72,7 +72,7 @@ pub struct Driver {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Replays of each step.
+    /// Replays of each step; the most, where jobs differ.
     pub steps: u64,
     /// Where the kernels come from, in words.
     pub kernels: String,
@@ -80,6 +80,19 @@ pub struct Request {
     pub partition: Option<String>,
     /// Jobs of the suite that this run left to others or did not come to, with the reason.
     pub not_run: Vec<NotRun>,
+    /// The configuration file that was used, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigUsed>,
+}
+
+/// A configuration file, as a run met it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigUsed {
+    /// The file, as it was found or named.
+    pub file: String,
+    /// Its entries that allow a finding which was not there, a line each.
+    pub unused_allow: Vec<String>,
 }
 
 /// A job of the suite that was not run.

@@ -38,5 +38,8 @@ pub fn render(step_name: &str, finding: &Finding) -> String {
         let _ = writeln!(text, "   = note: {note}");
     }
     let _ = writeln!(text, "   = help: {}", finding.help);
+    if let Some(reason) = &finding.allowed {
+        let _ = writeln!(text, "   = allowed: {reason}");
+    }
     text
 }

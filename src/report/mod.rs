@@ -4,11 +4,17 @@
 //! the terminal, files and services tell the same story, live or from a receipt.
 
 pub mod finding;
+pub mod github;
 mod jsonl;
+pub mod junit;
+pub mod look;
 pub mod progress;
 mod receipt_file;
+pub mod sarif;
+pub mod sources;
 pub mod table;
 mod terminal;
+mod time;
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +24,11 @@ use serde::Serialize;
 
 use crate::receipt::Receipt;
 
+pub use github::Github;
 pub use jsonl::JsonLines;
+pub use junit::Junit;
 pub use receipt_file::ReceiptWriter;
+pub use sarif::Sarif;
 pub use terminal::Terminal;
 
 /// One thing that happened in a run.
@@ -84,7 +93,7 @@ pub struct Opening {
     pub driver_version: i32,
     /// Where the kernels come from, in words.
     pub kernels: String,
-    /// Replays of each step.
+    /// Replays of each step; the most, where jobs differ.
     pub steps: u64,
     /// The jobs, in order.
     pub jobs: Vec<JobName>,
@@ -99,6 +108,8 @@ pub struct JobName {
     pub shape: String,
     /// Seed of the inputs.
     pub seed: u64,
+    /// Replays asked for.
+    pub steps: u64,
 }
 
 /// How a lane begins.
@@ -207,6 +218,6 @@ impl Opening {
 impl JobName {
     /// The job that a report is about.
     pub fn of(report: &LaneReport) -> Self {
-        JobName { step: report.step.clone(), shape: report.shape.clone(), seed: report.seed }
+        JobName { step: report.step.clone(), shape: report.shape.clone(), seed: report.seed, steps: report.steps_asked }
     }
 }

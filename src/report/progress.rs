@@ -1,8 +1,10 @@
-//! A progress bar on a terminal; nothing in a pipe.
+//! Progress bars on a terminal; nothing in a pipe.
+
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Shows how far a step's run is.
+/// Shows how far a count is.
 pub struct StepBar {
     bar: ProgressBar,
 }
@@ -27,5 +29,158 @@ impl StepBar {
 impl Drop for StepBar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Parts of the run's bar.
+const PARTS: u64 = 1000;
+
+/// Shows how far a whole run is, and about how long it takes still.
+pub struct RunBar {
+    bar: ProgressBar,
+    estimate: Estimate,
+    steps: Vec<String>,
+    lane_began: Instant,
+    lane: usize,
+}
+
+impl RunBar {
+    /// A bar for jobs, each a step's name and its replays.
+    pub fn new(jobs: impl IntoIterator<Item = (String, u64)>) -> Self {
+        let (steps, asked) = jobs.into_iter().unzip();
+        let bar = ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{prefix:>14} [{bar:24}] {wide_msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        RunBar { bar, estimate: Estimate::new(asked), steps, lane_began: Instant::now(), lane: 0 }
+    }
+
+    /// The job at `lane` begins.
+    pub fn begin(&mut self, lane: usize) {
+        self.lane_began = Instant::now();
+        self.lane = lane;
+        self.bar.set_prefix(self.steps.get(lane).cloned().unwrap_or_default());
+        self.show(0);
+    }
+
+    /// `done` replays of the job are done.
+    pub fn at(&mut self, done: u64) {
+        self.show(done);
+    }
+
+    /// The job ended after `done` replays.
+    pub fn end(&mut self, done: u64) {
+        self.estimate.end(done, self.lane_began.elapsed());
+    }
+
+    fn show(&self, done: u64) {
+        let elapsed = self.lane_began.elapsed();
+        self.bar.set_position(self.estimate.parts(done, elapsed));
+        let jobs = self.steps.len();
+        let asked = self.estimate.asked.get(self.lane).copied().unwrap_or(0);
+        let left = self.estimate.left(done, elapsed).map_or(String::new(), |left| format!(", {} left", about(left)));
+        self.bar.set_message(format!("job {} of {jobs}, {done}/{asked} replays{left}", self.lane + 1));
+    }
+}
+
+impl Drop for RunBar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// How long a run takes still: the job that runs goes on at its own pace, and the others at the
+/// pace of all that was measured so far.
+#[derive(Debug)]
+struct Estimate {
+    /// Replays of each job.
+    asked: Vec<u64>,
+    /// Jobs that ended, their replays, and the time that they took.
+    ended: usize,
+    done: u64,
+    took: Duration,
+}
+
+impl Estimate {
+    fn new(asked: Vec<u64>) -> Self {
+        Estimate { asked, ended: 0, done: 0, took: Duration::ZERO }
+    }
+
+    fn end(&mut self, done: u64, took: Duration) {
+        self.ended += 1;
+        self.done += done;
+        self.took += took;
+    }
+
+    /// The time left, `done` replays and `elapsed` after the start of the job that runs; none
+    /// before there is anything to go by.
+    fn left(&self, done: u64, elapsed: Duration) -> Option<Duration> {
+        let rate = |replays: u64, time: Duration| (replays > 0).then(|| time.as_secs_f64() / replays as f64);
+        let all = rate(self.done + done, self.took + elapsed)?;
+        let own = rate(done, elapsed).unwrap_or(all);
+        let asked = self.asked.get(self.ended).copied().unwrap_or(0);
+        let others: u64 = self.asked.iter().skip(self.ended + 1).sum();
+        let seconds = asked.saturating_sub(done) as f64 * own + others as f64 * all;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    /// How much of the run's time is over, in [`PARTS`].
+    fn parts(&self, done: u64, elapsed: Duration) -> u64 {
+        let Some(left) = self.left(done, elapsed) else { return 0 };
+        let over = (self.took + elapsed).as_secs_f64();
+        (over / (over + left.as_secs_f64()).max(f64::MIN_POSITIVE) * PARTS as f64) as u64
+    }
+}
+
+/// A time that is not known better: `about 40 s`.
+fn about(left: Duration) -> String {
+    let seconds = left.as_secs();
+    match seconds {
+        0..10 => "a few seconds".to_owned(),
+        10..90 => format!("about {} s", (seconds + 5) / 10 * 10),
+        90..5400 => format!("about {} min", (seconds + 30) / 60),
+        _ => format!("about {} h", (seconds + 1800) / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn nothing_is_estimated_before_anything_was_measured() {
+        let estimate = Estimate::new(vec![10, 10]);
+        assert_eq!((estimate.left(0, s(5)), estimate.parts(0, s(5))), (None, 0));
+    }
+
+    #[test]
+    fn the_job_that_runs_goes_on_at_its_own_pace_and_the_others_at_the_pace_of_all() {
+        let mut estimate = Estimate::new(vec![10, 10, 20]);
+        estimate.end(10, s(10));
+        // 5 of 10 replays in 20 s: 20 s more; all made 15 replays in 30 s, so that 20 take 40 s.
+        assert_eq!(estimate.left(5, s(20)), Some(s(60)));
+        assert_eq!(estimate.parts(5, s(20)), PARTS / 3);
+        // Before its first replay it is taken to be like the others.
+        assert_eq!(estimate.left(0, s(0)), Some(s(30)));
+    }
+
+    #[test]
+    fn a_job_that_ended_early_counts_for_what_it_did() {
+        let mut estimate = Estimate::new(vec![100, 10]);
+        estimate.end(1, s(1));
+        assert_eq!(estimate.left(0, s(0)), Some(s(10)));
+    }
+
+    #[test]
+    fn times_are_told_no_better_than_they_are_known() {
+        for (seconds, text) in
+            [(3, "a few seconds"), (44, "about 40 s"), (89, "about 90 s"), (100, "about 2 min"), (6000, "about 2 h")]
+        {
+            assert_eq!(about(s(seconds)), text);
+        }
     }
 }

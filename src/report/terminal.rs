@@ -1,24 +1,32 @@
 //! The run on a terminal or in a pipe: heading, progress, verdicts, findings.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Stdout, Write};
 
 use anyhow::Context as _;
 use graphproof_harness::report::{LaneReport, Verdict};
 
-use super::progress::StepBar;
-use super::{Event, Opening, Reporter, finding, table};
+use super::look::Look;
+use super::progress::RunBar;
+use super::table::Table;
+use super::{Event, Opening, Reporter, finding};
 use crate::receipt::Receipt;
 
 /// Prints a run. Progress goes to standard error, and only where that is a terminal.
 pub struct Terminal<W> {
     out: W,
-    bar: Option<StepBar>,
+    look: Look,
+    bar: Option<RunBar>,
 }
 
 impl<W: Write> Terminal<W> {
-    /// Prints to `out`.
+    /// Prints to `out` as to a file.
     pub fn new(out: W) -> Self {
-        Terminal { out, bar: None }
+        Terminal { out, look: Look::PLAIN, bar: None }
+    }
+
+    /// Prints in another way.
+    pub fn look(self, look: Look) -> Self {
+        Terminal { look, ..self }
     }
 
     fn print(&mut self, text: &str) -> anyhow::Result<()> {
@@ -30,81 +38,159 @@ impl<W: Write> Terminal<W> {
     }
 }
 
-impl<W: Write> Reporter for Terminal<W> {
-    fn event(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
-        match event {
-            Event::RunStarted(opening) => self.print(&heading(opening)),
-            Event::LaneStarted(start) => {
-                self.bar = Some(StepBar::new(&start.job.step, start.steps));
-                Ok(())
-            }
-            Event::Progress { done, .. } => {
-                if let Some(bar) = &self.bar {
-                    bar.at(*done);
-                }
-                Ok(())
-            }
-            Event::Finding { .. } => Ok(()),
-            Event::LaneEnded { .. } => {
-                self.bar = None;
-                Ok(())
-            }
-            Event::RunEnded { receipt, .. } => self.print(&closing(receipt)),
-        }
+impl Terminal<Stdout> {
+    /// Prints to standard output, as wide and coloured as it takes.
+    pub fn stdout() -> Self {
+        Terminal::new(std::io::stdout()).look(Look::of_stdout())
     }
 }
 
-fn heading(opening: &Opening) -> String {
-    let (major, minor) = opening.compute_capability;
-    let (shape, seed) = match opening.jobs.as_slice() {
-        [first, rest @ ..] if rest.iter().all(|job| job.shape == first.shape && job.seed == first.seed) => {
-            (format!("shape {}", first.shape), format!("seed {}", first.seed))
+impl<W: Write> Reporter for Terminal<W> {
+    fn event(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
+        match event {
+            Event::RunStarted(opening) => {
+                self.print(&heading(opening, self.look))?;
+                self.bar = Some(RunBar::new(opening.jobs.iter().map(|job| (job.step.clone(), job.steps))));
+            }
+            Event::LaneStarted(start) => {
+                if let Some(bar) = &mut self.bar {
+                    bar.begin(start.lane);
+                }
+            }
+            Event::Progress { done, .. } => {
+                if let Some(bar) = &mut self.bar {
+                    bar.at(*done);
+                }
+            }
+            Event::Finding { .. } => {}
+            Event::LaneEnded { report, .. } => {
+                if let Some(bar) = &mut self.bar {
+                    bar.end(report.steps_compared);
+                }
+            }
+            Event::RunEnded { receipt, .. } => {
+                self.bar = None;
+                self.print(&closing(receipt, self.look))?;
+            }
         }
-        jobs => (format!("{} jobs", jobs.len()), "several shapes or seeds".to_owned()),
-    };
-    format!(
-        "graphproof {}, {} driver: {} (sm_{major}{minor}, CUDA {}.{})\n{shape}, {} replays a step, {seed}, {}\n\n",
+        Ok(())
+    }
+}
+
+fn heading(opening: &Opening, look: Look) -> String {
+    let (major, minor) = opening.compute_capability;
+    let first = format!(
+        "graphproof {}, {} driver: {} (sm_{major}{minor}, CUDA {}.{})",
         opening.graphproof,
         opening.driver,
         opening.device,
         opening.driver_version / 1000,
         opening.driver_version % 1000 / 10,
-        opening.steps,
-        opening.kernels,
-    )
+    );
+    let jobs = &opening.jobs;
+    let mut facts = Vec::new();
+    if let [first, rest @ ..] = jobs.as_slice() {
+        let same = |same: fn(&super::JobName, &super::JobName) -> bool| rest.iter().all(|job| same(first, job));
+        match same(|a, b| a.shape == b.shape) {
+            true => facts.push(format!("shape {}", first.shape)),
+            false => facts.push(format!("{} jobs", jobs.len())),
+        }
+        match same(|a, b| a.steps == b.steps) {
+            true => facts.push(format!("{} replays a step", first.steps)),
+            false => facts.push(format!("{} replays", jobs.iter().map(|job| job.steps).sum::<u64>())),
+        }
+        if same(|a, b| a.seed == b.seed) {
+            facts.push(format!("seed {}", first.seed));
+        }
+    } else {
+        facts.push("no job".to_owned());
+    }
+    facts.push(opening.kernels.clone());
+    format!("{first}\n{}\n\n", wrapped(&facts, look.width))
 }
 
-fn closing(receipt: &Receipt) -> String {
-    let mut text = table::render(&receipt.lanes);
-    for lane in &receipt.lanes {
-        for finding in &lane.findings {
+/// The facts on as few lines as they fit on.
+fn wrapped(facts: &[String], width: Option<usize>) -> String {
+    let mut lines = vec![String::new()];
+    for (index, fact) in facts.iter().enumerate() {
+        let comma = if index + 1 < facts.len() { "," } else { "" };
+        let line = lines.last().map_or(0, |line| console::measure_text_width(line));
+        let wider = line + 1 + console::measure_text_width(fact) + comma.len();
+        if line > 0 && width.is_some_and(|width| wider > width) {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(fact);
+            line.push_str(comma);
+        }
+    }
+    lines.join("\n")
+}
+
+fn closing(receipt: &Receipt, look: Look) -> String {
+    let lanes = &receipt.lanes;
+    let mut text = String::new();
+    if !lanes.is_empty() {
+        let table = look.width.map_or_else(|| Table::full(lanes), |width| Table::fitting(lanes, width));
+        text.push_str(&table.render(|verdict| look.verdict(verdict)));
+    }
+    let several = lanes.iter().any(|lane| lane.shape != lanes[0].shape || lane.seed != lanes[0].seed);
+    for lane in lanes {
+        for found in &lane.findings {
             text.push('\n');
-            text.push_str(&finding::render(&lane.step, finding));
+            text.push_str(&look.finding(found, &finding::render(&lane.step, found)));
+            if several {
+                text.push_str(&format!("   = job: shape {}, seed {}\n", lane.shape, lane.seed));
+            }
         }
         for reason in &lane.not_checked {
             text.push_str(&format!("\nnot checked in step '{}': {reason}\n", lane.step));
         }
     }
-    text.push('\n');
-    text.push_str(&verdict_line(&receipt.lanes));
+    for entry in receipt.request.config.iter().flat_map(|config| &config.unused_allow) {
+        text.push_str(&format!("\nwarning: {entry}\n"));
+    }
+    if !lanes.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&verdict_line(receipt, look));
     text.push('\n');
     text
 }
 
 /// The whole run in one line.
-fn verdict_line(lanes: &[LaneReport]) -> String {
-    let findings: usize = lanes.iter().map(|lane| lane.findings.len()).sum();
+fn verdict_line(receipt: &Receipt, look: Look) -> String {
+    let lanes = &receipt.lanes;
+    let allowed = lanes.iter().flat_map(|lane| &lane.findings).filter(|finding| finding.allowed.is_some()).count();
     let compared: u64 = lanes.iter().map(|lane| lane.steps_compared).sum();
     let agreeing: u64 = lanes.iter().map(|lane| lane.steps_agreeing).sum();
-    let word = if lanes.iter().any(LaneReport::failed) {
-        "FAIL"
-    } else if lanes.iter().any(|lane| lane.verdict == Verdict::Interrupted) {
-        "INTERRUPTED"
-    } else {
-        "PASS"
+    let not_run = lanes.iter().filter(|lane| lane.verdict == Verdict::NotRun).count();
+    let word = match receipt.verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Interrupted if !lanes.iter().any(LaneReport::failed) => "INTERRUPTED",
+        _ => "FAIL",
     };
-    format!(
-        "{word}: {} steps, {agreeing} of {compared} replays equal to eager bit for bit, {findings} findings",
-        lanes.len()
-    )
+    let mut names: Vec<&str> = lanes.iter().map(|lane| lane.step.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let what = if names.len() == lanes.len() { "steps" } else { "jobs" };
+    let mut line = format!(
+        "{}: {} {what}, {agreeing} of {compared} replays equal to eager bit for bit, {} findings",
+        look.word(word),
+        lanes.len(),
+        receipt.findings() - allowed
+    );
+    if allowed > 0 {
+        line.push_str(&format!(", {allowed} allowed"));
+    }
+    if not_run > 0 {
+        line.push_str(&format!(", {not_run} not run"));
+    }
+    if let Some(part) = &receipt.request.partition {
+        line.push_str(&format!("; part {part}, {} jobs are left to the others", receipt.request.not_run.len()));
+    }
+    line
 }

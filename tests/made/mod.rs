@@ -8,6 +8,11 @@ use std::sync::OnceLock;
 use graphproof::receipt::{self, AtomicFile, Receipt};
 use graphproof_harness::report::{Digests, Spread};
 
+#[path = "../support/mod.rs"]
+mod support;
+
+pub use support::folder;
+
 /// Runs the program in `folder`.
 pub fn graphproof(folder: &Path, arguments: &[&str]) -> Output {
     program(folder).args(arguments).output().expect("the program starts")
@@ -15,8 +20,8 @@ pub fn graphproof(folder: &Path, arguments: &[&str]) -> Output {
 
 /// The program, to be run in `folder`.
 pub fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_graphproof"));
-    command.current_dir(folder).env_remove("GRAPHPROOF_LOG").env_remove("GRAPHPROOF_DEVICE_MEMORY");
+    let mut command = support::command(folder, &[]);
+    command.env_remove("GRAPHPROOF_DEVICE_MEMORY");
     command
 }
 
@@ -27,10 +32,6 @@ pub fn run(folder: &Path, arguments: &[&str], code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "graphproof {arguments:?} printed:\n{all}");
     assert!(!all.contains("panicked"), "graphproof {arguments:?} panicked:\n{all}");
     all
-}
-
-pub fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
 }
 
 /// The names of what lies in a folder.

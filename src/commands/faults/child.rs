@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_harness::gate::{self, GateConfig};
+use graphproof_harness::gate::GateConfig;
 use graphproof_harness::report::LaneReport;
+use graphproof_harness::retry;
 use graphproof_harness::step::Step;
 use graphproof_kernels::faults::{self, Fault, Variant};
 use graphproof_kernels::{PtxSource, Shape};
@@ -133,6 +134,7 @@ fn last_words(errors: &str) -> String {
 /// What the child does: runs its step, prints the reports as JSON, and leaves.
 pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
     let steps = steps(args)?;
+    let fault = faults::find(&args.name);
     let (_, session) = driver::open(args.driver)?;
     let session = Arc::new(session);
     let mut reports = Vec::with_capacity(steps.len());
@@ -143,7 +145,9 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
             patience: Duration::from_secs(args.patience),
             ..GateConfig::default()
         };
-        let outcome = gate::run(&session, &step, &config, &mut |_| {})?;
+        let retries = fault.map_or(0, |fault| fault.retries());
+        let settle = &mut |_: &mut LaneReport| Ok::<(), Failure>(());
+        let outcome = retry::run(&session, &step, &config, retries, &mut |_| {}, settle)?;
         reports.push(outcome.report);
         if outcome.poisoned {
             break;

@@ -41,5 +41,6 @@ pub const CHECKS: &[Check] = &[
     check("unchanged", "the inputs after a run beside what was copied in"),
     check("dummy inputs", "a run and a replay on the inputs that engines capture the step with, if it has such"),
     check("growth", "free device memory after replays, and driver objects made and destroyed between them"),
+    check("retries", "the verdict of a failed step beside that of running it again, with `--retries`"),
     check("topology", "the graph as reviewed text, beside the snapshot in the repository"),
 ];

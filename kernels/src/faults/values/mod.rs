@@ -11,6 +11,7 @@ mod v08_input_modified;
 mod v11_degenerate_capture;
 mod v12_captured_event_used_outside;
 mod v13_empty_graph;
+mod v14_first_run_only;
 
 use super::Fault;
 
@@ -27,4 +28,5 @@ pub const FAULTS: &[Fault] = &[
     v11_degenerate_capture::FAULT,
     v12_captured_event_used_outside::FAULT,
     v13_empty_graph::FAULT,
+    v14_first_run_only::FAULT,
 ];
