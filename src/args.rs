@@ -1,5 +1,7 @@
 //! The command line, as data.
 
+mod compare;
+
 use std::path::PathBuf;
 
 use clap::builder::TypedValueParser as _;
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use graphproof::config::Partition;
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
+
+pub use compare::{DiffArgs, MergeArgs, PolicyArgs, ReplayArgs};
 
 /// Proves that a GPU step is safe to run as a CUDA graph: runs it eagerly, captures it, replays
 /// the graph over many steps with varying inputs, and reports the first thing that differs.
@@ -45,6 +49,12 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Ask a driver, case by case, whether it does in stream capture what CUDA is known to do.
     Conformance(ConformanceArgs),
+    /// Compare two receipts lane by lane: what did this kernel change do?
+    Diff(DiffArgs),
+    /// Join the receipts of the parts of a suite to one.
+    Merge(MergeArgs),
+    /// Tell a kept receipt again, with any reporter; exits with the code of its run.
+    Report(ReplayArgs),
     /// Measure graphproof itself.
     Bench(BenchArgs),
     #[command(hide = true)]
@@ -103,6 +113,19 @@ pub struct GateArgs {
     /// [default: 0].
     #[arg(long, value_name = "N")]
     pub retries: Option<u64>,
+    /// Leave out what the lanes would need at 65,536 and 131,072 keys, which is otherwise measured,
+    /// by allocating it, whenever a file is written.
+    #[arg(long)]
+    pub no_geometry: bool,
+    /// Judge the kernels of this git revision too, with the host code of this program, and
+    /// compare: fails on differences as `graphproof diff` does.
+    #[arg(long, value_name = "REV")]
+    pub against: Option<String>,
+    /// With --against: write that revision's receipt to this file.
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub json_against: Option<PathBuf>,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     #[command(flatten)]
     pub report: ReportArgs,
 }
@@ -136,6 +159,13 @@ pub struct InitArgs {
     /// Where to write it.
     #[arg(default_value = graphproof::config::FILE_NAME, value_name = "FILE")]
     pub file: PathBuf,
+}
+
+impl ReportArgs {
+    /// Whether a file is asked for that holds, or is made from, a whole receipt.
+    pub fn wants_receipt(&self) -> bool {
+        self.json.is_some()
+    }
 }
 
 /// What to run on, and with which kernels.

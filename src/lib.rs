@@ -1,6 +1,8 @@
-//! The parts of `graphproof` beside the command line: receipts, reporters, conformance.
+//! The parts of `graphproof` beside the command line: receipts and their comparison, reporters,
+//! conformance.
 
 pub mod config;
 pub mod conformance;
+pub mod diff;
 pub mod receipt;
 pub mod report;

@@ -15,6 +15,7 @@ use crate::commands::Failure;
 
 fn main() -> ProcessExit {
     end_quietly_when_nobody_reads();
+    tell_when_a_file_is_too_large();
     let cli = Cli::parse();
     output::log::start(cli.verbose);
     match run(cli) {
@@ -32,6 +33,12 @@ fn end_quietly_when_nobody_reads() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
+/// A file beyond the limit of `ulimit -f` is a write error with a message, not the end of the process.
+fn tell_when_a_file_is_too_large() {
+    // SAFETY: called before any other thread; to ignore a signal runs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         None => commands::gate::run(&cli.gate),
@@ -45,6 +52,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::ConformanceChild(args)) => commands::conformance::run_child(&args),
         Some(Command::Faults(args)) => commands::faults::run(&args),
         Some(Command::FaultChild(args)) => commands::faults::run_child(&args),
+        Some(Command::Diff(args)) => commands::diff::run(&args),
+        Some(Command::Merge(args)) => commands::merge::run(&args),
+        Some(Command::Report(args)) => commands::report::run(&args),
         Some(Command::Bench(args)) => commands::bench::run(&args),
     }
 }

@@ -16,6 +16,7 @@ pub mod error;
 pub mod exit_code;
 pub mod finding;
 pub mod gate;
+pub mod geometry;
 pub mod kernels;
 mod lane;
 pub mod plan;

@@ -43,6 +43,24 @@ pub enum KernelsError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A revision lacks a file, or has one that cannot be read.
+    #[error("the revision {revision} {problem}")]
+    Revision {
+        /// The revision.
+        revision: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A revision without PTX to use, where nothing can compile its sources.
+    #[error("the kernels of revision {revision} cannot be used: {problem}, and {error}")]
+    RevisionPtx {
+        /// The revision.
+        revision: String,
+        /// Why its committed PTX does not do.
+        problem: String,
+        /// Why its sources cannot be compiled.
+        error: CompileError,
+    },
     /// A kernel source cannot be read.
     #[error("cannot read the kernel source {path}: {error}")]
     Source {

@@ -17,8 +17,10 @@ pub mod reference;
 pub mod rng;
 pub mod shape;
 pub mod steps;
+pub mod tree;
 
 pub use error::KernelsError;
 pub use ptx::PtxSource;
 pub use shape::{Shape, ShapeError};
 pub use steps::{Lane, step, suite};
+pub use tree::KernelTree;

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::compile;
 use crate::error::KernelsError;
+use crate::tree::KernelTree;
 
 /// Where a step's PTX comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +23,8 @@ pub enum PtxSource {
     Committed,
     /// Compiled now, with NVRTC, from `kernels/cu`.
     Compile,
+    /// Of another revision, which lives as long as the process.
+    Tree(&'static KernelTree),
 }
 
 macro_rules! embedded {
@@ -44,7 +47,7 @@ static MODULES: &[(&str, &str)] = embedded!("ptx":
 static MANIFEST: &str = include_str!("../ptx/manifest.json");
 
 /// What `regenerate.py` recorded.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
 pub struct Manifest {
     /// The pinned compiler package.
     pub compiler: String,
@@ -114,14 +117,25 @@ fn includes(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// As for [`source_text`].
-pub fn sources_of(stem: &str) -> Result<Vec<(String, Cow<'static, str>)>, KernelsError> {
+pub fn sources_of(stem: &str) -> Result<Sources, KernelsError> {
+    sources_with(stem, source_text)
+}
+
+/// Sources as (name, text).
+pub(crate) type Sources = Vec<(String, Cow<'static, str>)>;
+
+/// As [`sources_of`], with each text as `text_of` gives it.
+pub(crate) fn sources_with(
+    stem: &str,
+    text_of: impl Fn(&str) -> Result<Cow<'static, str>, KernelsError>,
+) -> Result<Sources, KernelsError> {
     let mut found: Vec<(String, Cow<'static, str>)> = Vec::new();
     let mut wanted = vec!["options.txt".to_owned(), format!("{stem}.cu")];
     while let Some(name) = wanted.pop() {
         if found.iter().any(|(seen, _)| *seen == name) {
             continue;
         }
-        let text = source_text(&name)?;
+        let text = text_of(&name)?;
         wanted.extend(includes(&text).map(str::to_owned));
         found.push((name, text));
     }
@@ -130,7 +144,7 @@ pub fn sources_of(stem: &str) -> Result<Vec<(String, Cow<'static, str>)>, Kernel
 }
 
 /// One hash over all sources of a module: of the lines `<sha256>  <name>`.
-fn combined_hash(sources: &[(String, Cow<'static, str>)]) -> String {
+pub(crate) fn combined_hash(sources: &[(String, Cow<'static, str>)]) -> String {
     let lines: String = sources.iter().map(|(name, text)| format!("{}  {name}\n", sha256(text.as_bytes()))).collect();
     sha256(lines.as_bytes())
 }
@@ -140,7 +154,11 @@ fn combined_hash(sources: &[(String, Cow<'static, str>)]) -> String {
 /// # Errors
 /// With [`PtxSource::Committed`]: a source has changed since the PTX was made, or the manifest
 /// does not fit. With [`PtxSource::Compile`]: no NVRTC was found, or the source does not compile.
+/// With [`PtxSource::Tree`]: as for [`KernelTree::module`].
 pub fn module(stem: &str, source: PtxSource) -> Result<Module, KernelsError> {
+    if let PtxSource::Tree(tree) = source {
+        return tree.module(stem);
+    }
     let sources = sources_of(stem)?;
     let name = format!("{stem}.ptx");
     let ptx = match source {
@@ -154,13 +172,17 @@ pub fn module(stem: &str, source: PtxSource) -> Result<Module, KernelsError> {
             }
             Cow::Borrowed(text)
         }
-        PtxSource::Compile => Cow::Owned(compile::compile(stem, &sources)?),
+        _ => Cow::Owned(compile::compile(stem, &sources)?),
     };
-    tracing::debug!(module = name, ?source, bytes = ptx.len(), "PTX ready");
+    tracing::debug!(module = name, compiled = source == PtxSource::Compile, bytes = ptx.len(), "PTX ready");
     Ok(Module { name: Cow::Owned(name), ptx, source_sha256: Some(combined_hash(&sources)) })
 }
 
-fn check_sources(stem: &str, sources: &[(String, Cow<'static, str>)], manifest: &Manifest) -> Result<(), KernelsError> {
+pub(crate) fn check_sources(
+    stem: &str,
+    sources: &[(String, Cow<'static, str>)],
+    manifest: &Manifest,
+) -> Result<(), KernelsError> {
     match sources.iter().find(|(file, text)| manifest.sources.get(file) != Some(&sha256(text.as_bytes()))) {
         Some((file, _)) => Err(KernelsError::Stale { file: file.clone(), module: stem.to_owned() }),
         None => Ok(()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use graphproof::config::{AllowList, Job, Partition, Settings};
 use graphproof::receipt::{self, AtomicFile, ConfigUsed, NotRun, Provenance, Receipt, Request};
 use graphproof::report::sources::Sources;
@@ -18,6 +18,7 @@ use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, GateConfig, Progress};
 use graphproof_harness::report::{LaneReport, Verdict};
 use graphproof_harness::retry;
+use graphproof_kernels::Shape;
 
 use super::suite::{self, Planned, Suite};
 use super::{Failure, settings};
@@ -26,45 +27,99 @@ use crate::interrupt;
 use crate::output::json::io;
 
 pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
-    let provenance = Provenance::of_this_run();
-    let settings = settings::resolve(args)?;
+    if let Some(revision) = &args.against {
+        return super::against::run(args, revision);
+    }
+    if !args.policy.is_default() {
+        let error =
+            "--allow, --max-memory-growth and --max-time-growth compare with a revision: pass --against REV too";
+        return Err(Failure::new(ExitCode::Usage, anyhow!(error)));
+    }
+    let gate = Gate::new(args)?;
     let mut reporters = reporters(&args.report)?;
-    let (jobs, left) = part(settings.jobs(), args.partition);
-    let suite = Suite::open(settings.driver, settings.compile, jobs)?;
-    let mut run = Run {
-        suite: &suite,
-        settings: &settings,
-        allow: AllowList::new(settings.allow.clone()),
-        stop: interrupt::flag(),
-        poisoned_by: None,
-        failed: None,
-    };
-    let opening = opening(&suite, settings.steps);
-    reporters.tell(&Event::RunStarted(&opening));
-    let lanes = run.judge(&opening.jobs, &mut reporters)?;
-    let request = Request {
-        steps: opening.steps,
-        kernels: suite.kernels.clone(),
-        partition: args.partition.map(|partition| partition.to_string()),
-        not_run: left,
-        config: settings
-            .file
-            .as_ref()
-            .map(|file| ConfigUsed { file: file.display().to_string(), unused_allow: run.allow.unused() }),
-    };
-    let (poisoned, interrupted) = (run.poisoned_by.is_some(), run.stop.load(Ordering::Relaxed));
-    let receipt = receipt(&suite, request, provenance, lanes, interrupted);
-    reporters.end_run(&receipt);
-    tracing::debug!(spent = ?reporters.spent(), "time in reporters");
-    if let Some(error) = reporters.take_failures().into_iter().next() {
-        return Err(io(error));
-    }
-    let code = receipt.exit_code;
+    let suite = Suite::open(gate.settings.driver, suite::source(gate.settings.compile), gate.jobs.clone())?;
+    let (receipt, poisoned) = gate.run(&suite, args.report.wants_receipt(), &mut reporters)?;
+    let code = written(&mut reporters).map(|()| receipt.exit_code);
     if poisoned {
-        // The lost run's thread may hold the driver: leave without waiting for it.
-        std::process::exit(i32::from(code));
+        leave(code);
     }
-    Ok(ExitCode::ALL.into_iter().find(|known| known.code() == code).unwrap_or(ExitCode::Internal))
+    code.map(exit_code)
+}
+
+/// What is to be run; any number of suites can be.
+pub(super) struct Gate<'a> {
+    args: &'a GateArgs,
+    provenance: Provenance,
+    pub settings: Settings,
+    /// The jobs of this part.
+    pub jobs: Vec<Job>,
+    left: Vec<NotRun>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Gate<'a> {
+    pub fn new(args: &'a GateArgs) -> Result<Self, Failure> {
+        let provenance = Provenance::of_this_run();
+        let settings = settings::resolve(args)?;
+        let (jobs, left) = part(settings.jobs(), args.partition);
+        Ok(Gate { args, provenance, settings, jobs, left, stop: interrupt::flag() })
+    }
+
+    /// Judges a suite of the jobs and tells the reporters; `kept` says that its receipt will be
+    /// kept. Also returns whether the device is unusable now.
+    pub fn run(&self, suite: &Suite, kept: bool, reporters: &mut Reporters) -> Result<(Receipt, bool), Failure> {
+        let settings = &self.settings;
+        let mut run = Run {
+            suite,
+            settings,
+            allow: AllowList::new(settings.allow.clone()),
+            stop: Arc::clone(&self.stop),
+            poisoned_by: None,
+            failed: None,
+        };
+        let opening = opening(suite, settings.steps);
+        reporters.tell(&Event::RunStarted(&opening));
+        let lanes = run.judge(&opening.jobs, reporters)?;
+        let request = Request {
+            steps: opening.steps,
+            kernels: suite.kernels.clone(),
+            partition: self.args.partition.map(|partition| partition.to_string()),
+            not_run: self.left.clone(),
+            config: settings
+                .file
+                .as_ref()
+                .map(|file| ConfigUsed { file: file.display().to_string(), unused_allow: run.allow.unused() }),
+        };
+        let (poisoned, interrupted) = (run.poisoned_by.is_some(), run.stop.load(Ordering::Relaxed));
+        let mut receipt = receipt(suite, request, self.provenance.clone(), lanes, interrupted);
+        if kept && !self.args.no_geometry && !poisoned && !interrupted {
+            let shapes: Vec<Shape> = self.jobs.iter().map(|job| job.shape).collect();
+            receipt.geometry = receipt::geometry(&suite.session, &shapes);
+            receipt = receipt.sealed();
+        }
+        reporters.end_run(&receipt);
+        tracing::debug!(spent = ?reporters.spent(), "time in reporters");
+        Ok((receipt, poisoned))
+    }
+}
+
+/// Whether every reporter could write.
+pub(super) fn written(reporters: &mut Reporters) -> Result<(), Failure> {
+    reporters.take_failures().into_iter().next().map_or(Ok(()), |error| Err(io(error)))
+}
+
+/// The exit code in a receipt.
+pub(super) fn exit_code(code: u8) -> ExitCode {
+    ExitCode::ALL.into_iter().find(|known| known.code() == code).unwrap_or(ExitCode::Internal)
+}
+
+/// Ends the process after a lost run, whose thread may hold the driver, without waiting for it.
+pub(super) fn leave(code: Result<u8, Failure>) -> ! {
+    let code = code.unwrap_or_else(|failure| {
+        crate::output::log::failure(&failure);
+        failure.code.code()
+    });
+    std::process::exit(i32::from(code))
 }
 
 /// The terminal, and every file that was asked for; each is tried before the run.

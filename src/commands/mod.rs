@@ -1,7 +1,9 @@
 //! One file for each command.
 
+mod against;
 pub mod bench;
 pub mod conformance;
+pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod faults;
@@ -9,6 +11,9 @@ pub mod gate;
 pub mod graph;
 pub mod init;
 pub mod list;
+pub mod merge;
+pub mod report;
+mod revision;
 mod settings;
 mod suite;
 

@@ -30,12 +30,11 @@ pub struct Planned {
 }
 
 impl Suite {
-    /// Makes the steps of `jobs` and opens the driver.
-    pub fn open(driver: DriverChoice, compile: bool, jobs: Vec<Job>) -> Result<Self, Failure> {
-        let source = if compile { PtxSource::Compile } else { PtxSource::Committed };
+    /// Makes the steps of `jobs` with the kernels of `source`, and opens the driver.
+    pub fn open(driver: DriverChoice, source: PtxSource, jobs: Vec<Job>) -> Result<Self, Failure> {
         // Before a driver is opened: a typing error should not cost a device.
         let jobs = plan(jobs, source).map_err(kernels_failure)?;
-        let kernels = describe(source).map_err(kernels_failure)?;
+        let kernels = describe(source, &jobs).map_err(kernels_failure)?;
         let (selected, session) = driver::open(driver)?;
         tracing::info!(driver = selected.kind.name(), reason = selected.reason, "driver selected");
         Ok(Suite { selected, session: Arc::new(session), jobs, kernels })
@@ -46,13 +45,18 @@ impl Suite {
         let shape = target.shape.as_deref().map(settings::shape).transpose()?.unwrap_or_default();
         let suite = names.iter().map(|&name| name.to_owned()).collect();
         let jobs = Settings { suite, shapes: vec![shape], ..Settings::default() }.jobs();
-        Suite::open(target.driver, target.compile, jobs)
+        Suite::open(target.driver, source(target.compile), jobs)
     }
 
     /// The steps, each once for each shape.
     pub fn steps(&self) -> impl Iterator<Item = &Arc<dyn Step>> {
         self.jobs.iter().map(|planned| &planned.step)
     }
+}
+
+/// The present kernels: as committed, or compiled now.
+pub fn source(compile: bool) -> PtxSource {
+    if compile { PtxSource::Compile } else { PtxSource::Committed }
 }
 
 /// The jobs with their steps. Jobs that differ in their seed alone share one.
@@ -76,10 +80,21 @@ fn kernels_failure(error: KernelsError) -> Failure {
     Failure::new(code, error)
 }
 
-fn describe(source: PtxSource) -> Result<String, KernelsError> {
+fn describe(source: PtxSource, jobs: &[Planned]) -> Result<String, KernelsError> {
     match source {
         PtxSource::Committed => Ok(format!("committed PTX (NVRTC {})", ptx::manifest()?.nvrtc)),
         PtxSource::Compile => Ok(format!("kernels compiled now (NVRTC {})", Nvrtc::find()?.version())),
+        PtxSource::Tree(tree) => {
+            let modules = jobs.iter().flat_map(|planned| planned.step.modules());
+            let compilers: Vec<Option<&str>> =
+                modules.map(|module| tree.committed_with(module.name.trim_end_matches(".ptx"))).collect();
+            let how = match compilers.iter().flatten().next() {
+                Some(nvrtc) if compilers.iter().all(Option::is_some) => format!("committed PTX (NVRTC {nvrtc})"),
+                Some(_) => format!("partly committed PTX, partly compiled now (NVRTC {})", Nvrtc::find()?.version()),
+                None => format!("compiled now (NVRTC {})", Nvrtc::find()?.version()),
+            };
+            Ok(format!("kernels of {}, {how}", tree.revision()))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{FORMAT, Receipt};
+use super::{FORMAT, Receipt, lay_out};
 
 /// A file that will be written in one go; nothing is left behind until [`write`](Self::write).
 #[derive(Debug)]
@@ -20,15 +20,20 @@ impl AtomicFile {
     /// # Errors
     /// The path is a folder, or nothing can be made beside it.
     pub fn prepare(path: &Path, what: &str, option: &str) -> anyhow::Result<Self> {
+        // A link keeps pointing where it points: the file that it names is the one to replace.
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let check = || {
-            if path.is_dir() {
+            if target.is_dir() {
                 anyhow::bail!("it is a directory");
             }
-            beside(path).map(drop).map_err(anyhow::Error::from)
+            if is_stream(&target) {
+                return Ok(());
+            }
+            beside(&target).map(drop).map_err(anyhow::Error::from)
         };
         check()
             .with_context(|| format!("{what} cannot be written to {}; choose another {option} FILE", path.display()))?;
-        Ok(AtomicFile { path: path.to_owned() })
+        Ok(AtomicFile { path: target })
     }
 
     /// Where it will be.
@@ -42,6 +47,10 @@ impl AtomicFile {
     /// # Errors
     /// As the file system says, such as a full disk; the old content stays.
     pub fn write(&self, content: &[u8]) -> anyhow::Result<()> {
+        if is_stream(&self.path) {
+            let write = || open_stream(&self.path)?.write_all(content);
+            return write().with_context(|| format!("{} could not be written", self.path.display()));
+        }
         let write = || {
             let mut file = beside(&self.path)?;
             file.write_all(content)?;
@@ -52,15 +61,22 @@ impl AtomicFile {
         write().with_context(|| format!("{} could not be written; it is as it was before", self.path.display()))
     }
 
-    /// Writes `value` as JSON over several lines.
+    /// Writes `value` as JSON, laid out by [`lay_out`].
     ///
     /// # Errors
     /// As for [`write`](Self::write).
     pub fn write_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        let mut text = serde_json::to_vec_pretty(value)?;
-        text.push(b'\n');
-        self.write(&text)
+        self.write(lay_out(&serde_json::to_string(value)?).as_bytes())
     }
+}
+
+/// Whether a path names a terminal, a pipe or a device, which is written to and never replaced.
+fn is_stream(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn open_stream(path: &Path) -> std::io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().write(true).open(path)
 }
 
 /// A new file in the folder of `path`, which disappears unless it is put in its place.
@@ -147,7 +163,9 @@ pub fn read(path: &Path) -> Result<Receipt, ReadError> {
     }
     // From the text and not from the value: its errors name line and column.
     let receipt: Receipt = serde_json::from_str(&text).map_err(|error| ReadError::Fields { path: name(), error })?;
-    if !receipt.is_sealed() {
+    // The seal covers what the types hold; nothing else may stand in the file.
+    let complete = serde_json::to_value(&receipt).is_ok_and(|known| known == value);
+    if !complete || !receipt.is_sealed() {
         return Err(ReadError::Seal { path: name() });
     }
     Ok(receipt)

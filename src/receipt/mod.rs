@@ -5,6 +5,9 @@
 //! that graphproof wrote.
 
 mod file;
+mod geometry;
+mod layout;
+mod merge;
 mod provenance;
 mod schema;
 mod seal;
@@ -16,6 +19,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use file::{AtomicFile, ReadError, read};
+pub use geometry::{LANES, LENGTHS, geometry};
+pub use layout::lay_out;
+pub use merge::{MergeError, Part, merge};
 pub use provenance::{Git, Host, Provenance};
 pub use schema::schema_text;
 
@@ -129,10 +135,26 @@ pub struct Geometry {
     pub closed_form: u64,
     /// The closed form in words.
     pub formula: String,
+    /// Its terms, which sum up to it.
+    pub terms: Vec<Term>,
+    /// Figures that published comparisons use; no part of the sum.
+    pub published: Vec<Term>,
     /// High-water mark in bytes, measured with every buffer really allocated and nothing executed.
     pub measured: Option<u64>,
     /// Why nothing was measured.
     pub not_measured: Option<String>,
+}
+
+/// A part of a closed form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Term {
+    /// What needs it, such as `slab`.
+    pub what: String,
+    /// The formula, in extents and bytes of an element: `sq·b·h·sk·4`.
+    pub formula: String,
+    /// Its value in bytes.
+    pub bytes: u64,
 }
 
 impl Receipt {

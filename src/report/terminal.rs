@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Stdout, Write};
 
+use anyhow::Context as _;
 use graphproof_harness::report::{LaneReport, Verdict};
 
 use super::look::Look;
@@ -32,7 +33,7 @@ impl<W: Write> Terminal<W> {
         match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
             // Whoever read has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
+            other => other.context("the output could not be written"),
         }
     }
 }

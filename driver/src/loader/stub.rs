@@ -26,7 +26,7 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The embedded library could not be written anywhere.
-    #[error("the embedded driver library cannot be written to memory or to a temporary file")]
+    #[error("the embedded driver library cannot be written to memory or to a temporary file: {0}")]
     Write(#[from] io::Error),
     /// The dynamic linker refuses it.
     #[error("the dynamic linker refuses the embedded driver library: {0}")]
@@ -75,12 +75,13 @@ fn load() -> Result<Library, LoadError> {
     let mut file = File::options().write(true).create_new(true).open(&path)?;
     let written = file.write_all(STUB).and_then(|()| file.sync_all());
     drop(file);
-    let library = Library::open(&path, flags).map_err(LoadError::Open);
+    // A library that was cut off does not fail to load; it crashes.
+    let library = written.map_err(LoadError::from).and_then(|()| Library::open(&path, flags).map_err(LoadError::Open));
     // The mapping outlives the name.
     let removed = std::fs::remove_file(&path);
-    written?;
+    let library = library?;
     removed?;
-    library
+    Ok(library)
 }
 
 fn in_memory() -> io::Result<File> {

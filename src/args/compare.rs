@@ -1,0 +1,85 @@
+//! Arguments of the commands that read receipts, and of comparisons.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use graphproof::diff::{Kind, Policy};
+
+use super::ReportArgs;
+
+/// Which differences pass.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// Differences that pass: bits, topology, findings, memory, launches, lanes or inputs; may be
+    /// given several times.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub allow: Vec<Kind>,
+    /// Growth of a lane's device memory that passes [default: 0].
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub max_memory_growth: Option<f64>,
+    /// Fail if a lane's median replay grew by more than this and beyond the spread. Without it,
+    /// times never fail.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub max_time_growth: Option<f64>,
+}
+
+impl PolicyArgs {
+    /// Whether none was given.
+    pub fn is_default(&self) -> bool {
+        self.allow.is_empty() && self.max_memory_growth.is_none() && self.max_time_growth.is_none()
+    }
+
+    /// As the library takes it.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            allowed: self.allow.clone(),
+            max_memory_growth: self.max_memory_growth.unwrap_or(0.0),
+            max_time_growth: self.max_time_growth,
+        }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| format!("'{text}' is not a number of percent from 0 on"))
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_HELP)]
+pub struct DiffArgs {
+    /// The older receipt, as `gate --json` wrote it.
+    pub old: PathBuf,
+    /// The newer receipt.
+    pub new: PathBuf,
+    #[command(flatten)]
+    pub policy: PolicyArgs,
+    /// Write the comparison to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+const DIFF_HELP: &str = "\
+Lanes belong together if step, shape and seed are the same. These differences fail (exit code 1), unless
+--allow names their kind: other bits from the same inputs, or bits that could not be compared (bits); other
+inputs (inputs); another graph (topology); more kernel launches (launches); more device memory (memory); new
+findings (findings); lanes that are gone or did not run (lanes).";
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// The receipt to write.
+    pub out: PathBuf,
+    /// The receipts of the parts.
+    #[arg(required = true, value_name = "IN")]
+    pub parts: Vec<PathBuf>,
+    /// Merge even if a part is missing; the receipt then says which under request.not_run.
+    #[arg(long)]
+    pub allow_missing: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The receipt, as `gate --json` or `merge` wrote it.
+    pub receipt: PathBuf,
+    #[command(flatten)]
+    pub report: ReportArgs,
+}

@@ -1,0 +1,69 @@
+//! `graphproof gate --against REV`: the kernels of two revisions in one run.
+
+use std::io;
+
+use graphproof::diff::Diff;
+use graphproof::receipt::AtomicFile;
+use graphproof::report::{ReceiptWriter, Reporters, Terminal};
+use graphproof_harness::exit_code::ExitCode;
+use graphproof_harness::report::Verdict;
+use graphproof_kernels::PtxSource;
+
+use super::gate::Gate;
+use super::suite::{self, Suite};
+use super::{Failure, gate, revision};
+use crate::args::GateArgs;
+use crate::output;
+
+/// Judges the present kernels, then those of `revision`, and compares.
+pub fn run(args: &GateArgs, revision: &str) -> Result<ExitCode, Failure> {
+    let gate = Gate::new(args)?;
+    // Both suites before the first run: what cannot be had should not cost a run.
+    let tree = revision::kernels(revision)?;
+    let name = tree.revision().to_owned();
+    let mut reporters = gate::reporters(&args.report)?;
+    let mut old_reporters = old_reporters(args)?;
+    let new_suite = Suite::open(gate.settings.driver, suite::source(gate.settings.compile), gate.jobs.clone())?;
+    // One tree for the process: steps may outlive this function on the thread of a lost run.
+    let source = PtxSource::Tree(Box::leak(Box::new(tree)));
+    let old_suite = Suite::open(gate.settings.driver, source, gate.jobs.clone())?;
+
+    // The present kernels first: they are judged whatever the old ones do to the device.
+    let (new, poisoned) = gate.run(&new_suite, args.report.wants_receipt(), &mut reporters)?;
+    let code = gate::written(&mut reporters).map(|()| new.exit_code);
+    if poisoned {
+        eprintln!("the device is unusable now, so the kernels of {name} were not run and nothing was compared");
+        gate::leave(code);
+    }
+    let code = code?;
+    if new.verdict == Verdict::Interrupted {
+        return Ok(gate::exit_code(code));
+    }
+    output::print(&format!("\nthe same jobs with the {}, and the host code of this program:\n", old_suite.kernels))?;
+    let (old, poisoned) = gate.run(&old_suite, args.json_against.is_some(), &mut old_reporters)?;
+    let result = gate::written(&mut old_reporters).and_then(|()| {
+        if old.verdict == Verdict::Interrupted {
+            return Ok(ExitCode::Interrupted.code());
+        }
+        let diff = Diff::between((&name, &old), ("the present kernels", &new))
+            .map_err(|error| Failure::new(ExitCode::Internal, error))?;
+        let judgement = args.policy.policy().judge(&diff);
+        output::print(&format!("\n{}", diff.render(&judgement)))?;
+        Ok(if judgement.passed() { code } else { code.max(ExitCode::Findings.code()) })
+    });
+    if poisoned {
+        gate::leave(result);
+    }
+    result.map(gate::exit_code)
+}
+
+/// The old kernels' run is told by its progress and its receipt alone.
+fn old_reporters(args: &GateArgs) -> Result<Reporters, Failure> {
+    let mut reporters = Reporters::default();
+    reporters.add(Terminal::new(io::sink()));
+    if let Some(path) = &args.json_against {
+        let file = AtomicFile::prepare(path, "the receipt", "--json-against").map_err(output::json::io)?;
+        reporters.add(ReceiptWriter::new(file));
+    }
+    Ok(reporters)
+}

@@ -1,0 +1,14 @@
+//! `graphproof report`: a kept receipt, told again.
+
+use graphproof_harness::exit_code::ExitCode;
+
+use super::{Failure, diff, gate};
+use crate::args::ReplayArgs;
+
+pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
+    let receipt = diff::read(&args.receipt)?;
+    let mut reporters = gate::reporters(&args.report)?;
+    reporters.replay(&receipt);
+    gate::written(&mut reporters)?;
+    Ok(gate::exit_code(receipt.exit_code))
+}

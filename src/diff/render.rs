@@ -1,0 +1,165 @@
+//! A diff as text: what is around the lanes, a block for each lane, and the verdict.
+
+use std::fmt::Write as _;
+
+use graphproof_harness::report::Verdict;
+
+use super::time::percent;
+use super::{Bits, Change, Diff, FindingKey, Judgement, Kind, LaneDiff, Topology, name};
+use crate::report::table::{bytes, time};
+
+impl Diff {
+    /// The diff as text, ending with the verdict line.
+    pub fn render(&self, judgement: &Judgement) -> String {
+        let mut text = format!("graphproof diff: {} -> {}\n", self.old, self.new);
+        for field in &self.around {
+            let _ = writeln!(text, "  {:<10} {} -> {}", field.name, field.old, field.new);
+        }
+        for source in &self.sources {
+            let _ = writeln!(text, "  {:<10} {}: {}", "sources", source.file, source.change);
+        }
+        for lane in &self.lanes {
+            let _ = write!(text, "\n{}", block(lane));
+        }
+        for job in &self.lost {
+            let _ = writeln!(text, "\nlost: {}", name(job));
+        }
+        for job in &self.added {
+            let _ = writeln!(text, "\nnew: {}", name(job));
+        }
+        let _ = writeln!(text, "\n{}", self.verdict(judgement));
+        text
+    }
+
+    fn verdict(&self, judgement: &Judgement) -> String {
+        let word = if judgement.passed() { "PASS" } else { "FAIL" };
+        let s = if self.lanes.len() == 1 { "" } else { "s" };
+        let mut line = format!("{word}: {} lane{s} compared", self.lanes.len());
+        if judgement.passed() && judgement.allowed.is_empty() {
+            line.push_str(", no difference that counts");
+        }
+        if !judgement.failing.is_empty() {
+            let _ = write!(line, "; not allowed: {}", kinds(&judgement.failing));
+        }
+        if !judgement.allowed.is_empty() {
+            let _ = write!(line, "; allowed: {}", kinds(&judgement.allowed));
+        }
+        line
+    }
+}
+
+/// `bits (fused, decode), memory (fused)`.
+fn kinds(changes: &[(Kind, String)]) -> String {
+    let mut by_kind: Vec<(Kind, Vec<&str>)> = Vec::new();
+    for (kind, lane) in changes {
+        match by_kind.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, lanes)) if lanes.contains(&lane.as_str()) => {}
+            Some((_, lanes)) => lanes.push(lane),
+            None => by_kind.push((*kind, vec![lane])),
+        }
+    }
+    by_kind.iter().map(|(kind, lanes)| format!("{kind} ({})", lanes.join(", "))).collect::<Vec<_>>().join(", ")
+}
+
+fn block(lane: &LaneDiff) -> String {
+    let mut text = format!("{}  {}  seed {}\n", lane.job.step, lane.job.shape, lane.job.seed);
+    let mut line = |label: &str, words: String| {
+        let _ = writeln!(text, "  {label:<10} {words}");
+    };
+    let (old, new) = lane.verdict;
+    if old != new {
+        line("verdict", format!("{} -> {}", verdict(old), verdict(new)));
+    }
+    line("bits", bits(&lane.bits));
+    match &lane.topology {
+        Topology::Same => line("topology", "the same".to_owned()),
+        Topology::Neither => line("topology", "no graph in either run".to_owned()),
+        Topology::OnlyIn { new: true } => line("topology", "the old run captured no graph".to_owned()),
+        Topology::OnlyIn { new: false } => line("topology", "the new run captured no graph".to_owned()),
+        Topology::Differ { lines } => {
+            line("topology", "differs".to_owned());
+            for changed in lines {
+                line("", changed.clone());
+            }
+        }
+    }
+    if let (Some(old), Some(new)) = lane.launches {
+        line("launches", if old == new { format!("{old}") } else { format!("{old} -> {new}") });
+    }
+    line("memory", memory(lane));
+    line("time", times(lane));
+    for (word, findings) in [("gained", &lane.gained), ("lost", &lane.lost)] {
+        for finding in findings {
+            line("findings", format!("{word} {}", words(finding)));
+        }
+    }
+    for reason in &lane.no_longer_checked {
+        line("unchecked", reason.clone());
+    }
+    text
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+        Verdict::Interrupted => "interrupted",
+        Verdict::NotRun => "not run",
+    }
+}
+
+fn words(finding: &FindingKey) -> String {
+    let FindingKey { id, severity, title, what } = finding;
+    let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
+    format!("{severity}[{id}]: {title}{what}")
+}
+
+fn bits(bits: &Bits) -> String {
+    match bits {
+        Bits::Same { steps } => format!("the same in {steps} steps"),
+        Bits::Differ { first, differing, steps, buffers } => {
+            let buffers = if buffers.is_empty() { String::new() } else { format!(": {}", buffers.join(", ")) };
+            format!("differ from step {first} on, in {differing} of {steps} steps{buffers}")
+        }
+        Bits::OtherInputs => "not compared: the inputs differ".to_owned(),
+        Bits::NotCompared { reason } => format!("not compared: {reason}"),
+    }
+}
+
+fn memory(lane: &LaneDiff) -> String {
+    let Some(memory) = &lane.memory else { return "not measured in both runs".to_owned() };
+    let change = |old: u64, new: u64| {
+        if old == new {
+            return bytes(old);
+        }
+        // Two sizes that print alike are told apart by their bytes.
+        let (a, b) = (bytes(old), bytes(new));
+        let (a, b) = if a == b { (format!("{old} B"), format!("{new} B")) } else { (a, b) };
+        format!("{a} -> {b} ({:+.2} %)", percent(old, new))
+    };
+    let mut words = change(memory.high_water.0, memory.high_water.1);
+    if let (Some(old), Some(new)) = memory.closed_form {
+        let _ = write!(words, ", closed form {}", if old == new { "the same".to_owned() } else { change(old, new) });
+    }
+    for buffer in &memory.buffers {
+        let _ = write!(words, "; {} {} -> {}", buffer.name, bytes(buffer.old), bytes(buffer.new));
+    }
+    words
+}
+
+fn times(lane: &LaneDiff) -> String {
+    let ratio = |value: u64| format!("x{:.3}", value as f64 / 1000.0);
+    let replay = match &lane.times.replay {
+        Some(change) => format!("replay {}", change_in_words(change, time)),
+        None => "replays not compared (another device, or no times)".to_owned(),
+    };
+    match &lane.times.replay_per_eager {
+        Some(change) => format!("{replay}; of eager {}", change_in_words(change, ratio)),
+        None => replay,
+    }
+}
+
+fn change_in_words(change: &Change, unit: impl Fn(u64) -> String) -> String {
+    let verdict = if change.noise { "within the spread: noise" } else { "beyond the spread" };
+    format!("{} -> {} ({:+.1} %, {verdict})", unit(change.median.0), unit(change.median.1), change.percent())
+}

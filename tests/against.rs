@@ -1,0 +1,157 @@
+//! `graphproof gate --against REV`: the kernels of two revisions in one run.
+
+mod made;
+
+use std::path::Path;
+use std::process::Command;
+
+use graphproof::receipt;
+use graphproof_kernels::ptx::sha256;
+use made::{folder, run};
+
+const FUSED: [&str; 7] = ["gate", "--driver", "software", "--steps", "6", "--step", "fused"];
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]);
+    let output = git.args(arguments).current_dir(folder).output().expect("git runs");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A checkout that holds the present kernels, with the tag `now`.
+fn checkout() -> tempfile::TempDir {
+    let folder = folder();
+    for part in ["cu", "ptx"] {
+        let (from, to) = (
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels").join(part),
+            folder.path().join("kernels").join(part),
+        );
+        std::fs::create_dir_all(&to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("the kernels").flatten() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+        }
+    }
+    git(folder.path(), &["init", "--quiet"]);
+    commit(folder.path(), "now");
+    folder
+}
+
+fn commit(folder: &Path, tag: &str) {
+    git(folder, &["add", "--all"]);
+    git(folder, &["commit", "--quiet", "--message", tag]);
+    git(folder, &["tag", tag]);
+}
+
+/// Changes a file below `kernels/`, and its hash in the manifest if `fitting`.
+fn edit(folder: &Path, file: &str, fitting: bool, change: impl FnOnce(&str) -> String) {
+    let path = folder.join("kernels").join(file);
+    let before = std::fs::read_to_string(&path).expect("readable");
+    let after = change(&before);
+    assert_ne!(before, after);
+    std::fs::write(&path, &after).expect("written");
+    if fitting {
+        let manifest = folder.join("kernels/ptx/manifest.json");
+        let text = std::fs::read_to_string(&manifest).expect("readable");
+        let (old, new) = (sha256(before.as_bytes()), sha256(after.as_bytes()));
+        assert!(text.contains(&old), "the manifest knows {file}");
+        std::fs::write(&manifest, text.replace(&old, &new)).expect("written");
+    }
+}
+
+/// Exchanges the factors of two fused multiply-adds of one chain: the same sum in another order.
+fn another_order(ptx: &str) -> String {
+    let start = ptx.find(".entry fused_d64").expect("the kernel of the default shape");
+    let operands = |line: &str| -> Option<Vec<String>> {
+        let rest = line.trim().strip_prefix("fma.rn.f32")?.trim().trim_end_matches(';');
+        Some(rest.split(", ").map(str::to_owned).collect())
+    };
+    let lines: Vec<&str> = ptx[start..].lines().collect();
+    let fma = |place: usize| operands(lines[place]);
+    let first = (0..lines.len()).find(|&place| fma(place).is_some()).expect("a multiply-add");
+    let one = fma(first).expect("found above");
+    let second =
+        (first + 1..lines.len()).find(|&place| fma(place).is_some_and(|next| next[3] == one[0])).expect("a chain");
+    let two = fma(second).expect("found above");
+    let write = |to: &[String], factors: &[String]| {
+        format!("\tfma.rn.f32 \t{}, {}, {}, {};", to[0], factors[1], factors[2], to[3])
+    };
+    let mut lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
+    (lines[first], lines[second]) = (write(&one, &two), write(&two, &one));
+    format!("{}{}\n", &ptx[..start], lines.join("\n"))
+}
+
+#[test]
+fn the_same_kernels_make_no_difference() {
+    let folder = checkout();
+    let output = run(folder.path(), &[&FUSED[..], &["--against", "now"]].concat(), 0);
+    assert!(output.contains("and the host code of this program"), "{output}");
+    assert!(output.contains("bits       the same in 6 steps"), "{output}");
+    assert!(output.ends_with("PASS: 1 lane compared, no difference that counts\n"), "{output}");
+}
+
+#[test]
+fn another_order_of_a_sum_shows_in_the_bits() {
+    let folder = checkout();
+    edit(folder.path(), "ptx/fused.ptx", true, another_order);
+    edit(folder.path(), "cu/fused.cu", true, |text| format!("{text}// another order\n"));
+    commit(folder.path(), "changed");
+    let arguments =
+        [&FUSED[..], &["--against", "changed", "--json", "new.json", "--json-against", "old.json"]].concat();
+    let output = run(folder.path(), &arguments, 1);
+    assert!(output.contains("1 steps, 6 of 6 replays equal"), "the present kernels are judged as ever:\n{output}");
+    assert!(output.contains("bits       differ from step"), "{output}");
+    assert!(output.contains("fused.ptx: source and PTX changed"), "{output}");
+    assert!(output.contains("topology   the same"), "{output}");
+    assert!(output.contains("FAIL: 1 lane compared; not allowed: bits (fused)"), "{output}");
+    // Both receipts are whole, and say the same to `diff`.
+    let read = |name: &str| receipt::read(&folder.path().join(name)).expect("a receipt");
+    assert!(read("old.json").request.kernels.starts_with("kernels of changed ("));
+    assert_ne!(read("old.json").sources, read("new.json").sources);
+    run(folder.path(), &["diff", "old.json", "new.json"], 1);
+    let output = run(folder.path(), &[&FUSED[..], &["--against", "changed", "--allow", "bits"]].concat(), 0);
+    assert!(output.contains("PASS: 1 lane compared; allowed: bits (fused)"), "{output}");
+}
+
+#[test]
+fn ptx_that_does_not_fit_its_sources_is_compiled_or_refused() {
+    let folder = checkout();
+    edit(folder.path(), "cu/score.cuh", false, |text| format!("{text}// an edit\n"));
+    commit(folder.path(), "stale");
+    let arguments = [&FUSED[..], &["--against", "stale"]].concat();
+    let output = made::graphproof(folder.path(), &arguments);
+    let all = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(0) {
+        assert!(all.contains("compiled now (NVRTC "), "{all}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(13), "{all}");
+    assert!(all.contains("was made from other sources than its own"), "{all}");
+    assert!(all.contains("NVRTC was not found"), "{all}");
+    assert!(!all.contains("verdict"), "nothing was run:\n{all}");
+}
+
+#[test]
+fn a_revision_that_cannot_be_had_is_an_error_before_any_run() {
+    let checkout = checkout();
+    std::fs::remove_dir_all(checkout.path().join("kernels")).expect("removed");
+    std::fs::write(checkout.path().join("README"), "no kernels").expect("written");
+    commit(checkout.path(), "empty");
+    let outside = folder();
+    let cases = [
+        (checkout.path(), "nonesuch", 2, "--against nonesuch: there is no such revision"),
+        (checkout.path(), "--help-me", 2, "there is no such revision"),
+        (checkout.path(), "", 2, "there is no such revision"),
+        (checkout.path(), "empty", 13, "has no kernels/cu"),
+        (outside.path(), "HEAD", 2, "needs the git checkout that has it, and there is none here"),
+    ];
+    for (folder, revision, code, words) in cases {
+        let output = run(folder, &[&FUSED[..], &[&format!("--against={revision}")]].concat(), code);
+        assert!(output.contains(words), "no '{words}' in:\n{output}");
+        assert!(!output.contains("verdict"), "nothing was run:\n{output}");
+    }
+    let without_git =
+        made::program(checkout.path()).args(FUSED).args(["--against", "now"]).env("PATH", "/nonesuch").output();
+    let without_git = without_git.expect("the program starts");
+    assert_eq!(without_git.status.code(), Some(14));
+    assert!(String::from_utf8_lossy(&without_git.stderr).contains("git cannot be run"));
+}
