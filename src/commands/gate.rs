@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use graphproof::receipt::{self, AtomicFile, Provenance, Receipt, Request};
-use graphproof::report::{Event, JobName, JsonLines, LaneStart, Opening, ReceiptWriter, Reporters, Terminal};
+use graphproof::report::{
+    Event, HtmlReport, JobName, JsonLines, LaneStart, Opening, ReceiptWriter, Reporters, Terminal, TraceWriter,
+};
 use graphproof_harness::checks::topology;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, GateConfig, Progress};
@@ -60,6 +62,12 @@ pub fn reporters(args: &ReportArgs) -> Result<Reporters, Failure> {
             .with_context(|| format!("events cannot be written to {}; choose another --events FILE", path.display()))
             .map_err(io)?;
         reporters.add(JsonLines::new(file, path.display().to_string()));
+    }
+    if let Some(path) = &args.html {
+        reporters.add(HtmlReport::new(AtomicFile::prepare(path, "the report", "--html").map_err(io)?));
+    }
+    if let Some(path) = &args.trace {
+        reporters.add(TraceWriter::new(AtomicFile::prepare(path, "the trace", "--trace").map_err(io)?));
     }
     Ok(reporters)
 }

@@ -4,11 +4,13 @@
 //! the terminal, files and services tell the same story, live or from a receipt.
 
 pub mod finding;
+pub mod html;
 mod jsonl;
 pub mod progress;
 mod receipt_file;
 pub mod table;
 mod terminal;
+pub mod trace;
 
 use std::time::{Duration, Instant};
 
@@ -18,9 +20,11 @@ use serde::Serialize;
 
 use crate::receipt::Receipt;
 
+pub use html::HtmlReport;
 pub use jsonl::JsonLines;
 pub use receipt_file::ReceiptWriter;
 pub use terminal::Terminal;
+pub use trace::TraceWriter;
 
 /// One thing that happened in a run.
 #[derive(Debug, Clone, Copy, Serialize)]
