@@ -139,6 +139,12 @@ pub struct ReportArgs {
     /// Write every event to this file as it happens, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Write a report to this file: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the timelines to this file, for Perfetto or chrome://tracing.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Write the verdicts to this file as JUnit's XML.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -164,7 +170,7 @@ pub struct InitArgs {
 impl ReportArgs {
     /// Whether a file is asked for that holds, or is made from, a whole receipt.
     pub fn wants_receipt(&self) -> bool {
-        self.json.is_some()
+        self.json.is_some() || self.html.is_some()
     }
 }
 

@@ -11,7 +11,8 @@ use graphproof::config::{AllowList, Job, Partition, Settings};
 use graphproof::receipt::{self, AtomicFile, ConfigUsed, NotRun, Provenance, Receipt, Request};
 use graphproof::report::sources::Sources;
 use graphproof::report::{
-    Event, Github, JobName, JsonLines, Junit, LaneStart, Opening, ReceiptWriter, Reporters, Sarif, Terminal,
+    Event, Github, HtmlReport, JobName, JsonLines, Junit, LaneStart, Opening, ReceiptWriter, Reporters, Sarif,
+    Terminal, TraceWriter,
 };
 use graphproof_harness::checks::topology;
 use graphproof_harness::exit_code::ExitCode;
@@ -135,6 +136,12 @@ pub fn reporters(args: &ReportArgs) -> Result<Reporters, Failure> {
             .with_context(|| format!("events cannot be written to {}; choose another --events FILE", path.display()))
             .map_err(io)?;
         reporters.add(JsonLines::new(file, path.display().to_string()));
+    }
+    if let Some(path) = &args.html {
+        reporters.add(HtmlReport::new(AtomicFile::prepare(path, "the report", "--html").map_err(io)?));
+    }
+    if let Some(path) = &args.trace {
+        reporters.add(TraceWriter::new(AtomicFile::prepare(path, "the trace", "--trace").map_err(io)?));
     }
     if let Some(path) = &args.junit {
         reporters.add(Junit::new(AtomicFile::prepare(path, "the verdicts", "--junit").map_err(io)?));

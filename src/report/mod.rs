@@ -5,6 +5,7 @@
 
 pub mod finding;
 pub mod github;
+pub mod html;
 mod jsonl;
 pub mod junit;
 pub mod look;
@@ -15,6 +16,7 @@ pub mod sources;
 pub mod table;
 mod terminal;
 mod time;
+pub mod trace;
 
 use std::time::{Duration, Instant};
 
@@ -25,11 +27,13 @@ use serde::Serialize;
 use crate::receipt::Receipt;
 
 pub use github::Github;
+pub use html::HtmlReport;
 pub use jsonl::JsonLines;
 pub use junit::Junit;
 pub use receipt_file::ReceiptWriter;
 pub use sarif::Sarif;
 pub use terminal::Terminal;
+pub use trace::TraceWriter;
 
 /// One thing that happened in a run.
 #[derive(Debug, Clone, Copy, Serialize)]
