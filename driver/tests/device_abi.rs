@@ -230,6 +230,8 @@ fn a_stream_waits_for_a_value_in_memory() {
     let (waiting, writing) = (stream(1), stream(1));
     let address = allocate(8);
     ok!(cuMemsetD32_v2(address, 0, 2));
+    // The fill is asynchronous, and non-blocking streams do not wait for it.
+    ok!(cuCtxSynchronize());
     ok!(cuStreamWaitValue32_v2(waiting, address, 3, 0));
     ok!(cuMemsetD32Async(address + 4, 9, 1, waiting));
     assert_eq!(code!(cuStreamQuery(waiting)), CUresult::NOT_READY);

@@ -61,6 +61,8 @@ impl Device {
         ok!(cuStreamCreate(&mut stream, 0));
         ok!(cuMemAlloc_v2(&mut buffer, WORDS * 4));
         ok!(cuMemsetD32_v2(buffer, 0, WORDS));
+        // The fill is asynchronous, and non-blocking streams do not wait for it.
+        ok!(cuCtxSynchronize());
         Self { _one: one, context, stream, buffer }
     }
 
