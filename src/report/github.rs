@@ -73,10 +73,10 @@ fn annotation(lane: &LaneReport, finding: &Finding, sources: &Sources) -> String
         Severity::Warning => "warning",
     };
     let mut properties = Vec::new();
-    if let Some(site) = &finding.site {
-        if let Place::Within(path) = sources.place(&site.file) {
-            properties.push(format!("file={},line={}", property(&path), site.line));
-        }
+    if let Some(site) = &finding.site
+        && let Place::Within(path) = sources.place(&site.file)
+    {
+        properties.push(format!("file={},line={}", property(&path), site.line));
     }
     properties.push(format!("title={}", property(&format!("{}: {}", finding.id, finding.title))));
     let text = format!("{}\n{}", job(lane), finding::render(&lane.step, finding));
