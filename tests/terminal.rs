@@ -106,6 +106,19 @@ fn a_pipe_gets_no_colour_whatever_the_environment_says() {
     assert!(!output.stdout.contains(&0x1b) && output.stderr.is_empty());
 }
 
+#[test]
+fn a_reader_who_leaves_early_does_not_cost_the_receipt() {
+    let here = folder();
+    let arguments = ["gate", "--driver", "software", "--steps", "1", "--step", "fused", "--github", "--json", "r.json"];
+    let mut child = support::command(here.path(), &arguments)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    receipt::read(&here.path().join("r.json")).expect("a whole receipt");
+}
+
 /// What the program prints to a pseudo-terminal of 70 columns.
 #[cfg(target_os = "linux")]
 fn on_terminal(folder: &Path, variables: &[(&str, &str)]) -> String {
