@@ -106,9 +106,29 @@ fn a_pipe_gets_no_colour_whatever_the_environment_says() {
     assert!(!output.stdout.contains(&0x1b) && output.stderr.is_empty());
 }
 
-/// What the program prints to a pseudo-terminal of 70 columns.
+#[test]
+fn a_reader_who_leaves_early_does_not_cost_the_receipt() {
+    let here = folder();
+    let arguments = ["gate", "--driver", "software", "--steps", "1", "--step", "fused", "--github", "--json", "r.json"];
+    let mut child = support::command(here.path(), &arguments)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    receipt::read(&here.path().join("r.json")).expect("a whole receipt");
+}
+
+/// Which stream is the terminal.
 #[cfg(target_os = "linux")]
-fn on_terminal(folder: &Path, variables: &[(&str, &str)]) -> String {
+enum Stream {
+    Output,
+    Errors,
+}
+
+/// What the program prints to a pseudo-terminal of 70 columns, the other stream being a pipe.
+#[cfg(target_os = "linux")]
+fn on_terminal(folder: &Path, stream: Stream, variables: &[(&str, &str)]) -> String {
     use std::fs::File;
     use std::io::Read as _;
     use std::os::fd::{FromRawFd as _, OwnedFd};
@@ -124,7 +144,11 @@ fn on_terminal(folder: &Path, variables: &[(&str, &str)]) -> String {
     let (mut ours, theirs) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
     let mut command = support::command(folder, &["gate", "--driver", "software", "--steps", "1", "--step", "fused"]);
     command.env("TERM", "xterm").envs(variables.iter().copied());
-    let mut child = command.stdout(theirs).stderr(Stdio::piped()).spawn().expect("the program starts");
+    match stream {
+        Stream::Output => command.stdout(theirs).stderr(Stdio::null()),
+        Stream::Errors => command.stderr(theirs).stdout(Stdio::null()),
+    };
+    let mut child = command.spawn().expect("the program starts");
     // The command holds the other end too: only without it does the reading come to an end.
     drop(command);
     let mut bytes = Vec::new();
@@ -138,13 +162,21 @@ fn on_terminal(folder: &Path, variables: &[(&str, &str)]) -> String {
 #[test]
 fn a_terminal_gets_colours_and_lines_that_fit() {
     let here = folder();
-    let text = on_terminal(here.path(), &[]);
+    let text = on_terminal(here.path(), Stream::Output, &[]);
     assert!(text.contains("\u{1b}[32mpass"), "{text:?}");
     let table = text.lines().skip_while(|line| !line.starts_with("step")).take(2);
     for line in table {
         assert!(console::measure_text_width(line.trim_end()) <= 70, "{line:?}");
     }
     for refused in [("NO_COLOR", "1"), ("CLICOLOR", "0"), ("TERM", "dumb")] {
-        assert!(!on_terminal(here.path(), &[refused]).contains('\u{1b}'), "{refused:?}");
+        assert!(!on_terminal(here.path(), Stream::Output, &[refused]).contains('\u{1b}'), "{refused:?}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn progress_is_shown_where_standard_error_is_a_terminal() {
+    let here = folder();
+    let text = on_terminal(here.path(), Stream::Errors, &[]);
+    assert!(text.contains("fused [") && text.contains("job 1 of 1, 0/1 replays"), "{text:?}");
 }

@@ -56,15 +56,14 @@ struct RawAllow {
     reason: Option<Spanned<String>>,
 }
 
-/// The file in `folder` or in the nearest folder above it, up to the root of the git checkout.
+/// The file in `folder` or in the nearest folder above it, up to the root of the git checkout, as a
+/// path from `folder`: receipts of several machines then name it alike.
 /// Outside a checkout only `folder` itself counts: what lies above it is somebody else's.
 pub fn find(folder: &Path) -> Option<PathBuf> {
-    let here = folder.join(FILE_NAME);
-    if here.is_file() {
-        return Some(here);
-    }
-    let depth = folder.ancestors().position(|above| above.join(".git").exists())?;
-    folder.ancestors().take(depth + 1).map(|above| above.join(FILE_NAME)).find(|file| file.is_file())
+    let root = folder.ancestors().position(|above| above.join(".git").exists()).unwrap_or(0);
+    let depth = folder.ancestors().take(root + 1).position(|above| above.join(FILE_NAME).is_file())?;
+    let up: PathBuf = std::iter::repeat_n("..", depth).collect();
+    Some(up.join(FILE_NAME))
 }
 
 impl Settings {

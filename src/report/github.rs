@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -37,7 +37,11 @@ impl<W: Write> Reporter for Github<W> {
     fn event(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
         let Event::RunEnded { receipt, .. } = event else { return Ok(()) };
         let text = annotations(receipt, &self.sources);
-        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).context("annotations cannot be written")?;
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            // Whoever read has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            other => other.context("annotations cannot be written")?,
+        }
         if let Some(path) = &self.summary {
             let mut file = OpenOptions::new().create(true).append(true).open(path);
             file.as_mut()
@@ -73,10 +77,10 @@ fn annotation(lane: &LaneReport, finding: &Finding, sources: &Sources) -> String
         Severity::Warning => "warning",
     };
     let mut properties = Vec::new();
-    if let Some(site) = &finding.site {
-        if let Place::Within(path) = sources.place(&site.file) {
-            properties.push(format!("file={},line={}", property(&path), site.line));
-        }
+    if let Some(site) = &finding.site
+        && let Place::Within(path) = sources.place(&site.file)
+    {
+        properties.push(format!("file={},line={}", property(&path), site.line));
     }
     properties.push(format!("title={}", property(&format!("{}: {}", finding.id, finding.title))));
     let text = format!("{}\n{}", job(lane), finding::render(&lane.step, finding));
