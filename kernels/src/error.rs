@@ -59,7 +59,7 @@ pub enum KernelsError {
         /// Why its committed PTX does not do.
         problem: String,
         /// Why its sources cannot be compiled.
-        error: CompileError,
+        error: Box<CompileError>,
     },
     /// A kernel source cannot be read.
     #[error("cannot read the kernel source {path}: {error}")]

@@ -57,7 +57,7 @@ impl KernelTree {
                 compile::compile(stem, &sources).map_err(|error| KernelsError::RevisionPtx {
                     revision,
                     problem,
-                    error,
+                    error: Box::new(error),
                 })?
             }
         };

@@ -34,7 +34,7 @@ impl Times {
 
 impl Change {
     fn between(old: &Spread, new: &Spread) -> Option<Self> {
-        (old.samples > 0 && new.samples > 0).then(|| Change {
+        (old.samples > 0 && new.samples > 0).then_some(Change {
             median: (old.median, new.median),
             old_spread: (old.low, old.high),
             new_spread: (new.low, new.high),
