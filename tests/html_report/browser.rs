@@ -93,7 +93,10 @@ impl Browser {
         let url = format!("file://{}", file.display());
         self.ask("Page.navigate", json!({"url": url}));
         self.until("Page.loadEventFired");
-        let answer = self.ask("Runtime.evaluate", json!({"expression": PROBE, "returnByValue": true}));
+        let answer = self.ask(
+            "Runtime.evaluate",
+            json!({"expression": format!("({PROBE})({})", screen.width), "returnByValue": true}),
+        );
         assert!(answer["exceptionDetails"].is_null(), "the probe failed: {answer}");
         let complaints = self.events.iter().filter_map(|event| complaint(event, &url)).collect();
         (answer["result"]["value"].clone(), complaints)

@@ -1,12 +1,13 @@
-// Looks at a report as a reader would, and returns what is wrong with it.
-(() => {
+// Looks at a report as a reader with a screen of this width would, and returns what is wrong.
+(screenWidth) => {
   const problems = [];
   const all = (selector) => [...document.querySelectorAll(selector)];
   const name = (element) => `<${element.tagName} class="${element.getAttribute("class") ?? ""}"> ${element.textContent.trim().slice(0, 40)}`;
 
-  const wide = document.documentElement.scrollWidth - innerWidth;
+  // Not innerWidth: phones zoom out until a page that is too wide fits.
+  const wide = document.documentElement.scrollWidth - screenWidth;
   if (wide > 0) {
-    const guilty = all("body *").filter((e) => !e.closest(".scroll") && !e.closest("pre") && e.getBoundingClientRect().right > innerWidth + 0.5);
+    const guilty = all("body *").filter((e) => !e.closest(".scroll") && !e.closest("pre") && e.getBoundingClientRect().right > screenWidth + 0.5);
     problems.push(`the page is ${wide} px too wide: ${guilty.slice(0, 5).map(name).join(" | ")}`);
   }
 
@@ -84,8 +85,8 @@
     const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
     let found = null;
     for (const [rect, b, fill] of rectsOf(text.closest("svg"))) {
-      if (!(rect.compareDocumentPosition(text) & Node.DOCUMENT_POSITION_FOLLOWING)) continue;
-      if (x > b.x && x < b.x + b.width && y > b.y && y < b.y + b.height) found = rgb(fill);
+      const under = x > b.x && x < b.x + b.width && y > b.y && y < b.y + b.height;
+      if (under && rect.compareDocumentPosition(text) & Node.DOCUMENT_POSITION_FOLLOWING) found = rgb(fill);
     }
     return found ?? ground(text.closest("svg").parentElement);
   };
@@ -118,4 +119,4 @@
     scrollTo(0, 0);
   }
   return { problems, pictures: pictures.length, background: getComputedStyle(document.body).backgroundColor };
-})()
+}

@@ -18,7 +18,8 @@ pub fn passing() -> Receipt {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("receipt.json");
     let path = file.to_str().expect("a path in UTF-8");
-    let mut arguments = vec!["gate", "--driver", "software", "--json", path];
+    let mut arguments = vec!["gate", "--driver", "software", "--json", path, "--steps"];
+    arguments.push(if std::env::var_os("GRAPHPROOF_REPORT_SHAPE").is_some() { "64" } else { "8" });
     // The default shape takes a while; it is for looking at.
     let shape = std::env::var("GRAPHPROOF_REPORT_SHAPE").unwrap_or("sq=8,sk=320,h=4,d=32,topk=32".to_owned());
     arguments.extend(["--shape", &shape]);
@@ -90,7 +91,7 @@ fn hidden_sync() -> Timeline {
     Timeline { run: RunKind::StalledStream, step: 3, spans, dropped: 12 }
 }
 
-/// A receipt of a run that is only as real as its frame.
+/// A receipt with these lanes. Its frame is made up and its seal is none; nothing is drawn from them.
 fn with_lanes(lanes: Vec<LaneReport>) -> Receipt {
     let verdict = if lanes.iter().any(LaneReport::failed) { Verdict::Fail } else { Verdict::Pass };
     let frame = serde_json::json!({
@@ -108,10 +109,9 @@ fn with_lanes(lanes: Vec<LaneReport>) -> Receipt {
             {"step": "fused", "shape": "sq=1,sk=2", "seed": 3, "reason": "the time was over"},
         ]},
         "sources": [{"file": "fused.ptx", "ptx_sha256": "ab".repeat(32), "source_sha256": "cd".repeat(32)}],
-        "lanes": lanes, "geometry": [], "verdict": verdict, "exit_code": u8::from(verdict == Verdict::Fail), "seal": "",
+        "lanes": lanes, "geometry": [], "verdict": verdict, "exit_code": u8::from(verdict == Verdict::Fail), "seal": "0".repeat(64),
     });
-    let receipt: Receipt = serde_json::from_value(frame).expect("a receipt");
-    receipt.sealed()
+    serde_json::from_value(frame).expect("a receipt")
 }
 
 /// No lane at all.
@@ -173,12 +173,12 @@ fn lane(name: &str, nodes: usize, spans: u64, steps: u64) -> LaneReport {
 pub fn long() -> Receipt {
     let mut receipt = with_lanes((0..4).map(|at| lane(&format!("lane-{at}"), 12, 40, 10_000)).collect());
     receipt.geometry = geometry();
-    receipt.sealed()
+    receipt
 }
 
 /// Four lanes with all too much of everything.
 pub fn huge() -> Receipt {
-    let mut lanes: Vec<LaneReport> = (0..4).map(|at| lane(&format!("lane-{at}"), 3_000, 30_000, 10_000)).collect();
+    let mut lanes: Vec<LaneReport> = (0..4).map(|at| lane(&format!("lane-{at}"), 3_000, 6_000, 10_000)).collect();
     for (at, report) in lanes.iter_mut().enumerate() {
         report.steps_agreeing = 7_000;
         report.verdict = Verdict::Fail;
@@ -215,18 +215,30 @@ pub fn hostile() -> Receipt {
     }))
     .expect("JSON");
     value["geometry"] = serde_json::to_value(geometry()).expect("JSON");
-    poison(&mut value);
-    serde_json::from_value::<Receipt>(value).expect("still a receipt").sealed()
+    poison(&mut value, PAYLOAD);
+    serde_json::from_value::<Receipt>(value).expect("still a receipt")
+}
+
+/// Thirty lanes whose every text is long, and six times as long once it is escaped.
+pub fn wordy() -> Receipt {
+    let report = lane("lane", 300, 600, 64);
+    let mut value = serde_json::to_value(with_lanes(vec![report; 30])).expect("JSON");
+    value["geometry"] = serde_json::to_value(geometry()).expect("JSON");
+    poison(&mut value, &"\"".repeat(1_000));
+    serde_json::from_value(value).expect("still a receipt")
 }
 
 /// Puts the payload into every text that is free, and leaves the words of enumerations.
-fn poison(value: &mut serde_json::Value) {
+fn poison(value: &mut serde_json::Value, payload: &str) {
     const WORDS: [&str; 8] = ["verdict", "severity", "run", "kind", "os", "format", "track", "topology"];
     match value {
-        serde_json::Value::String(text) => text.push_str(PAYLOAD),
-        serde_json::Value::Array(items) => items.iter_mut().for_each(poison),
+        serde_json::Value::String(text) => text.push_str(payload),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| poison(item, payload)),
         serde_json::Value::Object(fields) => {
-            fields.iter_mut().filter(|(name, _)| !WORDS.contains(&name.as_str())).for_each(|(_, field)| poison(field));
+            fields
+                .iter_mut()
+                .filter(|(name, _)| !WORDS.contains(&name.as_str()))
+                .for_each(|(_, field)| poison(field, payload));
         }
         _ => {}
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::graph::layout::apart;
-use super::room::missing;
+use super::room::{fill, missing};
 use super::units::{count, cut, grouped, n};
 use crate::receipt::Geometry;
 use crate::report::table;
@@ -17,8 +17,8 @@ const GPUS: [(&str, u64); 2] = [("80 GiB (H100)", 80 << 30), ("141 GiB (H200)", 
 const MOST_CURVES: usize = 12;
 /// Points of a curve.
 const MOST_POINTS: usize = 100;
-/// Rows of the table.
-const MOST_ROWS: usize = 300;
+/// Bytes for the table.
+const ROOM: usize = 60 << 10;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
@@ -51,7 +51,7 @@ pub fn section(geometry: &[Geometry]) -> Markup {
             p {
                 "Bytes of all buffers of a step over the length, on logarithmic scales: the closed form as a line, what was "
                 "measured (every buffer really allocated, nothing executed) as filled marks, what was not as hollow ones."
-                @if let Some(rest) = common_rest(geometry) { " At " code { (rest) } "." }
+                @if let Some(rest) = common_rest(geometry) { " At " code { (cut(&rest, 120)) } "." }
             }
             (picture(shown, &WIDE))
             (picture(shown, &NARROW))
@@ -174,13 +174,13 @@ fn picture(curves: &[Curve<'_>], frame: &Frame) -> Markup {
                 text.gpu x=(n(LEFT + 6.0)) y=(n(if at == 0 { y + 14.0 } else { y - 5.0 })) { (name) }
             }
             @for (at, curve) in curves.iter().enumerate() { (line(&axes, at, curve)) }
-            @for ((at, curve), y) in curves.iter().enumerate().zip(label_places(&ends, if narrow { 26.0 } else { 0.0 })) {
+            @for ((at, curve), y) in curves.iter().enumerate().zip(label_places(&ends, if narrow { -1.0 } else { 0.0 })) {
                 @let x = curve.rows.last().map_or(right, |row| axes.x(row.length as f64));
                 @if narrow {
-                    text class={ "curve s" (at % 6) } x=(n(x - 2.0)) y=(n(y)) text-anchor="end" { (cut(&curve.name, 21)) }
+                    text class={ "curve s" (at % 6) } x=(n(x - 10.0)) y=(n(y)) text-anchor="end" { (cut(&curve.name, 14)) }
                 } @else {
                     line.leader x1=(n(x + 5.0)) x2=(n(right + 14.0)) y1=(n(ends[at])) y2=(n(y)) {}
-                    text class={ "curve s" (at % 6) } x=(n(right + 18.0)) y=(n(y + 4.0)) { (cut(&curve.name, 21)) }
+                    text class={ "curve s" (at % 6) } x=(n(right + 18.0)) y=(n(y + 4.0)) { (cut(&curve.name, 19)) }
                 }
             }
         }
@@ -296,6 +296,20 @@ fn crossing(curve: &Curve<'_>, bytes: u64) -> Option<u64> {
 }
 
 fn numbers(geometry: &[Geometry]) -> Markup {
+    let (rows, left_out) = fill(ROOM, geometry.iter(), |row| {
+        html! {
+            tr {
+                th scope="row" { (cut(&row.step, 60)) }
+                td { (grouped(row.length)) }
+                td { (table::bytes(row.closed_form)) }
+                td {
+                    @match row.measured { Some(bytes) => (table::bytes(bytes)), None => "–" }
+                    @if let Some(reason) = &row.not_measured { span.minor { (cut(reason, 200)) } }
+                }
+                td { code { (cut(&row.shape, 80)) } }
+            }
+        }
+    });
     html! {
         details {
             summary { "The figures" }
@@ -307,25 +321,10 @@ fn numbers(geometry: &[Geometry]) -> Markup {
                             th scope="col" { "Measured" } th scope="col" { "Shape" }
                         }
                     }
-                    tbody {
-                        @for row in geometry.iter().take(MOST_ROWS) {
-                            tr {
-                                th scope="row" { (cut(&row.step, 60)) }
-                                td { (grouped(row.length)) }
-                                td { (table::bytes(row.closed_form)) }
-                                td {
-                                    @match row.measured { Some(bytes) => (table::bytes(bytes)), None => "–" }
-                                    @if let Some(reason) = &row.not_measured { span.minor { (cut(reason, 200)) } }
-                                }
-                                td { code { (cut(&row.shape, 80)) } }
-                            }
-                        }
-                    }
+                    tbody { @for row in &rows { (row) } }
                 }
             }
-            @if geometry.len() > MOST_ROWS {
-                (missing(&count((geometry.len() - MOST_ROWS) as u64, "row"), "The receipt (--json) holds all."))
-            }
+            @if left_out > 0 { (missing(&count(left_out, "row"), "The receipt (--json) holds all.")) }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::units::{count, cut};
 use super::{links, markdown};
 
 /// Bytes for the cards and their explanations.
-const ROOM: usize = 560 << 10;
+const ROOM: usize = 420 << 10;
 /// Characters of one text of a finding.
 const MOST_TEXT: usize = 2_000;
 /// Notes of one finding.

@@ -4,12 +4,12 @@ use graphproof_harness::report::{LaneReport, Verdict};
 use maud::{Markup, html};
 
 use super::links;
-use super::room::missing;
-use super::units::{count, grouped};
+use super::room::{self, missing};
+use super::units::{count, cut, grouped};
 use crate::report::table;
 
-/// Rows of the table.
-const MOST_LANES: usize = 500;
+/// Bytes for the table.
+const ROOM: usize = 200 << 10;
 
 /// A verdict as a sign and a word.
 pub fn verdict(verdict: Verdict) -> (&'static str, &'static str, &'static str) {
@@ -23,9 +23,7 @@ pub fn verdict(verdict: Verdict) -> (&'static str, &'static str, &'static str) {
 
 /// The section's content.
 pub fn section(lanes: &[LaneReport]) -> Markup {
-    let mut order = links::worst_first(lanes);
-    order.truncate(MOST_LANES);
-    order.sort_unstable();
+    let (rows, left_out) = room::draw(&links::worst_first(lanes), ROOM, |lane| row(lanes, lane));
     html! {
         table.lanes role="table" {
             thead role="rowgroup" {
@@ -33,10 +31,10 @@ pub fn section(lanes: &[LaneReport]) -> Markup {
                     @for heading in HEADINGS { th scope="col" role="columnheader" { (heading) } }
                 }
             }
-            tbody role="rowgroup" { @for &lane in &order { (row(lanes, lane)) } }
+            tbody role="rowgroup" { @for (_, row) in &rows { (row) } }
         }
-        @if lanes.len() > order.len() {
-            (missing(&count((lanes.len() - order.len()) as u64, "further lane"), "The receipt (--json) holds all."))
+        @if !left_out.is_empty() {
+            (missing(&count(left_out.len() as u64, "further lane"), "The receipt (--json) holds all."))
         }
     }
 }
@@ -53,7 +51,7 @@ fn row(lanes: &[LaneReport], lane: usize) -> Markup {
     };
     html! {
         tr role="row" {
-            th scope="row" role="rowheader" { (links::name(lanes, lane)) span.summary { (report.summary) } }
+            th scope="row" role="rowheader" { (links::name(lanes, lane)) span.summary { (cut(&report.summary, 300)) } }
             (cell(1, html! { span class={ "verdict " (class) } { (sign) " " (word) } }))
             (cell(2, html! { (grouped(report.steps_agreeing)) " of " (grouped(report.steps_compared))
                 @if report.steps_compared < report.steps_asked {

@@ -3,6 +3,8 @@
 use graphproof_harness::finding::{Finding, Site};
 use graphproof_harness::report::LaneReport;
 
+use super::units::cut;
+
 /// The anchor of a finding's card.
 pub fn finding(lane: usize, finding: usize) -> String {
     format!("finding-{lane}-{finding}")
@@ -38,18 +40,17 @@ pub fn worst_first(lanes: &[LaneReport]) -> Vec<usize> {
     order
 }
 
-/// The lane's name; with its place in the run where another lane has the same.
+/// The lane's name; with its shape or seed where another lane has the same.
 pub fn name(lanes: &[LaneReport], lane: usize) -> String {
     let report = &lanes[lane];
-    let alike: Vec<&LaneReport> = lanes.iter().filter(|other| other.step == report.step).collect();
-    if alike.len() == 1 {
-        return report.step.clone();
-    }
-    let same_shape = alike.iter().all(|other| other.shape == report.shape);
-    let same_seed = alike.iter().all(|other| other.seed == report.seed);
-    match (same_shape, same_seed) {
-        (true, _) => format!("{}, seed {}", report.step, report.seed),
-        (false, true) => format!("{}, {}", report.step, report.shape),
-        (false, false) => format!("{}, {}, seed {}", report.step, report.shape, report.seed),
+    let step = cut(&report.step, 60);
+    let mut alike = lanes.iter().filter(|other| other.step == report.step);
+    let same_shape = alike.clone().all(|other| other.shape == report.shape);
+    let same_seed = alike.clone().all(|other| other.seed == report.seed);
+    match (alike.nth(1).is_none(), same_shape, same_seed) {
+        (true, ..) => step,
+        (false, true, _) => format!("{step}, seed {}", report.seed),
+        (false, false, true) => format!("{step}, {}", cut(&report.shape, 80)),
+        (false, false, false) => format!("{step}, {}, seed {}", cut(&report.shape, 80), report.seed),
     }
 }

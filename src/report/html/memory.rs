@@ -1,6 +1,6 @@
 //! Device memory of each lane: its buffers, measured beside the closed form.
 
-use graphproof_harness::report::{LaneReport, MemoryReceipt};
+use graphproof_harness::report::{BufferBytes, LaneReport, MemoryReceipt};
 use maud::{Markup, html};
 
 use super::links;
@@ -9,7 +9,7 @@ use super::units::{count, cut, n};
 use crate::report::table;
 
 /// Bytes for the tables of buffers.
-const ROOM: usize = 120 << 10;
+const ROOM: usize = 90 << 10;
 /// Lanes in the picture.
 const MOST_LANES: usize = 24;
 /// Buffers of a lane that are drawn apart, the largest ones.
@@ -29,7 +29,7 @@ struct Frame {
     value: f64,
 }
 
-const WIDE: Frame = Frame { class: "only-wide", width: 900.0, row: 66.0, label: 130.0, value: 225.0 };
+const WIDE: Frame = Frame { class: "only-wide", width: 900.0, row: 66.0, label: 152.0, value: 225.0 };
 const NARROW: Frame = Frame { class: "only-narrow", width: 350.0, row: 112.0, label: 1.0, value: 2.0 };
 
 /// The section's content.
@@ -44,7 +44,7 @@ pub fn section(lanes: &[LaneReport]) -> Markup {
         @if !shown.is_empty() {
             p {
                 "One set of each step's buffers, all on one scale. Above: what the driver's pool counted, buffer by buffer. "
-                "Below: the closed form. "
+                "Below: the closed form. Hatched is what the pool counted beyond the declared buffers. "
                 span.chips { @for role in ["input", "state", "output", "scratch"] { span class={ "chip " (role) } { (role) } } }
             }
             (picture(lanes, shown, &WIDE))
@@ -86,24 +86,33 @@ fn bars(name: &str, memory: &MemoryReceipt, top: f64, scale: f64, frame: &Frame)
     let narrow = frame.label < 100.0;
     let y = if narrow { top + 20.0 } else { top };
     let mut x = frame.label;
+    let mut draw = |title: String, name: &str, class: &str, bytes: u64| {
+        let width = bytes as f64 * scale;
+        let drawn = segment(&title, name, class, x, y, width);
+        x += width;
+        drawn
+    };
     let (largest, rest) = largest_first(memory);
+    let mut segments: Vec<Markup> = largest
+        .iter()
+        .map(|buffer| {
+            let title = format!("{}, {}: {}", cut(&buffer.name, 80), cut(&buffer.role, 20), table::bytes(buffer.bytes));
+            draw(title, &buffer.name, class(&buffer.role), buffer.bytes)
+        })
+        .collect();
+    if rest > 0 {
+        segments.push(draw(format!("further buffers: {}", table::bytes(rest)), "others", "plain", rest));
+    }
+    if total > sum(memory) {
+        let over = total - sum(memory);
+        segments.push(draw(format!("beyond the declared buffers: {}", table::bytes(over)), "", "doubt", over));
+    }
     let beside = frame.label + total.max(memory.closed_form.unwrap_or(0)) as f64 * scale + 8.0;
     let (value_x, measured_y, closed_y) =
         if narrow { (frame.label, y + BAR + 32.0, y + BAR + 47.0) } else { (beside, y + 17.0, y + BAR + 14.0) };
     html! {
-        text.label x="0" y=(n(if narrow { top + 12.0 } else { y + 17.0 })) { (cut(name, if narrow { 48 } else { 18 })) }
-        @for (name, role, bytes) in largest {
-            (segment(&format!("{name}, {role}: {}", table::bytes(bytes)), &name, class(&role), x, y, bytes as f64 * scale))
-            @let _ = { x += bytes as f64 * scale; };
-        }
-        @if rest > 0 {
-            (segment(&format!("further buffers: {}", table::bytes(rest)), "others", "plain", x, y, rest as f64 * scale))
-            @let _ = { x += rest as f64 * scale; };
-        }
-        @if total > sum(memory) {
-            @let over = total - sum(memory);
-            (segment(&format!("beyond the declared buffers: {}", table::bytes(over)), "beyond", "doubt", x, y, over as f64 * scale))
-        }
+        text.label x="0" y=(n(if narrow { top + 12.0 } else { y + 17.0 })) { (cut(name, if narrow { 46 } else { 20 })) }
+        @for segment in &segments { (segment) }
         text.value x=(n(value_x)) y=(n(measured_y)) {
             @if measured { (table::bytes(memory.high_water)) " measured" } @else { (table::bytes(total)) " declared" }
         }
@@ -126,22 +135,22 @@ fn segment(title: &str, name: &str, class: &str, x: f64, y: f64, width: f64) -> 
         g {
             title { (title) }
             rect class={ "segment " (class) } x=(n(x)) y=(n(y)) width=(n(width.max(0.8))) height=(n(BAR)) {}
-            @if name.chars().count() as f64 * ADVANCE + 8.0 < width && class != "doubt" {
+            @if name.chars().count() as f64 * ADVANCE + 8.0 < width && !name.is_empty() {
                 text class={ "segment " (class) } x=(n(x + width / 2.0)) y=(n(y + 17.0)) text-anchor="middle" { (name) }
             }
         }
     }
 }
 
-/// The buffers by role, the largest of each first, and the bytes of those beyond the picture.
-fn largest_first(memory: &MemoryReceipt) -> (Vec<(String, String, u64)>, u64) {
-    let mut by_size: Vec<_> = memory.buffers.iter().collect();
+/// The largest buffers, by role and then by size, and the bytes of all others.
+fn largest_first(memory: &MemoryReceipt) -> (Vec<&BufferBytes>, u64) {
+    const ROLES: [&str; 4] = ["input", "state", "output", "scratch"];
+    let mut by_size: Vec<&BufferBytes> = memory.buffers.iter().collect();
     by_size.sort_by_key(|buffer| std::cmp::Reverse(buffer.bytes));
     let rest = by_size.iter().skip(MOST_BUFFERS).fold(0_u64, |sum, buffer| sum.saturating_add(buffer.bytes));
     by_size.truncate(MOST_BUFFERS);
-    const ROLES: [&str; 4] = ["input", "state", "output", "scratch"];
     by_size.sort_by_key(|buffer| ROLES.iter().position(|role| *role == buffer.role));
-    (by_size.iter().map(|buffer| (buffer.name.clone(), buffer.role.clone(), buffer.bytes)).collect(), rest)
+    (by_size, rest)
 }
 
 fn class(role: &str) -> &'static str {

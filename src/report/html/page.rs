@@ -8,7 +8,7 @@ use graphproof_harness::report::Verdict;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use super::units::{count, grouped, utc};
+use super::units::{count, cut, grouped, utc};
 use super::{cliff, findings, graph, lanes, memory, origin, steps, timeline, times};
 use crate::receipt::Receipt;
 
@@ -56,7 +56,7 @@ pub fn page(receipt: &Receipt) -> String {
                 meta http-equiv="Content-Security-Policy" content=(*POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "graphproof " (receipt.provenance.graphproof) };
+                meta name="generator" content={ "graphproof " (cut(&receipt.provenance.graphproof, 40)) };
                 title { (title) }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
@@ -76,7 +76,7 @@ pub fn page(receipt: &Receipt) -> String {
                         section id=(id) { h2 { (heading) } (content) }
                     }
                 }
-                footer { "Made by graphproof " (receipt.provenance.graphproof) " from a receipt of format " (receipt.format) ", seal " code.hash { (receipt.seal) } }
+                footer { "Made by graphproof " (cut(&receipt.provenance.graphproof, 40)) " from a receipt of format " (receipt.format) ", seal " code.hash { (cut(&receipt.seal, 64)) } }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -113,7 +113,7 @@ fn driver(receipt: &Receipt, software: bool) -> Markup {
     html! {
         p.driver {
             span.kind { @if software { "software driver" } @else { "NVIDIA's driver" } }
-            " " (device.name) ", sm_" (major) (minor) ", CUDA " (version / 1000) "." (version % 1000 / 10)
+            " " (cut(&device.name, 120)) ", sm_" (major) (minor) ", CUDA " (version / 1000) "." (version % 1000 / 10)
         }
         @if software {
             p.minor {

@@ -41,6 +41,20 @@ pub fn draw(order: &[usize], bytes: usize, draw: impl Fn(usize) -> Markup) -> (V
     (drawn, left_out)
 }
 
+/// Makes `items` one after the other while there is room for them in `bytes`, and returns them and
+/// the number of those left out.
+pub fn fill<T>(bytes: usize, items: impl Iterator<Item = T>, make: impl Fn(T) -> Markup) -> (Vec<Markup>, u64) {
+    let mut room = Room::new(bytes);
+    let (mut made, mut left_out) = (Vec::new(), 0);
+    for item in items {
+        match (left_out == 0).then(|| room.take(make(item))).flatten() {
+            Some(markup) => made.push(markup),
+            None => left_out += 1,
+        }
+    }
+    (made, left_out)
+}
+
 /// A line that says what is missing.
 pub fn missing(what: &str, where_: &str) -> Markup {
     html! { p.missing { "Left out to keep this file small: " (what) ". " (where_) } }

@@ -10,7 +10,7 @@ use super::room::{self, missing};
 use super::units::{count, cut, grouped, n};
 
 /// Bytes for all strips.
-const ROOM: usize = 150 << 10;
+const ROOM: usize = 110 << 10;
 /// Cells of a strip; with more steps each cell stands for several.
 const MOST_CELLS: u64 = 128;
 /// Cells beside each other.

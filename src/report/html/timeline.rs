@@ -11,7 +11,7 @@ use super::room::{self, missing};
 use super::units::{count, cut, n};
 
 /// Bytes for all timelines.
-const ROOM: usize = 420 << 10;
+const ROOM: usize = 340 << 10;
 /// Tracks of one picture.
 const MOST_TRACKS: usize = 10;
 const WIDTH: f64 = 900.0;

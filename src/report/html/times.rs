@@ -5,16 +5,16 @@ use maud::{Markup, html};
 
 use super::lanes::time;
 use super::links;
-use super::room::missing;
+use super::room::{fill, missing};
 use super::units::{count, grouped, n};
 
-/// Lanes shown.
-const MOST_LANES: usize = 100;
+/// Bytes for the table.
+const ROOM: usize = 100 << 10;
 
 /// The section's content.
 pub fn section(lanes: &[LaneReport], software: bool) -> Markup {
-    let timed: Vec<usize> = (0..lanes.len()).filter(|&lane| lanes[lane].times.eager.samples > 0).collect();
-    let shown = &timed[..timed.len().min(MOST_LANES)];
+    let timed = (0..lanes.len()).filter(|&lane| lanes[lane].times.eager.samples > 0);
+    let (shown, left_out) = fill(ROOM, timed, |lane| row(lanes, lane));
     html! {
         p {
             "Times of the host, from the start of a step until the device is done: the median, and in brackets the "
@@ -37,12 +37,12 @@ pub fn section(lanes: &[LaneReport], software: bool) -> Markup {
                             th scope="col" { "Samples" }
                         }
                     }
-                    tbody { @for &lane in shown { (row(lanes, lane)) } }
+                    tbody { @for row in &shown { (row) } }
                 }
             }
         }
-        @if timed.len() > shown.len() {
-            (missing(&count((timed.len() - shown.len()) as u64, "further lane"), "The receipt (--json) holds all."))
+        @if left_out > 0 {
+            (missing(&count(left_out, "further lane"), "The receipt (--json) holds all."))
         }
     }
 }

@@ -3,13 +3,13 @@
 use graphproof_harness::report::{GraphReport, NodeReport};
 
 /// Graphs of more nodes are collapsed.
-pub const COLLAPSE_ABOVE: usize = 200;
+pub const COLLAPSE_ABOVE: usize = 150;
 /// Most boxes of a picture, marked ones aside.
-const MOST_BOXES: usize = 240;
+const MOST_BOXES: usize = 160;
 /// Most marked boxes beyond them.
 const MOST_MARKED: usize = 40;
 /// Most arrows of a picture.
-const MOST_EDGES: usize = 1_200;
+const MOST_EDGES: usize = 500;
 
 /// One box of a picture: a node, or a run of equal ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn a_small_graph_is_drawn_as_it_is() {
-        let boxes = Boxes::of(&chain((0..200).map(|_| "same".to_owned())), |_| false);
-        assert_eq!((boxes.boxes.len(), boxes.edges.len(), boxes.nodes_left_out), (200, 199, 0));
+        let boxes = Boxes::of(&chain((0..150).map(|_| "same".to_owned())), |_| false);
+        assert_eq!((boxes.boxes.len(), boxes.edges.len(), boxes.nodes_left_out), (150, 149, 0));
     }
 
     #[test]

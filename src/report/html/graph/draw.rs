@@ -26,6 +26,8 @@ const MOST_WIDTH: f64 = 292.0;
 const MARGIN: f64 = 3.0;
 /// A picture that is wider takes a row of its own.
 const WIDE: f64 = 340.0;
+/// Most ids of findings in a node.
+const MOST_MARKS: usize = 4;
 /// Most chips of a node.
 const MOST_CHIPS: usize = 24;
 
@@ -186,7 +188,7 @@ pub fn role_class(role: Option<&&str>) -> &'static str {
 fn draw_box(lane: usize, face: &Face<'_>, (x, y): Point, width: f64) -> Markup {
     let hit = !face.marks.is_empty();
     let detail = !face.detail.is_empty();
-    let mut below = y + LINE + if detail { LINE } else { 0.0 } + 6.0;
+    let chips = y + LINE + if detail { LINE } else { 0.0 } + 6.0;
     html! {
         g id=(links::node(lane, face.part.node)) class={ "node" @if hit { " hit" } } {
             title { (face.title) }
@@ -197,22 +199,23 @@ fn draw_box(lane: usize, face: &Face<'_>, (x, y): Point, width: f64) -> Markup {
             text.name x=(n(x + PAD)) y=(n(y + LINE)) { (face.name) }
             text.number x=(n(x + width - PAD)) y=(n(y + LINE)) { (number(face.part)) }
             @if detail { text.detail x=(n(x + PAD)) y=(n(y + 2.0 * LINE - 1.0)) { (face.detail) } }
-            @for row in &face.chips {
-                @for chip in row {
+            @for (row, line) in face.chips.iter().enumerate() {
+                @let below = chips + row as f64 * CHIP_LINE;
+                @for chip in line {
                     rect class={ "chip " (chip.class) } x=(n(x + PAD + chip.x)) y=(n(below)) width=(n(chip.width)) height="16" rx="8" {}
                     text class={ "chip " (chip.class) } x=(n(x + PAD + chip.x + 5.0)) y=(n(below + 11.8)) { (chip.text) }
                 }
-                @let _ = { below += CHIP_LINE; };
             }
             @if hit {
-                text.mark x=(n(x + PAD)) y=(n(below + 11.0)) {
+                text.mark x=(n(x + PAD)) y=(n(chips + face.chips.len() as f64 * CHIP_LINE + 11.0)) {
                     "▲"
-                    @for (id, anchor) in &face.marks {
+                    @for (id, anchor) in face.marks.iter().take(MOST_MARKS) {
                         " " @match anchor {
-                            Some(anchor) => a href={ "#" (anchor) } { (id) },
-                            None => (id),
+                            Some(anchor) => a href={ "#" (anchor) } { (cut(id, 6)) },
+                            None => (cut(id, 6)),
                         }
                     }
+                    @if face.marks.len() > MOST_MARKS { " …" }
                 }
             }
         }

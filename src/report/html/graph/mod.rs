@@ -12,12 +12,12 @@ use maud::{Markup, html};
 use super::findings::At;
 use super::links;
 use super::room::{self, missing};
-use super::units::{count, grouped};
+use super::units::{count, cut, grouped};
 use collapse::{Boxes, COLLAPSE_ABOVE};
 pub use draw::role_class;
 
 /// Bytes for all pictures.
-const ROOM: usize = 480 << 10;
+const ROOM: usize = 400 << 10;
 /// Most boxes of a lane that are listed beneath its picture.
 const MOST_LISTED: usize = 20;
 
@@ -110,8 +110,8 @@ fn card(lanes: &[LaneReport], lane: usize, linked: &HashSet<At>) -> Markup {
                             a href={ "#" (links::node(lane, node)) } { "node " (node) }
                             @for (id, anchor) in draw::marks_of(&boxes.boxes[part], &marks) {
                                 ", " @match anchor {
-                                    Some(anchor) => a href={ "#" (anchor) } { (id) },
-                                    None => (id),
+                                    Some(anchor) => a href={ "#" (anchor) } { (cut(id, 12)) },
+                                    None => (cut(id, 12)),
                                 }
                             }
                         }
