@@ -40,11 +40,15 @@ impl Suite {
         Ok(Suite { selected, session: Arc::new(session), jobs, kernels })
     }
 
-    /// Steps by name, on the driver and at the shape asked for, each once.
-    pub fn of_steps(target: &TargetArgs, names: &[&str]) -> Result<Self, Failure> {
+    /// Steps by name (the default suite if none is named), on the driver and at the shape asked for,
+    /// each once.
+    pub fn of_steps(target: &TargetArgs, names: &[impl AsRef<str>]) -> Result<Self, Failure> {
         let shape = target.shape.as_deref().map(settings::shape).transpose()?.unwrap_or_default();
-        let suite = names.iter().map(|&name| name.to_owned()).collect();
-        let jobs = Settings { suite, shapes: vec![shape], ..Settings::default() }.jobs();
+        let mut settings = Settings { shapes: vec![shape], ..Settings::default() };
+        if !names.is_empty() {
+            settings.suite = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        }
+        let jobs = settings.jobs();
         Suite::open(target.driver, source(target.compile), jobs)
     }
 

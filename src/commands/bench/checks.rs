@@ -39,19 +39,19 @@ fn work(parts: &Parts) -> Duration {
 }
 
 pub fn run(args: &BenchChecksArgs) -> Result<ExitCode, Failure> {
-    let suite = Suite::resolve(&args.target, &args.steps_named)?;
+    let suite = Suite::of_steps(&args.target, &args.steps_named)?;
     let device = suite.session.facts();
     println!(
         "graphproof {}, {} driver: {}\nshape {}, {} steps, {}\n",
         env!("CARGO_PKG_VERSION"),
         suite.selected.kind.name(),
         device.name,
-        suite.shape,
+        suite.jobs[0].job.shape,
         args.steps,
         suite.kernels,
     );
-    let mut measured = Vec::with_capacity(suite.steps.len());
-    for step in &suite.steps {
+    let mut measured = Vec::with_capacity(suite.jobs.len());
+    for step in suite.steps() {
         let failed = |findings| {
             let error = anyhow!("step '{}' is not safe to replay: {findings:?}", step.name());
             Failure::new(ExitCode::Findings, error)

@@ -41,18 +41,19 @@ struct Measured {
 pub fn run(args: &BenchStepArgs) -> Result<ExitCode, Failure> {
     let file =
         args.json.as_deref().map(|path| AtomicFile::prepare(path, "the figures", "--json")).transpose().map_err(io)?;
-    let suite = Suite::resolve(&args.target, &args.steps_named)?;
+    let suite = Suite::of_steps(&args.target, &args.steps_named)?;
     let device = suite.session.facts();
+    let shape = suite.jobs[0].job.shape;
     println!(
         "{} driver: {}, shape {}, inputs of step 0, {}",
         suite.selected.kind.name(),
         device.name,
-        suite.shape,
+        shape,
         suite.kernels
     );
     println!("step          TFLOP/s   replay, device  replay, launch and wait  eager        eager/replay  capture");
     let mut rows = Vec::new();
-    for step in &suite.steps {
+    for step in suite.steps() {
         let mut failed = None;
         let mut visit = |name: &str, bytes: &[u8]| {
             if let Some(folder) = &args.dump {
@@ -70,12 +71,12 @@ pub fn run(args: &BenchStepArgs) -> Result<ExitCode, Failure> {
                 return Err(Failure::new(ExitCode::Findings, anyhow!("step '{}' failed", step.name())));
             }
         };
-        let row = row(step.name(), &suite.shape, speed);
+        let row = row(step.name(), &shape, speed);
         println!("{}", line(&row));
         rows.push(row);
     }
     if let Some(folder) = &args.dump {
-        let shape = serde_json::to_vec(&suite.shape).map_err(|error| io(error.into()))?;
+        let shape = serde_json::to_vec(&shape).map_err(|error| io(error.into()))?;
         write(&folder.join("shape.json"), &shape).map_err(io)?;
     }
     if let Some(file) = file {
