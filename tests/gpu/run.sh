@@ -27,14 +27,14 @@ failed=0
 
 # part NAME SECONDS COMMAND...: its output goes to OUT/NAME.txt.
 part() {
-    local name=$1 limit=$2 code began=$SECONDS
+    local name=$1 limit=$2 code last began=$SECONDS
     shift 2
     [ ${#parts[@]} -eq 0 ] || [[ " ${parts[*]} " == *" ${name%%.*} "* ]] || return 0
     timeout --kill-after=5 "$limit" "$@" >"$out/$name.txt" 2>&1
     code=$?
     [ $code -eq 0 ] || failed=1
-    printf '%-22s exit %-3s %4s s   %s\n' "$name" "$code" "$((SECONDS - began))" "$(tail -n 1 "$out/$name.txt" | cut -c 1-110)" |
-        tee -a "$out/summary.txt"
+    last=$(grep -v '^ *$' "$out/$name.txt" | tail -n 1 | cut -c 1-110)
+    printf '%-22s exit %-3s %4s s   %s\n' "$name" "$code" "$((SECONDS - began))" "$last" | tee -a "$out/summary.txt"
 }
 
 # gate NAME LIMIT REPLAYS SHAPE [OPTION...]
@@ -45,14 +45,23 @@ gate() {
         --json "$out/gate.$name.json" "$@"
 }
 
+# bits SIZE...: the same inputs on both drivers; the receipts' digests are compared.
+bits() {
+    part bits.system 90 "$gp" gate --driver "$driver" "$@" --json "$out/bits.system.json"
+    part bits.software 300 "$gp" gate --driver software "$@" --json "$out/bits.software.json"
+    part bits.compare 20 "$gp" diff "$out/bits.software.json" "$out/bits.system.json" --allow memory --allow topology
+}
+
 part doctor 20 "$gp" doctor --driver "$driver"
 if [ "$size" = small ]; then
     gate default 120 16 sq=64
+    bits --steps 4 --step fused --step decode
     part reference 200 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/reference" the_default_shape
-    part conformance 300 "$gp" conformance --driver "$driver" --filter begin/ --json "$out/conformance.json"
-    part faults 300 "$gp" faults --driver "$driver" --filter S0 --json "$out/faults.json"
+    part compare 100 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/compare_device"
     part speed.small 60 "$gp" bench step --driver "$driver" --seconds 0 --shape sq=32,sk=64 --json "$out/speed.small.json"
-    part bits 60 "$gp" bench step --driver "$driver" --help
+    part checks 120 "$gp" bench checks --driver "$driver" --steps 8
+    part faults 300 "$gp" faults --driver "$driver" --filter S0 --json "$out/faults.json"
+    part conformance 300 "$gp" conformance --driver "$driver" --filter begin/ --json "$out/conformance.json"
     exit $failed
 fi
 
@@ -60,22 +69,22 @@ fi
 gate default 120 1000 sq=64
 gate default-mma 60 1000 sq=64 --step fused-mma
 gate medium 200 1000 sq=256,sk=2048,h=16,d=128,topk=512
-# The fused lane at the lengths that the slab cannot reach: fewer replays, each with fresh inputs.
+# The fused lane at lengths that the slab cannot reach; the longest with fewer replays.
 gate length-8192 60 1000 sq=512,sk=8192,h=16,d=128,topk=1024 --step fused
-gate length-65536 90 16 sq=65536,sk=65536,h=1,d=64,topk=1024 --step fused
-# The same inputs on both drivers: the receipts' digests are compared.
-part bits.system 60 "$gp" gate --driver "$driver" --steps 64 --json "$out/bits.system.json"
-part bits.software 120 "$gp" gate --driver software --steps 64 --json "$out/bits.software.json"
-part bits.compare 20 "$gp" diff "$out/bits.software.json" "$out/bits.system.json" --allow memory --allow topology
+gate length-65536 120 32 sq=65536,sk=65536,h=1,d=64,topk=1024 --step fused
+bits --steps 64 --step materialized --step streamed --step fused --step decode
 part reference 120 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/reference" --test-threads 1
+part compare 60 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/compare_device" --test-threads 1
+part checks 60 "$gp" bench checks --driver "$driver" --steps 1000
+part faults 240 "$gp" faults --driver "$driver" --json "$out/faults.json"
+part conformance 240 "$gp" conformance --driver "$driver" --json "$out/conformance.json"
 
 # Speed beside PyTorch, on the same inputs.
 for length in 8192 16384 32768 65536; do
     shape=sq=$length,sk=$length,h=64,d=128,topk=2048
     dump=$work/dump && mkdir -p "$dump"
-    steps=(--step fused-mma --step fused)
-    part "speed.$length" 150 "$gp" bench step --driver "$driver" --seconds 0 --shape "$shape" "${steps[@]}" \
-        --dump "$dump" --json "$out/speed.$length.json"
+    part "speed.$length" 150 "$gp" bench step --driver "$driver" --seconds 0 --shape "$shape" \
+        --step fused-mma --step fused --dump "$dump" --json "$out/speed.$length.json"
     part "torch.$length" 120 python3 "$work/torch_bench.py" "$dump" "$out/torch.$length.json"
     rm -rf "$dump"
 done
@@ -83,6 +92,4 @@ for length in 8192 65536; do
     part "speed.decode-$length" 60 "$gp" bench step --driver "$driver" --seconds 1 --step decode \
         --shape "sk=$length,h=64,d=128,topk=2048" --json "$out/speed.decode-$length.json"
 done
-part faults 240 "$gp" faults --driver "$driver" --json "$out/faults.json"
-part conformance 240 "$gp" conformance --driver "$driver" --json "$out/conformance.json"
 exit $failed
