@@ -114,8 +114,7 @@ impl Browser {
 
     /// Ends the browser.
     pub fn close(mut self) {
-        let session = std::mem::take(&mut self.session);
-        drop(session);
+        self.session.clear();
         self.ask("Browser.close", json!({}));
         let _ = self.child.wait();
     }

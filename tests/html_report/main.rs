@@ -138,11 +138,12 @@ fn reports_work_in_a_browser() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let mut browser = Browser::start(&program, &folder.path().join("profile"));
-    let reports: [(&str, Receipt); 5] = [
+    let reports: [(&str, Receipt); 6] = [
         ("pass", receipts::passing()),
         ("fail", receipts::failing()),
         ("hostile", receipts::hostile()),
         ("empty", receipts::empty()),
+        ("long", receipts::long()),
         ("huge", receipts::huge()),
     ];
     let mut problems = Vec::new();

@@ -15,6 +15,7 @@ mod origin;
 mod page;
 mod room;
 mod steps;
+mod ticks;
 mod timeline;
 mod times;
 mod units;
