@@ -31,6 +31,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Judge steps: eager runs, capture, replays, comparison.
+    #[command(after_help = exit_codes())]
     Gate(Box<GateArgs>),
     /// Write a graphproof.toml with every key, its default and what it does.
     Init(InitArgs),

@@ -128,6 +128,15 @@ fn the_file_is_found_up_to_the_root_of_the_checkout_and_the_command_line_wins() 
 }
 
 #[test]
+fn the_help_lists_the_exit_codes() {
+    let here = folder();
+    for arguments in [&["--help"][..], &["gate", "--help"]] {
+        let out = run(here.path(), arguments, 0).out;
+        assert!(out.contains("Exit codes:") && out.contains("130  stopped by Ctrl-C"), "{out}");
+    }
+}
+
+#[test]
 fn what_is_wrong_in_the_file_is_told_with_its_place() {
     let here = folder();
     write(here.path(), "# a comment\nsteps = 3\nsteppes = 4\n");

@@ -9,7 +9,7 @@ pub enum ExitCode {
     Passed = 0,
     /// The run ended and there are findings.
     Findings = 1,
-    /// The command line is wrong: unknown step, impossible shape, unknown option.
+    /// The command line or the configuration is wrong: unknown step, impossible shape, unknown option.
     Usage = 2,
     /// Could not run: no driver of the kind asked for, or it is too old.
     NoDriver = 10,
@@ -50,7 +50,7 @@ impl ExitCode {
         match self {
             ExitCode::Passed => "passed: everything asked for ran, no finding",
             ExitCode::Findings => "findings: the run ended and something is not safe",
-            ExitCode::Usage => "usage: unknown step, impossible shape, unknown option",
+            ExitCode::Usage => "usage: unknown step, impossible shape, unknown option, wrong graphproof.toml",
             ExitCode::NoDriver => "could not run: no driver of the kind asked for, or too old",
             ExitCode::NoDevice => "could not run: the driver has no device",
             ExitCode::OutOfMemory => "could not run: the shape needs more memory than the device has",
