@@ -20,14 +20,21 @@ for line in sys.stdin:
         print(message["executable"])' "$2"
 }
 
-cargo build --profile "$profile" --locked --workspace --lib --bins
+if [ "$profile" = release ]; then
+    cargo build --release --locked --workspace --lib --bins
+    library=$built/libgraphproof_driver.so
+else
+    # As `cargo test` builds it, so that a run of the tests leaves nothing to build.
+    cargo test --locked --workspace --no-run
+    library=$built/deps/libgraphproof_driver.so
+fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkdir -p "$folder/bin" "$folder/lib" "$folder/kernels" "$folder/tests"
 cp "$built/graphproof" "$folder/bin/"
 cp "$(test_program graphproof-kernels reference)" "$folder/bin/reference"
 cp "$(test_program graphproof-harness compare_device)" "$folder/bin/compare_device"
-cp "$built/libgraphproof_driver.so" "$folder/lib/"
+cp "$library" "$folder/lib/"
 # Names of functions stay; the program keeps its line tables, which name the lines of findings.
 strip --strip-debug "$folder/bin/reference" "$folder/bin/compare_device" "$folder/lib/libgraphproof_driver.so"
 cp -r kernels/ptx "$folder/kernels/"
