@@ -1,5 +1,7 @@
 //! cudarc on the installed stub: the binary under test is its own driver.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg, sys};
 use cudarc::nvrtc::Ptx;
 use graphproof_driver::loader;
@@ -39,8 +41,16 @@ DONE:
 }
 ";
 
+/// One test at a time: cudarc waits for the whole context when it makes a stream, and that
+/// invalidates a capture on any other.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn cudarc_finds_this_binary_s_driver() {
+    let _turn = turn();
     loader::install_software().unwrap();
     // A second time is fine.
     loader::install_software().unwrap();
@@ -59,6 +69,7 @@ fn cudarc_finds_this_binary_s_driver() {
 
 #[test]
 fn a_kernel_runs_eagerly_and_as_a_graph() {
+    let _turn = turn();
     loader::install_software().unwrap();
     let context = CudaContext::new(0).unwrap();
     // SAFETY: everything here happens on one stream.
@@ -78,8 +89,7 @@ fn a_kernel_runs_eagerly_and_as_a_graph() {
     launch(&mut y);
     assert_eq!(stream.clone_dtoh(&y).unwrap(), vec![7.0; n as usize]);
 
-    // Not GLOBAL: the other test of this process allocates while this one captures.
-    stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).unwrap();
+    stream.begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL).unwrap();
     launch(&mut y);
     launch(&mut y);
     let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
