@@ -95,12 +95,8 @@ pub struct GateArgs {
     /// Seconds without progress after which a run counts as hung [default: 60].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: Option<u64>,
-    /// Read this configuration instead of the nearest graphproof.toml.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Read no configuration.
-    #[arg(long, conflicts_with = "config")]
-    pub no_config: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Run only this part of the jobs: 2/8 takes the second, the tenth, the eighteenth, ….
     #[arg(long, value_name = "PART/PARTS")]
     pub partition: Option<Partition>,
@@ -129,6 +125,17 @@ pub struct GateArgs {
     pub policy: PolicyArgs,
     #[command(flatten)]
     pub report: ReportArgs,
+}
+
+/// Which configuration holds.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Read this configuration instead of the nearest graphproof.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read no configuration.
+    #[arg(long, conflicts_with = "config")]
+    pub no_config: bool,
 }
 
 /// Where a run is told, beside the terminal.

@@ -213,3 +213,20 @@ fn a_finding_that_the_configuration_allows_may_be_new() {
     let output = compare(allowed, &[], 0);
     assert!(output.contains("findings   gained allowed[A08]"), "{output}");
 }
+
+#[test]
+fn the_configuration_says_which_differences_pass_and_the_command_line_wins() {
+    let folder = folder();
+    let mut new = base();
+    other_bits(&mut new);
+    write(folder.path(), "old.json", base());
+    write(folder.path(), "new.json", new);
+    let say = |text: &str| std::fs::write(folder.path().join("graphproof.toml"), text).expect("writable");
+    let diff = |more: &[&str], code| run(folder.path(), &[&["diff", "old.json", "new.json"], more].concat(), code);
+    say("[diff]\nallow = ['bits']\n");
+    assert!(diff(&[], 0).contains("allowed: bits"));
+    diff(&["--allow", "memory"], 1);
+    diff(&["--no-config"], 1);
+    say("[diff]\nallow = ['bitz']\n");
+    assert!(diff(&[], 2).contains("graphproof.toml:2:10: 'bitz' is none of bits, topology"));
+}

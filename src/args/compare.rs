@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use graphproof::diff::{Kind, Policy};
 
-use super::ReportArgs;
+use super::{ConfigArgs, ReportArgs};
 
 /// Which differences pass.
 #[derive(Debug, Args)]
@@ -29,12 +29,12 @@ impl PolicyArgs {
         self.allow.is_empty() && self.max_memory_growth.is_none() && self.max_time_growth.is_none()
     }
 
-    /// As the library takes it.
-    pub fn policy(&self) -> Policy {
+    /// The command line over what the configuration says.
+    pub fn policy(&self, configured: &Policy) -> Policy {
         Policy {
-            allowed: self.allow.clone(),
-            max_memory_growth: self.max_memory_growth.unwrap_or(0.0),
-            max_time_growth: self.max_time_growth,
+            allowed: if self.allow.is_empty() { configured.allowed.clone() } else { self.allow.clone() },
+            max_memory_growth: self.max_memory_growth.unwrap_or(configured.max_memory_growth),
+            max_time_growth: self.max_time_growth.or(configured.max_time_growth),
         }
     }
 }
@@ -53,6 +53,8 @@ pub struct DiffArgs {
     pub new: PathBuf,
     #[command(flatten)]
     pub policy: PolicyArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Write the comparison to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -47,7 +47,7 @@ pub fn run(args: &GateArgs, revision: &str) -> Result<ExitCode, Failure> {
         }
         let diff = Diff::between((&name, &old), ("the present kernels", &new))
             .map_err(|error| Failure::new(ExitCode::Internal, error))?;
-        let judgement = args.policy.policy().judge(&diff);
+        let judgement = args.policy.policy(&gate.settings.diff).judge(&diff);
         output::print(&format!("\n{}", diff.render(&judgement)))?;
         Ok(if judgement.passed() { code } else { code.max(ExitCode::Findings.code()) })
     });

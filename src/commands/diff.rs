@@ -6,7 +6,7 @@ use graphproof::diff::{Diff, Judgement};
 use graphproof::receipt::{self, AtomicFile, Receipt};
 use graphproof_harness::exit_code::ExitCode;
 
-use super::Failure;
+use super::{Failure, settings};
 use crate::args::DiffArgs;
 use crate::output::json::io;
 use crate::output::print;
@@ -14,11 +14,12 @@ use crate::output::print;
 pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     let file = args.json.as_deref().map(|path| AtomicFile::prepare(path, "the comparison", "--json"));
     let file = file.transpose().map_err(io)?;
+    let policy = args.policy.policy(&settings::read(&args.config)?.diff);
     let (old, new) = (read(&args.old)?, read(&args.new)?);
     let names = [&args.old, &args.new].map(|path| path.display().to_string());
     let diff =
         Diff::between((&names[0], &old), (&names[1], &new)).map_err(|error| Failure::new(ExitCode::Usage, error))?;
-    let judgement = args.policy.policy().judge(&diff);
+    let judgement = policy.judge(&diff);
     print(&diff.render(&judgement))?;
     if let Some(file) = file {
         file.write_json(&Comparison { diff: &diff, judgement: &judgement }).map_err(io)?;

@@ -7,12 +7,12 @@ use graphproof_kernels::Shape;
 use anyhow::{Context as _, anyhow};
 
 use super::Failure;
-use crate::args::GateArgs;
+use crate::args::{ConfigArgs, GateArgs};
 use crate::output::json::io;
 
 /// Reads the configuration, if there is one, and lays the command line over it.
 pub fn resolve(args: &GateArgs) -> Result<Settings, Failure> {
-    let mut settings = read(args)?;
+    let mut settings = read(&args.config)?;
     if !args.steps_named.is_empty() {
         settings.suite = args.steps_named.clone();
     }
@@ -38,7 +38,8 @@ pub fn resolve(args: &GateArgs) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-fn read(args: &GateArgs) -> Result<Settings, Failure> {
+/// The defaults, changed by the configuration.
+pub fn read(args: &ConfigArgs) -> Result<Settings, Failure> {
     if args.no_config {
         return Ok(Settings::default());
     }

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Source, did_you_mean};
 use super::{Allow, OfStep, Settings};
+use crate::diff::{Kind, Policy};
 
 /// The name under which a configuration is found.
 pub const FILE_NAME: &str = "graphproof.toml";
@@ -27,6 +28,8 @@ struct Raw {
     #[serde(default)]
     policy: RawPolicy,
     #[serde(default)]
+    diff: RawDiff,
+    #[serde(default)]
     step: BTreeMap<Spanned<String>, RawStep>,
     #[serde(default)]
     allow: Vec<Spanned<RawAllow>>,
@@ -38,6 +41,15 @@ struct RawPolicy {
     fail_fast: Option<bool>,
     retries: Option<u64>,
     locked: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawDiff {
+    #[serde(default)]
+    allow: Vec<Spanned<String>>,
+    max_memory_growth: Option<Spanned<f64>>,
+    max_time_growth: Option<Spanned<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +118,7 @@ impl Settings {
             let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
             settings.locked = Some(folder.unwrap_or(Path::new(".")).to_owned());
         }
+        settings.diff = source.diff(raw.diff)?;
         for (name, own) in raw.step {
             settings.of_step.insert(source.step(name)?, source.of_step(own)?);
         }
@@ -127,6 +140,22 @@ impl Source<'_> {
             shapes: shapes.transpose()?,
             seeds: raw.seeds.map(|seeds| self.filled("seeds", seeds)).transpose()?,
             steps: raw.steps.map(|steps| self.positive("steps", steps)).transpose()?,
+        })
+    }
+
+    fn diff(&self, raw: RawDiff) -> Result<Policy, ConfigError> {
+        let kind =
+            |name: Spanned<String>| name.get_ref().parse::<Kind>().map_err(|message| self.wrong(name.span(), message));
+        let percent = |key: &str, number: Spanned<f64>| {
+            let value = *number.get_ref();
+            let message = || format!("'{key}' must be a number of percent from 0 on");
+            if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(self.wrong(number.span(), message())) }
+        };
+        let memory = raw.max_memory_growth.map(|number| percent("max-memory-growth", number)).transpose()?;
+        Ok(Policy {
+            allowed: raw.allow.into_iter().map(kind).collect::<Result<_, _>>()?,
+            max_memory_growth: memory.unwrap_or(0.0),
+            max_time_growth: raw.max_time_growth.map(|number| percent("max-time-growth", number)).transpose()?,
         })
     }
 
@@ -200,15 +229,16 @@ mod tests {
     #[test]
     fn the_initial_file_names_every_key() {
         // What serde knows stands in its message about a key that it does not know.
-        for (table, wrong) in
-            [("", "zz = 1"), ("", "[policy]\nzz = 1"), ("#", "[step.decode]\nzz = 1"), ("#", "[[allow]]\nzz = 1")]
-        {
-            let message = parse(wrong).unwrap_err();
+        let tables = [("", ""), ("", "[policy]"), ("", "[diff]"), ("#", "[step.decode]"), ("#", "[[allow]]")];
+        for (table, wrong) in tables.map(|(comment, head)| (comment, format!("{head}\nzz = 1"))) {
+            let message = parse(&wrong).unwrap_err();
             let (_, keys) = message.split_once("the keys here are ").unwrap();
             for key in keys.split(", ") {
                 let comment = if table.is_empty() { String::new() } else { format!("{table} ") };
                 let stands = [
                     format!("\n{comment}{key} = "),
+                    // A key whose default is to be absent.
+                    format!("\n# {key} = "),
                     format!("\n{comment}[{key}"),
                     format!("\n# [[{key}"),
                     format!("\n# [{key}."),
@@ -238,14 +268,16 @@ mod tests {
     fn every_key_is_read() {
         let text = "suite = ['fused']\nshapes = ['sk=64', 'sk=128']\nseeds = [3, 4]\nsteps = 5\ndriver = 'software'\n\
                     compile = true\npatience = 9\n[policy]\nfail-fast = true\nretries = 2\nlocked = true\n\
-                    [step.fused]\nsteps = 6\n[[allow]]\nid = 'V07'\nreason = 'because'\n";
+                    [diff]\nallow = ['bits']\nmax-memory-growth = 1\nmax-time-growth = 2.5\n[step.fused]\nsteps = 6\n[[allow]]\nid = 'V07'\nreason = 'because'\n";
         let settings = Settings::parse(Path::new("ci/graphproof.toml"), text).unwrap();
         assert_eq!((settings.suite.as_slice(), settings.shapes.len()), (&["fused".to_owned()][..], 2));
         assert_eq!((settings.seeds.as_slice(), settings.steps, settings.patience), (&[3, 4][..], 5, 9));
         assert!(settings.compile && settings.fail_fast && settings.retries == 2);
         assert_eq!(settings.locked.as_deref(), Some(Path::new("ci")));
         assert_eq!(settings.jobs()[0].steps, 6);
-        assert_eq!(settings.allow[0].place, "graphproof.toml:15");
+        let diff = Policy { allowed: vec![Kind::Bits], max_memory_growth: 1.0, max_time_growth: Some(2.5) };
+        assert_eq!(settings.diff, diff);
+        assert_eq!(settings.allow[0].place, "graphproof.toml:19");
         assert_eq!(settings.allow[0].step, None);
     }
 
@@ -263,6 +295,8 @@ mod tests {
             ("shapes = ['sk=0']", "1:11: sk must be at least 1"),
             ("driver = 'cuda'", "1:10: 'cuda' is none of auto, system, software"),
             ("[step.dekode]\nsteps = 1", "1:7: no step is called 'dekode'; did you mean 'decode'?"),
+            ("[diff]\nallow = ['bit']", "2:10: 'bit' is none of bits, topology"),
+            ("[diff]\nmax-time-growth = -1", "2:19: 'max-time-growth' must be a number of percent from 0 on"),
             ("[[allow]]\nid = 'X99'\nreason = 'r'", "2:6: there is no finding id 'X99'"),
             ("[[allow]]\nid = 'V07'", "1:1: this [[allow]] of V07 has no 'reason'"),
             ("[[allow]]\nid = 'V07'\nreason = ' '", "3:10: this [[allow]] of V07 has no 'reason'"),

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use graphproof_harness::driver::DriverChoice;
 use graphproof_kernels::{Lane, Shape};
 
+use crate::diff::Policy;
+
 pub use allow::{Allow, AllowList};
 pub use error::ConfigError;
 pub use file::{FILE_NAME, find};
@@ -22,7 +24,7 @@ pub use init::INITIAL;
 pub use partition::{Partition, PartitionError};
 
 /// What a gate run is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The steps to judge, by name.
     pub suite: Vec<String>,
@@ -44,6 +46,8 @@ pub struct Settings {
     pub fail_fast: bool,
     /// How often a failed job is run again.
     pub retries: u64,
+    /// Which differences between two receipts pass.
+    pub diff: Policy,
     /// What differs for single steps, by their name.
     pub of_step: BTreeMap<String, OfStep>,
     /// Findings that are known and do not fail the gate.
@@ -89,6 +93,7 @@ impl Default for Settings {
             locked: None,
             fail_fast: false,
             retries: 0,
+            diff: Policy::default(),
             of_step: BTreeMap::new(),
             allow: Vec::new(),
             file: None,

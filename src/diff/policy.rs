@@ -67,7 +67,7 @@ impl FromStr for Kind {
 }
 
 /// What may change.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
     /// Kinds of change that pass.
     pub allowed: Vec<Kind>,

@@ -34,6 +34,14 @@ struct Slope {
     a_step: u64,
 }
 
+impl Slope {
+    /// In words: `direction` is `more` or `fewer`.
+    fn told(&self, direction: &str) -> String {
+        let Slope { first, last, gained, a_step } = self;
+        format!("{gained} bytes {direction} {} steps later: {a_step} bytes a step", last - first.0)
+    }
+}
+
 /// The slope of `used`, if it rises by more than `noise` in three of four pairs of samples. A single
 /// rise is a cache, or another process; a slope is a leak.
 fn slope(used: &[(u64, u64)], noise: u64) -> Option<Slope> {
@@ -57,21 +65,11 @@ pub fn device(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Opti
     let finding = match (slope(&used, 0), graph) {
         (Some(found), _) => Finding::new("L01", CHECK).at_step(found.last).contrast(
             format!("{} bytes of device memory are free, as after step {}", u64::MAX - found.first.1, found.first.0),
-            format!(
-                "{} bytes fewer {} steps later: {} bytes a step",
-                found.gained,
-                found.last - found.first.0,
-                found.a_step
-            ),
+            found.told("fewer"),
         ),
         (None, Some(found)) => Finding::new("L01", CHECK).at_step(found.last).contrast(
             format!("graphs hold {} bytes of device memory, as after step {}", found.first.1, found.first.0),
-            format!(
-                "{} bytes more {} steps later: {} bytes a step",
-                found.gained,
-                found.last - found.first.0,
-                found.a_step
-            ),
+            found.told("more"),
         ),
         (None, None) => return None,
     };
@@ -87,12 +85,7 @@ pub fn host(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Option
     let found = slope(&samples.host, HOST_NOISE)?;
     let finding = Finding::new("L04", CHECK).at_step(found.last).contrast(
         format!("the process holds {} bytes of memory, as after step {}", found.first.1, found.first.0),
-        format!(
-            "{} bytes more {} steps later: {} bytes a step",
-            found.gained,
-            found.last - found.first.0,
-            found.a_step
-        ),
+        found.told("more"),
     );
     Some(at_stack(finding.at(work.cloned()), handles.stack(PINNED)))
 }
