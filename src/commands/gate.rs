@@ -96,8 +96,8 @@ impl<'a> Gate<'a> {
         if kept && !self.args.no_geometry && !poisoned && !interrupted {
             let shapes: Vec<Shape> = self.jobs.iter().map(|job| job.shape).collect();
             receipt.geometry = receipt::geometry(&suite.session, &shapes);
-            receipt = receipt.sealed();
         }
+        let receipt = receipt.sealed();
         reporters.end_run(&receipt);
         tracing::debug!(spent = ?reporters.spent(), "time in reporters");
         Ok((receipt, poisoned))
@@ -291,6 +291,7 @@ fn compare_with_reviewed(folder: &Path, lane: &mut LaneReport) -> Result<(), Fai
     Ok(())
 }
 
+/// The receipt, without its geometry and not sealed yet.
 fn receipt(
     suite: &Suite,
     request: Request,
@@ -305,7 +306,7 @@ fn receipt(
         (false, true) => (Verdict::Fail, ExitCode::Findings),
         (false, false) => (Verdict::Pass, ExitCode::Passed),
     };
-    let receipt = Receipt {
+    Receipt {
         format: receipt::FORMAT,
         provenance,
         driver: receipt::Driver {
@@ -321,6 +322,5 @@ fn receipt(
         verdict,
         exit_code: code.code(),
         seal: String::new(),
-    };
-    receipt.sealed()
+    }
 }
