@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::cuda::{CudaError, DeviceMemory, MemoryPool, Session, Stream};
+use crate::cuda::{CudaError, DeviceMemory, Guard, MemoryPool, Session, Stream};
 use crate::error::{StepError, StepResult};
 use crate::finding::Site;
 use crate::step::{BufferSpec, Role};
@@ -17,12 +17,12 @@ pub struct BufferSet {
     // Declared before `pool`: memory must go back before its pool does.
     memory: Vec<DeviceMemory>,
     ledger: Vec<LedgerEntry>,
-    guard: usize,
+    guard: Guard,
     pool: MemoryPool,
 }
 
 /// Bytes before and behind each buffer where the driver does not check bounds itself.
-const GUARD: usize = 512;
+const GUARD_BYTES: usize = 512;
 
 /// One allocation that a buffer had, live or not.
 #[derive(Debug, Clone)]
@@ -49,13 +49,15 @@ pub struct Target {
 }
 
 impl BufferSet {
-    /// Allocates every buffer of `specs`, which must have passed [`crate::plan::check_specs`].
+    /// Allocates every buffer of `specs`, which must have passed [`crate::plan::check_specs`]. Where
+    /// the driver does not check bounds itself, each gets guards that hold `guard`.
     ///
     /// # Errors
     /// The driver's, with the index of the buffer that could not be had.
     pub fn allocate(
         session: &Session,
         specs: &Arc<[BufferSpec]>,
+        guard: u8,
         stream: &Stream,
     ) -> Result<Self, (Option<usize>, CudaError)> {
         let pool = MemoryPool::new(session.device()).map_err(|error| (None, error))?;
@@ -64,7 +66,7 @@ impl BufferSet {
             by_name: specs.iter().enumerate().map(|(i, spec)| (spec.name.to_string(), i)).collect(),
             memory: Vec::with_capacity(specs.len()),
             ledger: Vec::with_capacity(specs.len()),
-            guard: if session.exact_bounds() { 0 } else { GUARD },
+            guard: if session.exact_bounds() { Guard::NONE } else { Guard { bytes: GUARD_BYTES, value: guard } },
             pool,
         };
         for (index, spec) in specs.iter().enumerate() {
@@ -112,25 +114,25 @@ impl BufferSet {
     /// # Errors
     /// The driver's.
     pub fn used_high(&self) -> Result<u64, CudaError> {
-        let guards = 2 * (self.guard * self.memory.len()) as u64;
+        let guards = 2 * (self.guard.bytes * self.memory.len()) as u64;
         Ok(self.pool.used_high()?.saturating_sub(guards))
     }
 
     /// For each buffer the address of the guard before it, and the buffer's bytes: the second guard
     /// follows it. Nothing where the driver checks bounds itself.
     pub fn guarded(&self) -> Vec<(u64, u64)> {
-        let memory = self.memory.iter().filter(|_| self.guard > 0);
+        let memory = self.memory.iter().filter(|_| self.guard.bytes > 0);
         memory.map(|memory| (memory.guard_address(), memory.len() as u64)).collect()
     }
 
-    /// Bytes of each guard.
-    pub fn guard(&self) -> usize {
+    /// The guards around each buffer.
+    pub fn guard(&self) -> Guard {
         self.guard
     }
 
     /// The offset from a buffer's start of byte `at` in its two guards, taken as one.
     pub fn guard_offset(&self, buffer: usize, at: u64) -> i64 {
-        let offset = at as i64 - self.guard as i64;
+        let offset = at as i64 - self.guard.bytes as i64;
         if offset < 0 { offset } else { offset + self.memory[buffer].len() as i64 }
     }
 

@@ -40,7 +40,7 @@ pub fn measure(session: &Session, specs: &[BufferSpec]) -> Result<Measured, RunE
     };
     let stream = Stream::blocking().map_err(failed("creating a stream"))?;
     let specs: Arc<[BufferSpec]> = specs.into();
-    match BufferSet::allocate(session, &specs, &stream) {
+    match BufferSet::allocate(session, &specs, 0, &stream) {
         Ok(set) => set.used_high().map(Measured::HighWater).map_err(failed("reading the pool's high-water mark")),
         Err((index, error)) if error.code == OUT_OF_MEMORY => {
             let buffer = index.map_or("the pool", |index| specs[index].name.as_ref());

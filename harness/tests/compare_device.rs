@@ -5,7 +5,7 @@ mod common;
 
 use graphproof_harness::compare::compare;
 use graphproof_harness::compare::device::{Comparer, Found, Images};
-use graphproof_harness::cuda::{DeviceMemory, MemoryPool, PinnedMemory, Stream};
+use graphproof_harness::cuda::{DeviceMemory, Guard, MemoryPool, PinnedMemory, Stream};
 use graphproof_harness::digest;
 use graphproof_harness::step::{Agreement, BufferSpec, DType, Valid};
 
@@ -32,7 +32,7 @@ impl Device {
     fn put(&self, bytes: &[u8]) -> DeviceMemory {
         let mut staging = PinnedMemory::new(bytes.len()).expect("pinned memory");
         staging.bytes_mut().copy_from_slice(bytes);
-        let memory = self.pool.allocate(bytes.len(), 0, &self.stream).expect("device memory");
+        let memory = self.pool.allocate(bytes.len(), Guard::NONE, &self.stream).expect("device memory");
         memory.upload(&staging, &self.stream).and_then(|()| self.stream.synchronize()).expect("an upload");
         memory
     }
@@ -104,7 +104,7 @@ fn device_and_host_find_the_same_under_every_contract_and_element_size() {
             .collect();
         // Twice: what the first run left in the table must not count in the second.
         for _ in 0..2 {
-            let (found, _) = comparer.run(&images, &[], 0, &device.stream).expect("the kernels run");
+            let (found, _) = comparer.run(&images, &[], Guard::NONE, &device.stream).expect("the kernels run");
             for ((spec, left, right, lengths), found) in cases.iter().zip(found) {
                 assert_eq!(found, on_host(spec, left, right, lengths.as_deref()), "{spec:?} {lengths:?}");
             }
@@ -125,7 +125,7 @@ fn without_a_second_image_the_digest_alone_comes_back() {
             row_bytes: 1001,
             element: 1,
         };
-        let (found, _) = comparer(&[1001]).run(&[images], &[], 0, &device.stream).expect("the kernel runs");
+        let (found, _) = comparer(&[1001]).run(&[images], &[], Guard::NONE, &device.stream).expect("the kernel runs");
         assert_eq!(found, [Found { count: 0, first: None, digest: digest::of_bytes(&bytes) }]);
     });
 }
@@ -134,16 +134,18 @@ fn without_a_second_image_the_digest_alone_comes_back() {
 fn a_byte_written_into_a_guard_is_found_before_and_behind() {
     with_device(|device, comparer| {
         let mut comparer = comparer(&[100, 100, 100]);
-        let guarded: Vec<_> = (0..3).map(|_| device.pool.allocate(100, 512, &device.stream).expect("memory")).collect();
+        let guard = Guard { bytes: 512, value: 0xC3 };
+        let guarded: Vec<_> =
+            (0..3).map(|_| device.pool.allocate(100, guard, &device.stream).expect("memory")).collect();
         let ranges: Vec<(u64, u64)> = guarded.iter().map(|memory| (memory.guard_address(), 100)).collect();
-        let (_, broken) = comparer.run(&[], &ranges, 512, &device.stream).expect("the kernel runs");
+        let (_, broken) = comparer.run(&[], &ranges, guard, &device.stream).expect("the kernel runs");
         assert_eq!(broken, [None, None, None]);
         for (address, at) in [(guarded[0].guard_address() + 511, 511), (guarded[2].address() + 100, 512)] {
             // SAFETY: one byte inside a guard, which belongs to the allocation.
             let written = unsafe { cudarc::driver::sys::cuMemsetD8_v2(address, 1, 1) };
             assert_eq!(written, cudarc::driver::sys::CUresult::CUDA_SUCCESS, "{at}");
         }
-        let (_, broken) = comparer.run(&[], &ranges, 512, &device.stream).expect("the kernel runs");
+        let (_, broken) = comparer.run(&[], &ranges, guard, &device.stream).expect("the kernel runs");
         assert_eq!(broken, [Some(511), None, Some(512)]);
     });
 }

@@ -225,3 +225,28 @@ fn a_write_beside_a_buffer_is_found_by_its_guard_where_the_driver_does_not_check
     assert!(finding.seen.starts_with("byte 128 of output 'out' of 128 bytes"), "{}", finding.seen);
     assert!(finding.notes.iter().any(|note| note == "and in 2 later steps"), "{:?}", finding.notes);
 }
+
+/// As on a GPU: nothing faults, and eager run and replay agree on whatever lies behind the buffer,
+/// unless the harness sees to it that they do not.
+#[test]
+fn a_value_read_beside_a_buffer_is_found_where_the_driver_does_not_check_bounds() {
+    let _turn = common::turn();
+    drop(common::session());
+    let session = Arc::new(Session::open(0, false).expect("the device opens"));
+    let judge = |elements: usize| {
+        let buffers =
+            vec![BufferSpec::input("in", DType::F32, [elements]), BufferSpec::output("out", DType::F32, [32])];
+        let step: Arc<dyn Step> = Arc::new(TestStep::new(buffers, |cx| {
+            cx.launch(Launch::new("shift_elements").block([32, 1, 1]).buffer("in").buffer("out").value(32u32))
+        }));
+        let config = GateConfig { steps: 3, ..GateConfig::default() };
+        gate::run(&session, &step, &config, &mut |_| {}).expect("the run takes place")
+    };
+    let outcome = judge(32);
+    let finding = only_finding(&outcome);
+    assert_eq!((finding.id.as_str(), finding.step), ("R01", Some(0)), "{finding:#?}");
+    assert!(finding.seen.contains("output 'out'[31]"), "{}", finding.seen);
+    assert!(finding.notes.iter().any(|note| note.ends_with("the step reads beside one")), "{:?}", finding.notes);
+    let clean = judge(33);
+    assert!(clean.report.findings.is_empty(), "{:#?}", clean.report.findings);
+}

@@ -80,7 +80,7 @@ part reference 120 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/reference" --
 part compare 60 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/compare_device" --test-threads 1
 part checks 60 "$gp" bench checks --driver "$driver" --steps 1000
 part faults 240 "$gp" faults --driver "$driver" --json "out/faults.json"
-part conformance 240 "$gp" conformance --driver "$driver" --json "out/conformance.json"
+part conformance 420 "$gp" conformance --driver "$driver" --json "out/conformance.json"
 
 # Speed beside PyTorch, on the same inputs.
 for length in 8192 16384 32768 65536; do

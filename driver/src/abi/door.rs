@@ -30,6 +30,12 @@ impl Door {
 /// Runs an entry point's body, recorded. Nothing unwinds out of it: a defect of ours is
 /// `CUDA_ERROR_UNKNOWN`.
 pub(crate) fn enter(door: &'static Door, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
+    let mut body = Some(body);
+    pass(door, stream, &mut || body.take().map_or(Err(CUresult::UNKNOWN), |body| body()))
+}
+
+/// As [`enter`], compiled once for all entry points.
+fn pass(door: &'static Door, stream: Option<CUstream>, body: &mut dyn FnMut() -> Cuda) -> CUresult {
     let checked = || check(door).and_then(|()| body()).and_then(|()| super::graph_recapture::after_call(stream));
     let guarded = || catch_unwind(AssertUnwindSafe(checked)).unwrap_or(Err(CUresult::UNKNOWN));
     let result = if record::is_on() { record::call(door.name, stream, guarded) } else { guarded().into() };

@@ -126,8 +126,9 @@ impl Worker {
             state = mix(state);
             // Large in every type: as a float beyond 1e32, as an integer far outside any array.
             let word = (state as u32 & 0x00ff_ffff) | 0x7b00_0000;
-            for chunk in line.0.chunks_exact_mut(4) {
-                chunk.copy_from_slice(&word.to_le_bytes());
+            let bytes = word.to_le_bytes();
+            for (n, byte) in line.0.iter_mut().enumerate() {
+                *byte = bytes[n % 4];
             }
         }
     }

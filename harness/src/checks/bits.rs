@@ -26,6 +26,8 @@ pub struct Evidence<'a> {
     pub step: u64,
     /// What outputs were filled with before each of the two runs.
     pub poison: [u8; 2],
+    /// What stands around the buffers of each of the two runs, where the driver does not check bounds.
+    pub guard: Option<[u8; 2]>,
     /// The graph, once there is one.
     pub topology: Option<&'a Topology>,
 }
@@ -55,6 +57,12 @@ pub fn finding(buffer: usize, spec: &BufferSpec, difference: &Difference, eviden
         .note(format!("{} of {} elements of '{}' differ", difference.count, difference.compared, spec.name));
     if unwritten {
         finding = finding.note("both values are the poison that the harness wrote before the run");
+    }
+    let beside = |[left, right]: [u8; 2]| {
+        difference.left.iter().all(|&byte| byte == left) && difference.right.iter().all(|&byte| byte == right)
+    };
+    if evidence.pair == Pair::EagerReplay && evidence.guard.is_some_and(beside) {
+        finding = finding.note("both values are what the harness put around the buffers: the step reads beside one");
     }
     if let Some((index, node)) = evidence.topology.and_then(|topology| topology.last_user_of(buffer)) {
         finding = finding.at(node.site.clone()).note(format!(

@@ -1,9 +1,7 @@
 //! Comparison on the device: what two runs left is compared where it lies, and only a few numbers
 //! come back to the host. The kernels are those of `kernels/cu/compare.cu`.
 
-use crate::cuda::{
-    CudaError, DeviceMemory, Function, GUARD_BYTE, LoadedModule, MemoryPool, PinnedMemory, Session, Stream,
-};
+use crate::cuda::{CudaError, DeviceMemory, Function, Guard, LoadedModule, MemoryPool, PinnedMemory, Session, Stream};
 use crate::error::RunError;
 
 const PTX: &str = include_str!("../../../kernels/ptx/compare.ptx");
@@ -140,7 +138,7 @@ impl Comparer {
         let layout = capacity.layout();
         let memory = || {
             let pool = MemoryPool::new(session.device())?;
-            let device = pool.allocate(layout.end.max(8), 0, stream)?;
+            let device = pool.allocate(layout.end.max(8), Guard::NONE, stream)?;
             Ok((pool, device, PinnedMemory::new(layout.end)?, PinnedMemory::new(layout.items)?))
         };
         let (pool, device, table, results) =
@@ -150,7 +148,7 @@ impl Comparer {
 
     /// Compares every pair of `images` and waits. Also gives, for each of `guarded`, which are the
     /// address of the guard before a buffer and the bytes of the buffer, the offset in both guards,
-    /// taken as one, of the first byte that is not [`GUARD_BYTE`]. Each guard has `guard` bytes.
+    /// taken as one, of the first byte that is not as `guard` says.
     ///
     /// # Errors
     /// The driver's.
@@ -161,7 +159,7 @@ impl Comparer {
         &mut self,
         images: &[Images],
         guarded: &[(u64, u64)],
-        guard: u32,
+        guard: Guard,
         stream: &Stream,
     ) -> Result<(Vec<Found>, Vec<Option<u64>>), CudaError> {
         let layout = self.capacity.layout();
@@ -173,7 +171,7 @@ impl Comparer {
             self.compare.launch([total, 1, 1], [THREADS, 1, 1], 0, &mut arguments, stream)?;
         }
         if !guarded.is_empty() {
-            let numbers = [guard, u32::from(GUARD_BYTE)].map(|number| number.to_ne_bytes().to_vec());
+            let numbers = [guard.bytes as u32, u32::from(guard.value)].map(|number| number.to_ne_bytes().to_vec());
             let [guard, expected] = numbers;
             let mut arguments = [at(layout.starts), at(layout.gaps), at(layout.broken), guard, expected];
             self.guards.launch([guarded.len() as u32, 1, 1], [THREADS, 1, 1], 0, &mut arguments, stream)?;

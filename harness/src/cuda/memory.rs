@@ -49,19 +49,18 @@ impl MemoryPool {
         Ok(value)
     }
 
-    /// Allocates `len` bytes with `guard` bytes before and behind them, ready to use when this
-    /// returns. The guards hold [`GUARD_BYTE`].
+    /// Allocates `len` bytes with `guard` before and behind them, ready to use when this returns.
     ///
     /// # Errors
     /// `CUDA_ERROR_OUT_OF_MEMORY`, or what an earlier fault left.
-    pub fn allocate(&self, len: usize, guard: usize, stream: &Stream) -> Result<DeviceMemory, CudaError> {
+    pub fn allocate(&self, len: usize, guard: Guard, stream: &Stream) -> Result<DeviceMemory, CudaError> {
         let mut base = 0;
-        let whole = len.saturating_add(2 * guard);
+        let whole = len.saturating_add(2 * guard.bytes);
         cu!(cuMemAllocFromPoolAsync(&mut base, whole, self.raw, stream.raw()))?;
-        let memory = DeviceMemory { base, guard, len };
-        if guard > 0 {
-            cu!(cuMemsetD8Async(base, GUARD_BYTE, guard, stream.raw()))?;
-            cu!(cuMemsetD8Async(memory.address() + len as u64, GUARD_BYTE, guard, stream.raw()))?;
+        let memory = DeviceMemory { base, guard: guard.bytes, len };
+        if guard.bytes > 0 {
+            cu!(cuMemsetD8Async(base, guard.value, guard.bytes, stream.raw()))?;
+            cu!(cuMemsetD8Async(memory.address() + len as u64, guard.value, guard.bytes, stream.raw()))?;
         }
         stream.synchronize()?;
         Ok(memory)
@@ -76,8 +75,19 @@ impl Drop for MemoryPool {
     }
 }
 
-/// What the guards around an allocation hold.
-pub const GUARD_BYTE: u8 = 0xC3;
+/// What stands before and behind an allocation, to see writes and reads beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// Its length on either side.
+    pub bytes: usize,
+    /// What each byte holds.
+    pub value: u8,
+}
+
+impl Guard {
+    /// None.
+    pub const NONE: Guard = Guard { bytes: 0, value: 0 };
+}
 
 /// An allocation of device memory, freed with this value.
 #[derive(Debug)]

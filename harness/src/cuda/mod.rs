@@ -13,9 +13,7 @@ mod stream;
 
 pub use event::Event;
 pub use graph::{CapturedGraph, CopyEnd, GraphExec, GraphNode, NodeKind};
-pub use memory::{
-    Allocation, DeviceMemory, GUARD_BYTE, MemoryPool, PinnedMemory, free_memory, graph_memory, is_pinned,
-};
+pub use memory::{Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, free_memory, graph_memory, is_pinned};
 pub use module::{Function, LoadedModule};
 pub use session::{DeviceFacts, Session};
 pub use stream::Stream;

@@ -191,8 +191,13 @@ impl Lane {
             return Err(self.stop(faults::dummy_inputs(failed), error.is_sticky()));
         }
         let judged = self.compare(Pair::EagerReplay, Beside::Nothing, step, Some(&graph.topology))?;
-        let on_dummy = |(buffer, finding): (usize, Finding)| (buffer, finding.note("on the step's dummy inputs"));
-        self.keep(judged.images.into_iter().map(on_dummy).collect());
+        let on_dummy = |(buffer, finding): (usize, Finding)| {
+            let before = self.findings.keys().any(|&(_, seen, _)| seen == buffer);
+            let finding = if before { finding } else { faults::dummy_inputs(finding) };
+            (buffer, finding.note("on the step's dummy inputs"))
+        };
+        let found = judged.images.into_iter().map(on_dummy).collect();
+        self.keep(found);
         let restored = self.state_before.restore(&self.replay, &self.stream);
         self.driver(restored, "restoring the state")?;
         self.parts.end_whole();

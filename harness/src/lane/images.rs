@@ -1,7 +1,7 @@
 //! What runs left, kept on the device where the step cannot reach it.
 
 use crate::buffers::BufferSet;
-use crate::cuda::{CudaError, DeviceMemory, MemoryPool, PinnedMemory, Session, Stream};
+use crate::cuda::{CudaError, DeviceMemory, Guard, MemoryPool, PinnedMemory, Session, Stream};
 use crate::step::{BufferSpec, Role};
 
 /// Copies of some of a step's buffers, in memory of their own.
@@ -26,7 +26,7 @@ impl DeviceImages {
         let pool = MemoryPool::new(session.device())?;
         let kept = specs.iter().enumerate().filter(|(_, spec)| keep(spec.role));
         let memory = kept
-            .map(|(index, spec)| Ok((index, pool.allocate(spec.bytes().unwrap_or(usize::MAX), 0, stream)?)))
+            .map(|(index, spec)| Ok((index, pool.allocate(spec.bytes().unwrap_or(usize::MAX), Guard::NONE, stream)?)))
             .collect::<Result<_, CudaError>>()?;
         Ok(DeviceImages { memory, _pool: pool })
     }

@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 
 use super::images::DeviceImages;
-use super::{EAGER_POISON, Ended, Lane, REPLAY_POISON};
+use super::{EAGER_GUARD, EAGER_POISON, Ended, Lane, REPLAY_GUARD, REPLAY_POISON};
 use crate::buffers::BufferSet;
 use crate::checks::bits::{self, Evidence, Pair};
 use crate::checks::{addresses, unchanged};
@@ -103,7 +103,8 @@ impl Lane {
         let broken = broken.collect();
         self.keep_all(broken);
         let mut judged = Judged::default();
-        let evidence = Evidence { pair, step, poison: poison(pair), topology };
+        let guard = (self.replay.guard().bytes > 0).then_some([EAGER_GUARD, REPLAY_GUARD]);
+        let evidence = Evidence { pair, step, poison: poison(pair), guard, topology };
         let mut digests = Vec::with_capacity(asked.images.len());
         for &(buffer, place) in &asked.images {
             let found = place.map(|place| asked.found[place]);
@@ -162,7 +163,7 @@ impl Lane {
             Beside::Guards | Beside::All => self.replay.guarded(),
             Beside::Nothing | Beside::Inputs => Vec::new(),
         };
-        let (found, broken) = self.comparer.run(&table, &guarded, self.replay.guard() as u32, &self.stream)?;
+        let (found, broken) = self.comparer.run(&table, &guarded, self.replay.guard(), &self.stream)?;
         let broken = broken.into_iter().enumerate();
         let broken = broken.filter_map(|(buffer, at)| Some((buffer, self.replay.guard_offset(buffer, at?)))).collect();
         Ok(Asked { images, inputs, found, broken })

@@ -40,6 +40,10 @@ use parts::{Part, Parts};
 const EAGER_POISON: u8 = 0xA5;
 const REPLAY_POISON: u8 = 0x5A;
 
+/// What the guards of the two sets hold: a value that a step reads beside a buffer differs too.
+const EAGER_GUARD: u8 = 0x3C;
+const REPLAY_GUARD: u8 = 0xC3;
+
 /// Every step below `CONTROL_HEAD` and every `CONTROL_EVERY`-th after it runs eagerly twice.
 const CONTROL_HEAD: u64 = 8;
 const CONTROL_EVERY: u64 = 16;

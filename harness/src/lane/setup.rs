@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::Lane;
 use super::images::{DeviceImages, pinned};
 use super::parts::Parts;
+use super::{EAGER_GUARD, Lane, REPLAY_GUARD};
 use crate::buffers::BufferSet;
 use crate::compare::device::Comparer;
 use crate::cuda::{Event, Session, Stream};
@@ -48,16 +48,16 @@ impl Lane {
         }
         let kernels = Kernels::load(&step.modules())?;
         let stream = Stream::blocking().map_err(driver("creating a stream"))?;
-        let allocate = || {
-            BufferSet::allocate(session, &specs, &stream).map_err(|(index, error)| match (index, error.code) {
+        let allocate = |guard| {
+            BufferSet::allocate(session, &specs, guard, &stream).map_err(|(index, error)| match (index, error.code) {
                 (Some(index), 2) => memory(Some(specs[index].name.to_string())),
                 (_, _) => RunError::Driver { what: "allocating the step's buffers", error },
             })
         };
         let free_before = session.memory_info().map_err(driver("asking for free memory"))?.0;
-        let replay = allocate()?;
+        let replay = allocate(REPLAY_GUARD)?;
         let free_after = session.memory_info().map_err(driver("asking for free memory"))?.0;
-        let eager = allocate()?;
+        let eager = allocate(EAGER_GUARD)?;
         let images_of = |keep| DeviceImages::new(session, &specs, keep, &stream);
         let kept = images_of(compared).map_err(driver("allocating memory for images"))?;
         let state_before = images_of(state).map_err(driver("allocating memory for images"))?;

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use super::ctx::Ctx;
+use super::ctx::{Ctx, each_active};
 use super::half::Half;
 use super::lane::{BF16, F16, Lane, Slot, Two};
 use super::map::Step;
@@ -59,15 +59,13 @@ pub(crate) struct Atomic<U, const SPACE: u8, const WIDE: bool>(PhantomData<U>);
 
 impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WIDE> {
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
-        let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, size_of::<U::Word>() as u32, true) else {
+        let bytes = size_of::<U::Word>() as u32;
+        let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true) else {
             return std::ptr::null();
         };
-        let [d, b, z] = [0, 1, 2].map(|n| c.extra(i.c, n));
-        let mut left = c.warp.active;
-        while left != 0 {
-            let l = left.trailing_zeros() as usize & 31;
-            left &= left - 1;
-            let place = spread.at(l, size_of::<U::Word>());
+        let (d, b, z) = (c.extra(i.c, 0), c.extra(i.c, 1), c.extra(i.c, 2));
+        each_active(c, |c, l| {
+            let place = spread.at(l, bytes as usize);
             let (y, z) = (U::Word::from_slot(c.lane(b, l)), U::Word::from_slot(c.lane(z, l)));
             // One thread runs all of a block, so that shared memory needs no lock.
             let old = if SPACE == SHARED {
@@ -80,7 +78,7 @@ impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WID
             if i.d == 0 {
                 c.set_lane(d, l, old.to_slot());
             }
-        }
+        });
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }

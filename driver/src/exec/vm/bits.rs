@@ -61,6 +61,7 @@ fn extract(a: u64, position: u32, length: u32, mode: u32, width: u32) -> u64 {
     (field & mask) | fill
 }
 
+#[inline(always)]
 fn insert(a: u64, b: u64, position: u32, length: u32, width: u32) -> u64 {
     let (position, length) = (position & 255, length & 255);
     if position >= width || length == 0 {

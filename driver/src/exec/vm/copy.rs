@@ -54,8 +54,13 @@ impl<const WIDE: bool> Step for Copy<WIDE> {
         };
         let active = c.warp.active;
         let lanes = || (0..LANES).filter(move |l| active >> l & 1 != 0);
-        let sizes: [u32; LANES] =
-            if i.imm >> 8 & 1 != 0 { c.lanes::<u32>(size_operand).map(|s| s.min(len)) } else { [len; LANES] };
+        let mut sizes = [len; LANES];
+        if i.imm >> 8 & 1 != 0 {
+            let given: [u32; LANES] = c.lanes(size_operand);
+            for l in 0..LANES {
+                sizes[l] = given[l].min(len);
+            }
+        }
         // A source of no bytes is not read at all.
         let reading = lanes().filter(|&l| sizes[l] != 0).fold(0, |m, l| m | 1u32 << l);
         let mut from = None;
@@ -117,9 +122,10 @@ impl Exec for WaitGroup {
             let closed = groups[p.lane as usize & 31];
             let done = all || (p.group != OPEN && u64::from(closed - p.group) > i.imm);
             if done {
+                let [a, b, c, d, e, f, g, h, ..] = p.data;
                 match p.len {
-                    4 => poke::<[u8; 4]>(p.to, std::array::from_fn(|n| p.data[n])),
-                    8 => poke::<[u8; 8]>(p.to, std::array::from_fn(|n| p.data[n])),
+                    4 => poke(p.to, [a, b, c, d]),
+                    8 => poke(p.to, [a, b, c, d, e, f, g, h]),
                     _ => poke(p.to, p.data),
                 }
             }

@@ -12,6 +12,17 @@ pub(crate) const LANES: usize = 32;
 /// All lanes.
 pub(crate) const FULL: u32 = u32::MAX;
 
+/// Runs `f` for each active lane.
+#[inline(always)]
+pub(crate) fn each_active(c: &mut Ctx, mut f: impl FnMut(&mut Ctx, usize)) {
+    let mut left = c.warp.active;
+    while left != 0 {
+        let lane = left.trailing_zeros() as usize & (LANES - 1);
+        left &= left - 1;
+        f(c, lane);
+    }
+}
+
 /// Why a warp stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {

@@ -2,26 +2,44 @@
 
 use std::marker::PhantomData;
 
-use super::ctx::{Ctx, LANES};
+use super::ctx::{Ctx, LANES, each_active};
 use super::lane::Lane;
 use super::map::Step;
-use super::memory::{Spread, peek};
+use super::memory::{PARAM, Spread, by_lane, peek};
 use crate::exec::code::{Inst, SCALAR};
 
 /// `ld` of one element of type `T`. `d`: destination, `a`: address, `b`: site, `imm`: offset.
 pub(crate) struct Load<T, const SPACE: u8, const WIDE: bool>(PhantomData<T>);
 
 /// The element as it lies in memory.
-pub(crate) trait Element: Lane + Copy {}
-macro_rules! element {
-    ($($t:ty)*) => { $(impl Element for $t {})* };
+pub(crate) trait Element: Lane + Copy {
+    /// Whether kernels spend their time on vectors of it (`.0`) or on single ones (`.1`).
+    const OFTEN: (bool, bool);
 }
-element! { u8 i8 u16 i16 u32 i32 u64 }
+macro_rules! element {
+    ($($t:ty: $vector:literal $single:literal;)*) => { $(impl Element for $t {
+        const OFTEN: (bool, bool) = ($vector, $single);
+    })* };
+}
+element! { u8: false false; i8: false false; u16: false true; i16: false false; u32: true true; u64: true true; }
+
+/// Whether a form is too rare, in this space, for vector code of its own.
+pub(crate) const fn rare(often: bool, space: u8) -> bool {
+    !often || by_lane(space) || space == PARAM
+}
 
 impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Load<T, SPACE, WIDE> {
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
-        let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, size_of::<T>() as u32, false) else {
+        let bytes = size_of::<T>() as u32;
+        if rare(T::OFTEN.1, SPACE) {
+            let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
+                return std::ptr::null();
+            };
+            each_active(c, |c, l| c.set_lane(i.d, l, peek::<T>(spread.at(l, bytes as usize)).to_slot()));
+            return std::ptr::from_ref(i).wrapping_add(1);
+        }
+        let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
             return std::ptr::null();
         };
         match spread {
@@ -66,7 +84,20 @@ pub(crate) struct LoadVector<T, const N: usize, const SPACE: u8, const WIDE: boo
 impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for LoadVector<T, N, SPACE, WIDE> {
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
-        let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, (N * size_of::<T>()) as u32, false) else {
+        let bytes = (N * size_of::<T>()) as u32;
+        if rare(T::OFTEN.0, SPACE) {
+            let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
+                return std::ptr::null();
+            };
+            each_active(c, |c, l| {
+                let values: [T; N] = peek(spread.at(l, bytes as usize));
+                for (n, value) in values.into_iter().enumerate() {
+                    c.set_lane(c.extra(i.c, n), l, value.to_slot());
+                }
+            });
+            return std::ptr::from_ref(i).wrapping_add(1);
+        }
+        let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
             return std::ptr::null();
         };
         let zero = <T::Slot as Default>::default();
@@ -93,7 +124,7 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
                 scatter(c, i, r);
             }
             spread => {
-                let Some((p, at)) = spread.near((N * size_of::<T>()) as u32) else { return std::ptr::null() };
+                let Some((p, at)) = spread.near(bytes) else { return std::ptr::null() };
                 if N == 4 && size_of::<T>() == 4 && size_of::<T::Slot>() == 4 {
                     let words = transposed(p, at);
                     for (n, words) in words.into_iter().enumerate() {
@@ -127,10 +158,15 @@ fn scatter<S: super::lane::Slot, const N: usize>(c: &mut Ctx, i: &Inst, values: 
 fn transposed(p: *const u8, at: [u32; LANES]) -> [[u32; LANES]; 4] {
     let mut r = [[0u32; LANES]; 4];
     for group in 0..LANES / 4 {
-        let rows: [[u32; 4]; 4] = std::array::from_fn(|k| peek(p.wrapping_add(at[4 * group + k] as usize)));
+        let mut rows = [[0u32; 4]; 4];
+        for k in 0..4 {
+            rows[k] = peek(p.wrapping_add(at[4 * group + k] as usize));
+        }
         let columns = transpose(rows);
         for n in 0..4 {
-            r[n][4 * group..4 * group + 4].copy_from_slice(&columns[n]);
+            for k in 0..4 {
+                r[n][4 * group + k] = columns[n][k];
+            }
         }
     }
     r
@@ -139,19 +175,18 @@ fn transposed(p: *const u8, at: [u32; LANES]) -> [[u32; LANES]; 4] {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn transpose(rows: [[u32; 4]; 4]) -> [[u32; 4]; 4] {
-    use std::arch::x86_64::{_mm_unpackhi_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi32, _mm_unpacklo_epi64};
+    use std::arch::x86_64::{__m128i, _mm_unpackhi_epi32, _mm_unpackhi_epi64, _mm_unpacklo_epi32, _mm_unpacklo_epi64};
     // SAFETY: SSE2 is part of x86-64, and four words are as good as one vector of 16 bytes.
     unsafe {
-        let [a, b, c, d] = rows.map(|row| std::mem::transmute::<[u32; 4], std::arch::x86_64::__m128i>(row));
+        let [a, b, c, d] = std::mem::transmute::<[[u32; 4]; 4], [__m128i; 4]>(rows);
         let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
         let (ab2, cd2) = (_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d));
-        [
+        std::mem::transmute::<[__m128i; 4], [[u32; 4]; 4]>([
             _mm_unpacklo_epi64(ab, cd),
             _mm_unpackhi_epi64(ab, cd),
             _mm_unpacklo_epi64(ab2, cd2),
             _mm_unpackhi_epi64(ab2, cd2),
-        ]
-        .map(|v| std::mem::transmute::<std::arch::x86_64::__m128i, [u32; 4]>(v))
+        ])
     }
 }
 

@@ -31,7 +31,11 @@ fn rows<const WIDE: bool>(c: &mut Ctx, i: &Inst, count: usize, write: bool) -> O
     let spread = c.reach::<SHARED, WIDE>(i, i.a, i.imm >> 8, i.b, 16, write);
     c.warp.active = active;
     let spread = spread?;
-    Some(std::array::from_fn(|l| spread.at(l, 16)))
+    let mut rows = [std::ptr::null_mut(); LANES];
+    for l in 0..LANES {
+        rows[l] = spread.at(l, 16);
+    }
+    Some(rows)
 }
 
 /// `ldmatrix`. `a`: address, `b`: site, `c`: list: members, destinations; `imm`: count,
@@ -59,7 +63,10 @@ impl<const WIDE: bool> Step for LoadMatrix<WIDE> {
             } else {
                 // A row is four lanes' words.
                 for r in 0..8 {
-                    d[4 * r..4 * r + 4].copy_from_slice(&peek::<[u32; 4]>(rows[8 * m + r]));
+                    let words: [u32; 4] = peek(rows[8 * m + r]);
+                    for k in 0..4 {
+                        d[4 * r + k] = words[k];
+                    }
                 }
             }
             c.set_vector(c.extra(i.c, 1 + m), d);
@@ -200,24 +207,30 @@ impl<T: Factor, const K: usize> Step for Mma<T, K> {
         }
         // Four rows at once: their sums are independent of each other.
         for rows in 0..4 {
-            let mut lines: [[f32; 8]; 4] = std::array::from_fn(|r| sum[4 * rows + r]);
+            let mut lines = [[0f32; 8]; 4];
+            for r in 0..4 {
+                lines[r] = sum[4 * rows + r];
+            }
             for k in 0..K {
-                for (r, line) in lines.iter_mut().enumerate() {
+                for r in 0..4 {
                     let x = a[4 * rows + r][k];
                     for n in 0..8 {
-                        line[n] = x.mul_add(b[k][n], line[n]);
+                        lines[r][n] = x.mul_add(b[k][n], lines[r][n]);
                     }
                 }
             }
-            sum[4 * rows..4 * rows + 4].copy_from_slice(&lines);
+            for r in 0..4 {
+                sum[4 * rows + r] = lines[r];
+            }
         }
         if halves {
             for r in 0..2 {
                 let half = |x: f32| u32::from(F16::round(f64::from(x), 0).0);
-                let d = std::array::from_fn(|l| {
+                let mut d = [0u32; LANES];
+                for l in 0..LANES {
                     let row = &sum[8 * r + l / 4];
-                    half(row[l % 4 * 2]) | half(row[l % 4 * 2 + 1]) << 16
-                });
+                    d[l] = half(row[l % 4 * 2]) | half(row[l % 4 * 2 + 1]) << 16;
+                }
                 c.set_vector(c.extra(i.c, r), d);
             }
         } else {

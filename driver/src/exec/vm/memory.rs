@@ -48,7 +48,13 @@ impl Spread {
     pub fn near(&self, bytes: u32) -> Option<(*mut u8, [u32; LANES])> {
         match self {
             Spread::Same(p) => Some((*p, [0; LANES])),
-            Spread::Row(p) => Some((*p, std::array::from_fn(|l| l as u32 * bytes))),
+            Spread::Row(p) => {
+                let mut at = [0; LANES];
+                for l in 0..LANES {
+                    at[l] = l as u32 * bytes;
+                }
+                Some((*p, at))
+            }
             Spread::Near(p, offsets) => Some((*p, *offsets)),
             Spread::Each(_) => None,
         }
@@ -63,6 +69,11 @@ fn classify(address: u64) -> (u8, u64) {
         PARAM_WINDOW => (PARAM, address & !WINDOW),
         _ => (GLOBAL, address),
     }
+}
+
+/// Whether each lane has a memory of its own there, or may mean another space than the next one.
+pub(crate) const fn by_lane(space: u8) -> bool {
+    space == LOCAL || space == GENERIC
 }
 
 fn space_name(space: u8) -> &'static str {
@@ -140,7 +151,7 @@ impl Ctx {
         write: bool,
     ) -> Option<Spread> {
         let size = u64::from(bytes);
-        if SPACE != LOCAL && SPACE != GENERIC && address & SCALAR != 0 {
+        if !by_lane(SPACE) && address & SCALAR != 0 {
             let a = if WIDE {
                 self.scalar::<u64>(address).wrapping_add(offset)
             } else {
@@ -157,33 +168,46 @@ impl Ctx {
                 *x = x.wrapping_add(offset as u32);
             }
             let at = self.with_stand_ins(at);
-            let (mut worst, mut low) = (0u32, 0u32);
-            for x in at {
-                worst = worst.max(x);
-                low |= x;
+            if let Some(last) = self.shared_len.checked_sub(bytes) {
+                let mut bad = [0u32; LANES];
+                for l in 0..LANES {
+                    bad[l] = u32::from(at[l] > last) | at[l] & (bytes - 1);
+                }
+                if !any(bad) {
+                    return Some(shape(self.shared, at, bytes));
+                }
             }
-            if worst < self.shared_len && self.shared_len - worst >= bytes && low & (bytes - 1) == 0 {
-                return Some(shape(self.shared, at, bytes));
-            }
-        } else if SPACE != LOCAL && SPACE != GENERIC {
+        } else if !by_lane(SPACE) {
             let (base, len, host) = self.window::<SPACE>(site);
             let shift = offset.wrapping_sub(base);
             let addresses = self.addresses::<WIDE>(address, shift);
-            let (mut worst, mut all, mut at) = (0u32, 0u64, [0u32; LANES]);
-            for l in 0..LANES {
-                at[l] = addresses[l] as u32;
-                all |= addresses[l];
-            }
-            for x in at {
-                worst = worst.max(x);
-            }
-            let (worst, low) = (u64::from(worst), all | base);
-            // A base is aligned for every access, so that the distances show misalignment.
-            if all >> 32 == 0 && worst < len && len - worst >= size && low & (size - 1) == 0 {
-                return Some(shape(host, at, bytes));
+            // Distances from the base, which fit 32 bits for all but the largest buffers.
+            if let Some(last) = len.checked_sub(size).map(|last| last.min(u64::from(u32::MAX))) {
+                let (mut at, mut bad) = ([0u32; LANES], [0u32; LANES]);
+                for l in 0..LANES {
+                    at[l] = addresses[l] as u32;
+                    bad[l] = u32::from(addresses[l] > last) | (at[l] | base as u32) & (bytes - 1);
+                }
+                if !any(bad) {
+                    return Some(shape(host, at, bytes));
+                }
             }
         }
-        self.reach_each(inst, SPACE, self.addresses::<WIDE>(address, offset), site, bytes, write)
+        self.reach_each(inst, SPACE, self.addresses::<WIDE>(address, offset), site, bytes, write).map(Spread::Each)
+    }
+
+    /// As [`Ctx::reach`], compiled once for all the instructions that are too rare for a copy of it.
+    #[inline(never)]
+    pub fn reach_apart<const SPACE: u8, const WIDE: bool>(
+        &mut self,
+        inst: &Inst,
+        address: u32,
+        offset: u64,
+        site: u32,
+        bytes: u32,
+        write: bool,
+    ) -> Option<Spread> {
+        self.reach::<SPACE, WIDE>(inst, address, offset, site, bytes, write)
     }
 
     /// As [`Ctx::reach`], lane by lane: for local and generic addresses, for a range not hit
@@ -198,7 +222,7 @@ impl Ctx {
         site: u32,
         bytes: u32,
         write: bool,
-    ) -> Option<Spread> {
+    ) -> Option<[*mut u8; LANES]> {
         let mut places = [std::ptr::null_mut(); LANES];
         let active = self.warp.active;
         for lane in (0..LANES).filter(|l| active >> l & 1 != 0) {
@@ -216,7 +240,7 @@ impl Ctx {
                 *place = stand_in;
             }
         }
-        Some(Spread::Each(places))
+        Some(places)
     }
 
     fn reach_one(
@@ -261,16 +285,26 @@ impl Ctx {
     }
 }
 
+/// Whether any lane has a bit. Values of their own, or'd together, become vector code.
+#[inline(always)]
+fn any(bits: [u32; LANES]) -> bool {
+    let mut all = 0;
+    for b in bits {
+        all |= b;
+    }
+    all != 0
+}
+
 /// Recognises lanes that read one place, or one after the other.
 #[inline(always)]
 fn shape(host: *mut u8, at: [u32; LANES], bytes: u32) -> Spread {
     let step = at[1].wrapping_sub(at[0]);
     if step == 0 || step == bytes {
-        let mut different = 0;
+        let mut different = at;
         for l in 0..LANES {
-            different |= at[l] ^ at[0].wrapping_add(step.wrapping_mul(l as u32));
+            different[l] = at[l] ^ at[0].wrapping_add(step.wrapping_mul(l as u32));
         }
-        if different == 0 {
+        if !any(different) {
             let first = host.wrapping_add(at[0] as usize);
             return if step == 0 { Spread::Same(first) } else { Spread::Row(first) };
         }

@@ -11,7 +11,7 @@
 
 use std::marker::PhantomData;
 
-use super::ctx::{Ctx, FULL, LANES};
+use super::ctx::{Ctx, FULL, LANES, each_active};
 use super::half::Half;
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::F2;
@@ -128,9 +128,7 @@ impl<C: Compare> Exec for SetpAny<C> {
             return;
         }
         let mut all = 0;
-        for l in 0..LANES {
-            all |= u32::from(C::test(c.get(i.a, l), c.get(i.b, l), i.imm as u32)) << l;
-        }
+        each_active(c, |c, l| all |= u32::from(C::test(c.get(i.a, l), c.get(i.b, l), i.imm as u32)) << l);
         c.set_predicate(i.d, all);
     }
 }
@@ -162,13 +160,13 @@ where
     Two<H>: Lane,
 {
     fn exec(c: &mut Ctx, i: &Inst) {
-        let [low, high, a, b] = [0, 1, 2, 3].map(|n| c.extra(i.c, n));
+        let (low, high, a, b) = (c.extra(i.c, 0), c.extra(i.c, 1), c.extra(i.c, 2), c.extra(i.c, 3));
         let (mut p, mut q) = (0, 0);
-        for l in 0..LANES {
+        each_active(c, |c, l| {
             let (x, y): (Two<H>, Two<H>) = (c.get(a, l), c.get(b, l));
             p |= u32::from(C::test(x.0, y.0, 0)) << l;
             q |= u32::from(C::test(x.1, y.1, 0)) << l;
-        }
+        });
         c.set_predicate(low, p);
         c.set_predicate(high, q);
     }

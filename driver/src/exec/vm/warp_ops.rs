@@ -37,7 +37,8 @@ pub(crate) struct Shuffle;
 impl Step for Shuffle {
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
-        let [d, p, a, b, clamp, members] = [0, 1, 2, 3, 4, 5].map(|n| c.extra(i.c, n));
+        let (d, p, a) = (c.extra(i.c, 0), c.extra(i.c, 1), c.extra(i.c, 2));
+        let (b, clamp, members) = (c.extra(i.c, 3), c.extra(i.c, 4), c.extra(i.c, 5));
         if let Err(stop) = c.rendezvous(i, members, false) {
             return stop;
         }
