@@ -13,17 +13,21 @@ pub(crate) struct Load<T, const SPACE: u8, const WIDE: bool>(PhantomData<T>);
 
 /// The element as it lies in memory.
 pub(crate) trait Element: Lane + Copy {
-    /// Whether kernels spend their time on vectors of it (`.0`) or on single ones (`.1`).
-    const OFTEN: (bool, bool);
+    /// Whether kernels spend time on single ones.
+    const OFTEN: bool;
+    /// Whether kernels spend time on two or four at once.
+    const OFTEN_VECTOR: bool;
 }
 macro_rules! element {
-    ($($t:ty: $vector:literal $single:literal;)*) => { $(impl Element for $t {
-        const OFTEN: (bool, bool) = ($vector, $single);
+    ($($t:ty: $single:literal $vector:literal;)*) => { $(impl Element for $t {
+        const OFTEN: bool = $single;
+        const OFTEN_VECTOR: bool = $vector;
     })* };
 }
-element! { u8: false false; i8: false false; u16: false true; i16: false false; u32: true true; u64: true true; }
+element! { u8: false false; i8: false false; u16: true false; i16: false false; u32: true true; u64: true true; }
 
-/// Whether a form is too rare, in this space, for vector code of its own.
+/// Whether a form is too rare, in this space, for vector code of its own: the decoder gives it one
+/// handler for all instruction sets, and that goes lane by lane.
 pub(crate) const fn rare(often: bool, space: u8) -> bool {
     !often || by_lane(space) || space == PARAM
 }
@@ -32,7 +36,7 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Load<T, SPACE, WIDE
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = size_of::<T>() as u32;
-        if rare(T::OFTEN.1, SPACE) {
+        if rare(T::OFTEN, SPACE) {
             let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
                 return std::ptr::null();
             };
@@ -85,7 +89,7 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = (N * size_of::<T>()) as u32;
-        if rare(T::OFTEN.0, SPACE) {
+        if rare(T::OFTEN_VECTOR, SPACE) {
             let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
                 return std::ptr::null();
             };

@@ -4,6 +4,10 @@
 //! values that all lanes share), predicates as 32-bit masks, and vector slots of 32 lanes.
 //! A handler is one function per instruction form; it is compiled once per host instruction
 //! set and called through the pointer in the decoded instruction.
+//!
+//! A hot handler is made of plain loops and `#[inline(always)]` functions: it has to become vector code
+//! for its instruction set without help from another unit of the crate, where `array::from_fn`,
+//! `<[T; N]>::map` and `copy_from_slice` stay calls. What is rare is compiled once and called.
 
 #![allow(clippy::needless_range_loop, reason = "one index over the lanes of several arrays becomes vector code")]
 

@@ -15,7 +15,7 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Store<T, SPACE, WID
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = size_of::<T>() as u32;
-        if rare(T::OFTEN.1, SPACE) {
+        if rare(T::OFTEN, SPACE) {
             let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true) else {
                 return std::ptr::null();
             };
@@ -59,7 +59,7 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Sto
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = (N * size_of::<T>()) as u32;
-        if rare(T::OFTEN.0, SPACE) {
+        if rare(T::OFTEN_VECTOR, SPACE) {
             let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true) else {
                 return std::ptr::null();
             };
