@@ -41,6 +41,27 @@ fn gate(arguments: &[&str], memory: &str) -> Receipt {
 }
 
 #[test]
+fn a_run_outside_a_checkout_takes_its_revision_from_the_environment() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let told = |text: &str| {
+        let folder = folder();
+        let mut gate = program(folder.path());
+        gate.args(FUSED).args(["--json", "r.json"]).env("GRAPHPROOF_REVISION", text);
+        let output = gate.output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let receipt = receipt::read(&folder.path().join("r.json")).expect("a receipt");
+        let git = receipt.provenance.git.map(|git| (git.revision, git.dirty));
+        (git, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(told(commit), (Some((commit.to_owned(), false)), String::new()));
+    assert_eq!(told(&format!("{commit}-dirty")).0, Some((commit.to_owned(), true)));
+    assert_eq!(told(""), (None, String::new()));
+    let (git, said) = told("v1.2");
+    assert_eq!(git, None);
+    assert!(said.contains("GRAPHPROOF_REVISION is 'v1.2'"), "{said}");
+}
+
+#[test]
 fn the_geometry_measures_the_published_figures() {
     const MIB: u64 = 1 << 20;
     let receipt = gate(&["--shape", "b=2"], "1TiB");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Provenance {
     /// Version of graphproof.
     pub graphproof: String,
-    /// The git checkout that the run stood in; none outside one.
+    /// The git checkout that the run stood in, or what `GRAPHPROOF_REVISION` says outside one.
     pub git: Option<Git>,
     /// The machine.
     pub host: Host,
@@ -52,7 +52,7 @@ impl Provenance {
         let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         Provenance {
             graphproof: env!("CARGO_PKG_VERSION").to_owned(),
-            git: Git::of(Path::new(".")),
+            git: Git::of(Path::new(".")).or_else(Git::named),
             host: Host { os: std::env::consts::OS.to_owned(), arch: std::env::consts::ARCH.to_owned(), threads },
             arguments: std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
             began,
@@ -66,6 +66,18 @@ impl Git {
         let revision = git(folder, &["rev-parse", "HEAD"])?;
         let changed = git(folder, &["status", "--porcelain", "--untracked-files=no"])?;
         Some(Git { revision: revision.trim().to_owned(), dirty: !changed.trim().is_empty() })
+    }
+
+    /// What `GRAPHPROOF_REVISION` names, as `git describe --always --abbrev=40 --dirty` prints it: for a
+    /// container, or a machine that got the program alone.
+    fn named() -> Option<Self> {
+        let text = std::env::var("GRAPHPROOF_REVISION").ok().filter(|text| !text.is_empty())?;
+        let (revision, dirty) = text.strip_suffix("-dirty").map_or((text.as_str(), false), |clean| (clean, true));
+        if revision.is_empty() || !revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            tracing::warn!("GRAPHPROOF_REVISION is '{text}': it should be a commit in hex, with or without '-dirty'");
+            return None;
+        }
+        Some(Git { revision: revision.to_owned(), dirty })
     }
 }
 

@@ -35,6 +35,6 @@ cp -r kernels/ptx "$folder/kernels/"
 cp -r tests/conformance "$folder/tests/"
 cp -r snapshots "$folder/"
 cp tests/gpu/torch_bench.py "$folder/"
-git rev-parse HEAD >"$folder/revision" 2>/dev/null || true
+git describe --always --abbrev=40 --dirty --exclude '*' >"$folder/revision" 2>/dev/null || true
 tar -C "$folder" -czf "$out" .
 du -h "$out"

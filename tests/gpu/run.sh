@@ -24,6 +24,7 @@ tar -C "$work" -xzf "$bundle" && cd "$work" || exit 1
 # Receipts hold the arguments: files are named from here, so that no path of the machine gets in.
 ln -s "$out" out
 gp=$work/bin/graphproof
+GRAPHPROOF_REVISION=$(cat revision 2>/dev/null) && export GRAPHPROOF_REVISION
 : >"$out/summary.txt"
 failed=0
 

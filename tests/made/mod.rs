@@ -21,7 +21,7 @@ pub fn graphproof(folder: &Path, arguments: &[&str]) -> Output {
 /// The program, to be run in `folder`.
 pub fn program(folder: &Path) -> Command {
     let mut command = support::command(folder, &[]);
-    command.env_remove("GRAPHPROOF_DEVICE_MEMORY");
+    command.env_remove("GRAPHPROOF_DEVICE_MEMORY").env_remove("GRAPHPROOF_REVISION");
     command
 }
 

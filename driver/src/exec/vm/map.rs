@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use super::ctx::{Ctx, LANES};
+use super::ctx::{Ctx, LANES, each_active};
 use super::lane::Lane;
 use crate::exec::code::{Handler, HandlerSet, Inst, SCALAR};
 
@@ -119,13 +119,10 @@ macro_rules! general {
                     c.set_scalar(i.d, value);
                     return;
                 }
-                let mut left = c.warp.active;
-                while left != 0 {
-                    let lane = left.trailing_zeros() as usize;
-                    left &= left - 1;
+                each_active(c, |c, lane| {
                     let value = O::f($(c.get::<O::$t>(i.$field, lane),)+ mode).to_slot();
                     c.set_lane(i.d, lane, value);
-                }
+                });
             }
         }
     };

@@ -23,7 +23,7 @@ pub(crate) const GENERIC: u8 = 4;
 pub(crate) enum Spread {
     /// All at one place.
     Same(*mut u8),
-    /// One after the other.
+    /// One after the other. All lanes are active: an inactive one has the place of an active one.
     Row(*mut u8),
     /// At these distances from one place. An inactive lane has the distance of an active one.
     Near(*mut u8, [u32; LANES]),

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::ctx::{Ctx, FULL, LANES, each_active};
+use super::ctx::{Ctx, LANES, each_active};
 use super::load::{Element, rare};
 use super::map::Step;
 use super::memory::{Spread, poke};
@@ -29,26 +29,17 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Store<T, SPACE, WID
         match spread {
             // The last active lane writes last.
             Spread::Same(p) => poke(p, T::from_slot(values[(31 - c.warp.active.leading_zeros() as usize) & 31])),
-            Spread::Row(p) if c.warp.active == FULL => {
+            Spread::Row(p) => {
                 for l in 0..LANES {
                     poke(p.wrapping_add(l * size_of::<T>()), T::from_slot(values[l]));
                 }
             }
-            Spread::Row(p) => each(c, &values, |l| p.wrapping_add(l * size_of::<T>()), |v| T::from_slot(v)),
-            Spread::Near(p, at) => each(c, &values, |l| p.wrapping_add(at[l] as usize), |v| T::from_slot(v)),
-            Spread::Each(p) => each(c, &values, |l| p[l], |v| T::from_slot(v)),
+            Spread::Near(p, at) => {
+                each_active(c, |_, l| poke(p.wrapping_add(at[l] as usize), T::from_slot(values[l])));
+            }
+            Spread::Each(p) => each_active(c, |_, l| poke(p[l], T::from_slot(values[l]))),
         }
         std::ptr::from_ref(i).wrapping_add(1)
-    }
-}
-
-#[inline(always)]
-fn each<S: Copy, T: Copy>(c: &Ctx, values: &[S; LANES], place: impl Fn(usize) -> *mut u8, value: impl Fn(S) -> T) {
-    let mut left = c.warp.active;
-    while left != 0 {
-        let l = left.trailing_zeros() as usize & 31;
-        left &= left - 1;
-        poke(place(l), value(values[l]));
     }
 }
 
@@ -78,15 +69,12 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Sto
         for n in 0..N {
             values[n] = c.lanes(c.extra(i.c, n));
         }
-        let mut left = c.warp.active;
-        while left != 0 {
-            let l = left.trailing_zeros() as usize & 31;
-            left &= left - 1;
+        each_active(c, |_, l| {
             let place = spread.at(l, bytes as usize);
             for n in 0..N {
                 poke(place.wrapping_add(n * size_of::<T>()), T::from_slot(values[n][l]));
             }
-        }
+        });
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }
