@@ -2,19 +2,30 @@
 
 mod made;
 
+use std::path::Path;
+
 use graphproof::receipt::Receipt;
 use graphproof_harness::finding::Finding;
 use graphproof_harness::report::{BufferBytes, Verdict};
 use made::{base, folder, run, spread, write};
 
-/// Compares the base with a changed copy.
-fn compare(change: impl FnOnce(&mut Receipt), arguments: &[&str], code: i32) -> String {
+/// The base and a changed copy, in a folder.
+fn pair(change: impl FnOnce(&mut Receipt)) -> tempfile::TempDir {
     let folder = folder();
     let mut new = base();
     change(&mut new);
     write(folder.path(), "old.json", base());
     write(folder.path(), "new.json", new);
-    run(folder.path(), &[&["diff", "old.json", "new.json"], arguments].concat(), code)
+    folder
+}
+
+fn diff(folder: &Path, arguments: &[&str], code: i32) -> String {
+    run(folder, &[&["diff", "old.json", "new.json"], arguments].concat(), code)
+}
+
+/// Compares the base with a changed copy.
+fn compare(change: impl FnOnce(&mut Receipt), arguments: &[&str], code: i32) -> String {
+    diff(pair(change).path(), arguments, code)
 }
 
 fn finding() -> Finding {
@@ -179,12 +190,8 @@ fn receipts_of_different_shapes_have_nothing_to_compare() {
 
 #[test]
 fn the_comparison_is_written_as_json() {
-    let folder = folder();
-    let mut new = base();
-    other_bits(&mut new);
-    write(folder.path(), "old.json", base());
-    write(folder.path(), "new.json", new);
-    run(folder.path(), &["diff", "old.json", "new.json", "--json", "d.json"], 1);
+    let folder = pair(other_bits);
+    diff(folder.path(), &["--json", "d.json"], 1);
     let text = std::fs::read_to_string(folder.path().join("d.json")).expect("written");
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(json["judgement"]["failing"], serde_json::json!([["bits", "fused"]]));
@@ -216,13 +223,9 @@ fn a_finding_that_the_configuration_allows_may_be_new() {
 
 #[test]
 fn the_configuration_says_which_differences_pass_and_the_command_line_wins() {
-    let folder = folder();
-    let mut new = base();
-    other_bits(&mut new);
-    write(folder.path(), "old.json", base());
-    write(folder.path(), "new.json", new);
+    let folder = pair(other_bits);
     let say = |text: &str| std::fs::write(folder.path().join("graphproof.toml"), text).expect("writable");
-    let diff = |more: &[&str], code| run(folder.path(), &[&["diff", "old.json", "new.json"], more].concat(), code);
+    let diff = |more: &[&str], code| diff(folder.path(), more, code);
     say("[diff]\nallow = ['bits']\n");
     assert!(diff(&[], 0).contains("allowed: bits"));
     diff(&["--allow", "memory"], 1);

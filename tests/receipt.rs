@@ -30,28 +30,28 @@ fn the_committed_schema_is_that_of_the_types() {
     );
 }
 
-/// A gate of the fused lane in a folder of its own, with this much device memory.
-fn gate(arguments: &[&str], memory: &str) -> Receipt {
+/// A gate of the fused lane in a folder of its own, with this variable; and what it said on standard error.
+fn gate_with(arguments: &[&str], name: &str, value: &str) -> (Receipt, String) {
     let folder = folder();
     let mut gate = program(folder.path());
-    gate.args(FUSED).args(["--json", "r.json"]).args(arguments).env("GRAPHPROOF_DEVICE_MEMORY", memory);
+    gate.args(FUSED).args(["--json", "r.json"]).args(arguments).env(name, value);
     let output = gate.output().expect("the program starts");
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    receipt::read(&folder.path().join("r.json")).expect("a receipt")
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    (receipt::read(&folder.path().join("r.json")).expect("a receipt"), said)
+}
+
+/// The receipt of such a gate with this much device memory.
+fn gate(arguments: &[&str], memory: &str) -> Receipt {
+    gate_with(arguments, "GRAPHPROOF_DEVICE_MEMORY", memory).0
 }
 
 #[test]
 fn a_run_outside_a_checkout_takes_its_revision_from_the_environment() {
     let commit = "0123456789abcdef0123456789abcdef01234567";
     let told = |text: &str| {
-        let folder = folder();
-        let mut gate = program(folder.path());
-        gate.args(FUSED).args(["--json", "r.json"]).env("GRAPHPROOF_REVISION", text);
-        let output = gate.output().expect("the program starts");
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        let receipt = receipt::read(&folder.path().join("r.json")).expect("a receipt");
-        let git = receipt.provenance.git.map(|git| (git.revision, git.dirty));
-        (git, String::from_utf8_lossy(&output.stderr).into_owned())
+        let (receipt, said) = gate_with(&[], "GRAPHPROOF_REVISION", text);
+        (receipt.provenance.git.map(|git| (git.revision, git.dirty)), said)
     };
     assert_eq!(told(commit), (Some((commit.to_owned(), false)), String::new()));
     assert_eq!(told(&format!("{commit}-dirty")).0, Some((commit.to_owned(), true)));

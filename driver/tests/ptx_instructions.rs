@@ -6,8 +6,7 @@ mod ptx_common;
 
 use graphproof_driver::exec::Isa;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-use ptx_common::{cells, kernel};
+use ptx_common::{cells, kernel, runner};
 
 /// Operand width, by register and load type.
 #[derive(Clone, Copy, PartialEq)]
@@ -120,10 +119,7 @@ fn value() -> impl Strategy<Value = u64> {
 /// Tests `instruction d, a, b, c` against `reference`.
 fn check(instruction: &str, d: W, sources: &[W], reference: impl Fn(u64, u64, u64) -> u64) {
     let loads: String = sources.iter().enumerate().map(|(n, w)| w.load(n + 1, n + 1)).collect();
-    let mut runner = TestRunner::new_with_rng(
-        Config { cases: 6, failure_persistence: None, ..Config::default() },
-        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
-    );
+    let mut runner = runner(6);
     let column = || proptest::collection::vec(value(), 32);
     let strategy = (column(), column(), column(), prop_oneof![Just(32usize), 1usize..32], any::<u32>(), 0usize..4);
     let result = runner.run(&strategy, |(a, b, c, lanes, guard, fixed)| {
@@ -413,10 +409,7 @@ fn doubles() {
 fn directed_roundings_bracket_the_nearest() {
     for (name, sources) in [("add", 2), ("mul", 2), ("div", 2), ("fma", 3), ("sqrt", 1), ("rcp", 1)] {
         let column = || proptest::collection::vec(value(), 32);
-        let mut runner = TestRunner::new_with_rng(
-            Config { cases: 12, failure_persistence: None, ..Config::default() },
-            proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
-        );
+        let mut runner = runner(12);
         let result = runner.run(&(column(), column(), column()), |(a, b, c)| {
             for double in [false, true] {
                 let (ty, width) = if double { ("f64", E) } else { ("f32", F) };

@@ -7,8 +7,7 @@ mod ptx_common;
 
 use graphproof_driver::exec::Isa;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-use ptx_common::{Memory, Shape, launch, program_for};
+use ptx_common::{Memory, Shape, launch, program_for, runner};
 
 const LANES: usize = 32;
 /// Bytes that the lanes load from or store to, in each space.
@@ -240,10 +239,7 @@ fn run(text: &str, isa: Isa, case: &Case, cells: &[u8]) -> Vec<u64> {
 
 fn check(seen: impl Fn(Form, Isa, &Case) -> (Vec<u64>, Vec<u64>)) {
     for form in Form::all() {
-        let mut runner = TestRunner::new_with_rng(
-            Config { cases: 5, failure_persistence: None, ..Config::default() },
-            proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
-        );
+        let mut runner = runner(5);
         let result = runner.run(&case(form), |case| {
             for isa in Isa::available() {
                 let (seen, expected) = seen(form, isa, &case);

@@ -11,8 +11,7 @@ use std::fmt::Write;
 
 use graphproof_driver::exec::Isa;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use ptx_common::{Memory, Shape, launch, program_for};
+use ptx_common::{Memory, Shape, launch, program_for, runner};
 
 const REGISTERS: usize = 6;
 
@@ -185,10 +184,7 @@ fn start(lane: u32) -> [u32; REGISTERS] {
 
 #[test]
 fn random_programs_do_what_each_thread_says() {
-    let mut runner = TestRunner::new_with_rng(
-        Config { cases: 400, failure_persistence: None, ..Config::default() },
-        TestRng::deterministic_rng(RngAlgorithm::ChaCha),
-    );
+    let mut runner = runner(400);
     let result = runner.run(&proptest::collection::vec(statement(), 1..8), |list| {
         let mut writer = Writer { text: String::new(), labels: 0, counters: 0 };
         writer.all(&list);

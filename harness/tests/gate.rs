@@ -11,7 +11,7 @@ use graphproof_harness::context::{Launch, Phase, StepContext};
 use graphproof_harness::cuda::Session;
 use graphproof_harness::digest;
 use graphproof_harness::error::StepResult;
-use graphproof_harness::gate::{self, GateConfig};
+use graphproof_harness::gate::{self, GateConfig, LaneOutcome};
 use graphproof_harness::report::Verdict;
 use graphproof_harness::step::{BufferSpec, DType, HostBuffers, Role, Step};
 
@@ -209,38 +209,38 @@ fn an_input_that_only_a_late_step_changes_is_found() {
     assert!(finding.seen.contains("after the eager run 32 of its elements differ"), "{}", finding.seen);
 }
 
-#[test]
-fn a_write_beside_a_buffer_is_found_by_its_guard_where_the_driver_does_not_check_bounds() {
+/// As on a GPU, where the driver does not say that an access lies beside a buffer.
+fn judge_unchecked(step: TestStep) -> LaneOutcome {
     let _turn = common::turn();
     drop(common::session());
     let session = Arc::new(Session::open(0, false).expect("the device opens"));
+    let config = GateConfig { steps: 3, ..GateConfig::default() };
+    let step: Arc<dyn Step> = Arc::new(step);
+    gate::run(&session, &step, &config, &mut |_| {}).expect("the run takes place")
+}
+
+#[test]
+fn a_write_beside_a_buffer_is_found_by_its_guard_where_the_driver_does_not_check_bounds() {
     let buffers = vec![BufferSpec::input("in", DType::F32, [33]), BufferSpec::output("out", DType::F32, [32])];
-    let step: Arc<dyn Step> = Arc::new(TestStep::new(buffers, |cx| {
+    let outcome = judge_unchecked(TestStep::new(buffers, |cx| {
         cx.launch(Launch::new("copy_elements").block([64, 1, 1]).buffer("in").buffer("out").value(33u32))
     }));
-    let config = GateConfig { steps: 3, ..GateConfig::default() };
-    let outcome = gate::run(&session, &step, &config, &mut |_| {}).expect("the run takes place");
     let finding = only_finding(&outcome);
     assert_eq!((finding.id.as_str(), finding.step), ("R04", Some(0)), "{finding:#?}");
     assert!(finding.seen.starts_with("byte 128 of output 'out' of 128 bytes"), "{}", finding.seen);
     assert!(finding.notes.iter().any(|note| note == "and in 2 later steps"), "{:?}", finding.notes);
 }
 
-/// As on a GPU: nothing faults, and eager run and replay agree on whatever lies behind the buffer,
+/// Nothing faults, and eager run and replay agree on whatever lies behind the buffer,
 /// unless the harness sees to it that they do not.
 #[test]
 fn a_value_read_beside_a_buffer_is_found_where_the_driver_does_not_check_bounds() {
-    let _turn = common::turn();
-    drop(common::session());
-    let session = Arc::new(Session::open(0, false).expect("the device opens"));
     let judge = |elements: usize| {
         let buffers =
             vec![BufferSpec::input("in", DType::F32, [elements]), BufferSpec::output("out", DType::F32, [32])];
-        let step: Arc<dyn Step> = Arc::new(TestStep::new(buffers, |cx| {
+        judge_unchecked(TestStep::new(buffers, |cx| {
             cx.launch(Launch::new("shift_elements").block([32, 1, 1]).buffer("in").buffer("out").value(32u32))
-        }));
-        let config = GateConfig { steps: 3, ..GateConfig::default() };
-        gate::run(&session, &step, &config, &mut |_| {}).expect("the run takes place")
+        }))
     };
     let outcome = judge(32);
     let finding = only_finding(&outcome);

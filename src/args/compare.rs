@@ -40,7 +40,7 @@ impl PolicyArgs {
 }
 
 fn percent(text: &str) -> Result<f64, String> {
-    let number = text.trim_end_matches('%').parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    let number = text.trim_end_matches('%').parse().ok().and_then(Policy::growth);
     number.ok_or_else(|| format!("'{text}' is not a number of percent from 0 on"))
 }
 

@@ -147,9 +147,8 @@ impl Source<'_> {
         let kind =
             |name: Spanned<String>| name.get_ref().parse::<Kind>().map_err(|message| self.wrong(name.span(), message));
         let percent = |key: &str, number: Spanned<f64>| {
-            let value = *number.get_ref();
             let message = || format!("'{key}' must be a number of percent from 0 on");
-            if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(self.wrong(number.span(), message())) }
+            Policy::growth(*number.get_ref()).ok_or_else(|| self.wrong(number.span(), message()))
         };
         let memory = raw.max_memory_growth.map(|number| percent("max-memory-growth", number)).transpose()?;
         Ok(Policy {

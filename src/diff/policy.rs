@@ -94,6 +94,11 @@ impl Judgement {
 }
 
 impl Policy {
+    /// A growth that may be allowed: a number of percent from 0 on.
+    pub fn growth(percent: f64) -> Option<f64> {
+        Some(percent).filter(|percent| percent.is_finite() && *percent >= 0.0)
+    }
+
     /// Sorts every change into what fails and what was allowed.
     pub fn judge(&self, diff: &Diff) -> Judgement {
         let mut changes: Vec<(Kind, String)> = Vec::new();

@@ -73,7 +73,7 @@ gate default 120 1000 sq=64
 # One receipt holds the geometry: its buffers take most of the device for a moment.
 gate default-mma 60 1000 sq=64 --step fused-mma --no-geometry
 gate medium 200 1000 sq=256,sk=2048,h=16,d=128,topk=512 --no-geometry
-# The fused lane at lengths that the slab cannot reach; the longest takes four minutes.
+# The fused lane at lengths that the slab cannot reach; the longest takes over three minutes.
 gate length-8192 60 1000 sq=512,sk=8192,h=16,d=128,topk=1024 --step fused --no-geometry
 gate length-65536 420 1000 sq=65536,sk=65536,h=1,d=64,topk=1024 --step fused --no-geometry
 bits --steps 64 --step materialized --step streamed --step fused --step decode

@@ -7,6 +7,13 @@ use std::sync::atomic::AtomicBool;
 use graphproof_driver::exec::{
     ExecStats, Fault, Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, run,
 };
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+/// Runs a property on so many cases, the same in every run.
+pub fn runner(cases: u32) -> TestRunner {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
 
 /// Host memory that stands for device memory.
 pub struct Memory {

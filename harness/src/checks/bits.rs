@@ -34,10 +34,12 @@ pub struct Evidence<'a> {
 
 /// The finding for images of `buffer` that disagree.
 pub fn finding(buffer: usize, spec: &BufferSpec, difference: &Difference, evidence: &Evidence<'_>) -> Finding {
-    let [left, right] = evidence.poison;
-    let unwritten = difference.left.iter().all(|&byte| byte == left)
-        && difference.right.iter().all(|&byte| byte == right)
-        && left != right;
+    let both_are = |[left, right]: [u8; 2]| {
+        difference.left.iter().all(|&byte| byte == left)
+            && difference.right.iter().all(|&byte| byte == right)
+            && left != right
+    };
+    let unwritten = both_are(evidence.poison);
     let id = match (unwritten, evidence.pair) {
         (true, _) => "R02",
         (false, Pair::EagerEager) => "V07",
@@ -58,10 +60,7 @@ pub fn finding(buffer: usize, spec: &BufferSpec, difference: &Difference, eviden
     if unwritten {
         finding = finding.note("both values are the poison that the harness wrote before the run");
     }
-    let beside = |[left, right]: [u8; 2]| {
-        difference.left.iter().all(|&byte| byte == left) && difference.right.iter().all(|&byte| byte == right)
-    };
-    if evidence.pair == Pair::EagerReplay && evidence.guard.is_some_and(beside) {
+    if evidence.guard.is_some_and(both_are) {
         finding = finding.note("both values are what the harness put around the buffers: the step reads beside one");
     }
     if let Some((index, node)) = evidence.topology.and_then(|topology| topology.last_user_of(buffer)) {

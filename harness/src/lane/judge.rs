@@ -103,7 +103,7 @@ impl Lane {
         let broken = broken.collect();
         self.keep_all(broken);
         let mut judged = Judged::default();
-        let guard = (self.replay.guard().bytes > 0).then_some([EAGER_GUARD, REPLAY_GUARD]);
+        let guard = (self.replay.guard().bytes > 0).then(|| guard(pair));
         let evidence = Evidence { pair, step, poison: poison(pair), guard, topology };
         let mut digests = Vec::with_capacity(asked.images.len());
         for &(buffer, place) in &asked.images {
@@ -227,6 +227,14 @@ fn poison(pair: Pair) -> [u8; 2] {
     match pair {
         Pair::EagerEager | Pair::EagerReplay => [EAGER_POISON, REPLAY_POISON],
         Pair::ReplayReplay => [REPLAY_POISON; 2],
+    }
+}
+
+fn guard(pair: Pair) -> [u8; 2] {
+    match pair {
+        Pair::EagerEager => [EAGER_GUARD; 2],
+        Pair::EagerReplay => [EAGER_GUARD, REPLAY_GUARD],
+        Pair::ReplayReplay => [REPLAY_GUARD; 2],
     }
 }
 

@@ -12,6 +12,16 @@ pub(crate) const LANES: usize = 32;
 /// All lanes.
 pub(crate) const FULL: u32 = u32::MAX;
 
+/// The bits that any lane has. Values of their own, or'd together, become vector code.
+#[inline(always)]
+pub(crate) fn either(bits: [u32; LANES]) -> u32 {
+    let mut all = 0;
+    for b in bits {
+        all |= b;
+    }
+    all
+}
+
 /// Runs `f` for each active lane.
 #[inline(always)]
 pub(crate) fn each_active(c: &mut Ctx, mut f: impl FnMut(&mut Ctx, usize)) {

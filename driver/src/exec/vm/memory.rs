@@ -1,6 +1,6 @@
 //! Addresses of lanes → host memory, with every bound checked.
 
-use super::ctx::{Ctx, FULL, LANES};
+use super::ctx::{Ctx, FULL, LANES, either};
 use crate::exec::code::{Inst, SCALAR};
 use crate::exec::fault::FaultKind;
 
@@ -173,7 +173,7 @@ impl Ctx {
                 for l in 0..LANES {
                     bad[l] = u32::from(at[l] > last) | at[l] & (bytes - 1);
                 }
-                if !any(bad) {
+                if either(bad) == 0 {
                     return Some(shape(self.shared, at, bytes));
                 }
             }
@@ -188,7 +188,7 @@ impl Ctx {
                     at[l] = addresses[l] as u32;
                     bad[l] = u32::from(addresses[l] > last) | (at[l] | base as u32) & (bytes - 1);
                 }
-                if !any(bad) {
+                if either(bad) == 0 {
                     return Some(shape(host, at, bytes));
                 }
             }
@@ -285,16 +285,6 @@ impl Ctx {
     }
 }
 
-/// Whether any lane has a bit. Values of their own, or'd together, become vector code.
-#[inline(always)]
-fn any(bits: [u32; LANES]) -> bool {
-    let mut all = 0;
-    for b in bits {
-        all |= b;
-    }
-    all != 0
-}
-
 /// Recognises lanes that read one place, or one after the other.
 #[inline(always)]
 fn shape(host: *mut u8, at: [u32; LANES], bytes: u32) -> Spread {
@@ -304,7 +294,7 @@ fn shape(host: *mut u8, at: [u32; LANES], bytes: u32) -> Spread {
         for l in 0..LANES {
             different[l] = at[l] ^ at[0].wrapping_add(step.wrapping_mul(l as u32));
         }
-        if !any(different) {
+        if either(different) == 0 {
             let first = host.wrapping_add(at[0] as usize);
             return if step == 0 { Spread::Same(first) } else { Spread::Row(first) };
         }

@@ -11,7 +11,7 @@
 
 use std::marker::PhantomData;
 
-use super::ctx::{Ctx, FULL, LANES, each_active};
+use super::ctx::{Ctx, FULL, LANES, each_active, either};
 use super::half::Half;
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::F2;
@@ -93,16 +93,11 @@ impl<C: Compare, const B: bool> Exec for Setp<C, B> {
         let mode = i.imm as u32;
         let a: [<C::T as Lane>::Slot; LANES] = c.vector(i.a);
         let b: [<C::T as Lane>::Slot; LANES] = if B { [c.scalar(i.b); LANES] } else { c.vector(i.b) };
-        // Each lane's own bit, or'd together: this form becomes vector code.
         let mut bits = [0u32; LANES];
         for l in 0..LANES {
             bits[l] = if C::test(C::T::from_slot(a[l]), C::T::from_slot(b[l]), mode) { 1 << l } else { 0 };
         }
-        let mut all = 0;
-        for b in bits {
-            all |= b;
-        }
-        c.set_predicate(i.d, all);
+        c.set_predicate(i.d, either(bits));
     }
 }
 
@@ -160,7 +155,7 @@ where
     Two<H>: Lane,
 {
     fn exec(c: &mut Ctx, i: &Inst) {
-        let (low, high, a, b) = (c.extra(i.c, 0), c.extra(i.c, 1), c.extra(i.c, 2), c.extra(i.c, 3));
+        let [low, high, a, b] = [0, 1, 2, 3].map(|n| c.extra(i.c, n));
         let (mut p, mut q) = (0, 0);
         each_active(c, |c, l| {
             let (x, y): (Two<H>, Two<H>) = (c.get(a, l), c.get(b, l));

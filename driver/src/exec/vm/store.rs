@@ -50,21 +50,12 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Sto
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = (N * size_of::<T>()) as u32;
-        if rare(T::OFTEN_VECTOR, SPACE) {
-            let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true) else {
-                return std::ptr::null();
-            };
-            each_active(c, |c, l| {
-                let place = spread.at(l, bytes as usize);
-                for n in 0..N {
-                    poke(place.wrapping_add(n * size_of::<T>()), T::from_slot(c.lane(c.extra(i.c, n), l)));
-                }
-            });
-            return std::ptr::from_ref(i).wrapping_add(1);
-        }
-        let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true) else {
-            return std::ptr::null();
+        let spread = if rare(T::OFTEN_VECTOR, SPACE) {
+            c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true)
+        } else {
+            c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true)
         };
+        let Some(spread) = spread else { return std::ptr::null() };
         let mut values = [[<T::Slot as Default>::default(); LANES]; N];
         for n in 0..N {
             values[n] = c.lanes(c.extra(i.c, n));
