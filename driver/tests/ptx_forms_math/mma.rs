@@ -46,7 +46,7 @@ fn place_of_a(bits: u32, rows: usize, lane: usize, i: usize) -> (usize, usize) {
     if rows == 8 {
         return (group, i / n * 4 * n + thread * n + i % n);
     }
-    let row = if i / n % 2 == 0 { group } else { group + 8 };
+    let row = group + i / n % 2 * 8;
     (row, i / (2 * n) * 4 * n + thread * n + i % n)
 }
 
