@@ -110,11 +110,15 @@ entry_points! {
     fn cuModuleGetFunction(hfunc: *mut CUfunction, hmod: CUmodule, name: *const c_char) {
         not_null(hfunc)?;
         let name = unsafe { text(name) }?;
-        let world = driver().world();
-        let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
-        let position = module.program.kernels.iter().position(|kernel| kernel.name == name);
-        let handle = position.and_then(|index| module.functions.get(index)).copied();
-        unsafe { write(hfunc, CUfunction(handle.ok_or(CUresult::NOT_FOUND)?)) }
+        let function = {
+            let world = driver().world();
+            let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
+            let position = module.program.entries.iter().position(|entry| entry.name == name);
+            let handle = position.and_then(|index| module.functions.get(index)).copied();
+            handle.and_then(|handle| world.functions.get(handle)).cloned().ok_or(CUresult::NOT_FOUND)?
+        };
+        function.kernel()?;
+        unsafe { write(hfunc, CUfunction(function.handle)) }
     }
 
     fn cuModuleGetFunctionCount(count: *mut c_uint, r#mod: CUmodule) {
@@ -139,7 +143,7 @@ entry_points! {
         let world = driver().world();
         let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
         // M (H200, driver 580.159.04): a kernel's name is not unknown, it is wrong.
-        let absent = || match module.program.kernels.iter().any(|kernel| kernel.name == name) {
+        let absent = || match module.program.entry(name).is_some() {
             true => CUresult::INVALID_VALUE,
             false => CUresult::NOT_FOUND,
         };

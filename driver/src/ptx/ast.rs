@@ -1,7 +1,9 @@
 //! The typed module that the parser makes of PTX text.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::error::PtxError;
 use super::types::{Space, Type};
 
 /// A byte range of the source text.
@@ -26,8 +28,46 @@ pub struct Module {
     pub variables: Vec<Variable>,
     /// Kernels and device functions, in order; a prototype that has a definition is left out.
     pub functions: Vec<Function>,
+    /// Index into `functions` by name, `.alias` names included.
+    pub by_name: HashMap<String, u32>,
     /// `.file` table: number and path.
-    pub files: Vec<(u32, String)>,
+    pub files: Arc<[(u32, String)]>,
+}
+
+impl Module {
+    /// The function or prototype called `name`, and its index.
+    pub fn function(&self, name: &str) -> Option<(u32, &Function)> {
+        let index = *self.by_name.get(name)?;
+        self.functions.get(index as usize).map(|function| (index, function))
+    }
+}
+
+/// What an address in an initial value points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symbol {
+    /// Index into [`Module::variables`].
+    Variable(u32),
+    /// Index into [`Module::functions`].
+    Function(u32),
+}
+
+/// An address in an initial value; only loading gives it.
+#[derive(Debug, Clone)]
+pub struct Relocation {
+    /// Byte offset in the variable.
+    pub offset: u64,
+    /// Bytes that are stored.
+    pub size: u8,
+    /// The bits of the address from which they are taken: `0xFF00(name)` stores its second byte.
+    pub shift: u8,
+    /// What is named, once the whole module is known.
+    pub symbol: Option<Symbol>,
+    /// Its name.
+    pub name: String,
+    /// Added to the address.
+    pub addend: i64,
+    /// Where it is named.
+    pub span: Span,
 }
 
 /// A variable of the module or of a function.
@@ -43,8 +83,12 @@ pub struct Variable {
     pub size: u64,
     /// Initial bytes; the rest is zero.
     pub init: Vec<u8>,
+    /// Addresses in the initial bytes.
+    pub relocations: Vec<Relocation>,
     /// Declared `.extern`.
     pub external: bool,
+    /// Why an instruction that names it is not executed.
+    pub unsupported: Option<String>,
     /// Where it is declared.
     pub span: Span,
 }
@@ -101,14 +145,55 @@ pub struct Function {
     pub variables: Vec<Variable>,
     /// `.branchtargets` tables: name and labels.
     pub branch_tables: Vec<(String, Vec<u32>)>,
+    /// Signatures of indirect calls: name and shape.
+    pub prototypes: Vec<(String, Signature)>,
     /// Statements in order.
     pub body: Vec<Statement>,
     /// Has a body (else a prototype).
     pub defined: bool,
+    /// What in it is not executed, when the parser could tell; `body` is empty then.
+    pub refused: Option<Box<PtxError>>,
     /// Product of `.maxntid` or `.reqntid`.
     pub max_threads: Option<u32>,
     /// Where its header is.
     pub span: Span,
+}
+
+impl Function {
+    /// One without a name and a body.
+    pub(super) fn prototype(span: Span) -> Self {
+        Self {
+            name: String::new(),
+            entry: false,
+            params: Vec::new(),
+            returns: Vec::new(),
+            registers: Vec::new(),
+            labels: Vec::new(),
+            variables: Vec::new(),
+            branch_tables: Vec::new(),
+            prototypes: Vec::new(),
+            body: Vec::new(),
+            defined: false,
+            refused: None,
+            max_threads: None,
+            span,
+        }
+    }
+
+    /// The sizes of what it returns and takes.
+    pub fn signature(&self) -> Signature {
+        let sizes = |list: &[Param]| list.iter().map(|param| param.size).collect();
+        Signature { returns: sizes(&self.returns), params: sizes(&self.params) }
+    }
+}
+
+/// What a `.callprototype` says of the functions that may be called: sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Of return parameters.
+    pub returns: Vec<u64>,
+    /// Of parameters.
+    pub params: Vec<u64>,
 }
 
 /// A source place from `.loc`.
@@ -148,9 +233,9 @@ pub struct Instruction {
     /// Guard predicate.
     pub guard: Option<Guard>,
     /// First word, such as `ld`.
-    pub opcode: String,
+    pub opcode: &'static str,
     /// The words after dots, in order.
-    pub modifiers: Vec<String>,
+    pub modifiers: Arc<[String]>,
     /// Operands, destination first.
     pub operands: Vec<Operand>,
     /// Where each operand stands.
@@ -191,6 +276,8 @@ pub enum Operand {
     Function(Callee),
     /// A table of [`Function::branch_tables`], by index.
     Table(u32),
+    /// One of [`Function::prototypes`], by index.
+    Prototype(u32),
     /// `_`: the value is not wanted.
     Sink,
 }

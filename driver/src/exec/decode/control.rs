@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 64;
 
 impl<'a> Lower<'a> {
     pub fn control(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match i.opcode.as_str() {
+        match i.opcode {
             "bra" => {
                 m.take("uni");
                 self.operands(i, 1..=1)?;
@@ -113,7 +113,7 @@ impl<'a> Lower<'a> {
             [Operand::List(list)] => list,
             _ => return Err(unsupported("an indirect call is not executed")),
         };
-        let Some(function) = self.module.functions.iter().find(|f| f.name == callee.0) else {
+        let Some((_, function)) = self.module.function(&callee.0) else {
             return Err(invalid(format!("function `{}` is not declared", callee.0)));
         };
         if !function.defined && callee.0 == "__assertfail" {
@@ -126,6 +126,9 @@ impl<'a> Lower<'a> {
         }
         if !function.defined {
             return Err(unsupported(format!("a call of the external function `{}` is not executed", callee.0)));
+        }
+        if let Some(error) = &function.refused {
+            return Err(super::lower::Problem { whole: Some(error.clone()), ..unsupported("") });
         }
         if self.frames.iter().any(|f| f.function.name == function.name) || self.frames.len() >= MAX_DEPTH {
             return Err(unsupported(format!("a recursive call of `{}` is not executed", callee.0)));

@@ -253,7 +253,7 @@ impl<'a> Lower<'a> {
         let mut m = Modifiers::new(&i.modifiers);
         // Where lanes meet or leave, those that the guard excludes must go round.
         let around = matches!(
-            i.opcode.as_str(),
+            i.opcode,
             "ret"
                 | "exit"
                 | "trap"
@@ -294,7 +294,7 @@ impl<'a> Lower<'a> {
     }
 
     fn instruction(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match i.opcode.as_str() {
+        match i.opcode {
             "mov" => self.mov(i, m),
             "cvta" => self.cvta(i, m),
             "isspacep" => self.isspacep(i, m),

@@ -214,6 +214,9 @@ impl<'a> Lower<'a> {
         let (space, base) = match var {
             VarRef::Module(n) => {
                 let variable = &self.module.variables[n as usize];
+                if let Some(why) = &variable.unsupported {
+                    return Err(unsupported(why.clone()));
+                }
                 match variable.space {
                     Space::Shared if variable.size == 0 => (Space::Shared, DYNAMIC),
                     Space::Shared => (Space::Shared, self.module_shared[n as usize]),
