@@ -38,7 +38,7 @@ pub(crate) fn enter(door: &'static Door, stream: Option<CUstream>, body: impl Fn
 fn pass(door: &'static Door, stream: Option<CUstream>, body: &mut dyn FnMut() -> Cuda) -> CUresult {
     let checked = || check(door).and_then(|()| body()).and_then(|()| super::graph_recapture::after_call(stream));
     let guarded = || catch_unwind(AssertUnwindSafe(checked)).unwrap_or(Err(CUresult::UNKNOWN));
-    let result = if record::is_on() { record::call(door.name, stream, guarded) } else { guarded().into() };
+    let result = record::call(door.name, stream, guarded);
     if result == CUresult::NOT_SUPPORTED {
         record::note_unsupported(door.name);
     }
@@ -47,10 +47,7 @@ fn pass(door: &'static Door, stream: Option<CUstream>, body: &mut dyn FnMut() ->
 
 /// Answers a call that has no model.
 pub(crate) fn unsupported(door: &'static Door) -> CUresult {
-    enter(door, None, || {
-        record::note(|| format!("{} has no model in the software driver", door.name));
-        Err(CUresult::NOT_SUPPORTED)
-    })
+    enter(door, None, || Err(CUresult::NOT_SUPPORTED))
 }
 
 /// Runs a caller's host function: calls to the driver from within it are refused, as CUDA

@@ -8,7 +8,6 @@ use super::jit::Options;
 use super::types::{CUdeviceptr, CUfunction, CUmodule};
 use super::{CUresult, Cuda};
 use crate::exec::Program;
-use crate::record;
 use crate::software::driver;
 use crate::software::module::{ImageError, parse_image};
 
@@ -52,10 +51,7 @@ fn load(target: *mut CUmodule, program: Cuda<Program>) -> Cuda {
 }
 
 fn noted<T>(result: Result<T, ImageError>) -> Cuda<T> {
-    result.map_err(|error| {
-        record::note(|| error.text);
-        error.code
-    })
+    result.map_err(|error| error.noted())
 }
 
 entry_points! {

@@ -1,6 +1,7 @@
 //! The typed module that the parser makes of PTX text.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::error::PtxError;
@@ -108,13 +109,74 @@ pub struct Param {
     pub register: Option<u32>,
 }
 
-/// A virtual register.
-#[derive(Debug, Clone)]
-pub struct Register {
-    /// Name, with its `%`.
-    pub name: String,
-    /// Declared type.
-    pub ty: Type,
+/// The virtual registers of a function: thousands, of a few names with numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Registers {
+    types: Vec<Type>,
+    /// Name, first register, and whether a number is part of each name; in order.
+    runs: Vec<(String, u32, bool)>,
+}
+
+impl Registers {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// Declared type of a register.
+    pub fn ty(&self, register: u32) -> Type {
+        self.types[register as usize]
+    }
+
+    /// Declared types, in order.
+    pub fn types(&self) -> impl Iterator<Item = Type> + '_ {
+        self.types.iter().copied()
+    }
+
+    /// Adds one register; gives its index.
+    pub(super) fn add(&mut self, name: &str, ty: Type) -> u32 {
+        let first = self.types.len() as u32;
+        self.runs.push((name.to_owned(), first, false));
+        self.types.push(ty);
+        first
+    }
+
+    /// Adds `count` registers, numbered from 0; gives the index of the first.
+    pub(super) fn add_range(&mut self, name: &str, ty: Type, count: u32) -> u32 {
+        let first = self.types.len() as u32;
+        self.runs.push((name.to_owned(), first, true));
+        self.types.resize(self.types.len() + count as usize, ty);
+        first
+    }
+
+    /// A register's name, with its `%`.
+    pub fn name(&self, register: u32) -> RegisterName<'_> {
+        RegisterName { registers: self, register }
+    }
+}
+
+/// The name of a register, to be shown.
+#[derive(Debug, Clone, Copy)]
+pub struct RegisterName<'a> {
+    registers: &'a Registers,
+    register: u32,
+}
+
+impl fmt::Display for RegisterName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = &self.registers.runs;
+        let run = runs.partition_point(|&(_, first, _)| first <= self.register).wrapping_sub(1);
+        match runs.get(run) {
+            Some((name, first, true)) => write!(f, "{name}{}", self.register - first),
+            Some((name, ..)) => f.write_str(name),
+            None => f.write_str("?"),
+        }
+    }
 }
 
 /// A label.
@@ -138,7 +200,7 @@ pub struct Function {
     /// Return parameters of a device function.
     pub returns: Vec<Param>,
     /// Registers; instructions name them by index.
-    pub registers: Vec<Register>,
+    pub registers: Registers,
     /// Labels; instructions name them by index.
     pub labels: Vec<Label>,
     /// Variables declared inside; `.param` ones of call sequences included.
@@ -167,7 +229,7 @@ impl Function {
             entry: false,
             params: Vec::new(),
             returns: Vec::new(),
-            registers: Vec::new(),
+            registers: Registers::default(),
             labels: Vec::new(),
             variables: Vec::new(),
             branch_tables: Vec::new(),

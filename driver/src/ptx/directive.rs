@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::ast::{Function, Location, Param, Register, Span, Symbol, VarRef, Variable};
+use super::ast::{Function, Location, Param, Span, Symbol, VarRef, Variable};
 use super::error::{PtxError, PtxErrorKind};
 use super::lexer::Kind;
 use super::parser::{Named, Parser, Scope};
@@ -504,8 +504,7 @@ impl<'a> Parser<'a> {
                 self.advance();
                 let ty = self.register_type()?;
                 let (name, _) = self.word("a parameter name")?;
-                let register = function.registers.len() as u32;
-                function.registers.push(Register { name: name.to_owned(), ty });
+                let register = function.registers.add(name, ty);
                 self.scope().names.insert(name.to_owned(), Named::Register(register));
                 params.push(Param {
                     name: name.to_owned(),

@@ -16,8 +16,8 @@ mod statement;
 mod types;
 
 pub use ast::{
-    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Module, Operand, Param, Register,
-    Relocation, Signature, Span, Statement, Symbol, VarRef, Variable,
+    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Module, Operand, Param, RegisterName,
+    Registers, Relocation, Signature, Span, Statement, Symbol, VarRef, Variable,
 };
 pub use error::{PtxError, PtxErrorKind};
 pub use parser::{declared_version, parse};

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::ast::{
-    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Operand, Register, Span, Statement,
-    VarRef,
+    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Operand, Span, Statement, VarRef,
 };
 use super::error::PtxError;
 use super::lexer::Kind;
@@ -86,18 +85,16 @@ impl Parser<'_> {
         let ty = self.register_type()?;
         loop {
             let (name, span) = self.word("a register name")?;
-            let first = function.registers.len() as u32;
             if self.take_mark(b'<') {
                 let count = self.unsigned("a register count")?;
                 self.mark(b'>')?;
                 if count > MAX_REGISTERS || count + function.registers.len() as u64 > MAX_REGISTERS {
                     return Err(self.unsupported(span, format!("more than {MAX_REGISTERS} registers are not executed")));
                 }
-                let names = (0..count).map(|i| Register { name: format!("{name}{i}"), ty });
-                function.registers.extend(names);
+                let first = function.registers.add_range(name, ty, count as u32);
                 self.scope().ranges.push((name.to_owned(), count as u32, first));
             } else {
-                function.registers.push(Register { name: name.to_owned(), ty });
+                let first = function.registers.add(name, ty);
                 self.scope().names.insert(name.to_owned(), Named::Register(first));
             }
             if !self.take_mark(b',') {
@@ -179,7 +176,7 @@ impl Parser<'_> {
     fn predicate(&mut self, function: &Function) -> Result<u32, PtxError> {
         let (name, span) = self.word("a predicate register")?;
         match self.lookup(name) {
-            Some(Named::Register(r)) if function.registers[r as usize].ty == Type::Pred => Ok(r),
+            Some(Named::Register(r)) if function.registers.ty(r) == Type::Pred => Ok(r),
             Some(_) => Err(self.semantic(span, format!("`{name}` is not a predicate")).expected("a `.pred` register")),
             None => Err(self.semantic(span, format!("`{name}` is not declared")).expected("a `.pred` register")),
         }
@@ -344,7 +341,7 @@ impl Parser<'_> {
                 let (name, span) = self.word("an address")?;
                 match self.lookup(name) {
                     Some(Named::Register(r)) => {
-                        let ty = function.registers[r as usize].ty;
+                        let ty = function.registers.ty(r);
                         if !matches!(ty.size(), 4 | 8) || ty.is_float() {
                             return Err(self
                                 .semantic(span, format!("`{name}` is `{ty}` and cannot hold an address"))

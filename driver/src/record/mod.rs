@@ -5,19 +5,22 @@
 //! always, so that a run can say what it relied on in vain.
 
 mod call;
+mod notes;
 mod unsupported;
 mod work;
 
 use std::backtrace::Backtrace;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub use call::{Call, Capture, Recording};
+pub use notes::{Reason, keep_notes, last_reason, take_notes};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
 pub use work::Work;
 
+pub(crate) use notes::note;
 pub(crate) use unsupported::note_unsupported;
 pub(crate) use work::work;
 
@@ -54,7 +57,6 @@ struct Recorder {
 
 thread_local! {
     static BLOCKED_NS: Cell<u64> = const { Cell::new(0) };
-    static NOTE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 fn recorder() -> MutexGuard<'static, Option<Recorder>> {
@@ -84,13 +86,6 @@ pub fn position() -> u64 {
     recorder().as_ref().map_or(0, |recorder| recorder.sequence)
 }
 
-/// Explains the result of the call in progress on this thread.
-pub(crate) fn note(text: impl FnOnce() -> String) {
-    if is_on() {
-        NOTE.with(|note| *note.borrow_mut() = Some(text()));
-    }
-}
-
 /// Runs `wait`, which blocks the host inside the call in progress.
 pub(crate) fn blocked<R>(wait: impl FnOnce() -> R) -> R {
     if !is_on() {
@@ -113,15 +108,25 @@ fn keep_work(make: impl FnOnce(Instant) -> Work) {
     }
 }
 
-/// Records a call around `body`.
+/// Runs a call's `body`, and records it if a recording is on.
 pub(crate) fn call(name: &'static str, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
+    notes::begin();
+    if is_on() {
+        return recorded(name, stream, body);
+    }
+    let result: CUresult = body().into();
+    notes::end(name, result);
+    result
+}
+
+fn recorded(name: &'static str, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
     BLOCKED_NS.with(|blocked| blocked.set(0));
-    NOTE.with(|note| note.borrow_mut().take());
     let before = capture_status(stream);
     let began = Instant::now();
     let result: CUresult = body().into();
     let duration_ns = began.elapsed().as_nanos() as u64;
     let after = capture_status(stream);
+    let note = notes::end(name, result);
     let mut guard = recorder();
     let Some(recorder) = guard.as_mut() else { return result };
     let sequence = recorder.sequence;
@@ -138,7 +143,7 @@ pub(crate) fn call(name: &'static str, stream: Option<CUstream>, body: impl FnOn
         duration_ns,
         blocked_ns: BLOCKED_NS.with(Cell::get),
         unsupported: result == CUresult::NOT_SUPPORTED,
-        note: NOTE.with(|note| note.borrow_mut().take()),
+        note,
         backtrace: (recorder.options.backtraces)(name).then(|| Arc::new(Backtrace::force_capture())),
     };
     recorder.recording.push(call, recorder.options.capacity, recorder.options.keep_newest);

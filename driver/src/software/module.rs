@@ -220,6 +220,14 @@ fn check_target(target: &str) -> Result<(), ImageError> {
     }
 }
 
+impl ImageError {
+    /// Notes the reason, without the picture of the place; gives what the call answers.
+    pub fn noted(&self) -> CUresult {
+        record::note(|| self.text.lines().next().unwrap_or_default().to_owned());
+        self.code
+    }
+}
+
 /// Why an image cannot be loaded.
 #[derive(Debug)]
 pub struct ImageError {

@@ -147,7 +147,7 @@ impl<'a> Lower<'a> {
         for (argument, param) in arguments.iter().zip(&function.params) {
             match param.register {
                 Some(register) => {
-                    let value = self.source(argument, function.registers[register as usize].ty)?;
+                    let value = self.source(argument, function.registers.ty(register))?;
                     inputs.push((registers + register, value));
                     places.push(0);
                 }
@@ -159,7 +159,7 @@ impl<'a> Lower<'a> {
         for (result, param) in returns.iter().zip(&function.returns) {
             match param.register {
                 Some(register) => {
-                    let ty = function.registers[register as usize].ty;
+                    let ty = function.registers.ty(register);
                     outputs.push((self.destination(result, ty)?, registers + register));
                     return_places.push(0);
                 }
@@ -169,7 +169,7 @@ impl<'a> Lower<'a> {
         // The call itself counts as one instruction.
         self.nothing();
         // `frame` numbers the function's registers from here.
-        self.ir.classes.extend(function.registers.iter().map(|r| super::lower::class(r.ty)));
+        self.ir.classes.extend(function.registers.types().map(super::lower::class));
         for (d, value) in inputs {
             self.copy_register(d, value);
         }

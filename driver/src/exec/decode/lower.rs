@@ -154,7 +154,7 @@ impl<'a> Lower<'a> {
         returns: Vec<u64>,
     ) -> std::result::Result<(), PtxError> {
         let registers = self.ir.classes.len() as Reg;
-        self.ir.classes.extend(function.registers.iter().map(|r| class(r.ty)));
+        self.ir.classes.extend(function.registers.types().map(class));
         let labels = self.ir.labels;
         self.ir.labels += function.labels.len() as u32 + 1;
         let end = self.ir.labels - 1;

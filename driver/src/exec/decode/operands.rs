@@ -5,7 +5,7 @@ use super::lower::{DYNAMIC, Lower, Problem, Result, class, invalid, unsupported}
 use crate::exec::code::{ScalarInit, VectorInit};
 use crate::exec::vm::map::{Next, cold, exec, op1};
 use crate::exec::vm::{bits, flow, predicate};
-use crate::ptx::{AddressBase, Instruction, Operand, Space, Type, VarRef};
+use crate::ptx::{AddressBase, Instruction, Operand, RegisterName, Space, Type, VarRef};
 
 impl<'a> Lower<'a> {
     pub fn scalar(&mut self, init: ScalarInit) -> Src {
@@ -33,9 +33,9 @@ impl<'a> Lower<'a> {
         })
     }
 
-    pub fn ast_register(&self, register: u32) -> (&'a str, Type) {
-        let r = &self.top().function.registers[register as usize];
-        (&r.name, r.ty)
+    pub fn ast_register(&self, register: u32) -> (RegisterName<'a>, Type) {
+        let registers = &self.top().function.registers;
+        (registers.name(register), registers.ty(register))
     }
 
     fn check(&self, register: u32, ty: Type) -> Result<()> {
