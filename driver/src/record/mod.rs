@@ -4,6 +4,7 @@
 //! bounded buffer; calls beyond the bound are counted, not kept. Calls without a model are counted
 //! always, so that a run can say what it relied on in vain.
 
+mod arguments;
 mod call;
 mod notes;
 mod unsupported;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+pub use arguments::{Arguments, Value};
 pub use call::{Call, Capture, Recording};
 pub use notes::{Reason, keep_notes, last_reason, take_notes};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
@@ -108,19 +110,23 @@ fn keep_work(make: impl FnOnce(Instant) -> Work) {
     }
 }
 
-/// Runs a call's `body`, and records it if a recording is on.
-pub(crate) fn call(name: &'static str, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
+/// Runs a call that is not recorded; only why it failed is kept.
+pub(crate) fn unrecorded(name: &'static str, body: impl FnOnce() -> Cuda) -> CUresult {
     notes::begin();
-    if is_on() {
-        return recorded(name, stream, body);
-    }
     let result: CUresult = body().into();
     notes::end(name, result);
     result
 }
 
-fn recorded(name: &'static str, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
+/// Records a call around `body`.
+pub(crate) fn call(
+    name: &'static str,
+    stream: Option<CUstream>,
+    arguments: &[u64],
+    body: impl FnOnce() -> Cuda,
+) -> CUresult {
     BLOCKED_NS.with(|blocked| blocked.set(0));
+    notes::begin();
     let before = capture_status(stream);
     let began = Instant::now();
     let result: CUresult = body().into();
@@ -136,6 +142,7 @@ fn recorded(name: &'static str, stream: Option<CUstream>, body: impl FnOnce() ->
         function: name,
         thread: ThreadId::current(),
         stream,
+        arguments: Arguments::of(name, arguments, result),
         capture_before: before,
         capture_after: after,
         result,
