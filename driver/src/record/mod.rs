@@ -148,6 +148,6 @@ pub(crate) fn call(name: &'static str, stream: Option<CUstream>, body: impl FnOn
 fn capture_status(stream: Option<CUstream>) -> Capture {
     let Some(stream) = stream else { return Capture::None };
     let mut world = driver().world();
-    let Ok(stream) = world.stream(stream) else { return Capture::None };
+    let Ok(stream) = world.find_stream(stream) else { return Capture::None };
     Capture::from_raw(world.capture.status(stream))
 }

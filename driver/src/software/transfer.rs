@@ -23,7 +23,6 @@ impl Driver {
         let copy = memory().space.copy_at_call(params)?;
         let mut world = self.world();
         let stream = world.usable_stream(CUstream::LEGACY)?;
-        world.capture.classify_synchronous(stream)?;
         if copy.bytes() == 0 {
             return Ok(());
         }
@@ -86,7 +85,6 @@ impl Driver {
         memory().space.fill_at_call(&work)?;
         let mut world = self.world();
         let stream = world.usable_stream(CUstream::LEGACY)?;
-        world.capture.classify_synchronous(stream)?;
         let ticket = self.submit(&world, stream, Op::Node(NodeParams::Memset(work)), Vec::new());
         drop(world);
         if !memory().space.in_window(work.dst) {

@@ -10,16 +10,16 @@ use super::unknowns::UNSAFE_BY_KINSHIP;
 /// and graphs, `cuEventElapsedTime`, `cuGraphUpload`, virtual memory management, IPC handles,
 /// `cuMemGetInfo` and the attributes of functions and pointers.
 ///
-/// Event and stream queries and waits are unsafe too, through [`super::CaptureWorld::sync_call`], and
-/// stream-ordered allocation, through [`super::CaptureWorld::classify_stream_ordered`].
-const UNSAFE: [&str; 32] = [
+/// `cuGraphInstantiateWithParams` is unsafe too, and asks for itself, since it answers through its
+/// parameters. Event and stream queries and waits are unsafe through [`super::CaptureWorld::sync_call`], and
+/// stream-ordered allocation through [`super::CaptureWorld::classify_stream_ordered`].
+const UNSAFE: [&str; 31] = [
     "cuArrayCreate_v2",
     "cuArrayDestroy",
     "cuCtxSetCacheConfig",
     "cuCtxSetLimit",
     "cuGraphExecDestroy",
     "cuGraphInstantiateWithFlags",
-    "cuGraphInstantiateWithParams",
     "cuGraphInstantiate_v2",
     "cuLibraryUnload",
     "cuMemAllocHost_v2",
