@@ -217,7 +217,8 @@ impl Graphs {
         let objects = self.objects_of(graph);
         objects.iter().for_each(|&object| self.retain_object(object, 1));
         let id = self.next_id();
-        let exec = Exec { id, flags, single_of: single.then_some(graph), body, plan: None, memory, objects, ticket: None };
+        let exec =
+            Exec { id, flags, single_of: single.then_some(graph), body, plan: None, memory, objects, ticket: None };
         Ok(self.execs.insert(exec))
     }
 

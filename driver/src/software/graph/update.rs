@@ -76,8 +76,7 @@ impl Graphs {
         self.memory.count_exec(&before, false);
         for (graph, begins) in [(previous, false), (Some(graph), true)] {
             if let Some(graph) = graph.and_then(|graph| self.graphs.get_mut(graph)) {
-                graph.single_execs =
-                    if begins { graph.single_execs + 1 } else { graph.single_execs.saturating_sub(1) };
+                graph.single_execs = if begins { graph.single_execs + 1 } else { graph.single_execs.saturating_sub(1) };
             }
         }
     }
