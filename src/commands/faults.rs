@@ -14,9 +14,10 @@ use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
 
-use super::Failure;
+use super::{Failure, suite};
 use crate::args::{FaultChildArgs, FaultsArgs};
 use crate::output::json::ReceiptFile;
+use crate::output::print;
 use child::{Job, Outcome};
 use matrix::{Matrix, Row};
 
@@ -26,6 +27,8 @@ const STEPS: u64 = 10;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
+    // Once, and not by every child that could not run.
+    suite::check_present()?;
     if args.clean {
         return clean::run(args);
     }
@@ -63,7 +66,7 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
         .map(|(fault, pair)| Row::judge(fault, &pair[0], &pair[1], recorded))
         .collect();
     let matrix = Matrix { driver: kind, rows, not_planted: not_planted(args.filter.is_some()) };
-    print!("{}", matrix.render());
+    print(&matrix.render())?;
     if let Some(file) = file {
         file.write(&matrix)?;
     }

@@ -20,6 +20,7 @@ mod moves;
 mod operands;
 mod parting;
 mod slots;
+mod tensor;
 mod uniform;
 mod warp;
 
