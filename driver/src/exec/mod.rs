@@ -22,5 +22,5 @@ pub use crate::ptx::{PtxError, PtxErrorKind};
 pub use fault::{Fault, FaultKind};
 pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
-pub use pool::{Pool, run, run_in_graph};
+pub use pool::{Pool, blocks_ended, run, run_in_graph};
 pub use program::{GlobalVariable, Kernel, Parameter, Program};

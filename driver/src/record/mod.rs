@@ -84,11 +84,15 @@ pub fn position() -> u64 {
     recorder().as_ref().map_or(0, |recorder| recorder.sequence)
 }
 
-/// Explains the result of the call in progress on this thread.
+/// Explains the result of the call in progress on this thread. Errors are rare: it is kept whether or
+/// not there is a recording.
 pub(crate) fn note(text: impl FnOnce() -> String) {
-    if is_on() {
-        NOTE.with(|note| *note.borrow_mut() = Some(text()));
-    }
+    NOTE.with(|note| *note.borrow_mut() = Some(text()));
+}
+
+/// The explanation of the call of this thread that failed last, if it left one that was not taken yet.
+pub fn take_note() -> Option<String> {
+    NOTE.with(|note| note.borrow_mut().take())
 }
 
 /// Runs `wait`, which blocks the host inside the call in progress.
@@ -138,7 +142,7 @@ pub(crate) fn call(name: &'static str, stream: Option<CUstream>, body: impl FnOn
         duration_ns,
         blocked_ns: BLOCKED_NS.with(Cell::get),
         unsupported: result == CUresult::NOT_SUPPORTED,
-        note: NOTE.with(|note| note.borrow_mut().take()),
+        note: NOTE.with(|note| note.borrow().clone()),
         backtrace: (recorder.options.backtraces)(name).then(|| Arc::new(Backtrace::force_capture())),
     };
     recorder.recording.push(call, recorder.options.capacity, recorder.options.keep_newest);
