@@ -139,9 +139,9 @@ fn an_own_error_under_capture_is_told_as_that() {
 fn a_panic_has_its_own_line() {
     let finding = told(|cx| {
         cx.launch(copy("in", "out"))?;
-        let nothing: Option<u32> = None;
-        nothing.expect("something was promised");
-        Ok(())
+        let plans: Vec<u32> = Vec::with_capacity(1);
+        let plan = plans.first().expect("something was promised");
+        cx.launch(copy("in", "out").grid([*plan, 1, 1]))
     });
     assert_eq!((finding.id.as_str(), finding.seen.as_str()), ("E06", "something was promised"));
     here(&finding, "panic");
