@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -88,8 +89,8 @@ fn a_cache_can_be_filled_between_steps() {
     step.prepare = Box::new(move |_, cx| {
         let w = cx.address("w")?;
         let mut tables = filled.lock().unwrap();
-        if !tables.contains_key(&w) {
-            tables.insert(w, table_of(w).map_err(|(_, error)| StepError::other(format!("{error:?}")))?);
+        if let Entry::Vacant(none) = tables.entry(w) {
+            none.insert(table_of(w).map_err(|(_, error)| StepError::other(format!("{error:?}")))?);
         }
         assert!(
             cx.address("nothing")
