@@ -325,6 +325,8 @@ pub enum BenchWhat {
     Exec,
     /// Graphs on the software driver: capture, instantiation and launch, beside eager launches.
     Graph,
+    /// Loading a module of 160 entries and 14.7 MB of PTX, and decoding what is asked for.
+    Load,
     /// The lanes themselves: eager time, replay time, TFLOP/s. Checks nothing.
     Step(BenchStepArgs),
     /// What each check costs, beside the same steps run eagerly and replayed without a check.

@@ -21,6 +21,7 @@ pub use session::{DeviceFacts, Session};
 pub use stream::Stream;
 
 use cudarc::driver::sys::CUresult;
+use graphproof_driver::record::{self, Reason};
 
 /// A failed driver call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,12 +56,6 @@ impl CudaError {
         CudaError { function, code, name: name.unwrap_or_else(|| format!("CUresult {code}")), why: None }
     }
 
-    /// The same error with a reason, unless it has one.
-    pub(crate) fn because(mut self, why: impl FnOnce() -> Option<String>) -> Self {
-        self.why = self.why.or_else(why);
-        self
-    }
-
     /// Whether the error belongs to the context rather than to the call: every later call of
     /// this process will fail too (CUDA driver API, "sticky" errors).
     pub fn is_sticky(&self) -> bool {
@@ -80,8 +75,9 @@ pub fn check(function: &'static str, code: CUresult) -> Result<(), CudaError> {
     }
     let error = CudaError::new(function, code);
     // A fault is told in full by the finding about it.
-    let told = graphproof_driver::record::take_note().filter(|_| !error.is_sticky());
-    Err(error.because(|| told))
+    let about = |reason: &Reason| reason.result.0 == error.code && !reason.text.is_empty() && !error.is_sticky();
+    let why = record::last_reason().filter(about).map(|reason| reason.text);
+    Err(CudaError { why, ..error })
 }
 
 /// Calls a driver function by name and checks its result.

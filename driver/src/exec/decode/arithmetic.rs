@@ -26,10 +26,10 @@ macro_rules! any_int {
 impl<'a> Lower<'a> {
     pub fn arithmetic(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         let carry_out = m.take("cc");
-        if carry_out || matches!(i.opcode.as_str(), "addc" | "subc" | "madc") {
+        if carry_out || matches!(i.opcode, "addc" | "subc" | "madc") {
             return self.with_carry(i, m, carry_out);
         }
-        match i.opcode.as_str() {
+        match i.opcode {
             "dp4a" | "dp2a" => return self.dot(i, m),
             "mul24" | "mad24" => return self.product24(i, m),
             _ => {}
@@ -60,7 +60,7 @@ impl<'a> Lower<'a> {
             if i.opcode != "div" || ty != Type::F32 {
                 return Err(invalid(format!("`{}{ty}` has no `.approx` or `.full`", i.opcode)));
             }
-        } else if matches!(i.opcode.as_str(), "div" | "fma") && rounding.is_none() {
+        } else if matches!(i.opcode, "div" | "fma") && rounding.is_none() {
             return Err(invalid(format!("`{}{ty}` needs a rounding such as `.rn`", i.opcode)));
         }
         self.float(i, ty, mode, sources)
@@ -96,13 +96,13 @@ impl<'a> Lower<'a> {
             }
             return Ok(());
         }
-        if matches!(i.opcode.as_str(), "mul" | "mad") && !high && !low {
+        if matches!(i.opcode, "mul" | "mad") && !high && !low {
             return Err(invalid(format!("`{}{ty}` needs `.lo`, `.hi` or `.wide`", i.opcode)));
         }
-        if saturated && (ty != Type::S32 || !matches!(i.opcode.as_str(), "add" | "sub" | "mad")) {
+        if saturated && (ty != Type::S32 || !matches!(i.opcode, "add" | "sub" | "mad")) {
             return Err(invalid(format!("`{}{ty}` has no `.sat`", i.opcode)));
         }
-        let op: Option<Op> = match (i.opcode.as_str(), high, saturated) {
+        let op: Option<Op> = match (i.opcode, high, saturated) {
             ("add", _, true) => Some(op2::<int::AddSat<i32>>()),
             ("sub", _, true) => Some(op2::<int::SubSat<i32>>()),
             ("mad", true, true) => Some(op3::<int::MadHighSat<i32>>()),
@@ -155,7 +155,7 @@ impl<'a> Lower<'a> {
 
     /// An operation whose operands all have one type, each source once.
     fn apply(&mut self, i: &Instruction, ty: Type, op: Op, mode: u32) -> Result<()> {
-        let sources = match i.opcode.as_str() {
+        let sources = match i.opcode {
             "abs" | "neg" => 1,
             "fma" | "mad" | "sad" => 3,
             _ => 2,
@@ -169,7 +169,7 @@ impl<'a> Lower<'a> {
 
     fn float(&mut self, i: &Instruction, ty: Type, mode: u32, sources: usize) -> Result<()> {
         let no = || unsupported(format!("`{}{ty}` is not executed", i.opcode));
-        let (op, extra): (Op, u32) = match (i.opcode.as_str(), ty) {
+        let (op, extra): (Op, u32) = match (i.opcode, ty) {
             (name, Type::F32) => (single(name, mode == 0).ok_or_else(no)?, 0),
             (name, Type::F64) => (double(name).ok_or_else(no)?, 0),
             (name, Type::F16 | Type::F16x2 | Type::BF16 | Type::BF16x2) => {
@@ -215,7 +215,7 @@ impl<'a> Lower<'a> {
         if ty.is_float() || ty.size() < 4 {
             return Err(invalid(format!("`{ty}` has no carry")));
         }
-        let (name, product) = (i.opcode.as_str(), matches!(i.opcode.as_str(), "mad" | "madc"));
+        let (name, product) = (i.opcode, matches!(i.opcode, "mad" | "madc"));
         let mut mode = u64::from(out) << 1;
         mode |= u64::from(name.ends_with('c'));
         mode |= u64::from(name.starts_with("sub")) << 2;
