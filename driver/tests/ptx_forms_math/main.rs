@@ -6,6 +6,9 @@
 mod ptx_common;
 
 mod formats;
+mod fp8;
+mod halves;
 mod harness;
 mod mma;
+mod video;
 mod wmma;

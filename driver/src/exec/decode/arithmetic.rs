@@ -1,13 +1,13 @@
 //! `add` … `mad` of all types, by opcode and type.
 
 use super::ir::{Class, Form};
-use super::lower::{Lower, Result, invalid, unsupported};
+use super::lower::{Lower, Problem, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::vm::half::{self, Binary, Binary2, Fma, Fma2, Unary, Unary2};
 use crate::exec::vm::integer as int;
 use crate::exec::vm::lane::{BF16, F16};
 use crate::exec::vm::map::{Next, Op, cold, hot1, hot2, hot3, op1, op2, op3, warm2, warm3};
-use crate::exec::vm::{real, rounding};
+use crate::exec::vm::{packed, real, rounding};
 use crate::ptx::{Instruction, Type};
 
 /// Picks the operation of an integer type.
@@ -41,16 +41,24 @@ impl<'a> Lower<'a> {
         let approximate = m.take("approx");
         let full = m.take("full");
         let keep_nan = m.take("NaN");
-        if m.take("xorsign") {
-            return Err(unsupported(format!("`.xorsign` of `{}` is not executed", i.opcode)));
-        }
+        let xorsign = m.take("xorsign");
         let mut mode = m.float_flags() | rounding.unwrap_or(0);
         // Whether the compiler may contract makes no difference to one operation.
         m.take("noftz");
         if keep_nan {
             mode |= rounding::KEEP_NAN;
         }
-        let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
+        let Some(ty) = m.ty() else { return Err(no_type(i)) };
+        if xorsign {
+            if !m.take("abs") || !matches!(i.opcode.as_str(), "min" | "max") || !ty.is_float() || ty == Type::F64 {
+                return Err(invalid("`.xorsign` is `.xorsign.abs` of `min` or `max` of single and half precision"));
+            }
+            self.target_has(i, 86)?;
+            mode |= rounding::XORSIGN;
+        }
+        if matches!(i.opcode.as_str(), "min" | "max") && ty == Type::F32 && i.operands.len() == 4 {
+            return Err(unsupported(format!("`{}` of three values, which needs sm_100, is not executed", i.opcode)));
+        }
         let sources = i.operands.len().saturating_sub(1);
         let integer = !ty.is_float();
         if integer {
@@ -68,6 +76,18 @@ impl<'a> Lower<'a> {
 
     fn integer(&mut self, i: &Instruction, ty: Type, (wide, high, low): (bool, bool, bool), mode: u32) -> Result<()> {
         let saturated = mode & rounding::SAT != 0;
+        if matches!(ty, Type::U16x2 | Type::S16x2) {
+            return self.packed_integers(i, ty, mode);
+        }
+        if mode == rounding::RELU && ty == Type::S32 {
+            let op = match i.opcode.as_str() {
+                "min" => op2::<packed::MinRelu32>(),
+                "max" => op2::<packed::MaxRelu32>(),
+                _ => return Err(invalid(format!("`{}{ty}` has no `.relu`", i.opcode))),
+            };
+            self.target_has(i, 90)?;
+            return self.apply(i, ty, op, 0);
+        }
         if mode & !rounding::SAT != 0 {
             return Err(invalid(format!("a floating-point modifier on `{}{ty}`", i.opcode)));
         }
@@ -151,6 +171,21 @@ impl<'a> Lower<'a> {
         };
         let op = op.ok_or_else(no)?;
         self.apply(i, ty, op, 0)
+    }
+
+    /// `add`, `min` and `max` of two halves of a word.
+    fn packed_integers(&mut self, i: &Instruction, ty: Type, mode: u32) -> Result<()> {
+        self.target_has(i, 90)?;
+        let signed = ty == Type::S16x2;
+        let op = match (i.opcode.as_str(), signed) {
+            ("add", _) if mode == 0 => op2::<packed::Add16x2>(),
+            ("min", false) if mode == 0 => op2::<packed::MinU16x2>(),
+            ("max", false) if mode == 0 => op2::<packed::MaxU16x2>(),
+            ("min", true) if mode & !rounding::RELU == 0 => op2::<packed::MinS16x2>(),
+            ("max", true) if mode & !rounding::RELU == 0 => op2::<packed::MaxS16x2>(),
+            _ => return Err(invalid(format!("no `{}{ty}` has these modifiers", i.opcode))),
+        };
+        self.apply(i, ty, op, mode)
     }
 
     /// An operation whose operands all have one type, each source once.
@@ -262,9 +297,13 @@ impl<'a> Lower<'a> {
     fn product24(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         let high = m.take("hi");
         m.take("lo");
+        let saturated = m.take("sat");
         let ty = m.ty().filter(|t| matches!(t, Type::U32 | Type::S32));
         let Some(ty) = ty else { return Err(invalid(format!("`{}` takes `.u32` or `.s32`", i.opcode))) };
-        let mode = u32::from(ty == Type::S32) | u32::from(high) << 1;
+        let mode = u32::from(ty == Type::S32) | u32::from(high) << 1 | u32::from(saturated) << 2;
+        if saturated && (i.opcode != "mad24" || !high || ty != Type::S32) {
+            return Err(invalid("only `mad24.hi.sat.s32` saturates"));
+        }
         let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
         let d = self.dst(i, 0, ty)?;
         if i.opcode == "mul24" {
@@ -276,6 +315,14 @@ impl<'a> Lower<'a> {
             self.map_mode(op3::<int::Mad24>(), d, &[a, b, c], mode);
         }
         Ok(())
+    }
+}
+
+/// What is wrong where no type that this executes was found.
+fn no_type(i: &Instruction) -> Problem {
+    match i.modifiers.iter().find(|w| *w == "f32x2") {
+        Some(ty) => unsupported(format!("`.{ty}` of `{}`, which needs sm_100, is not executed", i.opcode)),
+        None => invalid(format!("`{}` has no type", i.opcode)),
     }
 }
 

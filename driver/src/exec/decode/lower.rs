@@ -316,6 +316,9 @@ impl<'a> Lower<'a> {
             }
             "and" | "or" | "xor" | "not" | "cnot" | "shl" | "shr" | "shf" | "lop3" | "prmt" | "clz" | "popc"
             | "brev" | "bfind" | "bfe" | "bfi" | "fns" | "bmsk" | "szext" => self.bitwise(i, m),
+            "vadd" | "vsub" | "vabsdiff" | "vmin" | "vmax" | "vshl" | "vshr" | "vmad" | "vset" | "vadd2" | "vsub2"
+            | "vavrg2" | "vabsdiff2" | "vmin2" | "vmax2" | "vset2" | "vadd4" | "vsub4" | "vavrg4" | "vabsdiff4"
+            | "vmin4" | "vmax4" | "vset4" => self.video(i, m),
             "setp" | "set" | "selp" | "slct" => self.compare(i, m),
             "bra" | "brx" | "ret" | "exit" | "trap" | "brkpt" | "call" | "bar" | "barrier" | "membar" | "fence"
             | "nanosleep" | "pmevent" | "griddepcontrol" => self.control(i, m),
@@ -323,6 +326,17 @@ impl<'a> Lower<'a> {
             | "mma" | "wmma" => self.warp(i, m),
             other => Err(unsupported(format!("instruction `{other}` is not executed"))),
         }
+    }
+
+    /// Refuses a form that the module's target, below `sm_{needed}`, does not have.
+    pub fn target_has(&self, i: &Instruction, needed: u32) -> Result<()> {
+        let target = &self.module.target;
+        let number: String =
+            target.trim_start_matches(|c: char| !c.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
+        if number.parse().is_ok_and(|n: u32| n >= needed) {
+            return Ok(());
+        }
+        Err(invalid(format!("this form of `{}` needs the target sm_{needed} or later, not {target}", i.opcode)))
     }
 
     pub fn push(&mut self, form: Form, d: &[Reg], s: &[Src], imm: u64) -> &mut Node {

@@ -21,6 +21,7 @@ mod operands;
 mod slots;
 mod tensor;
 mod uniform;
+mod video;
 mod warp;
 
 use std::sync::Arc;

@@ -124,17 +124,6 @@ impl<'a> Lower<'a> {
         Ok(Product { shape, a, b, c, d, registers: (0, 0), saturate, and, rounding, sparse: None })
     }
 
-    /// Whether the module's target is at least `sm_NN`.
-    fn target_has(&self, i: &Instruction, needed: u32) -> Result<()> {
-        let target = &self.module.target;
-        let number: String =
-            target.trim_start_matches(|c: char| !c.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
-        if number.parse().is_ok_and(|n: u32| n >= needed) {
-            return Ok(());
-        }
-        Err(invalid(format!("this form of `{}` needs the target sm_{needed} or later, not {target}", i.opcode)))
-    }
-
     fn shape(&self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<(Shape, &'a str)> {
         let name = m.take_where(|w| Shape::from_name(w).is_some());
         let Some((name, shape)) = name.and_then(|n| Some((n, Shape::from_name(n)?))) else {
