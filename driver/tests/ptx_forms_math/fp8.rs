@@ -13,7 +13,7 @@ fn nearest(format: Format, x: f64, nan: u64) -> u64 {
     let mut best = (f64::INFINITY, 0);
     for bits in 0..1u64 << (e + f) {
         let value = format.value(bits);
-        let off = (value - x.abs().min(1e30)).abs();
+        let off = (value - x.abs().min(1e6)).abs();
         if value.is_finite() && (off < best.0 || (off == best.0 && bits % 2 == 0)) {
             best = (off, bits);
         }

@@ -6,6 +6,7 @@
 mod ptx_common;
 
 mod formats;
+mod forms;
 mod fp8;
 mod halves;
 mod harness;

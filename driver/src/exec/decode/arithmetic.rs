@@ -18,8 +18,7 @@ macro_rules! by_type {
 }
 macro_rules! any_int {
     ($ty:expr, $ctor:ident, $op:ident) => {
-        by_type!($ty, $ctor, $op: U16 => u16, S16 => i16, U32 => u32, S32 => i32, U64 => u64, S64 => i64,
-            B16 => u16, B32 => u32, B64 => u64)
+        by_type!($ty, $ctor, $op: U16 => u16, S16 => i16, U32 => u32, S32 => i32, U64 => u64, S64 => i64)
     };
 }
 
@@ -62,7 +61,13 @@ impl<'a> Lower<'a> {
         let sources = i.operands.len().saturating_sub(1);
         let integer = !ty.is_float();
         if integer {
+            if rounding.is_some() || approximate || full {
+                return Err(invalid(format!("a floating-point modifier on `{}{ty}`", i.opcode)));
+            }
             return self.integer(i, ty, (wide, high, low), mode);
+        }
+        if wide || high || low {
+            return Err(invalid(format!("an integer's modifier on `{}{ty}`", i.opcode)));
         }
         if approximate || full {
             if i.opcode != "div" || ty != Type::F32 {
@@ -92,6 +97,12 @@ impl<'a> Lower<'a> {
             return Err(invalid(format!("a floating-point modifier on `{}{ty}`", i.opcode)));
         }
         let no = || unsupported(format!("`{}{ty}` is not executed", i.opcode));
+        if matches!(ty, Type::B8 | Type::B16 | Type::B32 | Type::B64) {
+            return Err(invalid(format!("`{}` takes a signed or unsigned type, not `{ty}`", i.opcode)));
+        }
+        if matches!(i.opcode.as_str(), "abs" | "neg") && !ty.is_signed() {
+            return Err(invalid(format!("`{}` takes a signed type, not `{ty}`", i.opcode)));
+        }
         if wide {
             let double = match ty {
                 Type::U16 => Type::U32,
@@ -126,7 +137,7 @@ impl<'a> Lower<'a> {
             ("add", _, true) => Some(op2::<int::AddSat<i32>>()),
             ("sub", _, true) => Some(op2::<int::SubSat<i32>>()),
             ("mad", true, true) => Some(op3::<int::MadHighSat<i32>>()),
-            ("mad", false, true) => Some(op3::<int::MadSat>()),
+            ("mad", false, true) => return Err(invalid("of `mad`, only `.hi.s32` saturates")),
             ("add", ..) => match ty {
                 // Wrapping sums do not depend on the sign.
                 Type::U32 | Type::S32 => Some(hot2::<int::Add<u32>>()),
@@ -204,6 +215,16 @@ impl<'a> Lower<'a> {
 
     fn float(&mut self, i: &Instruction, ty: Type, mode: u32, sources: usize) -> Result<()> {
         let no = || unsupported(format!("`{}{ty}` is not executed", i.opcode));
+        // What half precision and brain floats do not have.
+        let lacking = match ty {
+            Type::F32 | Type::F64 => rounding::RELU,
+            Type::F16 | Type::F16x2 => rounding::ROUNDING,
+            _ => rounding::ROUNDING | rounding::FTZ | rounding::SAT,
+        };
+        let lacking = if i.opcode == "fma" { lacking } else { lacking | rounding::RELU };
+        if mode & lacking != 0 {
+            return Err(invalid(format!("`{}{ty}` has no such modifier", i.opcode)));
+        }
         let (op, extra): (Op, u32) = match (i.opcode.as_str(), ty) {
             (name, Type::F32) => (single(name, mode == 0).ok_or_else(no)?, 0),
             (name, Type::F64) => (double(name).ok_or_else(no)?, 0),
@@ -247,7 +268,7 @@ impl<'a> Lower<'a> {
         let (high, _) = (m.take("hi"), m.take("lo"));
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
         let wide = ty.size() == 8;
-        if ty.is_float() || ty.size() < 4 {
+        if !matches!(ty, Type::U32 | Type::S32 | Type::U64 | Type::S64) {
             return Err(invalid(format!("`{ty}` has no carry")));
         }
         let (name, product) = (i.opcode.as_str(), matches!(i.opcode.as_str(), "mad" | "madc"));

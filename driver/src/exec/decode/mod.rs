@@ -11,6 +11,7 @@ mod control;
 mod convert;
 mod emit;
 mod float;
+pub(super) mod forms;
 mod graph;
 mod ir;
 mod lower;

@@ -204,7 +204,6 @@ define! {
         if mode & 4 != 0 { (product as i32).saturating_add(c as i32) as u32 } else { product.wrapping_add(c) }
     };
     Dot(a: u32, b: u32, c: u32; mode) -> u32 = dot(a, b, c, mode);
-    MadSat(a: i32, b: i32, c: i32) -> i32 = a.wrapping_mul(b).saturating_add(c);
 }
 
 /// Arithmetic with the carry flag. Operand list: destination, carry, a, b, and c of `mad`.
