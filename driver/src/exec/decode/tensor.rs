@@ -89,6 +89,10 @@ impl<'a> Lower<'a> {
         let bitwise = m.one_of(&["xor", "and"]).filter(|_| m.take("popc"));
         let words: Vec<&str> = std::iter::from_fn(|| m.first()).collect();
         let what = || format!("`{}` of types `{}` is not executed", i.opcode, words.join("."));
+        let unknown = |w: &&&str| Accumulator::from_name(w).is_none() && Multiplicand::from_name(w).is_none();
+        if let Some(word) = words.iter().find(unknown) {
+            return Err(unsupported(format!("`.{word}` of `{}` is not executed", i.opcode)));
+        }
         // `wmma` of halves names only D and C.
         let (d, a, b, c) = match words[..] {
             [d, c] => (d, "f16", "f16", c),
