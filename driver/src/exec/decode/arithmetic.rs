@@ -25,10 +25,10 @@ macro_rules! any_int {
 impl<'a> Lower<'a> {
     pub fn arithmetic(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         let carry_out = m.take("cc");
-        if carry_out || matches!(i.opcode.as_str(), "addc" | "subc" | "madc") {
+        if carry_out || matches!(i.opcode, "addc" | "subc" | "madc") {
             return self.with_carry(i, m, carry_out);
         }
-        match i.opcode.as_str() {
+        match i.opcode {
             "dp4a" | "dp2a" => return self.dot(i, m),
             "mul24" | "mad24" => return self.product24(i, m),
             _ => {}
@@ -49,13 +49,13 @@ impl<'a> Lower<'a> {
         }
         let Some(ty) = m.ty() else { return Err(no_type(i)) };
         if xorsign {
-            if !m.take("abs") || !matches!(i.opcode.as_str(), "min" | "max") || !ty.is_float() || ty == Type::F64 {
+            if !m.take("abs") || !matches!(i.opcode, "min" | "max") || !ty.is_float() || ty == Type::F64 {
                 return Err(invalid("`.xorsign` is `.xorsign.abs` of `min` or `max` of single and half precision"));
             }
             self.target_has(i, 86)?;
             mode |= rounding::XORSIGN;
         }
-        if matches!(i.opcode.as_str(), "min" | "max") && ty == Type::F32 && i.operands.len() == 4 {
+        if matches!(i.opcode, "min" | "max") && ty == Type::F32 && i.operands.len() == 4 {
             return Err(unsupported(format!("`{}` of three values, which needs sm_100, is not executed", i.opcode)));
         }
         let sources = i.operands.len().saturating_sub(1);
@@ -73,7 +73,7 @@ impl<'a> Lower<'a> {
             if i.opcode != "div" || ty != Type::F32 {
                 return Err(invalid(format!("`{}{ty}` has no `.approx` or `.full`", i.opcode)));
             }
-        } else if matches!(i.opcode.as_str(), "div" | "fma") && rounding.is_none() {
+        } else if matches!(i.opcode, "div" | "fma") && rounding.is_none() {
             return Err(invalid(format!("`{}{ty}` needs a rounding such as `.rn`", i.opcode)));
         }
         self.float(i, ty, mode, sources)
@@ -85,7 +85,7 @@ impl<'a> Lower<'a> {
             return self.packed_integers(i, ty, mode);
         }
         if mode == rounding::RELU && ty == Type::S32 {
-            let op = match i.opcode.as_str() {
+            let op = match i.opcode {
                 "min" => op2::<packed::MinRelu32>(),
                 "max" => op2::<packed::MaxRelu32>(),
                 _ => return Err(invalid(format!("`{}{ty}` has no `.relu`", i.opcode))),
@@ -100,7 +100,7 @@ impl<'a> Lower<'a> {
         if matches!(ty, Type::B8 | Type::B16 | Type::B32 | Type::B64) {
             return Err(invalid(format!("`{}` takes a signed or unsigned type, not `{ty}`", i.opcode)));
         }
-        if matches!(i.opcode.as_str(), "abs" | "neg") && !ty.is_signed() {
+        if matches!(i.opcode, "abs" | "neg") && !ty.is_signed() {
             return Err(invalid(format!("`{}` takes a signed type, not `{ty}`", i.opcode)));
         }
         if wide {
@@ -127,13 +127,13 @@ impl<'a> Lower<'a> {
             }
             return Ok(());
         }
-        if matches!(i.opcode.as_str(), "mul" | "mad") && !high && !low {
+        if matches!(i.opcode, "mul" | "mad") && !high && !low {
             return Err(invalid(format!("`{}{ty}` needs `.lo`, `.hi` or `.wide`", i.opcode)));
         }
-        if saturated && (ty != Type::S32 || !matches!(i.opcode.as_str(), "add" | "sub" | "mad")) {
+        if saturated && (ty != Type::S32 || !matches!(i.opcode, "add" | "sub" | "mad")) {
             return Err(invalid(format!("`{}{ty}` has no `.sat`", i.opcode)));
         }
-        let op: Option<Op> = match (i.opcode.as_str(), high, saturated) {
+        let op: Option<Op> = match (i.opcode, high, saturated) {
             ("add", _, true) => Some(op2::<int::AddSat<i32>>()),
             ("sub", _, true) => Some(op2::<int::SubSat<i32>>()),
             ("mad", true, true) => Some(op3::<int::MadHighSat<i32>>()),
@@ -188,7 +188,7 @@ impl<'a> Lower<'a> {
     fn packed_integers(&mut self, i: &Instruction, ty: Type, mode: u32) -> Result<()> {
         self.target_has(i, 90)?;
         let signed = ty == Type::S16x2;
-        let op = match (i.opcode.as_str(), signed) {
+        let op = match (i.opcode, signed) {
             ("add", _) if mode == 0 => op2::<packed::Add16x2>(),
             ("min", false) if mode == 0 => op2::<packed::MinU16x2>(),
             ("max", false) if mode == 0 => op2::<packed::MaxU16x2>(),
@@ -201,7 +201,7 @@ impl<'a> Lower<'a> {
 
     /// An operation whose operands all have one type, each source once.
     fn apply(&mut self, i: &Instruction, ty: Type, op: Op, mode: u32) -> Result<()> {
-        let sources = match i.opcode.as_str() {
+        let sources = match i.opcode {
             "abs" | "neg" => 1,
             "fma" | "mad" | "sad" => 3,
             _ => 2,
@@ -225,7 +225,7 @@ impl<'a> Lower<'a> {
         if mode & lacking != 0 {
             return Err(invalid(format!("`{}{ty}` has no such modifier", i.opcode)));
         }
-        let (op, extra): (Op, u32) = match (i.opcode.as_str(), ty) {
+        let (op, extra): (Op, u32) = match (i.opcode, ty) {
             (name, Type::F32) => (single(name, mode == 0).ok_or_else(no)?, 0),
             (name, Type::F64) => (double(name).ok_or_else(no)?, 0),
             (name, Type::F16 | Type::F16x2 | Type::BF16 | Type::BF16x2) => {
@@ -271,7 +271,7 @@ impl<'a> Lower<'a> {
         if !matches!(ty, Type::U32 | Type::S32 | Type::U64 | Type::S64) {
             return Err(invalid(format!("`{ty}` has no carry")));
         }
-        let (name, product) = (i.opcode.as_str(), matches!(i.opcode.as_str(), "mad" | "madc"));
+        let (name, product) = (i.opcode, matches!(i.opcode, "mad" | "madc"));
         let mut mode = u64::from(out) << 1;
         mode |= u64::from(name.ends_with('c'));
         mode |= u64::from(name.starts_with("sub")) << 2;

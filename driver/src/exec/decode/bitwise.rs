@@ -11,7 +11,7 @@ use crate::ptx::{Instruction, Operand, Type};
 
 impl<'a> Lower<'a> {
     pub fn bitwise(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match i.opcode.as_str() {
+        match i.opcode {
             "shf" => return self.funnel(i, m),
             "prmt" => return self.permute(i, m),
             "bfe" | "bfi" => return self.field(i, m),
@@ -19,7 +19,7 @@ impl<'a> Lower<'a> {
             "bfind" | "szext" | "bmsk" | "fns" => return self.find(i, m),
             _ => {}
         }
-        let name = i.opcode.as_str();
+        let name = i.opcode;
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{name}` has no type"))) };
         if ty == Type::Pred {
             return self.predicate_logic(i);
@@ -71,7 +71,7 @@ impl<'a> Lower<'a> {
 
     fn predicate_logic(&mut self, i: &Instruction) -> Result<()> {
         let d = self.dst(i, 0, Type::Pred)?;
-        let kind = match i.opcode.as_str() {
+        let kind = match i.opcode {
             "and" => predicate::AND,
             "or" => predicate::OR,
             "xor" => predicate::XOR,
@@ -182,7 +182,7 @@ impl<'a> Lower<'a> {
     }
 
     fn find(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let name = i.opcode.as_str();
+        let name = i.opcode;
         let shift = m.take("shiftamt");
         let clamp = m.take("clamp");
         m.take("wrap");

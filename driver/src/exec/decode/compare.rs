@@ -89,7 +89,7 @@ fn packed(name: &str, ty: Type, ftz: bool) -> Option<(HandlerSet, Op)> {
 
 impl<'a> Lower<'a> {
     pub fn compare(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match i.opcode.as_str() {
+        match i.opcode {
             "setp" => self.setp(i, m),
             "set" => self.set(i, m),
             "selp" => self.selp(i, m),

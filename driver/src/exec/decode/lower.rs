@@ -155,7 +155,7 @@ impl<'a> Lower<'a> {
         returns: Vec<u64>,
     ) -> std::result::Result<(), PtxError> {
         let registers = self.ir.classes.len() as Reg;
-        self.ir.classes.extend(function.registers.iter().map(|r| class(r.ty)));
+        self.ir.classes.extend(function.registers.types().map(class));
         let labels = self.ir.labels;
         self.ir.labels += function.labels.len() as u32 + 1;
         let end = self.ir.labels - 1;
@@ -254,7 +254,7 @@ impl<'a> Lower<'a> {
         let mut m = Modifiers::new(&i.modifiers);
         // Where lanes meet or leave, those that the guard excludes must go round.
         let around = matches!(
-            i.opcode.as_str(),
+            i.opcode,
             "ret"
                 | "exit"
                 | "trap"
@@ -296,7 +296,7 @@ impl<'a> Lower<'a> {
     }
 
     fn instruction(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match forms::lowering(&i.opcode) {
+        match forms::lowering(i.opcode) {
             Some(lower) => lower(self, i, m),
             None => Err(unsupported(format!("instruction `{}` is not executed", i.opcode))),
         }

@@ -67,7 +67,7 @@ impl<'a> Lower<'a> {
     }
 
     fn video_scalar(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let (operation, signed) = self.video_head(i, m, &i.opcode)?;
+        let (operation, signed) = self.video_head(i, m, i.opcode)?;
         let saturate = m.take("sat");
         if saturate && i.opcode == "vset" {
             return Err(invalid("`vset` has no `.sat`"));
