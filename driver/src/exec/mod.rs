@@ -21,6 +21,10 @@ mod vm;
 mod worker;
 
 pub use crate::ptx::{PtxError, PtxErrorKind};
+/// The forms of instructions that are executed, and those that are refused by name.
+pub mod forms {
+    pub use super::decode::forms::{Forms, executed, expand, refused};
+}
 pub use fault::{Fault, FaultKind};
 pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
