@@ -1,5 +1,5 @@
-//! README says nothing that is not so: its commands exist with their options, and its words about the
-//! build are the workspace's.
+//! README and the pages that it sends people to say nothing that is not so: their commands exist with their
+//! options, their links lead somewhere, and the words about the build are the workspace's.
 
 mod support;
 
@@ -8,11 +8,13 @@ use std::process::Command;
 
 use support::{folder, run};
 
-fn readme() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md")
+const PAGES: [&str; 4] = ["README.md", "docs/gate.md", "docs/kernel-change.md", "docs/drivers.md"];
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name)
 }
 
-/// Every command of the program that README writes: after a prompt, and between backquotes.
+/// Every command of the program that a page writes: after a prompt, and between backquotes.
 fn commands(text: &str) -> Vec<Vec<String>> {
     let prompts = text.lines().filter_map(|line| line.trim().strip_prefix("$ graphproof "));
     let joined = text.replace('\n', " ");
@@ -24,8 +26,19 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn its_commands_exist_with_their_options() {
-    let text = readme();
+fn links_lead_somewhere() {
+    for name in PAGES {
+        let text = page(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).parent().expect("a folder").to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            assert!(link.starts_with("http") || folder.join(link).exists(), "{name} links to {link}");
+        }
+    }
+}
+
+#[test]
+fn commands_exist_with_their_options() {
+    let text: String = PAGES.map(page).join("\n");
     let commands = commands(&text);
     assert!(commands.len() >= 15, "{commands:?}");
     let here = folder();
