@@ -50,7 +50,7 @@ fn another_order_of_a_sum_shows_in_the_bits() {
     let arguments =
         [&FUSED[..], &["--against", "changed", "--json", "new.json", "--json-against", "old.json"]].concat();
     let output = run(folder.path(), &arguments, 1);
-    assert!(output.contains("1 steps, 6 of 6 replays equal"), "the present kernels are judged as ever:\n{output}");
+    assert!(output.contains("1 step, 6 of 6 replays equal"), "the present kernels are judged as ever:\n{output}");
     assert!(output.contains("bits       differ from step"), "{output}");
     assert!(output.contains("fused.ptx: source and PTX changed"), "{output}");
     assert!(output.contains("topology   the same"), "{output}");

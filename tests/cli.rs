@@ -51,7 +51,7 @@ fn the_default_suite_passes_and_says_so() {
 #[test]
 fn the_tensor_core_variant_passes_too() {
     let output = run(&["gate", "--step", "fused-mma", "--driver", "software", "--steps", "12"], 0);
-    assert!(output.contains("PASS: 1 steps, 12 of 12 replays equal"), "{output}");
+    assert!(output.contains("PASS: 1 step, 12 of 12 replays equal"), "{output}");
 }
 
 #[test]

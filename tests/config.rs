@@ -167,7 +167,7 @@ fn an_allowed_finding_is_a_warning_with_its_reason() {
         out.contains("warning[T02]") && out.contains("= allowed: nobody reviewed it yet (graphproof.toml:5)"),
         "{out}"
     );
-    assert!(out.contains("error[T02]") && out.contains("1 findings, 1 allowed"), "{out}");
+    assert!(out.contains("error[T02]") && out.contains("1 finding, 1 allowed"), "{out}");
     let unused = "graphproof.toml:9: unused allow: no finding V07 in step 'decode'; remove the entry";
     assert!(out.contains(&format!("warning: {unused}")), "{out}");
     assert_eq!(receipt["request"]["config"]["unused_allow"][0], unused);

@@ -162,6 +162,7 @@ pub fn blank_report(step: &dyn Step, config: &GateConfig, verdict: Verdict) -> L
         steps_asked: config.steps,
         steps_compared: 0,
         steps_agreeing: 0,
+        steps_differing: Vec::new(),
         steps_controlled: 0,
         findings: Vec::new(),
         graph: None,

@@ -25,6 +25,9 @@ pub struct LaneReport {
     pub steps_compared: u64,
     /// Replays whose every compared buffer agreed with eager execution.
     pub steps_agreeing: u64,
+    /// The steps whose replay did not agree, in order; the first [`MOST_DIFFERING`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps_differing: Vec<u64>,
     /// Steps run eagerly twice, as the control.
     pub steps_controlled: u64,
     /// What is wrong.
@@ -42,6 +45,9 @@ pub struct LaneReport {
     /// Checks that could not be made, with the reason.
     pub not_checked: Vec<String>,
 }
+
+/// Steps that [`LaneReport::steps_differing`] holds at most.
+pub const MOST_DIFFERING: usize = 10_000;
 
 /// How a step's run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]

@@ -162,6 +162,11 @@ fn closing(receipt: &Receipt, look: Look) -> String {
     text
 }
 
+/// `1 step`, `4 steps`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The whole run in one line.
 fn verdict_line(receipt: &Receipt, look: Look) -> String {
     let lanes = &receipt.lanes;
@@ -177,12 +182,12 @@ fn verdict_line(receipt: &Receipt, look: Look) -> String {
     let mut names: Vec<&str> = lanes.iter().map(|lane| lane.step.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let what = if names.len() == lanes.len() { "steps" } else { "jobs" };
+    let what = if names.len() == lanes.len() { "step" } else { "job" };
     let mut line = format!(
-        "{}: {} {what}, {agreeing} of {compared} replays equal to eager bit for bit, {} findings",
+        "{}: {}, {agreeing} of {compared} replays equal to eager bit for bit, {}",
         look.word(word),
-        lanes.len(),
-        receipt.findings() - allowed
+        count(lanes.len(), what),
+        count(receipt.findings() - allowed, "finding")
     );
     if allowed > 0 {
         line.push_str(&format!(", {allowed} allowed"));

@@ -32,7 +32,7 @@ use crate::error::RunError;
 use crate::finding::Finding;
 use crate::gate::{GateConfig, LaneOutcome};
 use crate::kernels::Kernels;
-use crate::report::{LaneReport, Samples, Verdict};
+use crate::report::{LaneReport, MOST_DIFFERING, Samples, Verdict};
 use crate::step::{BufferSpec, HostBuffers, Step};
 use crate::topology::Topology;
 use crate::watchdog::Heartbeat;
@@ -203,6 +203,9 @@ impl Lane {
         let judged = self.compare(Pair::EagerReplay, Beside::All, step, Some(&graph.topology))?;
         self.report.steps_compared += 1;
         self.report.steps_agreeing += u64::from(judged.images.is_empty());
+        if !judged.images.is_empty() && self.report.steps_differing.len() < MOST_DIFFERING {
+            self.report.steps_differing.push(step);
+        }
         self.keep(judged.images);
         self.keep(judged.inputs);
         self.parts.switch(Part::Rest);

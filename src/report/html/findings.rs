@@ -75,8 +75,13 @@ fn card(lanes: &[LaneReport], (lane, number): At, first: bool, graph_is_drawn: b
                 }
                 (row("expected", &finding.expected))
                 (row("seen", &finding.seen))
-                @for note in finding.notes.iter().take(MOST_NOTES) { (row("note", note)) }
-                @if finding.notes.len() > MOST_NOTES {
+                @if is_diff(finding) {
+                    dt { "difference" }
+                    dd { (difference(&finding.notes)) }
+                } @else {
+                    @for note in finding.notes.iter().take(MOST_NOTES) { (row("note", note)) }
+                }
+                @if !is_diff(finding) && finding.notes.len() > MOST_NOTES {
                     (row("note", &count((finding.notes.len() - MOST_NOTES) as u64, "further note")))
                 }
                 @if !finding.help.is_empty() {
@@ -105,6 +110,26 @@ fn row(label: &str, text: &str) -> Markup {
     }
 }
 
+/// The notes of a reviewed graph's drift are the lines of a unified diff.
+fn is_diff(finding: &Finding) -> bool {
+    finding.id == "T01" && !finding.notes.is_empty()
+}
+
+/// Lines of a unified diff, whole: those added and removed marked by sign and by colour.
+fn difference(lines: &[String]) -> Markup {
+    let class = |line: &str| match line.as_bytes().first() {
+        _ if line.starts_with("+++") || line.starts_with("---") || line.starts_with("@@") => "place",
+        Some(b'+') => "added",
+        Some(b'-') => "removed",
+        _ => "kept",
+    };
+    html! {
+        pre.difference tabindex="0" role="region" aria-label="Difference from the reviewed graph" {
+            @for line in lines { span class=(class(line)) { (line) "\n" } }
+        }
+    }
+}
+
 fn explanation(id: &str, first: bool) -> Markup {
     html! {
         @match explain::find(id) {
@@ -117,5 +142,22 @@ fn explanation(id: &str, first: bool) -> Markup {
             Some(_) => p { a href={ "#" (links::explanation(id)) } { "What " (id) " means" } },
             None => p { "This graphproof knows no text for " (id) "." },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_of_a_graph_is_a_diff_with_every_line() {
+        let lines: Vec<String> = (0..60).map(|n| format!("+{n}: kernel <k>")).collect();
+        let text = difference(&[vec!["--- reviewed".to_owned(), "-0: memset".to_owned()], lines].concat()).0;
+        assert_eq!(text.matches("class=\"added\"").count(), 60);
+        assert_eq!(text.matches("class=\"removed\"").count(), 1);
+        assert!(
+            text.contains("+59: kernel &lt;k&gt;\n") && text.contains("<span class=\"place\">--- reviewed"),
+            "{text}"
+        );
     }
 }

@@ -26,6 +26,8 @@ enum State {
     Agrees,
     /// A finding shows here.
     Finding,
+    /// The replay differed, as a finding at an earlier step tells.
+    Differs,
     /// Compared; some of the lane's later steps differ, and the receipt does not tell which.
     Unknown,
     /// Not compared.
@@ -37,7 +39,9 @@ struct Steps<'a> {
     lane: &'a LaneReport,
     /// Steps at which findings show, with their ids.
     found: BTreeMap<u64, BTreeSet<&'a str>>,
-    /// Before this step every replay agreed.
+    /// Steps that are known to differ.
+    differing: BTreeSet<u64>,
+    /// Before this step every other replay agreed.
     sure_before: u64,
 }
 
@@ -49,21 +53,25 @@ impl<'a> Steps<'a> {
                 found.entry(step).or_default().insert(&finding.id);
             }
         }
-        let differing = lane.steps_compared.saturating_sub(lane.steps_agreeing);
+        let count = lane.steps_compared.saturating_sub(lane.steps_agreeing);
+        let differing: BTreeSet<u64> = lane.steps_differing.iter().copied().collect();
         let known = found.keys().filter(|&&step| step < lane.steps_compared).count() as u64;
         // A finding names its first step only. Where it is the only one, all others agreed.
-        let sure_before = if differing <= known {
+        let sure_before = if count <= known.max(differing.len() as u64) {
             lane.steps_compared
         } else {
-            found.keys().next().copied().unwrap_or(0).min(lane.steps_compared)
+            let last = differing.last().map(|last| last + 1);
+            last.or(found.keys().next().copied()).unwrap_or(0).min(lane.steps_compared)
         };
-        Steps { lane, found, sure_before }
+        Steps { lane, found, differing, sure_before }
     }
 
     /// The state of the steps in `from..until`.
     fn state(&self, from: u64, until: u64) -> State {
         if self.found.range(from..until).next().is_some() {
             State::Finding
+        } else if self.differing.range(from..until).next().is_some() {
+            State::Differs
         } else if from >= self.lane.steps_compared {
             State::NotCompared
         } else if until.min(self.lane.steps_compared) <= self.sure_before {
@@ -83,6 +91,7 @@ pub fn section(lanes: &[LaneReport]) -> Markup {
         p {
             span.key { (sample(State::Agrees)) "the replay gave what eager execution gives, bit for bit" } " "
             span.key { (sample(State::Finding)) "a finding shows at this step" } " "
+            span.key { (sample(State::Differs)) "the replay differed too" } " "
             span.key { (sample(State::Unknown)) "compared; some of these differ" } " "
             span.key { (sample(State::NotCompared)) "not compared" }
         }
@@ -101,14 +110,14 @@ fn sample(state: State) -> Markup {
 fn cell(state: State, x: f64, y: f64) -> Markup {
     let class = match state {
         State::Agrees => "agrees",
-        State::Finding => "differs",
+        State::Finding | State::Differs => "differs",
         State::Unknown => "unknown",
         State::NotCompared => "not-compared",
     };
     html! {
         rect class={ "cell " (class) } x=(n(x + 1.0)) y=(n(y + 1.0)) width=(n(CELL - 2.0)) height=(n(CELL - 2.0)) {}
         // Not by colour alone.
-        @if state == State::Finding {
+        @if matches!(state, State::Finding | State::Differs) {
             path.cross d={ "M" (n(x + 3.5)) " " (n(y + 3.5)) "l7 7m0-7l-7 7" } {}
         }
     }
@@ -174,6 +183,10 @@ fn tooltip(steps: &Steps<'_>, state: State, from: u64, until: u64) -> String {
             let ids: Vec<String> = ids.iter().take(6).map(|id| cut(id, 12)).collect();
             format!("finding {}", ids.join(", "))
         }
+        State::Differs => {
+            let steps: Vec<String> = steps.differing.range(from..until).take(6).map(|&step| grouped(step)).collect();
+            format!("the replay differed at step {}", steps.join(", "))
+        }
         State::Unknown => "compared, perhaps different".to_owned(),
         State::NotCompared => "not compared".to_owned(),
     };
@@ -202,6 +215,7 @@ mod tests {
             steps_asked: asked,
             steps_compared: compared,
             steps_agreeing: agreeing,
+            steps_differing: Vec::new(),
             steps_controlled: 0,
             findings: found.iter().map(|&step| Finding::new("R01", "bits").at_step(step)).collect(),
             graph: None,
@@ -213,10 +227,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_receipt_that_tells_which_steps_differ_leaves_none_open() {
+        let lane = LaneReport { steps_differing: vec![2, 5], ..lane(8, 8, 6, &[2]) };
+        assert_eq!(states(&lane), "==x==d==");
+        let more_than_told = LaneReport { steps_differing: vec![2, 5], ..lane_of_three() };
+        assert_eq!(states(&more_than_told), "==x==d??");
+    }
+
+    fn lane_of_three() -> LaneReport {
+        lane(8, 8, 5, &[2])
+    }
+
     fn states(lane: &LaneReport) -> String {
         let sign = |step| match Steps::of(lane).state(step, step + 1) {
             State::Agrees => '=',
             State::Finding => 'x',
+            State::Differs => 'd',
             State::Unknown => '?',
             State::NotCompared => '.',
         };
