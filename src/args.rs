@@ -290,7 +290,7 @@ pub struct ConformanceArgs {
     /// Record what NVIDIA's driver of this version answers, as the golden file.
     #[arg(long, value_name = "DRIVER_VERSION")]
     pub bless_as: Option<String>,
-    /// List the cells instead of running them.
+    /// List the cells, or the random sequences with what --against recorded, instead of running them.
     #[arg(long)]
     pub list: bool,
     /// Child processes beside each other; as many as there are processors, if not given.
@@ -310,7 +310,7 @@ pub struct ConformanceArgs {
 #[derive(Debug, Args)]
 pub struct RandomArgs {
     /// Run random sequences of these seeds instead of the cases: 7, or 1..20 with both ends.
-    #[arg(long = "random", value_name = "SEED[..SEED]", conflicts_with_all = ["filter", "bless_as", "list"])]
+    #[arg(long = "random", value_name = "SEED[..SEED]", conflicts_with_all = ["filter", "bless_as"])]
     pub seeds: Option<Seeds>,
     /// With --random: sequences of each seed.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000), requires = "seeds")]

@@ -18,6 +18,12 @@ use crate::output::progress::StepBar;
 pub fn run(args: &ConformanceArgs, seeds: &Seeds, kind: DriverKind) -> Result<ExitCode, Failure> {
     let file = args.json.as_deref().map(json::ReceiptFile::prepare).transpose()?;
     let io = |error: anyhow::Error| Failure::new(ExitCode::Io, error);
+    if args.list {
+        let record = args.random.against.as_deref().map(Record::read).transpose();
+        let record = record.map_err(|error| Failure::new(ExitCode::Usage, error))?;
+        print!("{}", random::listing(seeds, args.random.count, record.as_ref()).map_err(io)?);
+        return Ok(ExitCode::Passed);
+    }
     let known = default_cases().join("baseline").join(format!("random-{}.txt", kind.name()));
     let options = Options {
         seeds: seeds.clone(),

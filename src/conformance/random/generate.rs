@@ -260,7 +260,15 @@ fn argument(world: &mut World, drawn: &mut Drawn, role: &str) -> Option<String> 
         "M" => {
             let at = world.dice.below(world.allocations.len());
             drawn.allocation = Some(at);
-            world.allocations.get(at)?.clone()
+            world.allocations.get(at)?.0.clone()
+        }
+        "SM" => {
+            let at = match world.allocations.get(drawn.allocation?)?.1 {
+                Some(at) => at,
+                None => world.stream(|_| true, 0)?,
+            };
+            drawn.stream = Some(at);
+            world.streams[at].name.clone()
         }
         "mode" => {
             let mode = world.dice.pick(&["GLOBAL", "GLOBAL", "THREAD_LOCAL", "RELAXED", "RELAXED"])?;
@@ -378,7 +386,7 @@ fn keep(world: &mut World, row: &Row, drawn: &Drawn, name: String) {
                 world.execs.push(Exec { name, graph, alive: true });
             }
         }
-        "M" => world.allocations.push(name),
+        "M" => world.allocations.push((name, drawn.stream)),
         "E" => world.events.push(Event { name, captured: false, in_node: false, alive: true }),
         "S" => world.streams.push(Stream {
             name,

@@ -86,6 +86,31 @@ impl Ledger {
         }
     }
 
+    /// True of a call that no driver could be given: it would end the process.
+    ///
+    /// NVIDIA's driver follows a graph that is a child of itself without an end.
+    pub fn refuses(&self, env: &Env, step: &Step) -> bool {
+        let graphs = match step.call.as_str() {
+            "cuGraphAddChildGraphNode" => (argument(env, step, 0), argument(env, step, 2)),
+            _ => return false,
+        };
+        matches!(graphs, (Some(parent), Some(child)) if self.root(parent) == self.root(child))
+    }
+
+    /// The graph that a body or a child node's graph belongs to in the end.
+    pub fn root(&self, graph: u64) -> u64 {
+        let inner = self.objects.iter().find(|object| object.bits == graph && object.class == Class::Inner);
+        match inner.and_then(|object| object.owner).filter(|owner| *owner != graph) {
+            Some(owner) => self.root(owner),
+            None => graph,
+        }
+    }
+
+    /// The graph that the caller gave a stream to capture to.
+    pub fn target(&self, stream: u64) -> Option<u64> {
+        self.begun.iter().rev().find(|(begun, _, _)| *begun == stream).and_then(|(_, _, to)| *to)
+    }
+
     /// Takes note of what a call did. `made` is the value that it created, under `var`.
     pub fn after(&mut self, env: &mut Env, step: &Step, answer: &str, var: Option<&str>, made: Option<u64>) {
         let ok = answer.split(' ').next() == Some("SUCCESS");
@@ -130,8 +155,9 @@ impl Ledger {
                 self.add(Class::Part, first, var, made);
             }
             "cuStreamDestroy" if ok => {
+                // A capture of its own, if any, has failed.
+                self.ended(env, first, None, None);
                 self.remove(env, Class::Stream, first);
-                self.drop_captured(env);
             }
             "cuEventDestroy" if ok => self.remove(env, Class::Event, first),
             "cuMemFree" if ok => {
@@ -159,7 +185,7 @@ impl Ledger {
     }
 
     fn ended(&mut self, env: &mut Env, stream: Option<u64>, var: Option<&str>, made: Option<u64>) {
-        let to = self.begun.iter().rev().find(|(begun, _, _)| Some(*begun) == stream).and_then(|(_, _, to)| *to);
+        let to = stream.and_then(|stream| self.target(stream));
         match made {
             Some(graph) => {
                 // The graph of the capture is the caller's now.
@@ -172,7 +198,10 @@ impl Ledger {
                 self.begun.retain(|(begun, _, _)| Some(*begun) != stream);
             }
             None => {
-                if let Some(graph) = to {
+                // A body that is gone takes the graph with it: NVIDIA's driver does not survive its use.
+                if let Some(graph) = to.filter(|graph| self.root(*graph) != *graph) {
+                    self.drop_graph(env, self.root(graph));
+                } else if let Some(graph) = to {
                     self.owned(Some(graph), Class::Part).into_iter().for_each(|part| {
                         self.remove(env, Class::Part, Some(part));
                     });

@@ -22,7 +22,7 @@ pub use generate::sequence;
 pub use pool::{End, Grouping, Ran, Runner, Tally};
 pub use record::{Block, Record, digest};
 pub use session::{script, serve};
-pub use suite::{Against, Options, Outcome, Seeds, read_known, run};
+pub use suite::{Against, Options, Outcome, Seeds, listing, read_known, run};
 
 /// The version of the generator: a seed names the same sequences only within one. It changes with every
 /// change to the rows, the scenes or the draws.

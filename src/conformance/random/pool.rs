@@ -1,5 +1,6 @@
 //! The parent's side: children that each run many sequences, watched, replaced when they die.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::compare::called;
 use crate::conformance::child::{Message, SEQUENCES};
 
 /// How a sequence ended.
@@ -56,6 +58,9 @@ pub struct Runner {
     pub grouping: Grouping,
 }
 
+/// The functions in which a sequence ended its process alone too, with how often that was seen.
+type Confirmed = Mutex<HashMap<String, usize>>;
+
 /// What happened to the processes of a run.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -67,6 +72,9 @@ pub struct Tally {
     pub unclean: Vec<(usize, String)>,
 }
 
+/// Crashes in one function that are tried again alone: starting a process is slow, and the rest are alike.
+const CONFIRMED: usize = 2;
+
 impl Runner {
     /// Runs the sequences; `progress` gets the count of those done.
     ///
@@ -77,6 +85,7 @@ impl Runner {
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let tally = Mutex::new(Tally::default());
         let failed = Mutex::new(None);
+        let confirmed = Confirmed::default();
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.clamp(1, sequences.len().max(1)) {
                 scope.spawn(|| {
@@ -84,7 +93,7 @@ impl Runner {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(lines) = sequences.get(at).filter(|_| lock(&failed).is_none()) else { break };
-                        match server.sequence(lines) {
+                        match server.confirmed(lines, &confirmed) {
                             Ok(ran) => *lock(&results[at]) = Some(ran),
                             Err(error) => *lock(&failed) = Some(error),
                         }
@@ -147,17 +156,34 @@ impl<'a> Server<'a> {
         Self { runner, child: None, used: false, started: 0, spoiled: false, unclean: None }
     }
 
+    /// As [`Server::sequence`], but sure of functions that have ended enough processes.
+    fn confirmed(&mut self, lines: &[String], confirmed: &Confirmed) -> anyhow::Result<Ran> {
+        let function = |ran: &Ran| lines.get(ran.saw.len()).map(|line| called(line).to_owned());
+        let sure = |ran: &Ran| {
+            function(ran).is_some_and(|call| lock(confirmed).get(&call).is_some_and(|count| *count >= CONFIRMED))
+        };
+        let ran = self.attempt(lines, &sure)?;
+        if let (true, Some(call)) = (ran.end != End::Done, function(&ran)) {
+            *lock(confirmed).entry(call).or_default() += 1;
+        }
+        Ok(ran)
+    }
+
     /// Runs a sequence. One that ends its process beside others is run again alone: what it does there counts.
     ///
     /// # Errors
     /// A driver that cannot be used.
     pub fn sequence(&mut self, lines: &[String]) -> anyhow::Result<Ran> {
+        self.attempt(lines, &|_| false)
+    }
+
+    fn attempt(&mut self, lines: &[String], sure: &dyn Fn(&Ran) -> bool) -> anyhow::Result<Ran> {
         if self.runner.grouping == Grouping::Alone {
             self.child = None;
         }
         let shared = self.child.is_some() && self.used;
         let ran = self.once(lines)?;
-        if ran.end == End::Done || !shared {
+        if ran.end == End::Done || !shared || sure(&ran) {
             return Ok(ran);
         }
         let again = self.once(lines)?;

@@ -17,7 +17,7 @@
 //! | `launch`, `memset`, `memcpy`, `host`, `event`, `child` | a node's own arguments |
 //! | `D`, `H`, `P` | a word to write: device, pinned, pageable memory |
 //! | `C`, `Z`, `R` | a word to read: device, pinned, pageable memory |
-//! | `M` | an allocation that nothing touches |
+//! | `M`, `SM` | an allocation that nothing touches; its stream, since a free must come after it |
 //! | `handle` | a conditional handle |
 //! | `mode` | a capture mode |
 
@@ -95,7 +95,7 @@ pub const ROWS: &[Row] = rows! {
     1 "cuStreamWriteValue32" "" "S D =6 =0" None;
     1 "cuStreamBatchMemOp" "" "S:capturing D =6" None;
     4 "cuMemAllocAsync" "M" "=64 S:capturing" Allocate;
-    3 "cuMemFreeAsync" "" "M S:capturing" None;
+    3 "cuMemFreeAsync" "" "M SM" None;
     // Calls that a capture forbids, or that concern every stream.
     5 "cuMemAlloc" "M" "=64" Unsafe;
     2 "cuMemFree" "" "M" Free;
@@ -148,7 +148,6 @@ pub const ROWS: &[Row] = rows! {
     2 "cuGraphAddEventWaitNode" "N" "G L event" None;
     3 "cuGraphAddChildGraphNode" "N" "G L child" None;
     2 "cuGraphAddMemAllocNode" "N" "G L =64" None;
-    1 "cuGraphAddMemFreeNode" "N" "G L M" None;
     2 "cuGraphConditionalHandleCreate" "handle" "G =CTX =0|1 =1" None;
     4 "cuGraphAddDependencies" "" "G:full L1 L1" None;
     3 "cuGraphRemoveDependencies" "" "G:full L1 L1" None;

@@ -377,11 +377,13 @@ fn allocation_in_graph(world: &mut World) -> Option<()> {
     let (place, node) = (world.graphs[graph].nodes.len() - 1, world.graphs[graph].nodes.last()?.name.clone());
     let memory = world.name("M");
     world.say(0, &format!("{memory} = allocated {node}"));
+    // A free that is not ordered after its allocation is undefined, so that none is made.
     if world.dice.chance(60) {
-        let list = if world.dice.chance(85) { format!("[{node}]") } else { "[]".into() };
-        add(world, graph, "cuGraphAddMemFreeNode", &list, vec![place], memory)?;
-    } else {
-        world.allocations.push(memory);
+        add(world, graph, "cuGraphAddMemFreeNode", &format!("[{node}]"), vec![place], memory.clone())?;
+        if world.dice.chance(8) {
+            let freed = world.graphs[graph].nodes.last()?.name.clone();
+            add(world, graph, "cuGraphAddMemFreeNode", &format!("[{freed}]"), vec![place + 1], memory)?;
+        }
     }
     Some(())
 }
@@ -394,7 +396,7 @@ fn allocation_in_capture(world: &mut World) -> Option<()> {
     if world.dice.chance(60) {
         world.say(thread, &format!("cuMemFreeAsync {memory} {name}"));
     } else {
-        world.allocations.push(memory);
+        world.allocations.push((memory, Some(stream)));
     }
     Some(())
 }
@@ -451,7 +453,7 @@ fn invalidate(world: &mut World) -> Option<()> {
         0 => {
             let memory = world.name("M");
             world.say(thread, &format!("{memory} = cuMemAlloc 64"));
-            world.allocations.push(memory);
+            world.allocations.push((memory, None));
         }
         1 => world.say(thread, &format!("cuStreamQuery {name}")),
         2 => world.say(thread, &format!("cuStreamSynchronize {name}")),
@@ -496,7 +498,7 @@ fn failed_capture_to_graph(world: &mut World) -> Option<()> {
         let memory = world.name("M");
         world.say(thread, &format!("{memory} = cuMemAlloc 64"));
         world.unsafe_call(thread);
-        world.allocations.push(memory);
+        world.allocations.push((memory, None));
     }
     end(world, stream);
     let name = world.graphs[graph].name.clone();

@@ -89,6 +89,13 @@ fn sequence(session: &Session, kernels: &HashMap<String, Value>, script: &Script
     }
     for step in &script.steps {
         ledger.before(&mut env, step);
+        if ledger.refuses(&env, step) {
+            if let Some(var) = &step.assign {
+                env.set(var, None);
+            }
+            tell(&Message::Saw(Observation { line: step.line, call: String::new(), saw: "REFUSED".into() }));
+            continue;
+        }
         let saw = match line(&mut env, &workers[&step.thread], step) {
             Ok(saw) => saw,
             Err(Stop::Skip(what)) => format!("SKIPPED {what}"),
@@ -128,11 +135,15 @@ fn clean(session: &Session, ledger: &Ledger, workers: &HashMap<String, Worker>) 
     let mut places: Vec<(u64, &str)> =
         ledger.begun().filter(|(stream, _)| streams.contains(stream) || *stream == PER_THREAD).collect();
     places.extend(names.iter().flat_map(|name| streams.iter().chain([&PER_THREAD]).map(|stream| (*stream, name.as_str()))));
+    let mut broken = Vec::new();
     for (stream, thread) in places {
         if status(thread, stream)? != 0 {
             let mut out = 0u64;
             let code = call(thread, "cuStreamEndCapture", &[stream, &raw mut out as u64])?;
-            if code == 0 && out != 0 && !graphs.contains(&out) {
+            if code != 0 {
+                // The capture may have taken the caller's graph with it.
+                broken.extend(ledger.target(stream).map(|graph| ledger.root(graph)));
+            } else if out != 0 && !graphs.contains(&ledger.root(out)) {
                 call(thread, "cuGraphDestroy", &[out])?;
             }
         }
@@ -158,7 +169,8 @@ fn clean(session: &Session, ledger: &Ledger, workers: &HashMap<String, Worker>) 
         (Class::Device, "cuMemFree_v2"),
         (Class::Host, "cuMemFreeHost"),
     ] {
-        for bits in ledger.of(class).filter(|bits| class != Class::Graph || !ledger.is_doubtful(*bits)) {
+        let may_be_gone = |graph: u64| ledger.is_doubtful(graph) || broken.contains(&graph);
+        for bits in ledger.of(class).filter(|bits| class != Class::Graph || !may_be_gone(*bits)) {
             call(MAIN_THREAD, symbol, &[bits])?;
         }
     }

@@ -134,9 +134,9 @@ struct Sequences {
 }
 
 impl Sequences {
-    fn generate(options: &Options) -> anyhow::Result<Self> {
+    fn generate(seeds: &Seeds, count: u64) -> anyhow::Result<Self> {
         let ids: Vec<(u64, u64)> =
-            options.seeds.0.clone().flat_map(|seed| (0..options.count).map(move |at| (seed, at))).collect();
+            seeds.0.clone().flat_map(|seed| (0..count).map(move |at| (seed, at))).collect();
         let lines: Vec<Vec<String>> = ids.iter().map(|(seed, at)| generate::sequence(*seed, *at)).collect();
         for (lines, (seed, at)) in lines.iter().zip(&ids) {
             session::script(lines).with_context(|| format!("the generator's sequence {seed}:{at} is none"))?;
@@ -183,12 +183,34 @@ impl Sequences {
     }
 }
 
+/// The sequences as text, with the recorded answers where there is a record.
+///
+/// # Errors
+/// A record that cannot be used.
+pub fn listing(seeds: &Seeds, count: u64, record: Option<&Record>) -> anyhow::Result<String> {
+    let sequences = Sequences::generate(seeds, count)?;
+    let recorded = record.map(|record| sequences.recorded(record)).transpose()?;
+    let mut text = String::new();
+    for (place, lines) in sequences.lines.iter().enumerate() {
+        text.push_str(&format!("# {}\n", sequences.id(place)));
+        for (at, line) in lines.iter().enumerate() {
+            text.push_str(line);
+            if let Some(saw) = recorded.as_ref().and_then(|ran| ran[place].saw.get(at)) {
+                text.push_str(" -> ");
+                text.push_str(saw);
+            }
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
 /// Runs the sequences.
 ///
 /// # Errors
 /// A driver or a record that cannot be used, or a folder that cannot be written.
 pub fn run(options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> anyhow::Result<Outcome> {
-    let sequences = Sequences::generate(options)?;
+    let sequences = Sequences::generate(&options.seeds, options.count)?;
     let count = sequences.lines.len();
     let recorded = match &options.against {
         Some(Against::Record(record)) => Some(sequences.recorded(record)?),

@@ -99,8 +99,8 @@ pub struct World {
     pub captured: Vec<String>,
     /// Conditional handles with their graph.
     pub handles: Vec<(String, usize)>,
-    /// Device memory that no other call touches, to be freed; with the graph of an allocation node.
-    pub allocations: Vec<String>,
+    /// Device memory that no other call touches, to be freed, with the stream that allocated it.
+    pub allocations: Vec<(String, Option<usize>)>,
     made: usize,
     words: usize,
 }
