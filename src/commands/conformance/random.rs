@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use graphproof::conformance::default_cases;
 use graphproof::conformance::random::{self, Against, Grouping, Options, Record, Runner, Seeds};
 use graphproof_harness::driver::DriverKind;
 use graphproof_harness::exit_code::ExitCode;
@@ -15,7 +14,7 @@ use crate::commands::Failure;
 use crate::output::json;
 use crate::output::progress::StepBar;
 
-pub fn run(args: &ConformanceArgs, seeds: &Seeds, kind: DriverKind) -> Result<ExitCode, Failure> {
+pub fn run(args: &ConformanceArgs, seeds: &Seeds, kind: DriverKind, cases: &Path) -> Result<ExitCode, Failure> {
     let file = args.json.as_deref().map(json::ReceiptFile::prepare).transpose()?;
     let io = |error: anyhow::Error| Failure::new(ExitCode::Io, error);
     if args.list {
@@ -24,7 +23,7 @@ pub fn run(args: &ConformanceArgs, seeds: &Seeds, kind: DriverKind) -> Result<Ex
         print!("{}", random::listing(seeds, args.random.count, record.as_ref()).map_err(io)?);
         return Ok(ExitCode::Passed);
     }
-    let known = default_cases().join("baseline").join(format!("random-{}.txt", kind.name()));
+    let known = cases.join("baseline").join(format!("random-{}.txt", kind.name()));
     let options = Options {
         seeds: seeds.clone(),
         count: args.random.count,
