@@ -64,10 +64,12 @@ fn upload(world: &mut World, exec: CUgraphExec, stream: CUstream) -> Cuda {
 entry_points! {
     fn cuGraphInstantiateWithFlags(phGraphExec: *mut CUgraphExec, hGraph: CUgraph, flags: c_ulonglong) {
         not_null(phGraphExec)?;
-        // D: only cuGraphInstantiateWithParams has a stream to upload in.
+        // D: only cuGraphInstantiateWithParams has a stream to upload in. M (H200, driver 580.159.04): no
+        // capture is invalidated.
         if flags & UPLOAD != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
+        driver().unsafe_call()?;
         let exec = instantiate(hGraph, flags).map_err(|error| error.code)?;
         // SAFETY: the caller's pointer.
         unsafe { write(phGraphExec, CUgraphExec(exec)) }

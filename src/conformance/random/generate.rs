@@ -25,10 +25,12 @@ pub fn sequence(seed: u64, index: u64) -> Vec<String> {
 }
 
 fn stage(world: &mut World) {
-    for line in ["kernel K store", "kernel Y empty", "device D 256", "device C 64", "cuMemsetD32 C 9 16", "pinned H 256"]
-    {
+    for line in ["kernel K store", "kernel Y empty", "device D 256", "device C 64", "pinned H 256"] {
         world.say(0, line);
     }
+    // No stream but a blocking one would wait for it.
+    world.say(0, "cuMemsetD32 C 9 16");
+    world.say(0, "cuCtxSynchronize");
     // Read only: what a copy takes from the host is the same whenever it runs.
     world.say(0, "pinned Z 64");
     world.say(0, "write Z 11 11 11 11");
@@ -252,7 +254,8 @@ fn argument(world: &mut World, drawn: &mut Drawn, role: &str) -> Option<String> 
                 _ => return None,
             }
         }
-        "launch" | "memset" | "memcpy" | "host" | "event" | "child" => scenes::node_arguments(world, role)?,
+        "child" => scenes::child(world, drawn.graph)?,
+        "launch" | "memset" | "memcpy" | "host" | "event" => scenes::node_arguments(world, role)?,
         "D" => world.word(),
         "H" => world.host_word(),
         "C" | "Z" | "R" => format!("{role}+{}", 4 * world.dice.below(4)),

@@ -88,13 +88,30 @@ impl Ledger {
 
     /// True of a call that no driver could be given: it would end the process.
     ///
-    /// NVIDIA's driver follows a graph that is a child of itself without an end.
+    /// NVIDIA's driver follows a graph that is a child of itself without an end, and survives neither a
+    /// second capture with dependencies to a graph nor the loss of a body that is captured to.
     pub fn refuses(&self, env: &Env, step: &Step) -> bool {
-        let graphs = match step.call.as_str() {
-            "cuGraphAddChildGraphNode" => (argument(env, step, 0), argument(env, step, 2)),
-            _ => return false,
+        let captured = |graph: u64| self.begun.iter().any(|(_, _, to)| *to == Some(graph));
+        let captured_inside = |graph: u64| {
+            let mut targets = self.begun.iter().filter_map(|(_, _, to)| *to);
+            targets.any(|to| to != graph && self.root(to) == self.root(graph))
         };
-        matches!(graphs, (Some(parent), Some(child)) if self.root(parent) == self.root(child))
+        match step.call.as_str() {
+            "cuGraphAddChildGraphNode" => {
+                let graphs = (argument(env, step, 0), argument(env, step, 2));
+                matches!(graphs, (Some(parent), Some(child)) if self.root(parent) == self.root(child))
+            }
+            "cuStreamBeginCaptureToGraph" => {
+                let some = matches!(step.args.get(2), Some(Arg::List(nodes)) if !nodes.is_empty());
+                let in_progress = |graph| captured(graph) || self.of(Class::CaptureGraph).any(|known| known == graph);
+                some && argument(env, step, 1).is_some_and(in_progress)
+            }
+            "cuGraphDestroy" => argument(env, step, 0).is_some_and(captured_inside),
+            "cuGraphDestroyNode" => {
+                argument(env, step, 0).and_then(|node| self.owner_of(node)).is_some_and(captured_inside)
+            }
+            _ => false,
+        }
     }
 
     /// The graph that a body or a child node's graph belongs to in the end.

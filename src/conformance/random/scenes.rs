@@ -78,12 +78,16 @@ pub fn node_arguments(world: &mut World, role: &str) -> Option<String> {
             world.events[at].in_node = true;
             world.events[at].name.clone()
         }
-        "child" => {
-            let at = world.graph(|_| true)?;
-            world.graphs[at].name.clone()
-        }
+        "child" => child(world, None)?,
         _ => return None,
     })
+}
+
+/// A graph for a child node of another one.
+pub fn child(world: &mut World, parent: Option<usize>) -> Option<String> {
+    let parent = parent.map(|at| world.graphs[at].name.clone());
+    let at = world.graph(|graph| Some(&graph.name) != parent.as_ref())?;
+    Some(world.graphs[at].name.clone())
 }
 
 /// Believes that an idle stream joined a capture.
@@ -190,7 +194,11 @@ const NODES: [(&str, &str); 9] = [
 
 fn add_node(world: &mut World, graph: usize, most: usize) -> Option<()> {
     let (call, role) = NODES[world.dice.below(most.min(NODES.len()))];
-    let args = if role.is_empty() { String::new() } else { node_arguments(world, role)? };
+    let args = match role {
+        "" => String::new(),
+        "child" => child(world, Some(graph))?,
+        role => node_arguments(world, role)?,
+    };
     let (list, after) = world.dependencies(graph);
     add(world, graph, call, &list, after, args)
 }

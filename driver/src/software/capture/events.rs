@@ -71,14 +71,15 @@ impl CaptureWorld {
     /// `cuStreamWaitEvent` with `CU_EVENT_WAIT_EXTERNAL`: `Captured` means that the caller adds a node.
     ///
     /// # Errors
-    /// As [`CaptureWorld::wait_event`] for an event of a capture that has ended (M, H200, driver
-    /// 580.159.04); as [`CaptureWorld::classify_enqueue`].
+    /// As [`CaptureWorld::wait_event`] for an event of a capture that has ended, `CUDA_ERROR_INVALID_VALUE`
+    /// for a captured event outside a capture (M, H200, driver 580.159.04); as [`CaptureWorld::classify_enqueue`].
     pub fn wait_external(&mut self, stream: StreamId, event: EventId) -> Cuda<Placement> {
         let placement = self.classify_enqueue(stream)?;
         match (placement, self.events.get(&event)) {
             (Placement::Captured(own), Some(&Recorded::InCapture(id, _))) if !self.captures.contains_key(&id) => {
                 self.crossing(own, Err(CUresult::INVALID_VALUE))
             }
+            (Placement::Eager, Some(Recorded::InCapture(..))) => Err(CUresult::INVALID_VALUE),
             _ => Ok(placement),
         }
     }

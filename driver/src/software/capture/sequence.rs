@@ -30,8 +30,8 @@ impl CaptureWorld {
     /// `cuStreamBeginCaptureToGraph`: adds to a graph of the caller.
     ///
     /// # Errors
-    /// As [`CaptureWorld::begin`]; `CUDA_ERROR_INVALID_VALUE` if the graph or a dependency is not
-    /// valid.
+    /// As [`CaptureWorld::begin`]; 401 if another capture adds to the graph; `CUDA_ERROR_INVALID_VALUE` if
+    /// the graph or a dependency is not valid.
     pub fn begin_to_graph(
         &mut self,
         graphs: &mut Graphs,
@@ -43,6 +43,10 @@ impl CaptureWorld {
     ) -> Cuda<CaptureId> {
         self.may_begin(stream)?;
         graphs.graph(graph)?;
+        // M (H200, driver 580.159.04), without dependencies; with some NVIDIA's driver crashes.
+        if graphs.has_capture(graph) {
+            return Err(CUresult::ILLEGAL_STATE);
+        }
         let mut tail = Tail::default();
         for &(node, data) in dependencies {
             let known = graphs.node(node)?.graph() == graph && data.to_port == 0 && data.reserved == [0; 5];

@@ -189,7 +189,11 @@ impl Graphs {
         }
         // M (H200, driver 580.159.04): a graph that a capture is adding to may be instantiated, where
         // the call itself is allowed (RELAXED).
-        // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph is no graph of its own.
+        // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph is no graph of its own. M for the code of
+        // a body (H200, driver 580.159.04).
+        if self.is_body(graph) {
+            return Err(CUresult::NOT_SUPPORTED.into());
+        }
         if matches!(found.owner, Owner::Node(_)) {
             return Err(CUresult::INVALID_VALUE.into());
         }
@@ -205,9 +209,9 @@ impl Graphs {
         let conditional = self.has_conditionals(graph);
         let single = conditional || self.has_memory_nodes(graph);
         let found = self.graph_mut(graph)?;
-        // M (H200, driver 580.159.04): an instance made before the restriction does not count; a clone made
-        // before the first conditional does.
-        if single && found.single_execs > 0 || conditional && found.cloned {
+        // M (H200, driver 580.159.04): an instance made before the first memory node does not count; an
+        // instance or a clone made before the first conditional does.
+        if single && found.single_execs > 0 || conditional && (found.cloned || found.execs > 0) {
             return Err(CUresult::NOT_SUPPORTED.into());
         }
         found.execs += 1;

@@ -177,7 +177,11 @@ impl Graphs {
     /// `cuGraphDestroy`. A graph that a node owns, or that a capture is adding to, stays.
     pub fn destroy(&mut self, graph: u64) -> Cuda {
         let found = self.graph(graph)?;
-        // A child graph belongs to its node (D, CUgraphChildGraphNodeOwnership).
+        // A child graph belongs to its node (D, CUgraphChildGraphNodeOwnership). M for the code of a body
+        // (H200, driver 580.159.04).
+        if self.is_body(graph) {
+            return Err(CUresult::ILLEGAL_STATE);
+        }
         if matches!(found.owner, Owner::Node(_)) {
             return Err(CUresult::INVALID_VALUE);
         }
@@ -223,6 +227,12 @@ impl Graphs {
     pub fn nodes(&self, graph: u64) -> Cuda<impl Iterator<Item = (u64, &Node)>> {
         let graph = self.graph(graph)?;
         Ok(graph.nodes.iter().filter_map(|&handle| Some((handle, self.nodes.get(handle)?))))
+    }
+
+    /// Whether a conditional node owns the graph.
+    pub(super) fn is_body(&self, graph: u64) -> bool {
+        let Some(Owner::Node(node)) = self.graphs.get(graph).map(|graph| graph.owner) else { return false };
+        matches!(self.nodes.get(node).map(|node| &node.work), Some(NodeWork::Conditional(_)))
     }
 
     /// Whether the graph, or a graph inside it, satisfies `test`.
