@@ -7,6 +7,7 @@ use super::graph::with_world;
 use super::graph_types::{CUDA_GRAPH_INSTANTIATE_PARAMS, CUgraphExecUpdateResultInfo};
 use super::types::{CUgraph, CUgraphExec, CUgraphNode, CUstream};
 use super::{CUresult, Cuda};
+use crate::software::capture::Placement;
 use crate::software::execute::Op;
 use crate::software::graph::{InstantiateError, UPLOAD, UpdateError};
 use crate::software::work::NodeParams;
@@ -40,6 +41,13 @@ fn launch(world: &mut World, exec: CUgraphExec, stream: CUstream) -> Cuda {
     let stream = world.usable_stream(stream)?;
     world.graphs.exec(exec.0)?;
     world.capture.classify_uncapturable(stream)?;
+    // M (H200, driver 580.159.04): a wait node waits as cuStreamWaitEvent on the stream does, so that an
+    // event of a capture in progress takes the stream into it.
+    for event in world.graphs.exec(exec.0)?.waits() {
+        if world.capture.is_captured(event) && world.capture.wait_event(stream, event)? == Placement::Eager {
+            break;
+        }
+    }
     let launch = world.graphs.launch(exec.0)?;
     let after: Vec<_> = launch.after.into_iter().collect();
     for address in launch.free_first {

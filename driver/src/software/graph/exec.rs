@@ -9,6 +9,7 @@ use super::node::{NodeInfo, NodeType, NodeWork};
 use super::store::{Graphs, Owner};
 use super::structure;
 use crate::abi::{CUresult, Cuda};
+use crate::software::EventId;
 use crate::software::engine::Ticket;
 use crate::software::work::{ConditionalKind, NodeParams, Plan};
 
@@ -69,6 +70,17 @@ impl Exec {
     /// `cuGraphExecGetId`.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// The events that its nodes wait for.
+    pub fn waits(&self) -> Vec<EventId> {
+        let mut events = Vec::new();
+        self.body.visit(&mut |node| {
+            if let ExecWork::Work(NodeParams::EventWait(event)) = node.work {
+                events.push(event);
+            }
+        });
+        events
     }
 
     /// `cuGraphExecGetFlags`: without `UPLOAD` (D) and `USE_NODE_PRIORITY` (M, H200, driver

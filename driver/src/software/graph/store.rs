@@ -177,18 +177,14 @@ impl Graphs {
     /// `cuGraphDestroy`. A graph that a node owns, or that a capture is adding to, stays.
     pub fn destroy(&mut self, graph: u64) -> Cuda {
         let found = self.graph(graph)?;
-        // A child graph belongs to its node (D, CUgraphChildGraphNodeOwnership). M for the code of a body
-        // (H200, driver 580.159.04).
-        if self.is_body(graph) {
-            return Err(CUresult::ILLEGAL_STATE);
-        }
-        if matches!(found.owner, Owner::Node(_)) {
-            return Err(CUresult::INVALID_VALUE);
-        }
         // D (cuda.h, cuStreamGetCaptureInfo): destroy is not permitted during the capture; M for the
-        // code (H200, driver 580.159.04).
+        // code and that it comes first (H200, driver 580.159.04).
         if found.owner == Owner::Capture || self.any_nested(graph, |inner| inner.captures > 0) {
             return Err(CUresult::ILLEGAL_STATE);
+        }
+        // A child graph belongs to its node (D, CUgraphChildGraphNodeOwnership).
+        if matches!(found.owner, Owner::Node(_)) {
+            return Err(CUresult::INVALID_VALUE);
         }
         self.remove_graph(graph);
         Ok(())

@@ -88,7 +88,8 @@ impl Graphs {
     ///
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE`: not a child graph node; `CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE`: the
-    /// graph does not fit as for `cuGraphExecUpdate` (M, H200, driver 580.159.04).
+    /// graph does not fit. Unlike for `cuGraphExecUpdate` its nodes are paired in order of creation (M,
+    /// H200, driver 580.159.04).
     pub fn exec_set_child_graph(&mut self, exec: u64, node: u64, graph: u64) -> Cuda {
         let flags = self.exec(exec)?.flags;
         if self.node_of(node, NodeType::Graph).is_err() || self.has_memory_nodes(graph) {
@@ -96,7 +97,7 @@ impl Graphs {
         }
         let new = self.snapshot(graph).map_err(|error| error.code)?;
         let ExecWork::Graph(old) = &self.exec_node(exec, node)?.work else { return Err(CUresult::INVALID_VALUE) };
-        let new = fit(old, new, flags).map_err(|error| error.code)?;
+        in_order(old, &new, flags).map_err(|error| error.code)?;
         let found = self.exec_node_mut(exec, node)?;
         let ExecWork::Graph(old) = &mut found.work else { return Err(CUresult::INVALID_VALUE) };
         replace(old, new);
@@ -116,6 +117,24 @@ fn fit(old: &Snapshot, mut new: Snapshot, flags: u64) -> Result<Snapshot, Update
         new.nodes.push(after);
     }
     Ok(new)
+}
+
+/// Whether the parameters of `new` fit into `old` node by node.
+fn in_order(old: &Snapshot, new: &Snapshot, flags: u64) -> Result<(), UpdateError> {
+    use UpdateResult::TopologyChanged;
+    if old.nodes.len() != new.nodes.len() {
+        return Err(UpdateError::at(TopologyChanged, 0, 0));
+    }
+    for (index, (before, after)) in old.nodes.iter().zip(&new.nodes).enumerate() {
+        if old.dependencies_of(index) != new.dependencies_of(index) {
+            return Err(UpdateError::at(TopologyChanged, after.source, 0));
+        }
+        node_updatable(before, after, flags).map_err(|result| UpdateError::at(result, after.source, 0))?;
+        for (before, after) in before.work.graphs().iter().zip(after.work.graphs()) {
+            in_order(before, after, flags)?;
+        }
+    }
+    Ok(())
 }
 
 /// For each node of `old` the node of `new` that it is paired with; the graphs inside `new` are put in the
