@@ -44,6 +44,7 @@ mod table;
 mod transfer;
 #[allow(non_camel_case_types)]
 pub mod types;
+mod virtual_memory;
 
 /// What the generated forms of entry points name.
 mod imports {
@@ -77,3 +78,4 @@ pub use result::{CUresult, Cuda};
 pub use stream::*;
 pub use table::{SYMBOLS, Symbol, find};
 pub use transfer::*;
+pub use virtual_memory::*;

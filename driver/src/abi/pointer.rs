@@ -25,7 +25,7 @@ unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_voi
     let owner = match place {
         Place::Device(found) => match found.origin {
             Origin::Plain(context) | Origin::Array(context) => context,
-            Origin::Pool(_) => 0,
+            Origin::Pool(_) | Origin::Mapping(_) => 0,
             Origin::Graph | Origin::Module => context::current(),
         },
         Place::Host(_) => context::current(),

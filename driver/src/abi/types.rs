@@ -203,6 +203,37 @@ pub struct CUmemAccessDesc {
     pub flags: c_uint,
 }
 
+/// `CUmemAllocationProp`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(non_snake_case, missing_docs)]
+pub struct CUmemAllocationProp {
+    pub type_: c_uint,
+    pub requestedHandleTypes: c_uint,
+    pub location: CUmemLocation,
+    pub win32HandleMetaData: *mut c_void,
+    pub compressionType: u8,
+    pub gpuDirectRDMACapable: u8,
+    pub usage: u16,
+    pub reserved: [u8; 4],
+}
+
+impl CUmemAllocationProp {
+    /// Pinned memory of the device.
+    pub fn of_the_device(handle_types: c_uint) -> Self {
+        Self {
+            type_: 1,
+            requestedHandleTypes: handle_types,
+            location: CUmemLocation { type_: 1, id: 0 },
+            win32HandleMetaData: std::ptr::null_mut(),
+            compressionType: 0,
+            gpuDirectRDMACapable: 0,
+            usage: 0,
+            reserved: [0; 4],
+        }
+    }
+}
+
 /// `CUmemPoolProps`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
