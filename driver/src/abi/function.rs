@@ -214,7 +214,7 @@ entry_points! {
         let share = SHARED_PER_MULTIPROCESSOR / numBlocks as u32 / 128 * 128;
         let most = share.saturating_sub(SHARED_RESERVED).saturating_sub(kernel.static_shared_bytes);
         // M (H200, driver 580.159.04): no more than a launch may have, 48 KiB in all unless opted in.
-        let allowed = found.settings.max_dynamic_shared.load(Ordering::Relaxed);
+        let allowed = found.settings.max_dynamic_shared(kernel);
         unsafe { write(dynamicSmemSize, most.min(allowed) as usize) }
     }
 }
