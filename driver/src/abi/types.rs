@@ -203,6 +203,22 @@ pub struct CUmemAccessDesc {
     pub flags: c_uint,
 }
 
+/// `CUmemcpyAttributes`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(non_snake_case, missing_docs)]
+pub struct CUmemcpyAttributes {
+    pub srcAccessOrder: c_uint,
+    pub srcLocHint: CUmemLocation,
+    pub dstLocHint: CUmemLocation,
+    pub flags: c_uint,
+}
+
+/// `CUtensorMap`, opaque to its users.
+#[repr(C, align(64))]
+#[derive(Debug, Clone, Copy)]
+pub struct CUtensorMap(pub [u8; 128]);
+
 /// `CUmemAllocationProp`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

@@ -264,7 +264,7 @@ impl AddressSpace {
 mod tests {
     use super::*;
 
-    fn bytes(space: &AddressSpace, address: u64, len: u64) -> &mut [u8] {
+    fn bytes(space: &mut AddressSpace, address: u64, len: u64) -> &mut [u8] {
         let start = space.locate(address, len).expect("accessible memory");
         // SAFETY: live memory of this test alone.
         unsafe { std::slice::from_raw_parts_mut(start, len as usize) }
@@ -282,15 +282,15 @@ mod tests {
         }
         assert!(space.locate(base, 1).is_none(), "no access yet");
         space.set_access(base, 3 * GRANULARITY, Access::ReadWrite).unwrap();
-        bytes(&space, base + GRANULARITY - 4, 8).fill(7);
-        assert_eq!(bytes(&space, base + 3 * GRANULARITY - 4, 4), [7; 4], "the first allocation again");
+        bytes(&mut space, base + GRANULARITY - 4, 8).fill(7);
+        assert_eq!(bytes(&mut space, base + 3 * GRANULARITY - 4, 4), [7; 4], "the first allocation again");
         assert!(space.locate(base, 3 * GRANULARITY + 1).is_none());
         assert_eq!(space.map().ranges.len(), 1);
         assert_eq!(space.live(), 2 * GRANULARITY);
         // A released handle lasts as long as its mappings.
         space.release_physical(one).unwrap();
         space.unmap(base, GRANULARITY).unwrap();
-        assert_eq!(bytes(&space, base + 3 * GRANULARITY - 4, 4), [7; 4]);
+        assert_eq!(bytes(&mut space, base + 3 * GRANULARITY - 4, 4), [7; 4]);
         assert_eq!(space.free_addresses(base, 4 * GRANULARITY), Err(CUresult::INVALID_VALUE));
         space.unmap(base + GRANULARITY, 2 * GRANULARITY).unwrap();
         assert_eq!(space.live(), GRANULARITY);
@@ -323,8 +323,8 @@ mod tests {
             let handle = space.create_physical(GRANULARITY, 0).unwrap();
             space.map_physical(base, GRANULARITY, handle).unwrap();
             space.set_access(base, GRANULARITY, Access::ReadWrite).unwrap();
-            assert_eq!(bytes(&space, base + 4096, 4), [0; 4]);
-            bytes(&space, base + 4096, 4).fill(9);
+            assert_eq!(bytes(&mut space, base + 4096, 4), [0; 4]);
+            bytes(&mut space, base + 4096, 4).fill(9);
             space.unmap(base, GRANULARITY).unwrap();
             space.release_physical(handle).unwrap();
         }
