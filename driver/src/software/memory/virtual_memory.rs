@@ -158,13 +158,17 @@ impl AddressSpace {
     /// `cuMemMap`: the bytes of an allocation from its beginning. Nothing may access them yet.
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: not within one reservation, not of whole granules, something is mapped
-    /// there, or more than the allocation has.
+    /// `CUDA_ERROR_NOT_SUPPORTED`: a part of the allocation, or more than it has (M, H200, driver
+    /// 580.159.04). `CUDA_ERROR_INVALID_VALUE`: not within one reservation, not at a multiple of the
+    /// granularity, or something is mapped there.
     pub fn map_physical(&mut self, base: u64, len: u64, handle: u64) -> Cuda {
         let end = base.checked_add(len).ok_or(CUresult::INVALID_VALUE)?;
         let offset = {
             let found = self.physical(handle)?;
-            let fits = len != 0 && len <= found.len && [base, len].iter().all(|part| part.is_multiple_of(GRANULARITY));
+            if len != found.len {
+                return Err(CUresult::NOT_SUPPORTED);
+            }
+            let fits = base.is_multiple_of(GRANULARITY);
             let reserved = self.virtual_memory.reserved_at(base);
             let inside = reserved.is_some_and(|(first, size)| first <= base && end <= first + size);
             let before = self.device.range(..end).next_back();
@@ -184,12 +188,21 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// `cuMemUnmap`. The device must be idle.
+    /// `cuMemUnmap`. The device must be idle. Where nothing is mapped there is nothing to do (M, H200, driver
+    /// 580.159.04).
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: the range is not exactly one or more whole mappings.
+    /// `CUDA_ERROR_INVALID_VALUE`: the range is not within one reservation, or holds a part of a mapping.
     pub fn unmap(&mut self, base: u64, len: u64) -> Cuda {
-        for found in self.mappings(base, len)? {
+        let end = base.checked_add(len).filter(|_| len > 0).ok_or(CUresult::INVALID_VALUE)?;
+        let reserved = self.virtual_memory.reserved_at(base);
+        let inside = reserved.is_some_and(|(first, size)| first <= base && end <= first + size);
+        let cut = [base, end].iter().any(|&edge| self.mapping(edge).is_ok_and(|found| found.base < edge));
+        if !inside || cut {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let mappings: Vec<Allocation> = self.device.range(base..end).map(|(_, found)| *found).collect();
+        for found in mappings {
             self.window.put(found.base, found.len, None)?;
             self.device.remove(&found.base);
             self.remember(found);
@@ -207,7 +220,7 @@ impl AddressSpace {
     /// `cuMemSetAccess`.
     ///
     /// # Errors
-    /// As [`AddressSpace::unmap`].
+    /// `CUDA_ERROR_INVALID_VALUE`: the range is not exactly one or more whole mappings.
     pub fn set_access(&mut self, base: u64, len: u64, access: Access) -> Cuda {
         let state = if access == Access::None { State::Reserved } else { State::Live };
         for found in self.mappings(base, len)? {
@@ -225,7 +238,8 @@ impl AddressSpace {
         Ok(if found.state == State::Reserved { Access::None } else { Access::ReadWrite })
     }
 
-    fn mapping(&self, address: u64) -> Cuda<&Allocation> {
+    /// The mapping that an address lies in, accessible or not.
+    pub fn mapping(&self, address: u64) -> Cuda<&Allocation> {
         let found = self.device.range(..=address).next_back().map(|(_, found)| found);
         let inside =
             |found: &&Allocation| matches!(found.origin, Origin::Mapping(_)) && address - found.base < found.len;
