@@ -10,6 +10,8 @@ use crate::abi::{CUresult, Cuda};
 pub const NAME: &str = "graphproof software device";
 /// `cuDriverGetVersion`: CUDA 13.3.
 pub const DRIVER_VERSION: i32 = 13030;
+/// The newest PTX ISA that a driver of that version takes.
+pub const PTX_ISA: (u32, u32) = (9, 3);
 /// Compute capability.
 pub const CAPABILITY: (i32, i32) = (8, 0);
 /// Multiprocessors.
@@ -84,6 +86,8 @@ pub fn attribute(attribute: u32) -> Cuda<i32> {
         92..=94 | 122 | 123 => 1,
         95 => 1,
         97 => SHARED_PER_BLOCK_OPTIN as i32,
+        // Virtual memory management.
+        102 => 1,
         106 => BLOCKS_PER_MULTIPROCESSOR as i32,
         111 => SHARED_RESERVED as i32,
         115 => 1,

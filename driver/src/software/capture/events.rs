@@ -57,6 +57,11 @@ impl CaptureWorld {
         }
     }
 
+    /// Whether no capture is in progress.
+    pub fn is_idle(&self) -> bool {
+        self.captures.is_empty()
+    }
+
     /// Whether the event's last record is part of a capture in progress.
     pub fn is_captured(&self, event: EventId) -> bool {
         matches!(self.events.get(&event), Some(&Recorded::InCapture(id, _)) if !self.is_invalidated(id))

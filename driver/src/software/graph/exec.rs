@@ -72,14 +72,19 @@ impl Exec {
         self.id
     }
 
-    /// The events that its nodes wait for.
+    /// The events that the stream of a launch itself waits for: those of the first branch, from the first
+    /// node without dependencies along first dependents. The driver runs the others on streams of its
+    /// own (M, H200, driver 580.159.04).
     pub fn waits(&self) -> Vec<EventId> {
+        let dependents = super::plan::dependents(&self.body);
         let mut events = Vec::new();
-        self.body.visit(&mut |node| {
-            if let ExecWork::Work(NodeParams::EventWait(event)) = node.work {
+        let mut next = (0..self.body.nodes.len()).find(|&node| self.body.dependencies_of(node).is_empty());
+        while let Some(node) = next {
+            if let ExecWork::Work(NodeParams::EventWait(event)) = self.body.nodes[node].work {
                 events.push(event);
             }
-        });
+            next = dependents[node].iter().min().map(|&node| node as usize).filter(|&after| after > node);
+        }
         events
     }
 
@@ -221,9 +226,10 @@ impl Graphs {
         let conditional = self.has_conditionals(graph);
         let single = conditional || self.has_memory_nodes(graph);
         let found = self.graph_mut(graph)?;
-        // M (H200, driver 580.159.04): an instance made before the first memory node does not count; an
-        // instance or a clone made before the first conditional does.
-        if single && found.single_execs > 0 || conditional && (found.cloned || found.execs > 0) {
+        // M (H200, driver 580.159.04): an instance made before the first memory node does not count; one made
+        // before the first conditional does, and so does a clone, one in a child graph node too, as long as
+        // it exists.
+        if single && found.single_execs > 0 || conditional && (found.copies > 0 || found.execs > 0) {
             return Err(CUresult::NOT_SUPPORTED.into());
         }
         found.execs += 1;

@@ -142,8 +142,8 @@ fn in_order(old: &Snapshot, new: &Snapshot, flags: u64) -> Result<(), UpdateErro
 ///
 /// M (H200, driver 580.159.04, some 2,000 updates): the sinks are paired in the order in which they became
 /// sinks, and from each pair its dependencies in the order of the edges. The last sink is looked at first;
-/// of a pair the counts of dependencies, then types, then parameters, then what it depends on. The
-/// order of creation plays no part.
+/// of a pair the counts of dependencies, then types, then parameters, then the counts of what it depends
+/// on, and so on from the last of that. The order of creation plays no part.
 ///
 /// # Errors
 /// The topology, a node's type or a parameter that cannot change differs.
@@ -155,6 +155,10 @@ fn pair(old: &Snapshot, new: &mut Snapshot, flags: u64) -> Result<Vec<u32>, Upda
     if let Some(&extra) = new.sinks.get(old.sinks.len()) {
         return Err(UpdateError::at(TopologyChanged, new.nodes[extra as usize].source, 0));
     }
+    if new.sinks.len() < old.sinks.len() {
+        return Err(UpdateError::at(TopologyChanged, 0, 0));
+    }
+    let count = |snapshot: &Snapshot, node: u32| snapshot.dependencies_of(node as usize).len();
     let mut pairs = Pairs::new(old.nodes.len());
     let mut pending: Vec<(u32, u32)> = old.sinks.iter().copied().zip(new.sinks.iter().copied()).collect();
     pending.iter().for_each(|&(expected, given)| pairs.join(expected, given));
@@ -167,7 +171,7 @@ fn pair(old: &Snapshot, new: &mut Snapshot, flags: u64) -> Result<Vec<u32>, Upda
         node_updatable(before, after, flags).map_err(|result| UpdateError::at(result, after.source, 0))?;
         for (&(left, edge), &(right, annotation)) in dependencies.0.iter().zip(dependencies.1) {
             match pairs.are(left, right) {
-                _ if edge != annotation => Err(()),
+                _ if edge != annotation || count(old, left) != count(new, right) => Err(()),
                 Pairing::Open => {
                     pairs.join(left, right);
                     pending.push((left, right));
