@@ -60,8 +60,8 @@ fn the_software_driver_answers_as_an_h200() {
     let count = record.blocks[0].ran.len() as u64;
     let jobs = std::thread::available_parallelism().map_or(2, usize::from);
     let mut options = options(&all, count, software(jobs, Grouping::Shared), Some(Against::Record(record)));
-    options.known =
-        random::read_known(&root.join("tests/conformance/baseline/random-software.txt")).expect("the known differences");
+    options.known = random::read_known(&root.join("tests/conformance/baseline/random-software.txt"))
+        .expect("the known differences");
     let outcome = run(&options);
     assert!(outcome.is_ok(), "{outcome}");
     assert!(outcome.differ * 100 < outcome.sequences, "under 1 %: {outcome}");
@@ -76,7 +76,8 @@ fn sharing_a_process_changes_no_answer() {
     assert_eq!(outcome.differ, 0, "{outcome}");
     assert!(outcome.calls > 30 * 3 * 30, "{outcome}");
     let again = run(&options("3..5", 30, software(1, Grouping::Shared), None));
-    let digests = |outcome: &Outcome| outcome.record.blocks.iter().map(|block| block.digest.clone()).collect::<Vec<_>>();
+    let digests =
+        |outcome: &Outcome| outcome.record.blocks.iter().map(|block| block.digest.clone()).collect::<Vec<_>>();
     assert_eq!(digests(&outcome), digests(&again), "a seed names the same sequences");
 }
 
@@ -108,7 +109,8 @@ fn folder(name: &str) -> PathBuf {
 
 #[test]
 fn a_planted_difference_is_found_and_cut_down() {
-    let (Some(right), Some(wrong)) = (fake("random_right", &["-DQUIET"]), fake("random_wrong", &["-DQUIET", "-DPLANTED"]))
+    let (Some(right), Some(wrong)) =
+        (fake("random_right", &["-DQUIET"]), fake("random_wrong", &["-DQUIET", "-DPLANTED"]))
     else {
         return;
     };
@@ -121,7 +123,12 @@ fn a_planted_difference_is_found_and_cut_down() {
     assert!(outcome.differ > 0 && !outcome.is_ok(), "{outcome}");
     let signature = "cuStreamQuery: STREAM_CAPTURE_UNSUPPORTED / STREAM_CAPTURE_INVALIDATED";
     let case = outcome.minimal.iter().find(|case| case.signature == signature).unwrap_or_else(|| panic!("{outcome}"));
-    let calls: Vec<&str> = case.lines.iter().map(|(line, _, _)| line.split(' ').find(|word| word.starts_with("cu"))).map(Option::unwrap_or_default).collect();
+    let calls: Vec<&str> = case
+        .lines
+        .iter()
+        .map(|(line, _, _)| line.split(' ').find(|word| word.starts_with("cu")))
+        .map(Option::unwrap_or_default)
+        .collect();
     assert_eq!(calls.len(), 4, "{outcome}");
     assert_eq!(calls[3], "cuStreamQuery", "{outcome}");
     assert!(calls.contains(&"cuStreamBeginCapture") && calls.contains(&"cuLaunchHostFunc"), "{outcome}");

@@ -38,7 +38,9 @@ pub fn run(args: &ConformanceArgs, seeds: &Seeds, kind: DriverKind, cases: &Path
     let bar = StepBar::new("sequences", total);
     let outcome = random::run(&options, &|done, _| bar.at(done as u64)).map_err(io)?;
     drop(bar);
-    for (path, record) in [(&args.random.record, Some(&outcome.record)), (&args.random.record_against, outcome.other.as_ref())] {
+    for (path, record) in
+        [(&args.random.record, Some(&outcome.record)), (&args.random.record_against, outcome.other.as_ref())]
+    {
         if let (Some(path), Some(record)) = (path, record) {
             std::fs::write(path, record.text())
                 .with_context(|| format!("cannot write the record {}", path.display()))

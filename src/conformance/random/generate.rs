@@ -236,7 +236,8 @@ fn argument(world: &mut World, drawn: &mut Drawn, role: &str) -> Option<String> 
             format!("[{}]", world.dice.pick(&names)?)
         }
         "N" | "XN" => {
-            let of = if role == "XN" && world.dice.chance(90) { drawn.exec.map(|at| world.execs[at].graph) } else { None };
+            let of =
+                if role == "XN" && world.dice.chance(90) { drawn.exec.map(|at| world.execs[at].graph) } else { None };
             let at = node(world, of, narrow)?;
             drawn.node = Some(at);
             world.graphs[at.0].nodes[at.1].name.clone()

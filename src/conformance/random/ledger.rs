@@ -134,7 +134,8 @@ impl Ledger {
         let first = argument(env, step, 0);
         match step.call.as_str() {
             "stream" => {
-                let owned = matches!(step.args.get(1), Some(Arg::Word(kind)) if kind == "blocking" || kind == "nonblocking");
+                let owned =
+                    matches!(step.args.get(1), Some(Arg::Word(kind)) if kind == "blocking" || kind == "nonblocking");
                 if owned {
                     self.add(Class::Stream, None, var, made);
                 }
@@ -240,11 +241,15 @@ impl Ledger {
     }
 
     fn owner_of(&self, part: u64) -> Option<u64> {
-        self.objects.iter().find(|object| object.bits == part && matches!(object.class, Class::Part | Class::Bodies))?.owner
+        self.objects
+            .iter()
+            .find(|object| object.bits == part && matches!(object.class, Class::Part | Class::Bodies))?
+            .owner
     }
 
     fn owned(&self, owner: Option<u64>, class: Class) -> Vec<u64> {
-        let owned = self.objects.iter().filter(|object| owner.is_some() && object.owner == owner && object.class == class);
+        let owned =
+            self.objects.iter().filter(|object| owner.is_some() && object.owner == owner && object.class == class);
         owned.map(|object| object.bits).collect()
     }
 
@@ -252,7 +257,8 @@ impl Ledger {
         let (Some(bits), vars) = (made.filter(|bits| *bits != 0), var.map(str::to_owned)) else { return };
         let graphs = [Class::Graph, Class::CaptureGraph, Class::Inner];
         let same = |object: &&mut Object| {
-            object.bits == bits && (object.class == class || (graphs.contains(&object.class) && graphs.contains(&class)))
+            object.bits == bits
+                && (object.class == class || (graphs.contains(&object.class) && graphs.contains(&class)))
         };
         match self.objects.iter_mut().find(same) {
             Some(known) => known.vars.extend(vars),

@@ -80,7 +80,11 @@ impl Runner {
     ///
     /// # Errors
     /// A driver that cannot be used.
-    pub fn run(&self, sequences: &[Vec<String>], progress: &(dyn Fn(usize) + Sync)) -> anyhow::Result<(Vec<Ran>, Tally)> {
+    pub fn run(
+        &self,
+        sequences: &[Vec<String>],
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> anyhow::Result<(Vec<Ran>, Tally)> {
         let results: Vec<Mutex<Option<Ran>>> = sequences.iter().map(|_| Mutex::new(None)).collect();
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let tally = Mutex::new(Tally::default());
@@ -112,7 +116,8 @@ impl Runner {
         if let Some(error) = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
             return Err(error);
         }
-        let results = results.into_iter().map(|ran| ran.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let results =
+            results.into_iter().map(|ran| ran.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
         let ran: Option<Vec<Ran>> = results.collect();
         let mut tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         tally.spoiled.sort_unstable();

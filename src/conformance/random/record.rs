@@ -138,7 +138,8 @@ impl Record {
     /// # Errors
     /// A file that cannot be read, or that another generator or another program wrote.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the record {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the record {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("in the record {}", path.display()))
     }
 
@@ -154,7 +155,8 @@ impl Record {
             "the file starts with `{head}`, not with `{}`: record it anew with this program",
             Self::head()
         );
-        let driver = lines.next().and_then(|line| line.strip_prefix("driver ")).context("the second line is `driver …`")?;
+        let driver =
+            lines.next().and_then(|line| line.strip_prefix("driver ")).context("the second line is `driver …`")?;
         ensure!(lines.next() == Some("answers"), "the third line is `answers`");
         let mut answers = Vec::new();
         let mut blocks: Vec<Block> = Vec::new();

@@ -92,7 +92,8 @@ pub fn child(world: &mut World, parent: Option<usize>) -> Option<String> {
 
 /// Believes that an idle stream joined a capture.
 pub fn join(world: &mut World, stream: usize) {
-    let origin = world.streams.iter().find(|other| other.state == State::Origin).map(|other| (other.thread, other.mode));
+    let origin =
+        world.streams.iter().find(|other| other.state == State::Origin).map(|other| (other.thread, other.mode));
     if let Some((thread, mode)) = origin {
         let stream = &mut world.streams[stream];
         (stream.state, stream.thread, stream.mode) = (State::Fork, thread, mode);
@@ -349,7 +350,10 @@ fn conditional(world: &mut World) -> Option<()> {
     let array = world.name("B");
     world.say(
         0,
-        &format!("{array} = cuGraphAddConditionalNode {name} {list} {} GRAPH_COND_TYPE_{} {bodies}", handle.0, handle.1),
+        &format!(
+            "{array} = cuGraphAddConditionalNode {name} {list} {} GRAPH_COND_TYPE_{} {bodies}",
+            handle.0, handle.1
+        ),
     );
     let node = world.name("N");
     world.say(0, &format!("{node} = node {name} CONDITIONAL"));
@@ -470,8 +474,19 @@ fn invalidate(world: &mut World) -> Option<()> {
     world.unsafe_call(thread);
     world.streams[stream].state = State::Invalid;
     let calls = [
-        "status", "cuStreamQuery", "cuStreamSynchronize", "cuStreamGetFlags", "cuStreamGetId", "cuStreamGetCtx",
-        "cuStreamGetPriority", "cuStreamAddCallback", "cuStreamGetCaptureInfo", "deps", "work", "begin", "event",
+        "status",
+        "cuStreamQuery",
+        "cuStreamSynchronize",
+        "cuStreamGetFlags",
+        "cuStreamGetId",
+        "cuStreamGetCtx",
+        "cuStreamGetPriority",
+        "cuStreamAddCallback",
+        "cuStreamGetCaptureInfo",
+        "deps",
+        "work",
+        "begin",
+        "event",
     ];
     for _ in 0..1 + world.dice.below(2) {
         let thread = world.thread_for(Some(stream));

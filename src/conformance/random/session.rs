@@ -139,7 +139,9 @@ fn clean(session: &Session, ledger: &Ledger, workers: &HashMap<String, Worker>) 
     let graphs: Vec<u64> = ledger.of(Class::Graph).filter(|graph| !ledger.is_doubtful(*graph)).collect();
     let mut places: Vec<(u64, &str)> =
         ledger.begun().filter(|(stream, _)| streams.contains(stream) || *stream == PER_THREAD).collect();
-    places.extend(names.iter().flat_map(|name| streams.iter().chain([&PER_THREAD]).map(|stream| (*stream, name.as_str()))));
+    places.extend(
+        names.iter().flat_map(|name| streams.iter().chain([&PER_THREAD]).map(|stream| (*stream, name.as_str()))),
+    );
     let mut broken = Vec::new();
     for (stream, thread) in places {
         if status(thread, stream)? != 0 {

@@ -43,7 +43,9 @@ pub fn renamed(lines: &[String]) -> Vec<String> {
     let mut known: Vec<(String, String)> = Vec::new();
     let is_name = |word: &str| {
         let (letter, digits) = word.split_at(word.len().min(1));
-        letter.chars().all(|c| c.is_ascii_alphabetic()) && !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+        letter.chars().all(|c| c.is_ascii_alphabetic())
+            && !digits.is_empty()
+            && digits.chars().all(|c| c.is_ascii_digit())
     };
     let mut rename = |word: &str| {
         let bare = word.trim_matches(|c| "[]:".contains(c));

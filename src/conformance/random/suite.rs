@@ -27,7 +27,8 @@ impl FromStr for Seeds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let seed = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is no seed: write a number, or 1..20"));
+        let seed =
+            |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is no seed: write a number, or 1..20"));
         let (first, last) = match text.split_once("..") {
             Some((first, last)) => (seed(first)?, seed(last.trim_start_matches('='))?),
             None => (seed(text)?, seed(text)?),
@@ -135,8 +136,7 @@ struct Sequences {
 
 impl Sequences {
     fn generate(seeds: &Seeds, count: u64) -> anyhow::Result<Self> {
-        let ids: Vec<(u64, u64)> =
-            seeds.0.clone().flat_map(|seed| (0..count).map(move |at| (seed, at))).collect();
+        let ids: Vec<(u64, u64)> = seeds.0.clone().flat_map(|seed| (0..count).map(move |at| (seed, at))).collect();
         let lines: Vec<Vec<String>> = ids.iter().map(|(seed, at)| generate::sequence(*seed, *at)).collect();
         for (lines, (seed, at)) in lines.iter().zip(&ids) {
             session::script(lines).with_context(|| format!("the generator's sequence {seed}:{at} is none"))?;
@@ -167,8 +167,7 @@ impl Sequences {
                 let known: Vec<String> = record.blocks.iter().map(|block| block.seed.to_string()).collect();
                 format!("the record has no seed {seed}, only {}", known.join(", "))
             })?;
-            let all: Vec<Vec<String>> =
-                (0..block.ran.len() as u64).map(|at| generate::sequence(seed, at)).collect();
+            let all: Vec<Vec<String>> = (0..block.ran.len() as u64).map(|at| generate::sequence(seed, at)).collect();
             ensure!(
                 digest(&all) == block.digest,
                 "the record's answers to seed {seed} are to other sequences than generator {GENERATOR} makes: record it anew"
@@ -280,7 +279,9 @@ pub fn run(options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> anyho
 
 fn notes(sequences: &Sequences, driver: &str, tally: &Tally) -> Vec<String> {
     let mut notes = vec![format!("{driver}: {} processes", tally.processes)];
-    notes.extend(tally.spoiled.iter().map(|at| format!("{driver}: {} ends a shared process, not its own", sequences.id(*at))));
+    notes.extend(
+        tally.spoiled.iter().map(|at| format!("{driver}: {} ends a shared process, not its own", sequences.id(*at))),
+    );
     notes.extend(tally.unclean.iter().map(|(at, why)| format!("{driver}: after {}: {why}", sequences.id(*at))));
     notes
 }
@@ -360,8 +361,12 @@ fn one(
         if let Some(live) = live {
             return Ok(difference(&chosen, &live.sequence(&chosen)?, &saw));
         }
-        let of = |ran: &Ran, at: usize, line: &str| ran.saw.get(at).map(|saw| settled(super::compare::called(line), saw));
-        let same = places.iter().enumerate().all(|(now, then)| of(&saw, now, &lines[*then]) == of(judged, *then, &lines[*then]));
+        let of =
+            |ran: &Ran, at: usize, line: &str| ran.saw.get(at).map(|saw| settled(super::compare::called(line), saw));
+        let same = places
+            .iter()
+            .enumerate()
+            .all(|(now, then)| of(&saw, now, &lines[*then]) == of(judged, *then, &lines[*then]));
         Ok(same.then(|| Difference { at: places.len() - 1, ..found.clone() }))
     })?;
     let chosen = choose(&places);
