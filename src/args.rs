@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
 use graphproof::config::Partition;
+use graphproof_harness::capture_as::{CaptureMode, StreamKind};
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
 
@@ -92,6 +93,13 @@ pub struct GateArgs {
     /// Accept any graph, whatever the configuration says.
     #[arg(long, overrides_with = "locked")]
     pub no_locked: bool,
+    /// The stream that steps run on and are replayed on: blocking, nonblocking, per-thread or legacy.
+    /// The legacy stream cannot be captured: the capture is made on a stream of its own then.
+    #[arg(long, value_name = "KIND", default_value_t)]
+    pub stream: StreamKind,
+    /// The mode that steps are captured in: global, thread-local or relaxed.
+    #[arg(long, value_name = "MODE", default_value_t)]
+    pub mode: CaptureMode,
     /// Seconds without progress after which a run counts as hung [default: 60].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: Option<u64>,

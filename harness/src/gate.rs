@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::buffers::BufferSet;
 use crate::calls;
+use crate::capture_as::{self, CaptureMode, StreamKind};
 use crate::checks::faults;
 use crate::cuda::Session;
 use crate::driver;
@@ -33,13 +34,25 @@ pub struct GateConfig {
     /// Time without a sign of life after which a run counts as hung. While blocks of kernels end, which
     /// the software driver tells, it is ten times as long.
     pub patience: Duration,
+    /// The stream that the step runs on.
+    pub stream: StreamKind,
+    /// The mode that it is captured in.
+    pub mode: CaptureMode,
     /// Set to stop at the next step.
     pub stop: Arc<AtomicBool>,
 }
 
 impl Default for GateConfig {
     fn default() -> Self {
-        GateConfig { steps: 64, seed: 0, shape: String::new(), patience: Duration::from_secs(60), stop: Arc::default() }
+        GateConfig {
+            steps: 64,
+            seed: 0,
+            shape: String::new(),
+            patience: Duration::from_secs(60),
+            stream: StreamKind::default(),
+            mode: CaptureMode::default(),
+            stop: Arc::default(),
+        }
     }
 }
 
@@ -169,7 +182,7 @@ pub fn blank_report(step: &dyn Step, config: &GateConfig, verdict: Verdict) -> L
         times: Times::default(),
         digests: Digests::default(),
         timelines: Vec::new(),
-        not_checked: Vec::new(),
+        not_checked: capture_as::not_default(config.stream, config.mode).into_iter().collect(),
     }
 }
 

@@ -216,6 +216,8 @@ impl Run<'_> {
                 seed: name.seed,
                 shape: name.shape.clone(),
                 patience: Duration::from_secs(self.settings.patience),
+                stream: self.settings.stream,
+                mode: self.settings.mode,
                 stop: Arc::clone(&self.stop),
             };
             let report = match self.not_to_be_run() {

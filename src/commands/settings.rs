@@ -32,6 +32,7 @@ pub fn resolve(args: &GateArgs) -> Result<Settings, Failure> {
     settings.driver = args.driver.unwrap_or(settings.driver);
     settings.compile = (settings.compile || args.compile) && !args.no_compile;
     settings.patience = args.patience.unwrap_or(settings.patience);
+    (settings.stream, settings.mode) = (args.stream, args.mode);
     settings.retries = args.retries.unwrap_or(settings.retries);
     settings.fail_fast = (settings.fail_fast || args.fail_fast) && !args.no_fail_fast;
     settings.locked = args.locked.clone().or(settings.locked).filter(|_| !args.no_locked);
