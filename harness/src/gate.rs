@@ -91,6 +91,7 @@ pub fn run(
             .expect("the system can start a thread")
     };
     let mut last = (heartbeat.count(), Instant::now());
+    let mut stopped = None;
     loop {
         match receiver.recv_timeout(Duration::from_millis(50).min(config.patience)) {
             Ok(Message::Steps(done)) => progress(Progress::Steps(done)),
@@ -107,6 +108,9 @@ pub fn run(
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
+        if config.stop.load(Ordering::Relaxed) && stopped.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+            return Ok(given_up(step, config));
+        }
         let count = heartbeat.count();
         if count != last.0 {
             last = (count, Instant::now());
@@ -115,6 +119,17 @@ pub fn run(
             return Ok(lost(step, config, faults::hang(&heartbeat.position(), seconds)));
         }
     }
+}
+
+/// How long a step may go on after the run was asked to stop. Whoever ends a cancelled job waits for
+/// some seconds before it kills, and the reports have to be written by then.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The outcome of a run that was stopped in a step which did not end.
+fn given_up(step: &Arc<dyn Step>, config: &GateConfig) -> LaneOutcome {
+    let mut report = blank_report(step.as_ref(), config, Verdict::Interrupted);
+    report.not_checked.push("the run was stopped within a step, which was not waited for".to_owned());
+    LaneOutcome { report, poisoned: true, parts: Parts::default() }
 }
 
 enum Message {
