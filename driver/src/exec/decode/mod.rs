@@ -11,6 +11,7 @@ mod control;
 mod convert;
 mod emit;
 mod float;
+pub(super) mod forms;
 mod graph;
 mod ir;
 mod lower;
@@ -22,6 +23,7 @@ mod parting;
 mod slots;
 mod tensor;
 mod uniform;
+mod video;
 mod warp;
 
 use std::sync::{Arc, OnceLock};
