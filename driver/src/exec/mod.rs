@@ -23,9 +23,13 @@ mod vm;
 mod worker;
 
 pub use crate::ptx::{PtxError, PtxErrorKind};
+/// The forms of instructions that are executed, and those that are refused by name.
+pub mod forms {
+    pub use super::decode::forms::{Forms, executed, expand, refused};
+}
 pub use fault::{Fault, FaultKind};
 pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
 pub use output::take_output;
-pub use pool::{Pool, run, run_in_graph};
+pub use pool::{Pool, blocks_ended, run, run_in_graph};
 pub use program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, Target};

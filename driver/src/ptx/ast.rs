@@ -311,6 +311,10 @@ pub enum Operand {
     Reg(u32),
     /// `!` and a predicate register.
     NotReg(u32),
+    /// A part of a register, with its selector: `r.b0`, of a video instruction.
+    Part(u32, String),
+    /// `-` and a register or a part of one, of a video instruction.
+    Negated(Box<Operand>),
     /// An integer, as written (two's complement).
     Int(i128),
     /// A float written as `0f`, `0d` or decimal. For `0f` the bits of the single are kept.

@@ -247,6 +247,10 @@ impl Parser<'_> {
                 self.advance();
                 Operand::NotReg(self.predicate(function)?)
             }
+            Kind::Mark(b'-') if opcode == "vmad" && self.tokens[self.at + 1].kind == Kind::Word => {
+                self.advance();
+                Operand::Negated(Box::new(self.named(function, opcode)?))
+            }
             Kind::Number | Kind::Mark(b'-' | b'+') => self.constant(WHAT)?,
             Kind::Word => self.named(function, opcode)?,
             _ => return Err(self.unexpected(WHAT)),
@@ -284,6 +288,11 @@ impl Parser<'_> {
         }
         match self.lookup(name) {
             Some(Named::Register(r)) => {
+                if self.token().kind == Kind::Dotted && opcode.starts_with('v') {
+                    let selector = self.text()[1..].to_owned();
+                    self.advance();
+                    return Ok(Operand::Part(r, selector));
+                }
                 if self.token().kind == Kind::Dotted {
                     return Err(
                         self.unsupported(span, format!("an element of vector register `{name}` is not executed"))

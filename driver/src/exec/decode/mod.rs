@@ -12,6 +12,7 @@ mod control;
 mod convert;
 mod emit;
 mod float;
+pub(super) mod forms;
 mod graph;
 mod ir;
 mod lower;
@@ -24,6 +25,7 @@ mod parting;
 mod slots;
 mod tensor;
 mod uniform;
+mod video;
 mod warp;
 
 use std::sync::{Arc, OnceLock};

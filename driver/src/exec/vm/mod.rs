@@ -29,6 +29,7 @@ pub(crate) mod math;
 pub(crate) mod matrix;
 pub(crate) mod mbarrier;
 pub(crate) mod memory;
+pub(crate) mod packed;
 pub(crate) mod predicate;
 pub(crate) mod printf;
 pub(crate) mod product;
@@ -37,6 +38,7 @@ pub(crate) mod rounding;
 pub(crate) mod sparse;
 pub(crate) mod split;
 pub(crate) mod store;
+pub(crate) mod video;
 pub(crate) mod warp_ops;
 pub(crate) mod wmma;
 
