@@ -160,7 +160,7 @@ fn too_many_arrivals_are_a_fault() {
 fn a_copy_that_ignores_its_source_writes_zeros_and_reads_nothing() {
     for (guard, negated) in [("%p1", false), ("!%p1", true)] {
         // Ignoring lanes have a source that is nowhere.
-        let ignore = |lane: u32| (lane % 3 == 0) != negated;
+        let ignore = |lane: u32| lane.is_multiple_of(3) != negated;
         let body = format!(
             ".shared .align 16 .b8 tile[512];\nrem.u32 %r3, %r0, 3;\nsetp.eq.u32 %p1, %r3, 0;\nmov.pred %p3, %p1;\n\
              {}\nselp.b64 %rd3, 0, %rd0, %p3;\n\
@@ -448,10 +448,10 @@ fn printing_formats_as_c_does() {
         ("%q", &[], "%q"),
     ];
     for (format, arguments, expected) in lines {
-        let (mut at, mut stores) = (0, String::new());
+        let (mut at, mut stores) = (0u64, String::new());
         for (value, wide) in *arguments {
             let size = if *wide { 8 } else { 4 };
-            at = (at as u64).next_multiple_of(size);
+            at = at.next_multiple_of(size);
             let value = if *wide { *value } else { *value & 0xffff_ffff };
             stores += &format!("st.local.b{} [args+{at}], {value};\n", 8 * size);
             at += size;
