@@ -6,6 +6,7 @@
 
 pub mod buffers;
 pub mod calls;
+pub mod capture_as;
 pub mod checks;
 pub mod compare;
 pub mod context;
@@ -19,6 +20,7 @@ pub mod gate;
 pub mod geometry;
 pub mod kernels;
 mod lane;
+mod panics;
 pub mod plan;
 pub mod probe;
 pub mod report;

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod baked;
+pub mod behind;
 pub mod bits;
 pub mod calls;
 pub mod capture;
@@ -11,4 +12,5 @@ pub mod same_work;
 pub mod stall;
 pub mod structure;
 pub mod topology;
+pub mod trend;
 pub mod unchanged;

@@ -1,11 +1,13 @@
 //! What a run gathers beside its results, for the checks that look at more than results.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use super::judge::Beside;
 use super::parts::Part;
+use super::writers::Differing;
 use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, Seen};
-use crate::calls::{self, Caller, Calls, Handles};
+use crate::calls::{self, Caller, Calls, Handles, Told};
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, faults, growth, same_work};
@@ -29,8 +31,14 @@ pub(super) type Recorded = (Result<(), StepError>, Vec<Enqueued>);
 /// Evidence of one run.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// The work of the first eager run, once there was one.
-    eager_work: Option<Vec<Enqueued>>,
+    /// The work of the eager runs before the capture.
+    eager_work: Vec<Vec<Enqueued>>,
+    /// The calls of the first eager run, until there is a second.
+    first_run: Option<Calls>,
+    /// The driver's answer behind an error that the step told in its own words.
+    refused: Option<Told>,
+    /// The first element that differs of each finding about an image, by id and buffer.
+    pub(super) differing: BTreeMap<(String, usize), Differing>,
     /// The numbers passed by value in each capture, with its step.
     numbers: Vec<(u64, Numbers)>,
     /// The line of each node of the first capture.
@@ -49,17 +57,48 @@ pub(super) struct Evidence {
 }
 
 impl Lane {
-    /// Records the step eagerly; the first time, its calls and its work are looked at.
+    /// Records the step eagerly; the first two times, its calls and its work are looked at.
     pub(super) fn record_eagerly(&mut self, step: u64) -> Recorded {
-        if self.evidence.eager_work.is_some() || step > 0 {
+        if step > 0 || self.evidence.eager_work.len() > 1 {
             return self.record(&self.eager, false);
         }
         let ((recorded, enqueued), calls) = calls::during(|| self.record(&self.eager, false));
-        self.evidence.eager_work = Some(enqueued.clone());
+        self.note_eager_work(&enqueued, step);
         if let Some(calls) = calls {
-            self.keep_all(call_checks::eager(&calls, step));
+            self.note_refusal(&recorded, &calls);
+            match self.evidence.first_run.take() {
+                Some(first) => {
+                    let only_first = call_checks::first_run(&first, &calls, step);
+                    self.keep_all(only_first.into_iter().collect());
+                }
+                None => {
+                    self.keep_all(call_checks::eager(&calls, step));
+                    self.evidence.first_run = Some(calls);
+                }
+            }
         }
         (recorded, enqueued)
+    }
+
+    /// Keeps what an eager run before the capture enqueued.
+    pub(super) fn note_eager_work(&mut self, enqueued: &[Enqueued], step: u64) {
+        if step == 0 {
+            self.evidence.eager_work.push(enqueued.to_vec());
+        }
+    }
+
+    /// Keeps the driver's answer behind an error in the step's own words.
+    fn note_refusal(&mut self, result: &Result<(), StepError>, calls: &Calls) {
+        let own_words = result.as_ref().is_err_and(|error| !matches!(error, StepError::Cuda { .. }));
+        self.evidence.refused = own_words.then(|| calls.last_failure()).flatten();
+    }
+
+    /// Adds the driver's answer behind `error` to its finding, where it is known.
+    pub(super) fn told(&self, finding: Finding, error: &StepError) -> Finding {
+        match &self.evidence.refused {
+            Some(failed) if !matches!(error, StepError::Cuda { .. }) => call_checks::explain_error(finding, failed),
+            _ => finding,
+        }
     }
 
     /// Records the step under capture, with its calls where the driver keeps a record.
@@ -70,15 +109,14 @@ impl Lane {
     /// Makes the finding of a failed capture exact.
     pub(super) fn explained(&self, finding: Finding, calls: Option<&Calls>) -> Finding {
         match calls {
-            Some(calls) => call_checks::explain_capture(finding, calls, self.stream.raw()),
+            Some(calls) => call_checks::explain_capture(finding, calls, self.captured_stream().raw()),
             None => finding,
         }
     }
 
     /// Compares the work of the capture with that of the eager run, and keeps its numbers.
     pub(super) fn note_capture(&mut self, enqueued: &[Enqueued], topology: &Topology, step: u64) {
-        let eager = self.evidence.eager_work.as_deref();
-        let differs = eager.and_then(|eager| same_work::check(eager, enqueued, step));
+        let differs = same_work::check(&self.evidence.eager_work, enqueued, step);
         self.keep_all(differs.into_iter().collect());
         self.note_numbers(topology, step);
         self.evidence.sites = topology.nodes.iter().map(|node| node.site.clone()).collect();
@@ -131,11 +169,13 @@ impl Lane {
             self.evidence.host_site = Some(Site::new("host work of the step", at));
         }
         let Some(calls) = calls else { return prepared };
+        self.note_refusal(&prepared, &calls);
         if let Some(free) = calls.last_caller(&["cuMemFree"]) {
             self.evidence.last_free = Some(free);
         }
         if phase == Phase::Replay {
             self.evidence.handles.add(&calls);
+            self.evidence.handles.note_alive(self.evidence.replays);
             self.evidence.replays += 1;
             self.keep_all(call_checks::host_work(&calls, step));
         }
