@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
 use graphproof::config::Partition;
+use graphproof::conformance::random::Seeds;
+use graphproof_harness::capture_as::{CaptureMode, StreamKind};
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
 
@@ -86,12 +88,24 @@ pub struct GateArgs {
     /// Use the committed PTX, whatever the configuration says.
     #[arg(long, overrides_with = "compile")]
     pub no_compile: bool,
-    /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".", overrides_with = "no_locked")]
-    pub locked: Option<PathBuf>,
+    /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder; without
+    /// one, below the nearest folder above that has them, up to the root of the checkout.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, overrides_with = "no_locked")]
+    pub locked: Option<Option<PathBuf>>,
+    /// Accept the graphs of this run as reviewed: shows what changed and writes the files that --locked
+    /// reads, of each step without a finding.
+    #[arg(long, conflicts_with_all = ["against", "no_locked"])]
+    pub bless: bool,
     /// Accept any graph, whatever the configuration says.
     #[arg(long, overrides_with = "locked")]
     pub no_locked: bool,
+    /// The stream that steps run on and are replayed on: blocking, nonblocking, per-thread or legacy.
+    /// The legacy stream cannot be captured: the capture is made on a stream of its own then.
+    #[arg(long, value_name = "KIND", default_value_t)]
+    pub stream: StreamKind,
+    /// The mode that steps are captured in: global, thread-local or relaxed.
+    #[arg(long, value_name = "MODE", default_value_t)]
+    pub mode: CaptureMode,
     /// Seconds without progress after which a run counts as hung [default: 60].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: Option<u64>,
@@ -290,7 +304,7 @@ pub struct ConformanceArgs {
     /// Record what NVIDIA's driver of this version answers, as the golden file.
     #[arg(long, value_name = "DRIVER_VERSION")]
     pub bless_as: Option<String>,
-    /// List the cells instead of running them.
+    /// List the cells, or the random sequences with what --against recorded, instead of running them.
     #[arg(long)]
     pub list: bool,
     /// Child processes beside each other; as many as there are processors, if not given.
@@ -302,6 +316,37 @@ pub struct ConformanceArgs {
     /// Write all results to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub random: RandomArgs,
+}
+
+/// Random sequences of calls instead of the cases.
+#[derive(Debug, Args)]
+pub struct RandomArgs {
+    /// Run random sequences of these seeds instead of the cases: 7, or 1..20 with both ends.
+    #[arg(long = "random", value_name = "SEED[..SEED]", conflicts_with_all = ["filter", "bless_as"])]
+    pub seeds: Option<Seeds>,
+    /// With --random: sequences of each seed.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000), requires = "seeds")]
+    pub count: u64,
+    /// With --random: what the answers are compared with, a record or a driver of this machine.
+    #[arg(long, value_name = "FILE|system|software", requires = "seeds")]
+    pub against: Option<PathBuf>,
+    /// With --random: write the answers to this file, to compare another driver with later.
+    #[arg(long, value_name = "FILE", requires = "seeds")]
+    pub record: Option<PathBuf>,
+    /// With --random: write the answers of the live driver that was compared with to this file.
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub record_against: Option<PathBuf>,
+    /// With --random: how many differences of each kind to cut down to a minimal case.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "against")]
+    pub shrink: usize,
+    /// With --random: write the minimal cases to this folder.
+    #[arg(long, value_name = "DIR", requires = "against")]
+    pub minimal: Option<PathBuf>,
+    /// With --random: a process for every sequence, instead of many in one.
+    #[arg(long, requires = "seeds")]
+    pub alone: bool,
 }
 
 /// One cell of one case, for the parent process.

@@ -39,8 +39,10 @@ pub struct Graph {
     pub(super) has_memory: bool,
     /// A conditional handle or node was made for it. It stays (M, H200, driver 580.159.04).
     pub(super) has_conditional: bool,
-    /// It was cloned.
-    pub(super) cloned: bool,
+    /// Its clones that exist, those in child graph nodes too.
+    pub(super) copies: u32,
+    /// What it is a clone of.
+    pub(super) copy_of: Option<u64>,
     /// Captures in progress that add to this graph.
     pub(super) captures: u32,
     /// Executable graphs made from it that still exist.
@@ -128,7 +130,8 @@ impl Graphs {
             compound: Vec::new(),
             has_memory: false,
             has_conditional: false,
-            cloned: false,
+            copies: 0,
+            copy_of: None,
             captures: 0,
             execs: 0,
             single_execs: 0,
@@ -177,14 +180,14 @@ impl Graphs {
     /// `cuGraphDestroy`. A graph that a node owns, or that a capture is adding to, stays.
     pub fn destroy(&mut self, graph: u64) -> Cuda {
         let found = self.graph(graph)?;
+        // D (cuda.h, cuStreamGetCaptureInfo): destroy is not permitted during the capture; M for the
+        // code and that it comes first (H200, driver 580.159.04).
+        if found.owner == Owner::Capture || self.any_nested(graph, |inner| inner.captures > 0) {
+            return Err(CUresult::ILLEGAL_STATE);
+        }
         // A child graph belongs to its node (D, CUgraphChildGraphNodeOwnership).
         if matches!(found.owner, Owner::Node(_)) {
             return Err(CUresult::INVALID_VALUE);
-        }
-        // D (cuda.h, cuStreamGetCaptureInfo): destroy is not permitted during the capture; M for the
-        // code (H200, driver 580.159.04).
-        if found.owner == Owner::Capture || self.any_nested(graph, |inner| inner.captures > 0) {
-            return Err(CUresult::ILLEGAL_STATE);
         }
         self.remove_graph(graph);
         Ok(())
@@ -209,6 +212,9 @@ impl Graphs {
                 next.into_iter().for_each(|edge| self.edges.release(edge));
                 pending.extend_from_slice(node.work.graphs());
             }
+            if let Some(original) = graph.copy_of.and_then(|original| self.graphs.get_mut(original)) {
+                original.copies = original.copies.saturating_sub(1);
+            }
             for conditional in graph.conditionals {
                 self.handles.remove(conditional);
             }
@@ -223,6 +229,12 @@ impl Graphs {
     pub fn nodes(&self, graph: u64) -> Cuda<impl Iterator<Item = (u64, &Node)>> {
         let graph = self.graph(graph)?;
         Ok(graph.nodes.iter().filter_map(|&handle| Some((handle, self.nodes.get(handle)?))))
+    }
+
+    /// Whether a conditional node owns the graph.
+    pub(super) fn is_body(&self, graph: u64) -> bool {
+        let Some(Owner::Node(node)) = self.graphs.get(graph).map(|graph| graph.owner) else { return false };
+        matches!(self.nodes.get(node).map(|node| &node.work), Some(NodeWork::Conditional(_)))
     }
 
     /// Whether the graph, or a graph inside it, satisfies `test`.
