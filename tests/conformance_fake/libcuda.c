@@ -10,11 +10,11 @@
 typedef int CUresult;
 enum { SUCCESS = 0, INVALID_VALUE = 1, ILLEGAL_STATE = 401, NOT_SUPPORTED = 801, UNSUPPORTED = 900, INVALIDATED = 901 };
 
-static int worked[1024];
+static int worked[1 << 16];
 static atomic_uint_least64_t streams = 0x100;
-static _Atomic int status[1024];
+static _Atomic int status[1 << 16];
 
-static _Atomic int *status_of(uint64_t stream) { return &status[stream & 1023]; }
+static _Atomic int *status_of(uint64_t stream) { return &status[stream & 0xffff]; }
 
 CUresult cuInit(unsigned flags) { return flags ? INVALID_VALUE : SUCCESS; }
 CUresult cuDriverGetVersion(int *version) { *version = 12020; return SUCCESS; }
@@ -24,8 +24,10 @@ CUresult cuStreamCreate(uint64_t *stream, unsigned flags) { (void)flags; *stream
 
 CUresult cuStreamBeginCapture_v2(uint64_t stream, int mode) {
     if (mode < 0 || mode > 2) return INVALID_VALUE;
+    if (stream < 2) return UNSUPPORTED;
     if (*status_of(stream)) return ILLEGAL_STATE;
     *status_of(stream) = 1;
+    worked[stream & 0xffff] = 0;
     return SUCCESS;
 }
 CUresult cuStreamEndCapture(uint64_t stream, uint64_t *graph) {
@@ -39,14 +41,14 @@ CUresult cuStreamQuery(uint64_t stream) {
     if (*status_of(stream) == 0) return SUCCESS;
 #ifdef PLANTED
     /* Wrong where two rules meet: the query after a host function in the capture. */
-    if (*status_of(stream) == 1 && worked[stream & 1023]) return INVALIDATED;
+    if (*status_of(stream) == 1 && worked[stream & 0xffff]) return INVALIDATED;
 #endif
     *status_of(stream) = 2;
     return UNSUPPORTED;
 }
 /* Runs the function on the calling thread, so that a gate blocks this call. */
 CUresult cuLaunchHostFunc(uint64_t stream, void (*function)(void *), void *data) {
-    worked[stream & 1023] = 1;
+    worked[stream & 0xffff] = 1;
     function(data);
     return SUCCESS;
 }

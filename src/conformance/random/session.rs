@@ -102,7 +102,12 @@ fn sequence(session: &Session, kernels: &HashMap<String, Value>, script: &Script
         }
         let saw = match line(&mut env, &workers[&step.thread], step) {
             Ok(saw) => saw,
-            Err(Stop::Skip(what)) => format!("SKIPPED {what}"),
+            Err(Stop::Skip(what)) => {
+                if let Some(var) = crate::conformance::call::target(&env, step).map(str::to_owned) {
+                    env.set(&var, None);
+                }
+                format!("SKIPPED {what}")
+            }
             Err(stop) => return Err(stop),
         };
         let var = crate::conformance::call::target(&env, step).map(str::to_owned);
