@@ -23,6 +23,9 @@ mod worker;
 pub use crate::ptx::{PtxError, PtxErrorKind};
 pub use fault::{Fault, FaultKind};
 pub use isa::Isa;
-pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
+pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange, WidenedRead};
 pub use pool::{Pool, run, run_in_graph};
 pub use program::{GlobalVariable, Kernel, Parameter, Program};
+
+/// The rate of `%clock64`, in kHz: the device's clock rate.
+pub const CLOCK_KHZ: u32 = vm::flow::CLOCK_KHZ;

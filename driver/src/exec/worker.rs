@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::block::empty_warp;
 use super::code::Code;
-use super::launch::{Conditional, Launch, MemoryRange};
+use super::launch::{Conditional, Launch, MemoryRange, WidenedRead};
 use super::order::mix;
 use super::parting::Parting;
 use super::slot::RegisterFile;
@@ -36,6 +36,8 @@ impl Room {
 /// A thread's memory for running blocks.
 pub(super) struct Worker {
     pub ctx: Ctx,
+    /// The first widened read of the launch's blocks so far.
+    pub widened: Option<WidenedRead>,
     warps: Vec<Warp>,
     files: Room,
     /// Register files of a block that has changed its code.
@@ -80,7 +82,9 @@ impl Worker {
                 hits: std::ptr::null_mut(),
                 conditionals: &[],
                 barrier_votes: [(0, 0); 16],
+                overrun: None,
             },
+            widened: None,
             warps: Vec::new(),
             files: Room::default(),
             parted: Room::default(),
@@ -119,6 +123,8 @@ impl Worker {
         ctx.hits = self.hits.as_mut_ptr();
         ctx.conditionals = conditionals;
         ctx.event = Event::None;
+        ctx.overrun = None;
+        self.widened = None;
     }
 
     /// Fills shared memory with a pattern that depends on the seed, so that a kernel which reads

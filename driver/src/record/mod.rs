@@ -21,7 +21,7 @@ pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
 pub use work::Work;
 
 pub(crate) use unsupported::note_unsupported;
-pub(crate) use work::work;
+pub(crate) use work::{note_work, work};
 
 use crate::abi::types::CUstream;
 use crate::abi::{CUresult, Cuda};

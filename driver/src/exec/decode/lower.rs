@@ -55,6 +55,8 @@ pub(super) struct Lower<'a> {
     pub shared: u64,
     pub local: u64,
     pub guard: Option<(Reg, bool)>,
+    /// Of the bytes that the statement reads, those that are used; 0: all.
+    pub used_bytes: u32,
     /// The statement's first operation has been written.
     counted: bool,
     pub carry: Option<Reg>,
@@ -117,6 +119,7 @@ pub(crate) fn kernel(
         shared: 0,
         local: 0,
         guard: None,
+        used_bytes: 0,
         counted: false,
         carry: None,
     };
@@ -204,6 +207,7 @@ impl<'a> Lower<'a> {
                 source: statement.location.map(|l| (l.file, l.line)),
             });
             self.counted = false;
+            self.used_bytes = statement.used_bytes.unwrap_or(0);
             let instruction = &statement.instruction;
             if let Err(problem) = self.statement(instruction) {
                 if let Some(error) = problem.whole {

@@ -155,17 +155,20 @@ impl<'a> Lower<'a> {
         if ty == Type::Pred || ty.size() > 8 {
             return Err(no());
         }
+        let used = self.used_bytes;
         let (address, offset, code, wide) = self.reach(i, 1, space)?;
         if count.is_none() {
             let d = self.wide_destination(&i.operands[0], ty).map_err(|p| p.at(0))?;
             let handlers = load_handlers(ty, code, wide).ok_or_else(no)?;
             if class(ty) == self.class_of(d) {
                 let node = self.push(Form::Load(handlers), &[d], &[address], offset);
+                node.traits.used_bytes = used;
                 (node.traits.constant, node.traits.volatile) =
                     (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
             } else {
                 let word = self.temp(Class::Word);
                 let node = self.push(Form::Load(handlers), &[word], &[address], offset);
+                node.traits.used_bytes = used;
                 (node.traits.constant, node.traits.volatile) =
                     (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
                 self.widen_to(d, Src::Reg(word), ty.is_signed());
@@ -191,8 +194,9 @@ impl<'a> Lower<'a> {
                 fixes.push((d, word));
             }
         }
-        self.push(Form::LoadVector(handlers), &destinations, &[address], offset).traits.volatile =
-            volatile || code == space::LOCAL || code == space::GENERIC;
+        let node = self.push(Form::LoadVector(handlers), &destinations, &[address], offset);
+        node.traits.used_bytes = used;
+        node.traits.volatile = volatile || code == space::LOCAL || code == space::GENERIC;
         for (d, word) in fixes {
             if ty.is_signed() && ty.size() < 4 {
                 let to = if self.class_of(d) == Class::Double { Type::S64 } else { Type::S32 };
