@@ -16,7 +16,8 @@ use super::vm::ctx::{Event, Warp};
 #[repr(C, align(128))]
 struct Line([u8; 128]);
 
-/// Memory that only grows.
+/// Memory that only grows; in debug builds it has the size that was asked for last, so that a memory
+/// checker sees an access behind the end.
 #[derive(Default)]
 struct Room {
     lines: Vec<Line>,
@@ -26,8 +27,11 @@ impl Room {
     /// At least `bytes` bytes.
     fn of(&mut self, bytes: usize) -> *mut u8 {
         let lines = bytes.div_ceil(128).max(1);
-        if self.lines.len() < lines {
+        if self.lines.len() < lines || cfg!(debug_assertions) && self.lines.len() != lines {
             self.lines.resize(lines, Line([0; 128]));
+            if cfg!(debug_assertions) {
+                self.lines.shrink_to_fit();
+            }
         }
         self.lines.as_mut_ptr().cast()
     }
