@@ -8,7 +8,7 @@ use super::block;
 use super::code::Code;
 use super::fault::{Fault, FaultKind};
 use super::grid;
-use super::launch::{Conditional, ExecStats, Launch};
+use super::launch::{Conditional, ExecStats, Launch, WidenedRead};
 use super::order::Permutation;
 use super::worker;
 
