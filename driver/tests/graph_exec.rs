@@ -212,15 +212,16 @@ fn an_update_names_both_ends_of_an_edge_that_moved() {
         let graph = graphs.create();
         let first = add(graphs, graph, &[], NodeParams::Empty);
         let second = add(graphs, graph, &[], NodeParams::Empty);
-        add(graphs, graph, &[first, second], NodeParams::Empty);
-        let last = add(graphs, graph, &[[first, second][last_after]], NodeParams::Empty);
-        (graph, [first, second], last)
+        let both = add(graphs, graph, &[first, second], NodeParams::Empty);
+        add(graphs, graph, &[[first, second][last_after]], NodeParams::Empty);
+        (graph, [first, second], both)
     };
     let (graph, _, _) = build(&mut graphs, 0);
-    let (other, roots, last) = build(&mut graphs, 1);
+    // The last sink pairs the first root with the second, which the other sink contradicts.
+    let (other, roots, both) = build(&mut graphs, 1);
     let exec = graphs.instantiate(graph, 0).unwrap();
     let failed = graphs.update(exec, other).unwrap_err();
-    assert_eq!((failed.result, failed.node, failed.from), (UpdateResult::TopologyChanged, last, roots[1]));
+    assert_eq!((failed.result, failed.node, failed.from), (UpdateResult::TopologyChanged, both, roots[0]));
 }
 
 /// 1.8: child graphs are compared in depth, and cannot be the argument.

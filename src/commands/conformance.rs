@@ -15,6 +15,8 @@ use crate::args::{ConformanceArgs, ConformanceChildArgs};
 use crate::output::progress::StepBar;
 use crate::output::{json, print};
 
+mod random;
+
 /// Children beside each other, at most: each holds a context of the driver.
 const MOST_JOBS: usize = 12;
 
@@ -22,6 +24,9 @@ pub fn run(args: &ConformanceArgs) -> Result<ExitCode, Failure> {
     let file = args.json.as_deref().map(json::ReceiptFile::prepare).transpose()?;
     let kind = driver::select(args.driver)?.kind;
     let cases = Cases::present().map_err(broken_suite)?;
+    if let Some(seeds) = &args.random.seeds {
+        return random::run(args, seeds, kind, cases.folder());
+    }
     if cases.are_built_in() && args.bless_as.is_some() {
         let error = anyhow!("--bless-as writes into a checkout of graphproof, and the run stands in none");
         return Err(Failure::new(ExitCode::Kernels, error));
@@ -84,19 +89,27 @@ pub fn run_child(args: &ConformanceChildArgs) -> ! {
 fn options(args: &ConformanceArgs, kind: DriverKind, cases: &Path) -> Result<Options, Failure> {
     let baseline = cases.join("baseline").join(format!("{}.txt", kind.name()));
     let golden = conformance::newest_golden(&cases.join("golden"));
-    let program = std::env::current_exe().map_err(|error| {
-        Failure::new(ExitCode::Io, anyhow!(error).context("this program's own file cannot be found, to start children"))
-    })?;
-    let child: Vec<OsString> = vec![program.into(), "conformance-child".into(), kind.name().into()];
     Ok(Options {
         baseline: Path::exists(&baseline).then_some(baseline),
         golden,
         filter: args.filter.clone(),
-        jobs: args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from).min(MOST_JOBS)),
+        jobs: jobs(args),
         limit: Duration::from_secs(args.limit),
         cases: cases.to_owned(),
-        child,
+        child: child(kind)?,
     })
+}
+
+/// The command that starts a child on a driver of this kind.
+fn child(kind: DriverKind) -> Result<Vec<OsString>, Failure> {
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(ExitCode::Io, anyhow!(error).context("this program's own file cannot be found, to start children"))
+    })?;
+    Ok(vec![program.into(), "conformance-child".into(), kind.name().into()])
+}
+
+fn jobs(args: &ConformanceArgs) -> usize {
+    args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from).min(MOST_JOBS))
 }
 
 fn broken_suite(error: anyhow::Error) -> Failure {

@@ -14,10 +14,14 @@ use std::time::{Duration, Instant};
 use super::call::api::Driver;
 use super::expand;
 use super::format::CaseFile;
+use super::random;
 use super::run::{Observation, Session, Stop};
 
 /// Given as the case to a child that shall only say which driver it has.
 pub const PROBE: &str = "-";
+
+/// Given as the case to a child that runs the sequences on its standard input.
+pub const SEQUENCES: &str = "+";
 
 /// How much of a child's standard error a report keeps, in bytes.
 const STDERR_KEPT: u64 = 4096;
@@ -25,12 +29,14 @@ const STDERR_KEPT: u64 = 4096;
 /// A line of a child's standard output.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Message {
+pub(super) enum Message {
     /// The driver's version, as `cuDriverGetVersion` numbers it.
     Driver(i32),
     Saw(Observation),
     Skip(String),
     Error(String),
+    /// A random sequence has run; why its traces could not be removed, if so.
+    Cleaned(Option<String>),
     End,
 }
 
@@ -50,6 +56,9 @@ pub fn child_main(case: &Path, cell: &str, open: impl FnOnce() -> anyhow::Result
 }
 
 fn run_cell(case: &Path, cell: &str, open: impl FnOnce() -> anyhow::Result<Driver>) -> Result<(), Stop> {
+    if case == Path::new(SEQUENCES) {
+        return random::serve(open().map_err(|error| Stop::Error(format!("{error:#}")))?);
+    }
     let script = if case == Path::new(PROBE) {
         None
     } else {
@@ -67,7 +76,7 @@ fn run_cell(case: &Path, cell: &str, open: impl FnOnce() -> anyhow::Result<Drive
     }
 }
 
-fn tell(message: &Message) {
+pub(super) fn tell(message: &Message) {
     if let Ok(line) = serde_json::to_string(message) {
         let mut out = std::io::stdout().lock();
         // A parent that is gone needs no answer.
@@ -157,7 +166,7 @@ pub fn watch(command: &[OsString], case: &Path, cell: &str, limit: Duration) -> 
                 Ok(Message::Skip(reason)) => end = Some(End::Skip(reason)),
                 Ok(Message::Error(what)) => end = Some(End::Error(what)),
                 Ok(Message::End) => end = Some(End::Done),
-                Err(_) => {}
+                Ok(Message::Cleaned(_)) | Err(_) => {}
             },
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {

@@ -11,6 +11,7 @@ pub mod expand;
 pub mod expect;
 pub mod format;
 pub mod judge;
+pub mod random;
 pub mod report;
 pub mod run;
 pub mod suite;

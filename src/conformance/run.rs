@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::call::api::Driver;
@@ -40,8 +41,8 @@ pub enum Stop {
 
 /// A driver with a context on device 0.
 pub struct Session {
-    driver: &'static Driver,
-    context: u64,
+    pub(super) driver: &'static Driver,
+    pub(super) context: u64,
     /// The version, as `cuDriverGetVersion` numbers it.
     pub version: i32,
 }
@@ -95,7 +96,8 @@ impl Session {
     }
 }
 
-fn line(env: &mut Env, worker: &Worker, step: &Step) -> Result<String, Stop> {
+/// Makes one call on a thread and keeps what it created.
+pub(super) fn line(env: &mut Env, worker: &Worker, step: &Step) -> Result<String, Stop> {
     let target = call::target(env, step).map(str::to_owned);
     let prepared = match call::prepare(env, step) {
         Ok(prepared) => prepared,
@@ -120,17 +122,18 @@ fn line(env: &mut Env, worker: &Worker, step: &Step) -> Result<String, Stop> {
 }
 
 /// A named thread of a script.
-struct Worker {
+pub(super) struct Worker {
     calls: Sender<Prepared>,
     answers: Receiver<Answer>,
+    thread: JoinHandle<()>,
 }
 
 impl Worker {
     /// Starts the thread and makes the context current on it.
-    fn start(name: &str, driver: &'static Driver, context: u64) -> Result<Self, Stop> {
+    pub(super) fn start(name: &str, driver: &'static Driver, context: u64) -> Result<Self, Stop> {
         let (calls, todo) = channel::<Prepared>();
         let (done, answers) = channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
                 for call in todo {
@@ -140,7 +143,7 @@ impl Worker {
                 }
             })
             .map_err(|error| Stop::Error(format!("cannot start a thread: {error}")))?;
-        let worker = Self { calls, answers };
+        let worker = Self { calls, answers, thread };
         let missing = || Stop::Error("the driver does not export cuCtxSetCurrent".into());
         let set = driver.symbol("cuCtxSetCurrent").ok_or_else(missing)?;
         // SAFETY: cuda.h: (context).
@@ -156,7 +159,7 @@ impl Worker {
         self.calls.send(call).map_err(|_| Self::gone())
     }
 
-    fn call(&self, call: Prepared) -> Result<Answer, Stop> {
+    pub(super) fn call(&self, call: Prepared) -> Result<Answer, Stop> {
         self.send(call)?;
         self.answers.recv().map_err(|_| Self::gone())
     }
@@ -173,6 +176,12 @@ impl Worker {
                 Ok(Answer { text: format!("BLOCKED {}", answer.text), value: answer.value })
             }
         }
+    }
+
+    /// Ends the thread, and with it what the driver keeps of it.
+    pub(super) fn finish(self) {
+        drop(self.calls);
+        let _ = self.thread.join();
     }
 
     fn gone() -> Stop {

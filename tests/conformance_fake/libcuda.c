@@ -10,6 +10,7 @@
 typedef int CUresult;
 enum { SUCCESS = 0, INVALID_VALUE = 1, ILLEGAL_STATE = 401, NOT_SUPPORTED = 801, UNSUPPORTED = 900, INVALIDATED = 901 };
 
+static int worked[1024];
 static atomic_uint_least64_t streams = 0x100;
 static _Atomic int status[1024];
 
@@ -36,16 +37,24 @@ CUresult cuStreamEndCapture(uint64_t stream, uint64_t *graph) {
 CUresult cuStreamIsCapturing(uint64_t stream, int *out) { *out = *status_of(stream); return SUCCESS; }
 CUresult cuStreamQuery(uint64_t stream) {
     if (*status_of(stream) == 0) return SUCCESS;
+#ifdef PLANTED
+    /* Wrong where two rules meet: the query after a host function in the capture. */
+    if (*status_of(stream) == 1 && worked[stream & 1023]) return INVALIDATED;
+#endif
     *status_of(stream) = 2;
     return UNSUPPORTED;
 }
 /* Runs the function on the calling thread, so that a gate blocks this call. */
 CUresult cuLaunchHostFunc(uint64_t stream, void (*function)(void *), void *data) {
-    (void)stream;
+    worked[stream & 1023] = 1;
     function(data);
     return SUCCESS;
 }
+#ifdef QUIET
+CUresult cuCtxSynchronize(void) { return SUCCESS; }
+#else
 CUresult cuCtxSynchronize(void) { puts("not a message {"); fflush(stdout); abort(); }
+#endif
 CUresult cuProfilerStart(void) { for (;;) pause(); }
 CUresult cuProfilerStop(void) { return NOT_SUPPORTED; }
 CUresult cuGraphDestroy(uint64_t graph) { return graph == 0x6000 ? SUCCESS : INVALID_VALUE; }

@@ -92,9 +92,10 @@ fn check(door: &Door) -> Cuda {
     Ok(())
 }
 
-/// Potentially unsafe calls whose arguments tell of the refusal too: they ask for themselves.
+/// Potentially unsafe calls that look at their arguments first, or tell of the refusal in one: they ask
+/// for themselves.
 fn tells_through_arguments(name: &str) -> bool {
-    name == "cuGraphInstantiateWithParams"
+    matches!(name, "cuGraphInstantiateWithParams" | "cuGraphInstantiateWithFlags")
 }
 
 /// Calls that need no `cuInit` and that a host function may make.

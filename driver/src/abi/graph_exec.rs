@@ -7,6 +7,7 @@ use super::graph::with_world;
 use super::graph_types::{CUDA_GRAPH_INSTANTIATE_PARAMS, CUgraphExecUpdateResultInfo};
 use super::types::{CUgraph, CUgraphExec, CUgraphNode, CUstream};
 use super::{CUresult, Cuda};
+use crate::software::capture::Placement;
 use crate::software::execute::Op;
 use crate::software::graph::{InstantiateError, UPLOAD, UpdateError};
 use crate::software::work::NodeParams;
@@ -40,6 +41,14 @@ fn launch(world: &mut World, exec: CUgraphExec, stream: CUstream) -> Cuda {
     let stream = world.usable_stream(stream)?;
     world.graphs.exec(exec.0)?;
     world.capture.classify_uncapturable(stream)?;
+    // M (H200, driver 580.159.04): a wait node waits as cuStreamWaitEvent on the stream does, so that an
+    // event of a capture in progress takes the stream into it.
+    let waits = if world.capture.is_idle() { Vec::new() } else { world.graphs.exec(exec.0)?.waits() };
+    for event in waits {
+        if world.capture.is_captured(event) && world.capture.wait_event(stream, event)? == Placement::Eager {
+            break;
+        }
+    }
     let launch = world.graphs.launch(exec.0)?;
     let after: Vec<_> = launch.after.into_iter().collect();
     for address in launch.free_first {
@@ -64,10 +73,12 @@ fn upload(world: &mut World, exec: CUgraphExec, stream: CUstream) -> Cuda {
 entry_points! {
     fn cuGraphInstantiateWithFlags(phGraphExec: *mut CUgraphExec, hGraph: CUgraph, flags: c_ulonglong) {
         not_null(phGraphExec)?;
-        // D: only cuGraphInstantiateWithParams has a stream to upload in.
+        // D: only cuGraphInstantiateWithParams has a stream to upload in. M (H200, driver 580.159.04): no
+        // capture is invalidated.
         if flags & UPLOAD != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
+        driver().unsafe_call()?;
         let exec = instantiate(hGraph, flags).map_err(|error| error.code)?;
         // SAFETY: the caller's pointer.
         unsafe { write(phGraphExec, CUgraphExec(exec)) }

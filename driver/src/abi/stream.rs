@@ -16,7 +16,7 @@ use crate::software::fault::explain;
 use crate::software::memory::{HostKind, Place, memory};
 use crate::software::stream::{GREATEST_PRIORITY, LEAST_PRIORITY, NON_BLOCKING};
 use crate::software::work::{HostCall, HostWork, NodeParams, UserData};
-use crate::software::{EventId, StreamId, StreamKind, SyncTarget, World, driver};
+use crate::software::{EventId, StreamId, StreamKind, SyncTarget, ThreadId, World, driver};
 
 fn create(target: *mut CUstream, flags: u32, priority: c_int) -> Cuda {
     not_null(target)?;
@@ -87,7 +87,10 @@ entry_points! {
         let driver = driver();
         let mut world = driver.world();
         if matches!(hStream, CUstream::NULL | CUstream::LEGACY | CUstream::PER_THREAD) {
-            world.stream(hStream)?;
+            // M (H200, driver 580.159.04): null is refused before it is resolved.
+            if hStream != CUstream::NULL {
+                world.stream(hStream)?;
+            }
             return Err(CUresult::INVALID_HANDLE);
         }
         // A stream whose green context is gone can still be destroyed.
@@ -306,6 +309,7 @@ entry_points! {
         let mut world = driver.world();
         let stream = world.usable_stream(hStream)?;
         world.capture.classify_uncapturable(stream)?;
+        world.capture.unsafe_call(ThreadId::current())?;
         let managed = match memory().space.place(dptr) {
             Some(Place::Host(found)) if found.kind == HostKind::Managed => Some(found),
             _ => None,

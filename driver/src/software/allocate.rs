@@ -93,6 +93,10 @@ impl Driver {
                 Some(Place::Device(found)) if found.base == address && found.origin.can_be_freed() => {
                     memory.space.begin_free(address)?;
                 }
+                // M (H200, driver 580.159.04).
+                Some(Place::Host(found)) if found.base == address && found.kind == HostKind::Managed => {
+                    return Err(CUresult::NOT_SUPPORTED);
+                }
                 _ => return Err(CUresult::INVALID_VALUE),
             }
         }

@@ -84,6 +84,7 @@ pub struct Env {
     pub context: u64,
     vars: HashMap<String, Option<Value>>,
     gates: HashMap<String, &'static Gate>,
+    kernels: HashMap<String, Value>,
 }
 
 impl Env {
@@ -94,7 +95,17 @@ impl Env {
         vars.insert("DEVICE".to_owned(), Some(Value { bits: 0, kind: Kind::Other }));
         let ptx = super::host::ptx_text();
         vars.insert("PTX".to_owned(), Some(Value { bits: ptx, kind: Kind::Host }));
-        Self { driver, context, vars, gates: HashMap::new() }
+        Self { driver, context, vars, gates: HashMap::new(), kernels: HashMap::new() }
+    }
+
+    /// Kernels that are loaded already: declaring one of them takes it from here.
+    pub fn preload(&mut self, kernels: &HashMap<String, Value>) {
+        self.kernels.clone_from(kernels);
+    }
+
+    /// A kernel that was loaded before this case.
+    pub fn preloaded(&self, name: &str) -> Option<Value> {
+        self.kernels.get(name).copied()
     }
 
     /// Sets a variable; `None` where its call failed.

@@ -49,6 +49,13 @@ pub fn runs() -> u64 {
     RUNS.load(Ordering::SeqCst)
 }
 
+/// Counts from nothing again, and forgets the other answers of host functions.
+pub fn forget() {
+    RUNS.store(0, Ordering::SeqCst);
+    CALL_RESULT.store(-1, Ordering::SeqCst);
+    RECAPTURED.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
 /// The result of the call that a host function made, or `NONE`.
 pub fn call_result() -> String {
     match CALL_RESULT.load(Ordering::SeqCst) {

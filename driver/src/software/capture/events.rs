@@ -57,6 +57,16 @@ impl CaptureWorld {
         }
     }
 
+    /// Whether no capture is in progress.
+    pub fn is_idle(&self) -> bool {
+        self.captures.is_empty()
+    }
+
+    /// Whether the event's last record is part of a capture in progress.
+    pub fn is_captured(&self, event: EventId) -> bool {
+        matches!(self.events.get(&event), Some(&Recorded::InCapture(id, _)) if !self.is_invalidated(id))
+    }
+
     /// A dependency of a capturing stream on something outside its capture.
     fn crossing(&mut self, own: CaptureId, result: Result<(), CUresult>) -> Cuda<Placement> {
         if self.is_invalidated(own) {
@@ -71,14 +81,14 @@ impl CaptureWorld {
     /// `cuStreamWaitEvent` with `CU_EVENT_WAIT_EXTERNAL`: `Captured` means that the caller adds a node.
     ///
     /// # Errors
-    /// As [`CaptureWorld::wait_event`] for an event of a capture that has ended (M, H200, driver
-    /// 580.159.04); as [`CaptureWorld::classify_enqueue`].
+    /// As [`CaptureWorld::wait_event`] for an event of a capture that is invalidated or has ended, outside a
+    /// capture too (M, H200, driver 580.159.04); as [`CaptureWorld::classify_enqueue`].
     pub fn wait_external(&mut self, stream: StreamId, event: EventId) -> Cuda<Placement> {
         let placement = self.classify_enqueue(stream)?;
-        match (placement, self.events.get(&event)) {
-            (Placement::Captured(own), Some(&Recorded::InCapture(id, _))) if !self.captures.contains_key(&id) => {
-                self.crossing(own, Err(CUresult::INVALID_VALUE))
-            }
+        let lost = matches!(self.events.get(&event), Some(&Recorded::InCapture(id, _)) if self.is_invalidated(id));
+        match placement {
+            Placement::Captured(own) if lost => self.crossing(own, Err(CUresult::INVALID_VALUE)),
+            Placement::Eager if lost => Err(CUresult::INVALID_VALUE),
             _ => Ok(placement),
         }
     }

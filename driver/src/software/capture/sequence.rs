@@ -30,8 +30,8 @@ impl CaptureWorld {
     /// `cuStreamBeginCaptureToGraph`: adds to a graph of the caller.
     ///
     /// # Errors
-    /// As [`CaptureWorld::begin`]; `CUDA_ERROR_INVALID_VALUE` if the graph or a dependency is not
-    /// valid.
+    /// As [`CaptureWorld::begin`]; 401 if another capture adds to the graph; `CUDA_ERROR_INVALID_VALUE` if
+    /// the graph or a dependency is not valid.
     pub fn begin_to_graph(
         &mut self,
         graphs: &mut Graphs,
@@ -43,6 +43,10 @@ impl CaptureWorld {
     ) -> Cuda<CaptureId> {
         self.may_begin(stream)?;
         graphs.graph(graph)?;
+        // M (H200, driver 580.159.04), without dependencies; with some NVIDIA's driver crashes.
+        if graphs.has_capture(graph) {
+            return Err(CUresult::ILLEGAL_STATE);
+        }
         let mut tail = Tail::default();
         for &(node, data) in dependencies {
             let known = graphs.node(node)?.graph() == graph && data.to_port == 0 && data.reserved == [0; 5];
@@ -128,7 +132,7 @@ impl CaptureWorld {
     /// `cuStreamEndCapture`: returns the graph.
     ///
     /// The checks come in this order: not capturing (the legacy stream never is), not the origin,
-    /// invalidated, wrong thread, unjoined (M, H200, driver 580.159.04).
+    /// invalidated, unjoined, wrong thread (M, H200, driver 580.159.04).
     ///
     /// # Errors
     /// Code 401. Code 903: the capture is invalidated (M, H200, driver 580.159.04). Codes 901, 904 (D; M
@@ -169,9 +173,6 @@ impl CaptureWorld {
         if capture.invalidated {
             return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
         }
-        if capture.thread != thread && capture.mode != CaptureMode::Relaxed {
-            return Err(CUresult::STREAM_CAPTURE_WRONG_THREAD);
-        }
         // A graph inside another one goes with it.
         graphs.graph(capture.graph).map_err(|_| CUresult::STREAM_CAPTURE_INVALIDATED)?;
         // A [clr], D for the exceptions: every captured leaf must be in the origin's set. Nodes
@@ -180,6 +181,9 @@ impl CaptureWorld {
         let leaf = |node: u64| graphs.node(node).is_ok_and(|node| node.dependents() == 0);
         if capture.nodes.iter().any(|&node| !joined(node) && leaf(node)) {
             return Err(CUresult::STREAM_CAPTURE_UNJOINED);
+        }
+        if capture.thread != thread && capture.mode != CaptureMode::Relaxed {
+            return Err(CUresult::STREAM_CAPTURE_WRONG_THREAD);
         }
         match &capture.recapture {
             Some(recapture) if !recapture.is_complete() => Err(unknowns::RECAPTURE_INCOMPLETE),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::exec::{ExecNode, ExecWork, USE_NODE_PRIORITY};
+use super::exec::{DEVICE_LAUNCH, ExecNode, ExecWork, USE_NODE_PRIORITY};
 use super::node::NodeInfo;
+use super::structure::is_host_copy;
 use crate::abi::types::{CUDA_MEMCPY3D, CUlaunchAttribute, CUstreamBatchMemOpParams};
 use crate::software::work::{KernelWork, MemsetWork, NodeParams};
 
@@ -12,6 +13,8 @@ use crate::software::work::{KernelWork, MemsetWork, NodeParams};
 #[repr(u32)]
 #[allow(missing_docs, reason = "the names are CUDA's")]
 pub enum UpdateResult {
+    /// The call is refused before it has a result, which reads as success.
+    Untold = 0,
     Error = 1,
     TopologyChanged = 2,
     NodeTypeChanged = 3,
@@ -65,6 +68,8 @@ pub(crate) fn updatable(
     let same_context = old.1.context == new.1.context;
     let allowed = match (old.0, new.0) {
         (NodeParams::Kernel(old), NodeParams::Kernel(new)) => return kernel(old, new, flags),
+        // M (H200, driver 580.159.04): what instantiation for device launch forbids, an update does too.
+        (NodeParams::Memcpy(_), NodeParams::Memcpy(_)) if flags & DEVICE_LAUNCH != 0 && is_host_copy(new.0) => false,
         (NodeParams::Memcpy(old), NodeParams::Memcpy(new)) => same_context && memcpy(&old.params, &new.params),
         (NodeParams::Memset(old), NodeParams::Memset(new)) => same_context && memset(old, new),
         (NodeParams::Host(_), NodeParams::Host(_)) | (NodeParams::EventRecord(_), NodeParams::EventRecord(_)) => {

@@ -96,6 +96,8 @@ impl Graphs {
             self.settle(body, node);
             if let Some(body) = self.graphs.get_mut(body) {
                 body.in_conditional = true;
+                // M (H200, driver 580.159.04): a body can be cloned or be a child as little as its graph.
+                body.has_conditional = true;
             }
         }
         if let Some(found) = self.handles.get_mut(handle) {

@@ -9,6 +9,7 @@ use super::node::{NodeInfo, NodeType, NodeWork};
 use super::store::{Graphs, Owner};
 use super::structure;
 use crate::abi::{CUresult, Cuda};
+use crate::software::EventId;
 use crate::software::engine::Ticket;
 use crate::software::work::{ConditionalKind, NodeParams, Plan};
 
@@ -69,6 +70,22 @@ impl Exec {
     /// `cuGraphExecGetId`.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// The events that the stream of a launch itself waits for: those of the first branch, from the first
+    /// node without dependencies along first dependents. The driver runs the others on streams of its
+    /// own (M, H200, driver 580.159.04).
+    pub fn waits(&self) -> Vec<EventId> {
+        let dependents = super::plan::dependents(&self.body);
+        let mut events = Vec::new();
+        let mut next = (0..self.body.nodes.len()).find(|&node| self.body.dependencies_of(node).is_empty());
+        while let Some(node) = next {
+            if let ExecWork::Work(NodeParams::EventWait(event)) = self.body.nodes[node].work {
+                events.push(event);
+            }
+            next = dependents[node].iter().min().map(|&node| node as usize).filter(|&after| after > node);
+        }
+        events
     }
 
     /// `cuGraphExecGetFlags`: without `UPLOAD` (D) and `USE_NODE_PRIORITY` (M, H200, driver
@@ -189,7 +206,11 @@ impl Graphs {
         }
         // M (H200, driver 580.159.04): a graph that a capture is adding to may be instantiated, where
         // the call itself is allowed (RELAXED).
-        // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph is no graph of its own.
+        // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph is no graph of its own. M for the code of
+        // a body (H200, driver 580.159.04).
+        if self.is_body(graph) {
+            return Err(CUresult::NOT_SUPPORTED.into());
+        }
         if matches!(found.owner, Owner::Node(_)) {
             return Err(CUresult::INVALID_VALUE.into());
         }
@@ -205,9 +226,10 @@ impl Graphs {
         let conditional = self.has_conditionals(graph);
         let single = conditional || self.has_memory_nodes(graph);
         let found = self.graph_mut(graph)?;
-        // M (H200, driver 580.159.04): an instance made before the restriction does not count; a clone does,
-        // one in a child graph node too, as long as it exists.
-        if single && found.single_execs > 0 || conditional && found.copies > 0 {
+        // M (H200, driver 580.159.04): an instance made before the first memory node does not count; one made
+        // before the first conditional does, and so does a clone, one in a child graph node too, as long as
+        // it exists.
+        if single && found.single_execs > 0 || conditional && (found.copies > 0 || found.execs > 0) {
             return Err(CUresult::NOT_SUPPORTED.into());
         }
         found.execs += 1;

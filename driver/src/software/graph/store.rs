@@ -180,14 +180,14 @@ impl Graphs {
     /// `cuGraphDestroy`. A graph that a node owns, or that a capture is adding to, stays.
     pub fn destroy(&mut self, graph: u64) -> Cuda {
         let found = self.graph(graph)?;
+        // D (cuda.h, cuStreamGetCaptureInfo): destroy is not permitted during the capture; M for the
+        // code and that it comes first (H200, driver 580.159.04).
+        if found.owner == Owner::Capture || self.any_nested(graph, |inner| inner.captures > 0) {
+            return Err(CUresult::ILLEGAL_STATE);
+        }
         // A child graph belongs to its node (D, CUgraphChildGraphNodeOwnership).
         if matches!(found.owner, Owner::Node(_)) {
             return Err(CUresult::INVALID_VALUE);
-        }
-        // D (cuda.h, cuStreamGetCaptureInfo): destroy is not permitted during the capture; M for the
-        // code (H200, driver 580.159.04).
-        if found.owner == Owner::Capture || self.any_nested(graph, |inner| inner.captures > 0) {
-            return Err(CUresult::ILLEGAL_STATE);
         }
         self.remove_graph(graph);
         Ok(())
@@ -229,6 +229,12 @@ impl Graphs {
     pub fn nodes(&self, graph: u64) -> Cuda<impl Iterator<Item = (u64, &Node)>> {
         let graph = self.graph(graph)?;
         Ok(graph.nodes.iter().filter_map(|&handle| Some((handle, self.nodes.get(handle)?))))
+    }
+
+    /// Whether a conditional node owns the graph.
+    pub(super) fn is_body(&self, graph: u64) -> bool {
+        let Some(Owner::Node(node)) = self.graphs.get(graph).map(|graph| graph.owner) else { return false };
+        matches!(self.nodes.get(node).map(|node| &node.work), Some(NodeWork::Conditional(_)))
     }
 
     /// Whether the graph, or a graph inside it, satisfies `test`.

@@ -30,13 +30,13 @@ pub(super) fn first_in_cycle(snapshot: &Snapshot) -> Option<usize> {
     waiting.iter().position(|&left| left > 0)
 }
 
-/// A copy that touches pageable memory, or no device memory, as its addresses are now: neither a
-/// conditional body nor a graph for device launch may hold one (M, H200, driver 580.159.04).
+/// A copy that touches pageable memory, as its addresses are now: neither a conditional body nor a graph
+/// for device launch may hold one (M, H200, driver 580.159.04).
 pub(super) fn is_host_copy(work: &NodeParams) -> bool {
     let NodeParams::Memcpy(copy) = work else { return false };
     memory().space.copy_at_call(&copy.params).is_ok_and(|copy| {
         let (src, dst) = copy.sides();
-        src == Side::Pageable || dst == Side::Pageable || (src, dst) == (Side::Pinned, Side::Pinned)
+        src == Side::Pageable || dst == Side::Pageable
     })
 }
 
@@ -48,20 +48,20 @@ pub(super) fn explain_lost_body() {
 }
 
 /// D (cuGraphInstantiate): only kernel, memcpy, memset and child graph nodes, and at least one of
-/// the first three.
+/// the first three. The first node that may not be there decides the result (M, H200, driver 580.159.04).
 pub(super) fn check_device_launch(snapshot: &Snapshot) -> Result<(), InstantiateError> {
-    let result = InstantiateResult::NodeOperationNotSupported;
-    let (mut forbidden, mut useful, mut host, mut contexts) = (None, false, None, Vec::new());
+    let (mut forbidden, mut useful, mut contexts) = (None, false, Vec::new());
     snapshot.visit(&mut |node| {
+        let mut forbid = |result| _ = forbidden.get_or_insert((result, node.source));
         match node.work.node_type() {
             NodeType::Kernel | NodeType::Memcpy | NodeType::Memset => useful = true,
             NodeType::Graph => return,
-            _ => forbidden = forbidden.or(Some(node.source)),
+            _ => forbid(InstantiateResult::NodeOperationNotSupported),
         }
         if let ExecWork::Work(work) = &node.work
             && is_host_copy(work)
         {
-            host = host.or(Some(node.source));
+            forbid(InstantiateResult::MultipleContextsNotSupported);
         }
         let context = match &node.work {
             ExecWork::Work(NodeParams::Kernel(kernel)) => kernel.function.context.0,
@@ -72,11 +72,9 @@ pub(super) fn check_device_launch(snapshot: &Snapshot) -> Result<(), Instantiate
         }
     });
     let code = unknowns::DEVICE_LAUNCH_FORBIDDEN;
-    if let Some(node) = forbidden {
+    let mixed = || contexts.get(1).map(|&(_, node)| (InstantiateResult::MultipleContextsNotSupported, node));
+    if let Some((result, node)) = forbidden.or_else(mixed) {
         return Err(InstantiateError { code, result, node });
-    }
-    if let Some(node) = host.or(contexts.get(1).map(|&(_, node)| node)) {
-        return Err(InstantiateError { code, result: InstantiateResult::MultipleContextsNotSupported, node });
     }
     if useful { Ok(()) } else { Err(CUresult::INVALID_VALUE.into()) }
 }

@@ -44,14 +44,17 @@ impl Graphs {
             (exec.flags, exec.single_of)
         };
         let found = self.graph(graph)?;
-        // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph cannot be the argument.
-        if found.owner != Owner::User || found.captures > 0 {
-            return Err(CUresult::INVALID_VALUE.into());
+        let refused = |code| UpdateError { code, result: UpdateResult::Untold, node: 0, from: 0 };
+        // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph cannot be the argument. M (H200, driver
+        // 580.159.04): a graph that a capture is adding to can.
+        if matches!(found.owner, Owner::Node(_)) {
+            return Err(refused(CUresult::INVALID_VALUE));
         }
         let memory = self.has_memory_nodes(graph);
-        // D (1.8): a graph with memory nodes must not be instantiated elsewhere.
+        // D (1.8): a graph with memory nodes must not be instantiated elsewhere; M for the code (H200,
+        // driver 580.159.04).
         if memory && found.single_execs > 0 && single_of != Some(graph) {
-            return Err(UpdateError::at(UpdateResult::NotSupported, 0, 0));
+            return Err(refused(CUresult::NOT_SUPPORTED));
         }
         let new = match self.snapshot(graph) {
             Ok(new) => new,
@@ -85,7 +88,8 @@ impl Graphs {
     ///
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE`: not a child graph node; `CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE`: the
-    /// graph does not fit as for `cuGraphExecUpdate` (M, H200, driver 580.159.04).
+    /// graph does not fit. Unlike for `cuGraphExecUpdate` its nodes are paired in order of creation (M,
+    /// H200, driver 580.159.04).
     pub fn exec_set_child_graph(&mut self, exec: u64, node: u64, graph: u64) -> Cuda {
         let flags = self.exec(exec)?.flags;
         if self.node_of(node, NodeType::Graph).is_err() || self.has_memory_nodes(graph) {
@@ -93,7 +97,7 @@ impl Graphs {
         }
         let new = self.snapshot(graph).map_err(|error| error.code)?;
         let ExecWork::Graph(old) = &self.exec_node(exec, node)?.work else { return Err(CUresult::INVALID_VALUE) };
-        let new = fit(old, new, flags).map_err(|error| error.code)?;
+        in_order(old, &new, flags).map_err(|error| error.code)?;
         let found = self.exec_node_mut(exec, node)?;
         let ExecWork::Graph(old) = &mut found.work else { return Err(CUresult::INVALID_VALUE) };
         replace(old, new);
@@ -104,65 +108,82 @@ impl Graphs {
 /// Whether the parameters of `new` fit into `old`, by the conditions of cuGraphExecUpdate (D): `new` with
 /// its nodes in the places of those of `old` that they are paired with.
 fn fit(old: &Snapshot, mut new: Snapshot, flags: u64) -> Result<Snapshot, UpdateError> {
-    let pairs = pair(old, &new)?;
+    let pairs = pair(old, &mut new, flags)?;
     let mut given: Vec<Option<ExecNode>> = std::mem::take(&mut new.nodes).into_iter().map(Some).collect();
-    for (before, after) in old.nodes.iter().zip(pairs) {
-        let Some(mut after) = given.get_mut(after as usize).and_then(Option::take) else {
+    for after in pairs {
+        let Some(after) = given.get_mut(after as usize).and_then(Option::take) else {
             return Err(UpdateError::at(UpdateResult::TopologyChanged, 0, 0));
         };
-        node_updatable(before, &after, flags).map_err(|result| UpdateError::at(result, after.source, 0))?;
-        for (before, after) in before.work.graphs().iter().zip(after.work.graphs_mut()) {
-            *after = fit(before, std::mem::take(after), flags)?;
-        }
         new.nodes.push(after);
     }
     Ok(new)
 }
 
-/// For each node of `old` the node of `new` that it is paired with.
+/// Whether the parameters of `new` fit into `old` node by node.
+fn in_order(old: &Snapshot, new: &Snapshot, flags: u64) -> Result<(), UpdateError> {
+    use UpdateResult::TopologyChanged;
+    if old.nodes.len() != new.nodes.len() {
+        return Err(UpdateError::at(TopologyChanged, 0, 0));
+    }
+    for (index, (before, after)) in old.nodes.iter().zip(&new.nodes).enumerate() {
+        if old.dependencies_of(index) != new.dependencies_of(index) {
+            return Err(UpdateError::at(TopologyChanged, after.source, 0));
+        }
+        node_updatable(before, after, flags).map_err(|result| UpdateError::at(result, after.source, 0))?;
+        for (before, after) in before.work.graphs().iter().zip(after.work.graphs()) {
+            in_order(before, after, flags)?;
+        }
+    }
+    Ok(())
+}
+
+/// For each node of `old` the node of `new` that it is paired with; the graphs inside `new` are put in the
+/// order of those inside `old`.
 ///
-/// M (H200, driver 580.159.04, 466 updates): the sinks are paired in the order in which they became
-/// sinks, and from each pair its dependencies in the order of the edges; counts are compared before
-/// types. The order of creation plays no part.
+/// M (H200, driver 580.159.04, some 2,000 updates): the sinks are paired in the order in which they became
+/// sinks, and from each pair its dependencies in the order of the edges. The last sink is looked at first;
+/// of a pair the counts of dependencies, then types, then parameters, then the counts of what it depends
+/// on, and so on from the last of that. The order of creation plays no part.
 ///
 /// # Errors
-/// The topology or a node's type differs.
-fn pair(old: &Snapshot, new: &Snapshot) -> Result<Vec<u32>, UpdateError> {
-    use UpdateResult::{NodeTypeChanged, TopologyChanged};
+/// The topology, a node's type or a parameter that cannot change differs.
+fn pair(old: &Snapshot, new: &mut Snapshot, flags: u64) -> Result<Vec<u32>, UpdateError> {
+    use UpdateResult::TopologyChanged;
     if old.nodes.len() != new.nodes.len() {
         return Err(UpdateError::at(TopologyChanged, 0, 0));
     }
     if let Some(&extra) = new.sinks.get(old.sinks.len()) {
         return Err(UpdateError::at(TopologyChanged, new.nodes[extra as usize].source, 0));
     }
+    if new.sinks.len() < old.sinks.len() {
+        return Err(UpdateError::at(TopologyChanged, 0, 0));
+    }
+    let count = |snapshot: &Snapshot, node: u32| snapshot.dependencies_of(node as usize).len();
     let mut pairs = Pairs::new(old.nodes.len());
-    for (&expected, &given) in old.sinks.iter().zip(&new.sinks) {
-        let mut pending = vec![(expected, given)];
-        pairs.join(expected, given);
-        while let Some((expected, given)) = pending.pop() {
-            let (before, after) = (&old.nodes[expected as usize], &new.nodes[given as usize]);
-            let dependencies = (old.dependencies_of(expected as usize), new.dependencies_of(given as usize));
-            if dependencies.0.len() != dependencies.1.len() {
-                return Err(UpdateError::at(TopologyChanged, after.source, 0));
-            }
-            if before.work.node_type() != after.work.node_type() {
-                return Err(UpdateError::at(NodeTypeChanged, after.source, 0));
-            }
-            let reached = pending.len();
-            for (&(left, edge), &(right, annotation)) in dependencies.0.iter().zip(dependencies.1) {
-                match pairs.are(left, right) {
-                    _ if edge != annotation => Err(()),
-                    Pairing::Open => {
-                        pairs.join(left, right);
-                        pending.push((left, right));
-                        Ok(())
-                    }
-                    Pairing::Joined => Ok(()),
-                    Pairing::Conflict => Err(()),
+    let mut pending: Vec<(u32, u32)> = old.sinks.iter().copied().zip(new.sinks.iter().copied()).collect();
+    pending.iter().for_each(|&(expected, given)| pairs.join(expected, given));
+    while let Some((expected, given)) = pending.pop() {
+        let (before, after) = (&old.nodes[expected as usize], &new.nodes[given as usize]);
+        let dependencies = (old.dependencies_of(expected as usize), new.dependencies_of(given as usize));
+        if dependencies.0.len() != dependencies.1.len() {
+            return Err(UpdateError::at(TopologyChanged, after.source, 0));
+        }
+        node_updatable(before, after, flags).map_err(|result| UpdateError::at(result, after.source, 0))?;
+        for (&(left, edge), &(right, annotation)) in dependencies.0.iter().zip(dependencies.1) {
+            match pairs.are(left, right) {
+                _ if edge != annotation || count(old, left) != count(new, right) => Err(()),
+                Pairing::Open => {
+                    pairs.join(left, right);
+                    pending.push((left, right));
+                    Ok(())
                 }
-                .map_err(|()| UpdateError::at(TopologyChanged, after.source, new.nodes[right as usize].source))?;
+                Pairing::Joined => Ok(()),
+                Pairing::Conflict => Err(()),
             }
-            pending[reached..].reverse();
+            .map_err(|()| UpdateError::at(TopologyChanged, after.source, new.nodes[right as usize].source))?;
+        }
+        for (before, after) in before.work.graphs().iter().zip(new.nodes[given as usize].work.graphs_mut()) {
+            *after = fit(before, std::mem::take(after), flags)?;
         }
     }
     Ok(pairs.old)
