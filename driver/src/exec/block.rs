@@ -2,12 +2,12 @@
 
 use super::code::{Code, ScalarInit, VectorInit};
 use super::fault::{Fault, FaultKind};
-use super::launch::Launch;
+use super::launch::{Launch, WidenedRead};
 use super::order::mix;
 use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::copy::AsyncCopies;
-use super::vm::ctx::{Arrival, Event, Warp};
+use super::vm::ctx::{Arrival, Event, Overrun, Warp};
 use super::vm::split::{Split, Wait};
 use super::worker::Worker;
 
@@ -164,6 +164,10 @@ impl State<'_, '_> {
             ctx.fuel = if ctx.warp.turn == 0 && !together { TURN } else { LANE_TURN };
             let inst = ctx.pick();
             interpret(ctx, inst);
+            if let Some(overrun) = ctx.overrun.take() {
+                self.note(index, overrun);
+            }
+            let ctx = &mut self.worker.ctx;
             let event = std::mem::replace(&mut ctx.event, Event::None);
             match event {
                 Event::Barrier(arrival) => {
@@ -190,6 +194,23 @@ impl State<'_, '_> {
         self.worker.leave(index);
         self.complete();
         Ok(())
+    }
+
+    /// Keeps the first read of the launch that ended behind its memory.
+    #[cold]
+    fn note(&mut self, index: u32, overrun: Overrun) {
+        let Overrun { space, address, size, beyond, pc, lane } = overrun;
+        let (ptx_line, ..) = self.code.place(pc as usize);
+        let thread = self.thread(index, lane);
+        let found = WidenedRead { space, address, size, beyond, ptx_line, block: self.block, thread };
+        self.worker.widened = WidenedRead::first(self.worker.widened, Some(found));
+    }
+
+    /// `%tid` of a lane of warp `index`.
+    fn thread(&self, index: u32, lane: u32) -> [u32; 3] {
+        let [x, y, _] = self.launch.config.block;
+        let t = index * 32 + (lane & 31);
+        [t % x, t / x % y, t / x / y]
     }
 
     fn poll(&mut self) -> Result<(), Fault> {
@@ -320,8 +341,6 @@ impl State<'_, '_> {
 
     fn fault(&self, kind: FaultKind, warp: u32, lane: u32, pc: u32) -> Fault {
         let (ptx_line, ptx_text, source) = self.code.place(pc as usize);
-        let [x, y, _] = self.launch.config.block;
-        let t = warp * 32 + (lane & 31);
         Fault {
             kind,
             kernel: self.launch.kernel.name.clone(),
@@ -329,7 +348,7 @@ impl State<'_, '_> {
             ptx_text,
             source,
             block: self.block,
-            thread: [t % x, t / x % y, t / x / y],
+            thread: self.thread(warp, lane),
         }
     }
 }

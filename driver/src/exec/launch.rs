@@ -75,4 +75,46 @@ pub struct ExecStats {
     pub warp_instructions: u64,
     /// PTX instructions, each counted once per active lane.
     pub lane_instructions: u64,
+    /// The first of its reads that ended behind the memory in which they began, if any did.
+    pub widened: Option<WidenedRead>,
+}
+
+/// A vector read that begins inside an allocation or the block's shared memory and ends behind it.
+/// Compilers widen reads so where alignment makes it safe: hardware maps whole pages, and what is
+/// not used does not matter. A read that a `used_bytes_mask` explains is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WidenedRead {
+    /// State space as PTX names it.
+    pub space: &'static str,
+    /// Where it begins.
+    pub address: u64,
+    /// Its size in bytes.
+    pub size: u32,
+    /// How many of them lie behind the end.
+    pub beyond: u32,
+    /// Line in the PTX text, from 1.
+    pub ptx_line: u32,
+    /// `%ctaid`.
+    pub block: [u32; 3],
+    /// `%tid`.
+    pub thread: [u32; 3],
+}
+
+impl WidenedRead {
+    /// Of two, the one whose block comes first.
+    pub(super) fn first(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        let order = |w: &Self| (w.block[2], w.block[1], w.block[0]);
+        a.into_iter().chain(b).min_by_key(order)
+    }
+}
+
+impl std::fmt::Display for WidenedRead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { space, address, size, beyond, ptx_line, block: [bx, by, bz], thread: [tx, ty, tz] } = self;
+        write!(
+            f,
+            "{size}-byte read of {space} address {address:#x} ends {beyond} bytes behind the memory in which it \
+             begins, in block ({bx},{by},{bz}), thread ({tx},{ty},{tz}), PTX line {ptx_line}"
+        )
+    }
 }

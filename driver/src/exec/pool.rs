@@ -8,7 +8,7 @@ use super::block;
 use super::code::Code;
 use super::fault::{Fault, FaultKind};
 use super::grid;
-use super::launch::{Conditional, ExecStats, Launch};
+use super::launch::{Conditional, ExecStats, Launch, WidenedRead};
 use super::order::Permutation;
 use super::worker;
 
@@ -197,6 +197,7 @@ fn blocks(job: &Job, launch: &Launch<'_>, code: &Code, conditionals: &[Condition
         let mut outcome = lock(&job.result);
         outcome.stats.warp_instructions += worker.ctx.warp_instructions;
         outcome.stats.lane_instructions += worker.ctx.lane_instructions;
+        outcome.stats.widened = WidenedRead::first(outcome.stats.widened, worker.widened);
         if let Some((n, f)) = fault
             && outcome.fault.as_ref().is_none_or(|(first, _)| n < *first)
         {
@@ -263,6 +264,7 @@ pub fn run_in_graph(launch: &Launch<'_>, conditionals: &[Conditional], pool: &Po
             Ok(ExecStats {
                 warp_instructions: worker.ctx.warp_instructions,
                 lane_instructions: worker.ctx.lane_instructions,
+                widened: worker.widened,
             })
         });
     }

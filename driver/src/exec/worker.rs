@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::block::empty_warp;
 use super::code::Code;
 use super::decode::RESERVED_SHARED;
-use super::launch::{Conditional, Launch, MemoryRange};
+use super::launch::{Conditional, Launch, MemoryRange, WidenedRead};
 use super::order::mix;
 use super::parting::Parting;
 use super::slot::RegisterFile;
@@ -19,7 +19,8 @@ use super::vm::ctx::{Event, Warp};
 #[repr(C, align(128))]
 struct Line([u8; 128]);
 
-/// Memory that only grows.
+/// Memory that only grows; in debug builds it has the size that was asked for last, so that a memory
+/// checker sees an access behind the end.
 #[derive(Default)]
 struct Room {
     lines: Vec<Line>,
@@ -29,8 +30,11 @@ impl Room {
     /// At least `bytes` bytes.
     fn of(&mut self, bytes: usize) -> *mut u8 {
         let lines = bytes.div_ceil(128).max(1);
-        if self.lines.len() < lines {
+        if self.lines.len() < lines || cfg!(debug_assertions) && self.lines.len() != lines {
             self.lines.resize(lines, Line([0; 128]));
+            if cfg!(debug_assertions) {
+                self.lines.shrink_to_fit();
+            }
         }
         self.lines.as_mut_ptr().cast()
     }
@@ -39,6 +43,8 @@ impl Room {
 /// A thread's memory for running blocks.
 pub(super) struct Worker {
     pub ctx: Ctx,
+    /// The first widened read of the launch's blocks so far.
+    pub widened: Option<WidenedRead>,
     warps: Vec<Warp>,
     files: Room,
     /// Register files of a block that has changed its code.
@@ -87,7 +93,9 @@ impl Worker {
                 hits: std::ptr::null_mut(),
                 conditionals: &[],
                 barrier_votes: [(0, 0); 16],
+                overrun: None,
             },
+            widened: None,
             warps: Vec::new(),
             files: Room::default(),
             parted: Room::default(),
@@ -128,6 +136,8 @@ impl Worker {
         ctx.hits = self.hits.as_mut_ptr();
         ctx.conditionals = conditionals;
         ctx.event = Event::None;
+        ctx.overrun = None;
+        self.widened = None;
     }
 
     /// Zeroes the shared memory that is the system's own, if the code uses it.

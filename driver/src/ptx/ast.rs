@@ -278,6 +278,8 @@ pub struct Statement {
     pub line: u32,
     /// The last `.loc` before it.
     pub location: Option<Location>,
+    /// Of the bytes that it reads, those that are used, a bit each: `.pragma "used_bytes_mask …"`.
+    pub used_bytes: Option<u32>,
 }
 
 /// A guard predicate: `@%p` or `@!%p`.

@@ -20,6 +20,7 @@ impl Parser<'_> {
     /// Statements up to the `}` that closes the body.
     pub fn body(&mut self, function: &mut Function) -> Result<(), PtxError> {
         let mut location: Option<Location> = None;
+        let mut used_bytes = None;
         let mut depth = 0;
         loop {
             let token = self.token();
@@ -46,7 +47,7 @@ impl Parser<'_> {
                 Kind::Dotted => match self.text() {
                     ".loc" => location = Some(self.location()?),
                     ".reg" => self.registers(function)?,
-                    ".pragma" => self.skip_statement()?,
+                    ".pragma" => used_bytes = self.pragma()?,
                     ".shared" | ".local" | ".param" | ".global" | ".const" => {
                         let declarator = self.declarator(false)?;
                         for variable in self.variables(&declarator)? {
@@ -60,10 +61,32 @@ impl Parser<'_> {
                     }
                 },
                 Kind::Word if self.tokens[self.at + 1].kind == Kind::Mark(b':') => self.label(function)?,
-                Kind::Word | Kind::Mark(b'@') => self.instruction(function, location)?,
+                Kind::Word | Kind::Mark(b'@') => {
+                    self.instruction(function, location, used_bytes.take())?;
+                }
                 _ => return Err(self.unexpected("an instruction, a label, a declaration or `}`")),
             }
         }
+    }
+
+    /// A `.pragma`: the mask of `used_bytes_mask`, which concerns the next instruction.
+    fn pragma(&mut self) -> Result<Option<u32>, PtxError> {
+        let mut mask = None;
+        while !self.is_mark(b';') && self.token().kind != Kind::End {
+            let words = self.text().trim_matches('"').split_once(' ');
+            if let (Kind::Text, Some(("used_bytes_mask", number))) = (self.token().kind, words) {
+                let number = number.trim();
+                let parsed = match number.strip_prefix("0x") {
+                    Some(digits) => u32::from_str_radix(digits, 16),
+                    None => number.parse(),
+                };
+                let Ok(parsed) = parsed else { return Err(self.unexpected("`used_bytes_mask` and a number")) };
+                mask = Some(parsed);
+            }
+            self.advance();
+        }
+        self.skip_statement()?;
+        Ok(mask)
     }
 
     fn declare(&mut self, function: &mut Function, mut variable: super::ast::Variable) {
@@ -182,7 +205,12 @@ impl Parser<'_> {
         }
     }
 
-    fn instruction(&mut self, function: &mut Function, location: Option<Location>) -> Result<(), PtxError> {
+    fn instruction(
+        &mut self,
+        function: &mut Function,
+        location: Option<Location>,
+        used_bytes: Option<u32>,
+    ) -> Result<(), PtxError> {
         let first = self.token();
         let mut guard = None;
         if self.take_mark(b'@') {
@@ -215,6 +243,7 @@ impl Parser<'_> {
             span: Span { start: first.span.start, end },
             line: first.line,
             location,
+            used_bytes,
         });
         Ok(())
     }

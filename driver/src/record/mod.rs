@@ -25,7 +25,7 @@ pub use work::Work;
 
 pub(crate) use notes::note;
 pub(crate) use unsupported::note_unsupported;
-pub(crate) use work::work;
+pub(crate) use work::{note_work, work};
 
 use crate::abi::types::CUstream;
 use crate::abi::{CUresult, Cuda};

@@ -1,5 +1,6 @@
 //! Device work that ran while calls were recorded.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use crate::software::work::NodeParams;
@@ -17,6 +18,19 @@ pub struct Work {
     pub start_ns: u64,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,
+    /// What is worth knowing about it, though it succeeded: a read past the end of its memory.
+    pub note: Option<String>,
+}
+
+thread_local! {
+    static NOTE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Adds to the work in progress on this thread.
+pub(crate) fn note_work(text: impl FnOnce() -> String) {
+    if super::is_on() {
+        NOTE.with(|note| *note.borrow_mut() = Some(text()));
+    }
 }
 
 /// Runs `body`, which executes `node` on `stream`, and keeps its time if a recording is on.
@@ -35,6 +49,7 @@ pub(crate) fn work<R>(node: &NodeParams, stream: u64, index: Option<u32>, body: 
         NodeParams::BatchMemOp(_) => "batch memory operation".to_owned(),
         NodeParams::EventRecord(_) | NodeParams::EventWait(_) | NodeParams::Empty => return body(),
     };
+    NOTE.with(|note| note.borrow_mut().take());
     let began = Instant::now();
     let result = body();
     let duration_ns = began.elapsed().as_nanos() as u64;
@@ -44,6 +59,7 @@ pub(crate) fn work<R>(node: &NodeParams, stream: u64, index: Option<u32>, body: 
         node: index,
         start_ns: began.saturating_duration_since(started).as_nanos() as u64,
         duration_ns,
+        note: NOTE.with(|note| note.borrow_mut().take()),
     });
     result
 }

@@ -5,6 +5,7 @@
 //! the number of multiprocessors is this device's own.
 
 use crate::abi::{CUresult, Cuda};
+use crate::exec::CLOCK_KHZ;
 
 /// `cuDeviceGetName`.
 pub const NAME: &str = "graphproof software device";
@@ -58,7 +59,7 @@ pub fn attribute(attribute: u32) -> Cuda<i32> {
         11 => MAX_PITCH,
         12 | 82 => REGISTERS as i32,
         // kHz; only ratios of it mean anything here.
-        13 => 1_000_000,
+        13 => CLOCK_KHZ as i32,
         14 => PITCH_UNIT as i32,
         // One copy can overlap execution; kernels overlap each other.
         15 | 31 => 1,

@@ -182,7 +182,14 @@ fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultRep
         cancel: scope.sticky.cancelled(),
     };
     let conditionals = scope.events.map_or(&[][..], |launch| &launch.plan.conditionals);
-    interpreter::run(&launch, conditionals).map_err(|fault| FaultReport::of_kernel(*fault))
+    let stats = interpreter::run(&launch, conditionals).map_err(|fault| FaultReport::of_kernel(*fault))?;
+    if let Some(read) = stats.widened {
+        record::note_work(|| match read.space {
+            "global" => format!("{read}; {}", memory().space.describe(read.address)),
+            _ => read.to_string(),
+        });
+    }
+    Ok(())
 }
 
 fn copy(work: &CopyWork) -> Result<(), Box<FaultReport>> {

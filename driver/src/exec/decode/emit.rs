@@ -226,11 +226,11 @@ impl Emitter<'_> {
             }
             Form::Load(h) => {
                 let site = self.site();
-                self.put(node, h, [at(&d, 0), at(&s, 0), site, 0], node.imm);
+                self.put(node, h, [at(&d, 0), at(&s, 0), site, node.traits.used_bytes], node.imm);
             }
             Form::LoadVector(h) => {
                 let (site, list) = (self.site(), self.list(d));
-                self.put(node, h, [0, at(&s, 0), site, list], node.imm);
+                self.put(node, h, [node.traits.used_bytes, at(&s, 0), site, list], node.imm);
             }
             Form::Store(h) => {
                 let site = self.site();

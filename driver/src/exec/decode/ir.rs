@@ -79,6 +79,8 @@ pub(crate) struct Traits {
     pub collective: bool,
     /// Chooses one of its operands (`selp`).
     pub selects: bool,
+    /// Of the bytes that it loads, those that are used, a bit each; 0: all.
+    pub used_bytes: u32,
     /// Shifts right.
     pub shift_right: bool,
 }

@@ -68,6 +68,8 @@ pub(super) struct Lower<'a> {
     /// Functions whose address is taken, once that has been asked for.
     pub addresses_taken: Option<Vec<u32>>,
     pub guard: Option<(Reg, bool)>,
+    /// Of the bytes that the statement reads, those that are used; 0: all.
+    pub used_bytes: u32,
     /// The statement's first operation has been written.
     pub counted: bool,
     pub carry: Option<Reg>,
@@ -135,6 +137,7 @@ pub(crate) fn kernel(
         heap,
         addresses_taken: None,
         guard: None,
+        used_bytes: 0,
         counted: false,
         carry: None,
     };
@@ -227,6 +230,7 @@ impl<'a> Lower<'a> {
                 source: statement.location.map(|l| (l.file, l.line)),
             });
             self.counted = false;
+            self.used_bytes = statement.used_bytes.unwrap_or(0);
             let instruction = &statement.instruction;
             if let Err(problem) = self.statement(instruction) {
                 if let Some(error) = problem.whole {

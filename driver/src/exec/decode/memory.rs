@@ -198,14 +198,17 @@ impl<'a> Lower<'a> {
         if ty == Type::Pred {
             return Err(no());
         }
+        let used = self.used_bytes;
         let items = self.vector(i, 0, count)?;
         let (address, offset, code, wide) = self.reach(i, 1, space)?;
         if ty == Type::B128 {
             let [item] = items else { return Err(no()) };
             let d = self.wide_halves(item, true).map_err(|p| p.at(0))?;
             let handlers = load_vector_handlers(8, 2, code, wide).ok_or_else(no)?;
-            self.push(Form::LoadVector(handlers), &d, &[address], offset).traits.volatile =
-                volatile || code == space::LOCAL || code == space::GENERIC;
+            let node = self.push(Form::LoadVector(handlers), &d, &[address], offset);
+            // One value, of which all has to be there.
+            node.traits.used_bytes = if used == 0 { 0xffff } else { used };
+            node.traits.volatile = volatile || code == space::LOCAL || code == space::GENERIC;
             return Ok(());
         }
         if count.is_none() {
@@ -213,11 +216,13 @@ impl<'a> Lower<'a> {
             let handlers = load_handlers(ty, code, wide).ok_or_else(no)?;
             if class(ty) == self.class_of(d) {
                 let node = self.push(Form::Load(handlers), &[d], &[address], offset);
+                node.traits.used_bytes = used;
                 (node.traits.constant, node.traits.volatile) =
                     (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
             } else {
                 let word = self.temp(Class::Word);
                 let node = self.push(Form::Load(handlers), &[word], &[address], offset);
+                node.traits.used_bytes = used;
                 (node.traits.constant, node.traits.volatile) =
                     (code == space::PARAM, volatile || code == space::LOCAL || code == space::GENERIC);
                 self.widen_to(d, Src::Reg(word), ty.is_signed());
@@ -237,8 +242,9 @@ impl<'a> Lower<'a> {
                 fixes.push((d, word));
             }
         }
-        self.push(Form::LoadVector(handlers), &destinations, &[address], offset).traits.volatile =
-            volatile || code == space::LOCAL || code == space::GENERIC;
+        let node = self.push(Form::LoadVector(handlers), &destinations, &[address], offset);
+        node.traits.used_bytes = used;
+        node.traits.volatile = volatile || code == space::LOCAL || code == space::GENERIC;
         for (d, word) in fixes {
             if ty.is_signed() && ty.size() < 4 {
                 let to = if self.class_of(d) == Class::Double { Type::S64 } else { Type::S32 };

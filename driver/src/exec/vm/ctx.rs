@@ -66,6 +66,18 @@ pub(crate) struct Arrival {
     pub pc: u32,
 }
 
+/// A read that ended behind the memory in which it began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Overrun {
+    pub space: &'static str,
+    pub address: u64,
+    pub size: u32,
+    /// Bytes behind the end.
+    pub beyond: u32,
+    pub pc: u32,
+    pub lane: u32,
+}
+
 /// State of one warp.
 pub(crate) struct Warp {
     /// Its register file.
@@ -113,6 +125,8 @@ pub(crate) struct Ctx {
     pub conditionals: *const [Conditional],
     /// Result of the last reduction at each barrier: threads that said yes, threads.
     pub barrier_votes: [(u32, u32); 16],
+    /// The first read since it was last taken that ended behind the memory in which it began.
+    pub overrun: Option<Overrun>,
 }
 
 impl Ctx {

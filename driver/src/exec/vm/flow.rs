@@ -1,6 +1,8 @@
 //! Branches, guards, exits and barriers of the block.
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime};
 
 use super::ctx::{Arrival, Ctx, Event};
 use super::map::{Exec, Step};
@@ -258,15 +260,27 @@ impl Exec for Fence {
     }
 }
 
+/// Clocks of a multiprocessor in a millisecond, which is the clock rate of the device in kHz.
+pub(crate) const CLOCK_KHZ: u32 = 1_000_000;
+
+/// Host time since some start: clocks of the multiprocessor, and nanoseconds since 1970.
+fn time() -> (u64, u64) {
+    static START: LazyLock<(Instant, u128)> = LazyLock::new(|| {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        (Instant::now(), since.map_or(0, |since| since.as_nanos()))
+    });
+    let (start, epoch) = *START;
+    let elapsed = start.elapsed().as_nanos();
+    ((elapsed * u128::from(CLOCK_KHZ) / 1_000_000) as u64, (epoch + elapsed) as u64)
+}
+
 /// `%clock`, `%clock64`, `%globaltimer` and their halves, by mode (0 clock, 1 its high half,
-/// 2 clock64, 3 globaltimer, 4 and 5 its halves).
+/// 2 clock64, 3 globaltimer, 4 and 5 its halves). All tell the host's time, as events do.
 pub(crate) struct Clock;
 impl Exec for Clock {
     fn exec(c: &mut Ctx, i: &Inst) {
-        let now = match i.imm {
-            0..=2 => c.warp_instructions + u64::MAX / 4 - u64::from(c.fuel),
-            _ => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64),
-        };
+        let (clock, nanoseconds) = time();
+        let now = if i.imm <= 2 { clock } else { nanoseconds };
         match i.imm {
             2 | 3 => c.set_lanes(i.d, [now; 32]),
             1 | 5 => c.set_lanes(i.d, [(now >> 32) as u32; 32]),

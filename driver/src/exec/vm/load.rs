@@ -9,7 +9,8 @@ use super::memory::{PARAM, Spread, by_lane, peek};
 use crate::exec::code::Inst;
 use crate::exec::slot::SCALAR;
 
-/// `ld` of one element of type `T`. `d`: destination, `a`: address, `b`: site, `imm`: offset.
+/// `ld` of one element of type `T`. `d`: destination, `a`: address, `b`: site, `c`: the bytes that are
+/// used, a bit each, or 0, `imm`: offset.
 pub(crate) struct Load<T, const SPACE: u8, const WIDE: bool>(PhantomData<T>);
 
 /// The element as it lies in memory.
@@ -39,13 +40,13 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Load<T, SPACE, WIDE
         let bytes = size_of::<T>() as u32;
         if rare(T::OFTEN, SPACE) {
             let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
-                return std::ptr::null();
+                return partly::<T, 1, WIDE>(c, i, SPACE);
             };
             each_active(c, |c, l| c.set_lane(i.d, l, peek::<T>(spread.at(l, bytes as usize)).to_slot()));
             return std::ptr::from_ref(i).wrapping_add(1);
         }
         let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
-            return std::ptr::null();
+            return partly::<T, 1, WIDE>(c, i, SPACE);
         };
         match spread {
             Spread::Same(p) => {
@@ -83,7 +84,7 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Load<T, SPACE, WIDE
     }
 }
 
-/// `ld` of `N` elements. `c`: list of destinations; `d`: unused.
+/// `ld` of `N` elements. `c`: list of destinations; `d`: the bytes that are used, a bit each, or 0.
 pub(crate) struct LoadVector<T, const N: usize, const SPACE: u8, const WIDE: bool>(PhantomData<T>);
 
 impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for LoadVector<T, N, SPACE, WIDE> {
@@ -92,7 +93,7 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
         let bytes = (N * size_of::<T>()) as u32;
         if rare(T::OFTEN_VECTOR, SPACE) {
             let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
-                return std::ptr::null();
+                return partly::<T, N, WIDE>(c, i, SPACE);
             };
             each_active(c, |c, l| {
                 let values: [T; N] = peek(spread.at(l, bytes as usize));
@@ -103,7 +104,7 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
             return std::ptr::from_ref(i).wrapping_add(1);
         }
         let Some(spread) = c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, false) else {
-            return std::ptr::null();
+            return partly::<T, N, WIDE>(c, i, SPACE);
         };
         let zero = <T::Slot as Default>::default();
         match spread {
@@ -149,6 +150,26 @@ impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for Loa
         }
         std::ptr::from_ref(i).wrapping_add(1)
     }
+}
+
+/// A load of which not all is there: of `N` elements, the ones that are used may be.
+#[cold]
+#[inline(never)]
+fn partly<T: Element, const N: usize, const WIDE: bool>(c: &mut Ctx, i: &Inst, space: u8) -> *const Inst {
+    let element = size_of::<T>() as u32;
+    let used = if N == 1 { i.c } else { i.d };
+    // A single element has to be there.
+    let Some(parts) = c.read_used::<WIDE>(i, space, [N as u32 * element, element, used]) else {
+        return std::ptr::null();
+    };
+    each_active(c, |c, l| {
+        let values: [T; N] = peek(parts[l].as_ptr());
+        for (n, value) in values.into_iter().enumerate() {
+            let d = if N == 1 { i.d } else { c.extra(i.c, n) };
+            c.set_lane(d, l, value.to_slot());
+        }
+    });
+    std::ptr::from_ref(i).wrapping_add(1)
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Addresses of lanes → host memory, with every bound checked.
 
-use super::ctx::{Ctx, FULL, LANES, either};
+use super::ctx::{Ctx, Event, FULL, LANES, Overrun, either};
 use crate::exec::code::Inst;
 use crate::exec::fault::FaultKind;
 use crate::exec::slot::SCALAR;
@@ -256,6 +256,18 @@ impl Ctx {
         let size = u64::from(bytes);
         let (space, at) = if space == GENERIC { classify(address) } else { (space, address) };
         let illegal = FaultKind::IllegalAddress { space: space_name(space), address, size: bytes, write };
+        let Some((place, left)) = self.room(space, at, site, lane) else { return Err(illegal) };
+        if left < size {
+            return Err(illegal);
+        }
+        if address & (size - 1) != 0 {
+            return Err(FaultKind::MisalignedAddress { space: space_name(space), address, align: bytes, write });
+        }
+        Ok(place)
+    }
+
+    /// The host memory of address `at` of `space`, and how many bytes there are from there on.
+    fn room(&mut self, space: u8, at: u64, site: u32, lane: usize) -> Option<(*mut u8, u64)> {
         let (base, len, host) = match space {
             SHARED => (0, u64::from(self.shared_len), self.shared),
             PARAM => (0, u64::from(self.params_len), self.params.cast_mut()),
@@ -264,20 +276,79 @@ impl Ctx {
                 // SAFETY: the launch gives `ranges_len` ranges.
                 let ranges = unsafe { std::slice::from_raw_parts(self.ranges, self.ranges_len) };
                 let index = ranges.partition_point(|r| r.base <= at).wrapping_sub(1);
-                let Some(range) = ranges.get(index) else { return Err(illegal) };
+                let range = ranges.get(index)?;
                 // SAFETY: `hits` has one entry for each memory instruction of the code.
                 unsafe { *self.hits.add(site as usize) = *range };
                 (range.base, range.len, range.host)
             }
         };
         let at = at.wrapping_sub(base);
-        if at >= len || len - at < size {
+        (at < len).then(|| (host.wrapping_add(at as usize), len - at))
+    }
+
+    /// After [`Ctx::reach`] has refused the read `inst`: what each active lane reads, if all that it
+    /// uses is there. `used` has a bit for each byte that is; where it is 0, a read of several
+    /// elements of `element` bytes needs the first, and one that ends behind its memory is noted.
+    #[cold]
+    #[inline(never)]
+    pub fn read_used<const WIDE: bool>(
+        &mut self,
+        inst: &Inst,
+        space: u8,
+        [bytes, element, used]: [u32; 3],
+    ) -> Option<[[u8; 16]; LANES]> {
+        if !matches!(self.event, Event::Fault { kind: FaultKind::IllegalAddress { write: false, .. }, .. }) {
+            return None;
+        }
+        let addresses = self.addresses::<WIDE>(inst.a, inst.imm);
+        let (mut found, active) = ([[0; 16]; LANES], self.warp.active);
+        for lane in (0..LANES).filter(|l| active >> l & 1 != 0) {
+            match self.read_part(inst, space, addresses[lane], lane, [bytes, element, used]) {
+                Ok(part) => found[lane] = part,
+                Err(kind) => {
+                    self.fault(inst, lane as u32, kind);
+                    return None;
+                }
+            }
+        }
+        self.event = Event::None;
+        Some(found)
+    }
+
+    fn read_part(
+        &mut self,
+        inst: &Inst,
+        space: u8,
+        address: u64,
+        lane: usize,
+        [bytes, element, used]: [u32; 3],
+    ) -> Result<[u8; 16], FaultKind> {
+        /// What lies behind the end reads as: large in every type.
+        const BEHIND: u8 = 0x7b;
+        let (space, at) = if space == GENERIC { classify(address) } else { (space, address) };
+        if address & (u64::from(bytes) - 1) != 0 {
+            let space = space_name(space);
+            return Err(FaultKind::MisalignedAddress { space, address, align: bytes, write: false });
+        }
+        let used = used & (u32::MAX >> (32 - bytes));
+        let (low, high) = if used == 0 { (0, element) } else { (used.trailing_zeros(), 32 - used.leading_zeros()) };
+        let illegal = FaultKind::IllegalAddress { space: space_name(space), address, size: bytes, write: false };
+        let Some((place, left)) = self.room(space, at.wrapping_add(low.into()), inst.b, lane) else {
+            return Err(illegal);
+        };
+        if left < u64::from(high - low) {
             return Err(illegal);
         }
-        if address & (size - 1) != 0 {
-            return Err(FaultKind::MisalignedAddress { space: space_name(space), address, align: bytes, write });
+        let there = left.min(u64::from(bytes - low)) as u32;
+        let mut part = [BEHIND; 16];
+        // SAFETY: `room` found `left` bytes, and at most 16 behind `low` are read.
+        unsafe { std::ptr::copy_nonoverlapping(place, part[low as usize..].as_mut_ptr(), there as usize) };
+        let beyond = bytes - low - there;
+        if used == 0 && beyond > 0 && self.overrun.is_none() {
+            let (space, pc, lane) = (space_name(space), self.pc_of(inst), lane as u32);
+            self.overrun = Some(Overrun { space, address, size: bytes, beyond, pc, lane });
         }
-        Ok(host.wrapping_add(at as usize))
+        Ok(part)
     }
 
     /// Host memory of the bytes `low..high`, if one range or the block's shared memory holds them all.
