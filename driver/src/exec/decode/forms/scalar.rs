@@ -282,7 +282,8 @@ pub(super) const FAMILIES: &[Family] = &[
         subject: "Video",
         note: "Operands of the scalar instructions may have a selector (`.b0`…`.b3`, `.h0`, `.h1`), the \
                destination too, where the result becomes a part of the third operand. Those of `v…2` and `v…4` \
-               take selectors such as `.h10`, `.b7610` and masks such as `.h0`, `.b31`.",
+               take selectors such as `.h10`, `.b7610` and masks such as `.h0`, `.b31`. \
+               With `.sat` and a second operation, and for `vshl.sat`, PTX is followed; an H200 leaves the clamp out of some.",
         opcodes: &[
             "vadd",
             "vsub",
