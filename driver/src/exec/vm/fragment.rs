@@ -274,7 +274,9 @@ impl Fragment {
 
     /// Whether a register's elements lie one after the other in memory.
     pub fn contiguous(&self) -> bool {
-        self.per_register() == 1 || (self.matrix == Matrix::B) != self.row_major
+        // Those of B lie along its columns, and so do C's where the product is a transposed one.
+        let down = self.matrix == Matrix::B || (self.matrix == Matrix::Sums && self.shape.n == 32);
+        self.per_register() == 1 || down != self.row_major
     }
 
     /// Row and column of element `e` of register `r` of a lane.
