@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
 use graphproof::config::Partition;
+use graphproof_harness::capture_as::{CaptureMode, StreamKind};
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
 
@@ -86,12 +87,24 @@ pub struct GateArgs {
     /// Use the committed PTX, whatever the configuration says.
     #[arg(long, overrides_with = "compile")]
     pub no_compile: bool,
-    /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".", overrides_with = "no_locked")]
-    pub locked: Option<PathBuf>,
+    /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder; without
+    /// one, below the nearest folder above that has them, up to the root of the checkout.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, overrides_with = "no_locked")]
+    pub locked: Option<Option<PathBuf>>,
+    /// Accept the graphs of this run as reviewed: shows what changed and writes the files that --locked
+    /// reads, of each step without a finding.
+    #[arg(long, conflicts_with_all = ["against", "no_locked"])]
+    pub bless: bool,
     /// Accept any graph, whatever the configuration says.
     #[arg(long, overrides_with = "locked")]
     pub no_locked: bool,
+    /// The stream that steps run on and are replayed on: blocking, nonblocking, per-thread or legacy.
+    /// The legacy stream cannot be captured: the capture is made on a stream of its own then.
+    #[arg(long, value_name = "KIND", default_value_t)]
+    pub stream: StreamKind,
+    /// The mode that steps are captured in: global, thread-local or relaxed.
+    #[arg(long, value_name = "MODE", default_value_t)]
+    pub mode: CaptureMode,
     /// Seconds without progress after which a run counts as hung [default: 60].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: Option<u64>,

@@ -13,6 +13,7 @@ fn graphproof_in(directory: &Path, arguments: &[&str]) -> Output {
         .current_dir(directory)
         .env_remove("GRAPHPROOF_LOG")
         .env_remove("GITHUB_ACTIONS")
+        .env("GRAPHPROOF_TELL_AFTER", "off")
         .output()
         .expect("the program starts")
 }
@@ -46,6 +47,17 @@ fn settings() -> insta::Settings {
 fn the_default_suite_passes_and_says_so() {
     let output = run(&["--driver", "software", "--steps", "12"], 0);
     settings().bind(|| insta::assert_snapshot!("gate_default_suite", output));
+}
+
+#[test]
+fn steps_run_on_the_stream_and_are_captured_in_the_mode_that_is_asked_for() {
+    for (stream, mode) in [("nonblocking", "thread-local"), ("per-thread", "relaxed"), ("legacy", "global")] {
+        let asked = ["gate", "--step", "decode", "--driver", "software", "--steps", "4", "--stream", stream];
+        let output = run(&[&asked[..], &["--mode", mode]].concat(), 0);
+        assert!(output.contains("PASS: 1 steps, 4 of 4 replays equal"), "{output}");
+        assert!(output.contains(&format!("run on a {stream} stream and captured in {mode} mode")), "{output}");
+    }
+    assert!(run(&["gate", "--stream", "wide"], 2).contains("'wide' is none of blocking, nonblocking"));
 }
 
 #[test]
@@ -173,28 +185,4 @@ fn a_pipe_gets_no_progress_bar_and_no_colour() {
     let output = graphproof(&["--driver", "software", "--steps", "2", "--step", "fused"]);
     assert_eq!(text(&output.stderr), "");
     assert!(!text(&output.stdout).contains('\u{1b}'));
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_stops_at_the_next_step_and_leaves_no_file() {
-    use std::io::{BufRead, BufReader, Read};
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_graphproof"))
-        .args(["--driver", "software", "--steps", "1000000", "--step", "fused", "--json", "r.json"])
-        .current_dir(folder.path())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
-    // The heading is printed once the run is about to begin and Ctrl-C is heard.
-    let mut heading = String::new();
-    lines.read_line(&mut heading).expect("a heading");
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(kill.success());
-    let mut rest = String::new();
-    lines.read_to_string(&mut rest).expect("readable");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
-    assert!(rest.contains("INTERRUPTED"), "{rest}");
-    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0);
 }

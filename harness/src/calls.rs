@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cudarc::driver::sys::CUstream;
 use graphproof_driver::record::{self, Call, Options, Recording};
 
+use crate::checks::trend::Series;
 use crate::driver::{self, DriverKind};
 use crate::finding::Site;
 
@@ -35,7 +36,7 @@ pub fn recorded() -> bool {
 }
 
 /// Ids that nothing but the record can tell.
-pub const ONLY_RECORDED: &[&str] = &["L02", "S11", "V06"];
+pub const ONLY_RECORDED: &[&str] = &["L02", "S11", "S15", "V06"];
 
 /// Ids that are found without the record too, but told as these.
 pub const TOLD_AS: &[(&str, &str)] = &[("C10", "C04"), ("S06", "S01"), ("S07", "C12"), ("S09", "S14"), ("S10", "S14")];
@@ -110,6 +111,12 @@ impl Calls {
         self.recording.first_failure().map(tell)
     }
 
+    /// How many calls succeeded of functions whose names start with one of `names`, on any thread.
+    pub fn count(&self, names: &[&str]) -> usize {
+        let made = self.recording.calls.iter().filter(|call| !call.failed());
+        made.filter(|call| names.iter().any(|name| call.function.starts_with(name))).count()
+    }
+
     /// The last call that failed.
     pub fn last_failure(&self) -> Option<Told> {
         self.recording.calls.iter().rev().find(|call| call.failed()).map(tell)
@@ -176,6 +183,7 @@ pub fn stream_number(stream: CUstream) -> u64 {
 pub struct Handles {
     counts: BTreeMap<&'static str, (u64, u64)>,
     stacks: BTreeMap<&'static str, Vec<Site>>,
+    alive: BTreeMap<&'static str, Series>,
 }
 
 /// The kind of device memory: its bytes are what counts, and they are measured.
@@ -209,6 +217,18 @@ impl Handles {
                 }
             }
         }
+    }
+
+    /// Notes how many of each kind are alive after the host's work before replay `replay`.
+    pub fn note_alive(&mut self, replay: u64) {
+        for (&kind, &(made, destroyed)) in &self.counts {
+            self.alive.entry(kind).or_default().push(replay, made.saturating_sub(destroyed));
+        }
+    }
+
+    /// How many of a kind were alive, replay by replay.
+    pub fn alive(&self, kind: &str) -> &[(u64, u64)] {
+        self.alive.get(kind).map_or(&[], Series::points)
     }
 
     /// (kind, made, destroyed).

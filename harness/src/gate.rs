@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::buffers::BufferSet;
 use crate::calls;
+use crate::capture_as::{self, CaptureMode, StreamKind};
 use crate::checks::faults;
 use crate::cuda::Session;
 use crate::driver;
@@ -33,13 +34,25 @@ pub struct GateConfig {
     /// Time without a sign of life after which a run counts as hung. While blocks of kernels end, which
     /// the software driver tells, it is ten times as long.
     pub patience: Duration,
+    /// The stream that the step runs on.
+    pub stream: StreamKind,
+    /// The mode that it is captured in.
+    pub mode: CaptureMode,
     /// Set to stop at the next step.
     pub stop: Arc<AtomicBool>,
 }
 
 impl Default for GateConfig {
     fn default() -> Self {
-        GateConfig { steps: 64, seed: 0, shape: String::new(), patience: Duration::from_secs(60), stop: Arc::default() }
+        GateConfig {
+            steps: 64,
+            seed: 0,
+            shape: String::new(),
+            patience: Duration::from_secs(60),
+            stream: StreamKind::default(),
+            mode: CaptureMode::default(),
+            stop: Arc::default(),
+        }
     }
 }
 
@@ -98,6 +111,7 @@ pub fn run(
             .expect("the system can start a thread")
     };
     let mut last = (heartbeat.count(), Instant::now());
+    let mut stopped = None;
     // Kernels that go on are a sign of life too, but not for ever: launches may be without end.
     let (mut blocks, mut beat) = (driver::blocks_ended(), (last.1, driver::blocks_ended()));
     loop {
@@ -120,6 +134,9 @@ pub fn run(
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
+        if config.stop.load(Ordering::Relaxed) && stopped.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+            return Ok(given_up(step, config));
+        }
         let (count, ended) = (heartbeat.count(), driver::blocks_ended());
         if count != last.0 {
             last = (count, Instant::now());
@@ -134,6 +151,17 @@ pub fn run(
             return Ok(lost(step, config, faults::hang(&heartbeat.position(), seconds, progress)));
         }
     }
+}
+
+/// How long a step may go on after the run was asked to stop. Whoever ends a cancelled job waits for
+/// some seconds before it kills, and the reports have to be written by then.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The outcome of a run that was stopped in a step which did not end.
+fn given_up(step: &Arc<dyn Step>, config: &GateConfig) -> LaneOutcome {
+    let mut report = blank_report(step.as_ref(), config, Verdict::Interrupted);
+    report.not_checked.push("the run was stopped within a step, which was not waited for".to_owned());
+    LaneOutcome { report, poisoned: true, parts: Parts::default() }
 }
 
 enum Message {
@@ -169,7 +197,7 @@ pub fn blank_report(step: &dyn Step, config: &GateConfig, verdict: Verdict) -> L
         times: Times::default(),
         digests: Digests::default(),
         timelines: Vec::new(),
-        not_checked: Vec::new(),
+        not_checked: capture_as::not_default(config.stream, config.mode).into_iter().collect(),
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod buffers;
 pub mod calls;
+pub mod capture_as;
 pub mod checks;
 pub mod compare;
 pub mod context;

@@ -12,6 +12,7 @@ mod partition;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use graphproof_harness::capture_as::{CaptureMode, StreamKind};
 use graphproof_harness::driver::DriverChoice;
 use graphproof_kernels::{Lane, Shape};
 
@@ -19,7 +20,7 @@ use crate::diff::Policy;
 
 pub use allow::{Allow, AllowList};
 pub use error::ConfigError;
-pub use file::{FILE_NAME, find};
+pub use file::{FILE_NAME, find, find_reviewed};
 pub use init::INITIAL;
 pub use partition::{Partition, PartitionError};
 
@@ -40,6 +41,10 @@ pub struct Settings {
     pub compile: bool,
     /// Seconds without progress after which a run counts as hung.
     pub patience: u64,
+    /// The stream that steps run on.
+    pub stream: StreamKind,
+    /// The mode that they are captured in.
+    pub mode: CaptureMode,
     /// The folder above `snapshots/` with the reviewed graphs, if they are to be compared.
     pub locked: Option<PathBuf>,
     /// Whether the first failed job ends the run.
@@ -90,6 +95,8 @@ impl Default for Settings {
             driver: DriverChoice::Auto,
             compile: false,
             patience: 60,
+            stream: StreamKind::default(),
+            mode: CaptureMode::default(),
             locked: None,
             fail_fast: false,
             retries: 0,

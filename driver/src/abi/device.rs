@@ -21,8 +21,7 @@ entry_points! {
         if Flags != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
-        driver().initialise();
-        Ok(())
+        driver().initialise()
     }
 
     fn cuDriverGetVersion(driverVersion: *mut c_int) {

@@ -212,7 +212,9 @@ entry_points! {
             return Err(CUresult::INVALID_VALUE);
         }
         let share = SHARED_PER_MULTIPROCESSOR / numBlocks as u32 / 128 * 128;
-        let most = share.saturating_sub(SHARED_RESERVED).min(SHARED_PER_BLOCK_OPTIN);
-        unsafe { write(dynamicSmemSize, most.saturating_sub(kernel.static_shared_bytes) as usize) }
+        let most = share.saturating_sub(SHARED_RESERVED).saturating_sub(kernel.static_shared_bytes);
+        // M (H200, driver 580.159.04): no more than a launch may have, 48 KiB in all unless opted in.
+        let allowed = found.settings.max_dynamic_shared(kernel);
+        unsafe { write(dynamicSmemSize, most.min(allowed) as usize) }
     }
 }

@@ -132,12 +132,9 @@ pub(super) unsafe fn batch(world: &World, params: &CUDA_BATCH_MEM_OP_NODE_PARAMS
 /// # Safety
 /// `accessDescs` is valid for reads of `accessDescCount` elements.
 pub(super) unsafe fn allocation(params: &CUDA_MEM_ALLOC_NODE_PARAMS) -> Cuda<(u64, NodeInfo)> {
-    const PINNED: u32 = 1;
-    const DEVICE: u32 = 1;
     let pool = params.poolProps;
-    let here = pool.location.type_ == DEVICE && pool.location.id == 0;
-    if pool.allocType != PINNED || pool.handleTypes != 0 || !here || params.bytesize == 0 || params.accessDescCount > 1
-    {
+    super::memory::located(&raw const pool.location, pool.allocType)?;
+    if pool.handleTypes != 0 || params.bytesize == 0 || params.accessDescCount > 1 {
         return Err(CUresult::INVALID_VALUE);
     }
     // SAFETY: as above.

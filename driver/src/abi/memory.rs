@@ -13,6 +13,8 @@ use crate::software::memory::{HostKind, Place, Pool, memory};
 
 /// `CU_MEM_LOCATION_TYPE_DEVICE`.
 const DEVICE: u32 = 1;
+/// `CU_MEM_ALLOCATION_TYPE_MANAGED`.
+const MANAGED: u32 = 2;
 /// `CU_MEM_ACCESS_FLAGS_PROT_READWRITE`.
 const READ_WRITE: u32 = 3;
 
@@ -33,12 +35,13 @@ fn host(address: u64) -> Cuda<crate::software::memory::HostAllocation> {
 }
 
 /// The pool that a location and an allocation type name: the device's, of pinned memory.
-fn located(location: *const CUmemLocation, kind: u32) -> Cuda {
+pub(super) fn located(location: *const CUmemLocation, kind: u32) -> Cuda {
     // SAFETY: the caller's pointer.
     let location = unsafe { read(location) }?;
     match (location.type_, location.id, kind) {
         (DEVICE, 0, 1) => Ok(()),
-        (DEVICE, 0, 2) | (2..=6, _, _) => Err(CUresult::NOT_SUPPORTED),
+        // Managed memory, whose location may be left open, and every place but the device.
+        (_, _, MANAGED) | (2..=6, _, _) => Err(CUresult::NOT_SUPPORTED),
         (DEVICE, _, _) => Err(CUresult::INVALID_DEVICE),
         _ => Err(CUresult::INVALID_VALUE),
     }

@@ -13,6 +13,7 @@ pub(crate) mod args;
 mod array;
 mod capture;
 mod context;
+mod copy_batch;
 pub(crate) mod default_stream;
 mod device;
 pub(crate) mod door;
@@ -41,9 +42,11 @@ mod proc_address;
 mod result;
 mod stream;
 mod table;
+mod tensor_map;
 mod transfer;
 #[allow(non_camel_case_types)]
 pub mod types;
+mod virtual_memory;
 
 /// What the generated forms of entry points name.
 mod imports {
@@ -56,6 +59,7 @@ mod imports {
 pub use array::*;
 pub use capture::*;
 pub use context::*;
+pub use copy_batch::*;
 pub use device::*;
 pub use event::*;
 pub use function::*;
@@ -76,4 +80,6 @@ pub use proc_address::*;
 pub use result::{CUresult, Cuda};
 pub use stream::*;
 pub use table::{SYMBOLS, Symbol, find};
+pub use tensor_map::*;
 pub use transfer::*;
+pub use virtual_memory::*;

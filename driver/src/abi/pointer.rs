@@ -25,7 +25,7 @@ unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_voi
     let owner = match place {
         Place::Device(found) => match found.origin {
             Origin::Plain(context) | Origin::Array(context) => context,
-            Origin::Pool(_) => 0,
+            Origin::Pool(_) | Origin::Mapping(_) => 0,
             Origin::Graph | Origin::Module => context::current(),
         },
         Place::Host(_) => context::current(),
@@ -67,6 +67,12 @@ unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_voi
     }
 }
 
+/// What an address belongs to: mapped memory too that the device may not access.
+fn known(address: u64) -> Option<Place> {
+    let space = &memory().space;
+    space.place(address).or_else(|| space.mapping(address).ok().map(|&found| Place::Device(found)))
+}
+
 /// Size of an attribute's type in bytes; 0 for an unknown attribute.
 fn size(attribute: u32) -> usize {
     match attribute {
@@ -80,7 +86,7 @@ entry_points! {
     fn cuPointerGetAttribute(data: *mut c_void, attribute: c_uint, ptr: CUdeviceptr) {
         not_null(data)?;
         driver().check_initialised()?;
-        let place = memory().space.place(ptr).ok_or(CUresult::INVALID_VALUE)?;
+        let place = known(ptr).ok_or(CUresult::INVALID_VALUE)?;
         unsafe { self::attribute(place, ptr, attribute, data) }
     }
 
@@ -91,7 +97,7 @@ entry_points! {
         not_null(data)?;
         let keys = unsafe { slice(attributes, numAttributes as usize) }?;
         let targets = unsafe { slice(data, numAttributes as usize) }?;
-        let place = memory().space.place(ptr);
+        let place = known(ptr);
         for (&key, &target) in keys.iter().zip(targets) {
             let found = match place {
                 Some(place) => unsafe { attribute(place, ptr, key, target) },
@@ -109,7 +115,7 @@ entry_points! {
         const SYNC_MEMOPS: u32 = 6;
         not_null(value)?;
         driver().current()?;
-        memory().space.place(ptr).ok_or(CUresult::INVALID_VALUE)?;
+        known(ptr).ok_or(CUresult::INVALID_VALUE)?;
         // Synchronous calls on this device always wait for what they must.
         if attribute == SYNC_MEMOPS { Ok(()) } else { Err(CUresult::INVALID_VALUE) }
     }

@@ -100,6 +100,8 @@ entry_points! {
         }
         world.forget_green_stream(stream.key);
         world.capture.stream_destroyed(stream);
+        let World { capture, graphs, .. } = &mut *world;
+        capture.reap(graphs);
         world.streams.remove(hStream.0);
         if let Some(context) = world.contexts.get_mut(stream.context.0) {
             context.streams.remove(&hStream.0);

@@ -39,6 +39,11 @@ fn linear((dst_type, dst): (u32, u64), (src_type, src): (u32, u64), bytes: usize
     }
 }
 
+/// A copy between any two addresses.
+pub(super) fn linear_unified(dst: CUdeviceptr, src: CUdeviceptr, bytes: usize) -> CUDA_MEMCPY3D {
+    linear((UNIFIED, dst), (UNIFIED, src), bytes)
+}
+
 /// # Safety
 /// `copy` is null or valid for a read.
 unsafe fn planar(copy: *const CUDA_MEMCPY2D) -> Cuda<CUDA_MEMCPY3D> {

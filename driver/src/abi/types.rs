@@ -203,6 +203,53 @@ pub struct CUmemAccessDesc {
     pub flags: c_uint,
 }
 
+/// `CUmemcpyAttributes`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(non_snake_case, missing_docs)]
+pub struct CUmemcpyAttributes {
+    pub srcAccessOrder: c_uint,
+    pub srcLocHint: CUmemLocation,
+    pub dstLocHint: CUmemLocation,
+    pub flags: c_uint,
+}
+
+/// `CUtensorMap`, opaque to its users.
+#[repr(C, align(64))]
+#[derive(Debug, Clone, Copy)]
+pub struct CUtensorMap(pub [u8; 128]);
+
+/// `CUmemAllocationProp`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(non_snake_case, missing_docs)]
+pub struct CUmemAllocationProp {
+    pub type_: c_uint,
+    pub requestedHandleTypes: c_uint,
+    pub location: CUmemLocation,
+    pub win32HandleMetaData: *mut c_void,
+    pub compressionType: u8,
+    pub gpuDirectRDMACapable: u8,
+    pub usage: u16,
+    pub reserved: [u8; 4],
+}
+
+impl CUmemAllocationProp {
+    /// Pinned memory of the device.
+    pub fn of_the_device(handle_types: c_uint) -> Self {
+        Self {
+            type_: 1,
+            requestedHandleTypes: handle_types,
+            location: CUmemLocation { type_: 1, id: 0 },
+            win32HandleMetaData: std::ptr::null_mut(),
+            compressionType: 0,
+            gpuDirectRDMACapable: 0,
+            usage: 0,
+            reserved: [0; 4],
+        }
+    }
+}
+
 /// `CUmemPoolProps`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

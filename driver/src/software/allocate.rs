@@ -39,7 +39,7 @@ impl Driver {
             return freed;
         }
         match memory().space.place(address) {
-            Some(Place::Device(found)) if found.base == address && found.origin != Origin::Module => {}
+            Some(Place::Device(found)) if found.base == address && found.origin.can_be_freed() => {}
             Some(Place::Host(found)) if found.base == address && found.kind == HostKind::Managed => {}
             _ => return Err(CUresult::INVALID_VALUE),
         }
@@ -52,16 +52,18 @@ impl Driver {
         }
     }
 
-    /// `cuMemAllocAsync`: from `pool`, or from the current pool for 0.
+    /// `cuMemAllocAsync`: from `pool`, or from the current pool for 0. Of 0 bytes it succeeds with a null
+    /// address, and a capture gets no node (M, H200, driver 580.159.04).
     pub fn allocate_on(&self, stream: CUstream, bytes: u64, pool: u64) -> Cuda<u64> {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
-        if bytes == 0 {
-            return Err(CUresult::INVALID_VALUE);
-        }
         let pool = if pool == 0 { memory().current_pool } else { pool };
         memory().pool(pool)?;
-        if let Placement::Captured(id) = world.capture.classify_stream_ordered(ThreadId::current(), stream)? {
+        let placement = world.capture.classify_stream_ordered(ThreadId::current(), stream)?;
+        if bytes == 0 {
+            return Ok(0);
+        }
+        if let Placement::Captured(id) = placement {
             return capture_allocation(&mut world, id, stream, bytes, pool);
         }
         let first = memory().allocate_from(pool, bytes);
@@ -88,7 +90,7 @@ impl Driver {
         } else {
             let mut memory = memory();
             match memory.space.place(address) {
-                Some(Place::Device(found)) if found.base == address && found.origin != Origin::Module => {
+                Some(Place::Device(found)) if found.base == address && found.origin.can_be_freed() => {
                     memory.space.begin_free(address)?;
                 }
                 _ => return Err(CUresult::INVALID_VALUE),

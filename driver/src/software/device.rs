@@ -86,6 +86,8 @@ pub fn attribute(attribute: u32) -> Cuda<i32> {
         92..=94 | 122 | 123 => 1,
         95 => 1,
         97 => SHARED_PER_BLOCK_OPTIN as i32,
+        // Virtual memory management.
+        102 => 1,
         106 => BLOCKS_PER_MULTIPROCESSOR as i32,
         111 => SHARED_RESERVED as i32,
         115 => 1,

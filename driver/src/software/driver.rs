@@ -100,16 +100,21 @@ impl Driver {
     }
 
     /// `cuInit`.
-    pub fn initialise(&self) {
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_OUT_OF_MEMORY`: there is no room for the device's memory.
+    pub fn initialise(&self) -> Cuda {
         extern "C" fn cancel() {
             driver().cancel_all();
         }
+        crate::software::memory::check()?;
         if !self.initialised.swap(true, Ordering::AcqRel) {
             // A destructor that waits for a stream at exit must not wait for ever. Without room for
             // the handler only that is lost.
             // SAFETY: the function lives as long as the process.
             let _ = unsafe { libc::atexit(cancel) };
         }
+        Ok(())
     }
 
     /// `CUDA_ERROR_NOT_INITIALIZED` before `cuInit`.

@@ -19,6 +19,7 @@ pub enum Kind {
     Pool = 0x18,
     GreenContext = 0x19,
     Array = 0x1a,
+    PhysicalMemory = 0x1b,
     Graph = 0x21,
     GraphNode = 0x22,
     GraphExec = 0x23,

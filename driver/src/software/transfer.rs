@@ -71,6 +71,29 @@ impl Driver {
         Ok(())
     }
 
+    /// As [`Driver::copy_on`] outside a capture, with the source read before the call returns, whatever the
+    /// stream has still to do.
+    pub fn copy_from_now(&self, stream: CUstream, params: &CUDA_MEMCPY3D) -> Cuda {
+        let copy = memory().space.copy(params)?;
+        let work = CopyWork { params: *params, staged: Some(Arc::from(copy.stage())) };
+        self.enqueue(stream, NodeParams::Memcpy(work)).map(|_| ())
+    }
+
+    /// Whether a copy could be put on a stream.
+    pub fn check_copy(&self, params: &CUDA_MEMCPY3D) -> Cuda {
+        memory().space.copy_at_call(params).map(|_| ())
+    }
+
+    /// Whether a stream takes part in a capture.
+    ///
+    /// # Errors
+    /// 901 if the capture is invalidated, and what naming the stream gives.
+    pub fn is_capturing(&self, stream: CUstream) -> Cuda<bool> {
+        let mut world = self.world();
+        let stream = world.usable_stream(stream)?;
+        world.capture.classify_enqueue(stream).map(|placement| placement != Placement::Eager)
+    }
+
     /// `cuMemcpyPeerAsync`, which no capture takes.
     pub fn copy_between_contexts(&self, stream: CUstream, params: &CUDA_MEMCPY3D) -> Cuda {
         {

@@ -154,6 +154,9 @@ fn host(function: &str, name: &str) -> Make {
 fn input(function: &str, c_type: &str, name: &str) -> Make {
     match c_type {
         "CUgraphNode" => |g| g.handles(kind::GRAPHNODE) as u64,
+        // What a copy reads and writes must be the fuzzer's own memory.
+        _ if matches!(name, "dsts" | "srcs") => |g| g.list(Generator::address) as u64,
+        _ if name == "sizes" => |g| g.list(|g| g.bytes() as u64) as u64,
         "CUDA_KERNEL_NODE_PARAMS" | "CUDA_KERNEL_NODE_PARAMS_v1" => |g| g.kernel_params() as u64,
         "CUDA_HOST_NODE_PARAMS" => |g| g.host_params() as u64,
         "CUDA_MEMSET_NODE_PARAMS" => |g| g.fill_params() as u64,

@@ -201,6 +201,20 @@ impl Generator {
         slot
     }
 
+    /// An array of such numbers.
+    pub fn list(&mut self, number: fn(&mut Self) -> u64) -> *mut u64 {
+        if self.below(12) == 0 {
+            return null_mut();
+        }
+        let slot = self.slot();
+        for word in 0..16 {
+            let value = number(self);
+            // SAFETY: within the slot.
+            unsafe { slot.add(word).write(value) };
+        }
+        slot
+    }
+
     /// A handle: mostly one that the driver gave out, alive or not.
     pub fn handle(&mut self, kind: u8) -> u64 {
         let random = self.next();

@@ -6,7 +6,7 @@ use cudarc::driver::sys::CUstream;
 use super::faults;
 use crate::calls::{Calls, Told, stream_number};
 use crate::cuda::CudaError;
-use crate::finding::{Finding, Site};
+use crate::finding::{Finding, Severity, Site};
 
 const CHECK: &str = "hidden syncs";
 
@@ -22,6 +22,29 @@ pub fn eager(calls: &Calls, step: u64) -> Vec<Finding> {
         );
     }
     findings
+}
+
+/// Calls that wait for the device, or ask whether it is done.
+const WAITS: &[&str] =
+    &["cuEventSynchronize", "cuStreamSynchronize", "cuCtxSynchronize", "cuEventQuery", "cuStreamQuery"];
+
+/// Calls that put a kernel or a graph on a stream.
+const LAUNCHES: &[&str] = &["cuLaunchKernel", "cuLaunchCooperativeKernel", "cuGraphLaunch"];
+
+/// Of the first eager run beside a later one on the same inputs: what only the first does. A first run
+/// that allocates fills a cache; one that launches and waits tries something out.
+pub fn first_run(first: &Calls, later: &Calls, step: u64) -> Option<Finding> {
+    let more = |names| first.count(names).checked_sub(later.count(names)).filter(|more| *more > 0);
+    let (waits, launches) = (more(WAITS)?, more(LAUNCHES)?);
+    let wait = first.first_of(WAITS)?;
+    let finding = Finding { severity: Severity::Warning, ..Finding::new("S15", CHECK) };
+    Some(place(finding.at_step(step), &wait).contrast(
+        "the first run of the step does what later ones do",
+        format!(
+            "the first run makes {launches} launches and {waits} waits that the second does not, first {}",
+            wait.function
+        ),
+    ))
 }
 
 /// Of the host's work between replays: answers that should not be overlooked.

@@ -1,6 +1,7 @@
 //! Growth: what a run of many replays takes and does not give back.
 
 use super::calls::at_stack;
+use super::trend::Trend;
 use crate::calls::{ALLOCATIONS, Handles, PINNED};
 use crate::finding::{Finding, Site};
 
@@ -94,12 +95,21 @@ pub fn host(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Option
 pub fn handles(handles: &Handles, replays: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (kind, made, destroyed) in handles.counts().filter(|(kind, ..)| ![ALLOCATIONS, PINNED].contains(kind)) {
-        // One for each replay; a few are kept for ever, and may be.
-        if replays >= FEWEST as u64 && made.saturating_sub(destroyed) >= replays.saturating_sub(1) {
-            findings.push(at_stack(Finding::new("L02", CHECK), handles.stack(kind)).contrast(
+        // One for each replay, or fewer that go on and on; a few are kept for ever, and may be.
+        let each = replays >= FEWEST as u64 && made.saturating_sub(destroyed) >= replays.saturating_sub(1);
+        let trend = Trend::of(handles.alive(kind));
+        if each || trend.is_some() {
+            let finding = at_stack(Finding::new("L02", CHECK), handles.stack(kind)).contrast(
                 format!("as many {kind} destroyed as made"),
                 format!("{made} made and {destroyed} destroyed in {replays} replays"),
-            ));
+            );
+            findings.push(match trend {
+                Some(Trend { a_step, error }) => finding.note(format!(
+                    "{a_step:.2} ± {:.2} more after each replay, by regression over the last three quarters of the run",
+                    2.0 * error
+                )),
+                None => finding,
+            });
         }
     }
     findings

@@ -12,4 +12,5 @@ pub mod same_work;
 pub mod stall;
 pub mod structure;
 pub mod topology;
+pub mod trend;
 pub mod unchanged;

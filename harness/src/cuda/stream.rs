@@ -5,12 +5,18 @@ use std::ffi::c_void;
 use cudarc::driver::sys::{CUstream, CUstreamCaptureMode, CUstreamCaptureStatus};
 
 use super::{CapturedGraph, CudaError, GraphNode, cu};
+use crate::capture_as::{CaptureMode, StreamKind};
 
-/// A stream of its own, destroyed with this value.
+/// A stream: one of its own, destroyed with this value, or one of the default streams.
 #[derive(Debug)]
 pub struct Stream {
     raw: CUstream,
+    owned: bool,
 }
+
+/// `CU_STREAM_LEGACY` and `CU_STREAM_PER_THREAD`: handles that are no addresses.
+const LEGACY: usize = 1;
+const PER_THREAD: usize = 2;
 
 // SAFETY: a stream handle may be used from any thread; the driver API is thread-safe.
 unsafe impl Send for Stream {}
@@ -24,9 +30,27 @@ impl Stream {
     /// # Errors
     /// The driver's.
     pub fn blocking() -> Result<Self, CudaError> {
+        Self::create(0)
+    }
+
+    fn create(flags: u32) -> Result<Self, CudaError> {
         let mut raw = std::ptr::null_mut();
-        cu!(cuStreamCreate(&mut raw, 0))?;
-        Ok(Stream { raw })
+        cu!(cuStreamCreate(&mut raw, flags))?;
+        Ok(Stream { raw, owned: true })
+    }
+
+    /// A stream of a kind.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn of(kind: StreamKind) -> Result<Self, CudaError> {
+        let default = |handle: usize| Ok(Stream { raw: std::ptr::without_provenance_mut(handle), owned: false });
+        match kind {
+            StreamKind::Blocking => Self::blocking(),
+            StreamKind::NonBlocking => Self::create(1),
+            StreamKind::PerThread => default(PER_THREAD),
+            StreamKind::Legacy => default(LEGACY),
+        }
     }
 
     /// The handle.
@@ -62,12 +86,17 @@ impl Stream {
         })
     }
 
-    /// Begins capture in GLOBAL mode, the strictest: any thread's unsafe call is an error.
+    /// Begins capture. GLOBAL is the strictest mode: any thread's unsafe call is an error.
     ///
     /// # Errors
-    /// The driver's.
-    pub fn begin_capture(&self) -> Result<(), CudaError> {
-        cu!(cuStreamBeginCapture_v2(self.raw, CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL))
+    /// The driver's; the legacy stream cannot be captured.
+    pub fn begin_capture(&self, mode: CaptureMode) -> Result<(), CudaError> {
+        let mode = match mode {
+            CaptureMode::Global => CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL,
+            CaptureMode::ThreadLocal => CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
+            CaptureMode::Relaxed => CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED,
+        };
+        cu!(cuStreamBeginCapture_v2(self.raw, mode))
     }
 
     /// Ends capture.
@@ -111,6 +140,9 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if !self.owned {
+            return;
+        }
         if let Err(error) = cu!(cuStreamDestroy_v2(self.raw)) {
             tracing::debug!(%error, "destroying a stream");
         }

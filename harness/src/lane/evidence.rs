@@ -33,6 +33,8 @@ pub(super) type Recorded = (Result<(), StepError>, Vec<Enqueued>);
 pub(super) struct Evidence {
     /// The work of the eager runs before the capture.
     eager_work: Vec<Vec<Enqueued>>,
+    /// The calls of the first eager run, until there is a second.
+    first_run: Option<Calls>,
     /// The driver's answer behind an error that the step told in its own words.
     refused: Option<Told>,
     /// The first element that differs of each finding about an image, by id and buffer.
@@ -55,18 +57,25 @@ pub(super) struct Evidence {
 }
 
 impl Lane {
-    /// Records the step eagerly; the first time, its calls and its work are looked at.
+    /// Records the step eagerly; the first two times, its calls and its work are looked at.
     pub(super) fn record_eagerly(&mut self, step: u64) -> Recorded {
-        if !self.evidence.eager_work.is_empty() || step > 0 {
-            let (recorded, enqueued) = self.record(&self.eager, false);
-            self.note_eager_work(&enqueued, step);
-            return (recorded, enqueued);
+        if step > 0 || self.evidence.eager_work.len() > 1 {
+            return self.record(&self.eager, false);
         }
         let ((recorded, enqueued), calls) = calls::during(|| self.record(&self.eager, false));
         self.note_eager_work(&enqueued, step);
         if let Some(calls) = calls {
             self.note_refusal(&recorded, &calls);
-            self.keep_all(call_checks::eager(&calls, step));
+            match self.evidence.first_run.take() {
+                Some(first) => {
+                    let only_first = call_checks::first_run(&first, &calls, step);
+                    self.keep_all(only_first.into_iter().collect());
+                }
+                None => {
+                    self.keep_all(call_checks::eager(&calls, step));
+                    self.evidence.first_run = Some(calls);
+                }
+            }
         }
         (recorded, enqueued)
     }
@@ -100,7 +109,7 @@ impl Lane {
     /// Makes the finding of a failed capture exact.
     pub(super) fn explained(&self, finding: Finding, calls: Option<&Calls>) -> Finding {
         match calls {
-            Some(calls) => call_checks::explain_capture(finding, calls, self.stream.raw()),
+            Some(calls) => call_checks::explain_capture(finding, calls, self.captured_stream().raw()),
             None => finding,
         }
     }
@@ -166,6 +175,7 @@ impl Lane {
         }
         if phase == Phase::Replay {
             self.evidence.handles.add(&calls);
+            self.evidence.handles.note_alive(self.evidence.replays);
             self.evidence.replays += 1;
             self.keep_all(call_checks::host_work(&calls, step));
         }

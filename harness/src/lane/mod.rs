@@ -84,6 +84,8 @@ pub(crate) struct Lane {
     parts: Parts,
     done: Event,
     stream: Stream,
+    /// The stream that is captured, where the step's own cannot be.
+    captures: Option<Stream>,
     report: LaneReport,
     findings: HashMap<FindingKey, Seen>,
     finding_order: Vec<FindingKey>,
@@ -207,6 +209,11 @@ impl Lane {
         self.keep(judged.inputs);
         self.parts.switch(Part::Rest);
         Ok(())
+    }
+
+    /// The stream that is captured.
+    fn captured_stream(&self) -> &Stream {
+        self.captures.as_ref().unwrap_or(&self.stream)
     }
 
     /// A failure of the harness's own driver calls: after a fault it is the step's doing.

@@ -135,7 +135,7 @@ impl Lane {
 
     pub(super) fn record(&self, buffers: &BufferSet, capturing: bool) -> (Result<(), StepError>, Vec<Enqueued>) {
         let mut cx = StepContext {
-            stream: &self.stream,
+            stream: if capturing { self.captured_stream() } else { &self.stream },
             buffers,
             kernels: &self.kernels,
             heartbeat: &self.heartbeat,
@@ -150,11 +150,11 @@ impl Lane {
         self.heartbeat.enter("capture", step);
         self.parts.switch(Part::Capture);
         let started = Instant::now();
-        let begun = self.stream.begin_capture();
+        let begun = self.captured_stream().begin_capture(self.config.mode);
         self.driver(begun, "beginning the capture")?;
         let ((recorded, enqueued), calls) = self.record_captured();
         // Ended whatever happened: a capture left open makes the stream unusable.
-        let ended = self.stream.end_capture();
+        let ended = self.captured_stream().end_capture();
         self.report.times.capture = nanoseconds(started);
         if let Err(error) = recorded {
             let finding = self.explained(capture::from_step_error(&error), calls.as_ref());

@@ -7,6 +7,7 @@ use super::images::{DeviceImages, pinned};
 use super::parts::Parts;
 use super::{EAGER_GUARD, Lane, REPLAY_GUARD};
 use crate::buffers::BufferSet;
+use crate::capture_as::StreamKind;
 use crate::compare::device::Comparer;
 use crate::cuda::{Event, Session, Stream};
 use crate::error::RunError;
@@ -47,7 +48,9 @@ impl Lane {
             return Err(memory(None));
         }
         let kernels = Kernels::load(&step.modules())?;
-        let stream = Stream::blocking().map_err(driver("creating a stream"))?;
+        let stream = Stream::of(config.stream).map_err(driver("creating a stream"))?;
+        let captures = (config.stream == StreamKind::Legacy).then(Stream::blocking).transpose();
+        let captures = captures.map_err(driver("creating a stream"))?;
         let allocate = |guard| {
             BufferSet::allocate(session, &specs, guard, &stream).map_err(|(index, error)| match (index, error.code) {
                 (Some(index), 2) => memory(Some(specs[index].name.to_string())),
@@ -101,6 +104,7 @@ impl Lane {
             eager,
             replay,
             stream,
+            captures,
             report,
             findings: HashMap::new(),
             finding_order: Vec::new(),

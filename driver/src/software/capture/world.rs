@@ -257,8 +257,9 @@ impl CaptureWorld {
         Some(capture)
     }
 
-    /// Lets go of the graphs of captures whose origin was destroyed.
-    pub(super) fn reap(&mut self, graphs: &mut Graphs) {
+    /// Destroys the graphs of captures whose origin was destroyed: call it then (M, H200, driver
+    /// 580.159.04: at once, the caller's own too).
+    pub(crate) fn reap(&mut self, graphs: &mut Graphs) {
         for (graph, stays) in self.orphans.drain(..) {
             graphs.count_capture(graph, false);
             if !stays {

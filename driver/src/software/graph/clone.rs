@@ -28,13 +28,18 @@ impl Graphs {
         if self.has_memory_nodes(graph) || self.has_conditionals(graph) {
             return Err(CUresult::NOT_SUPPORTED);
         }
-        self.graph_mut(graph)?.cloned = true;
         Ok(self.copy_graph(graph, Owner::User))
     }
 
     /// Copies a graph without memory or conditional nodes.
     pub(super) fn copy_graph(&mut self, graph: u64, owner: Owner) -> u64 {
         let copy = self.create_owned(owner);
+        if let Some(original) = self.graphs.get_mut(graph) {
+            original.copies += 1;
+        }
+        if let Some(copy) = self.graphs.get_mut(copy) {
+            copy.copy_of = Some(graph);
+        }
         let Ok(nodes) = self.nodes(graph) else { return copy };
         let nodes: Vec<u64> = nodes.map(|(handle, _)| handle).collect();
         let mut map = HashMap::with_capacity(nodes.len());

@@ -205,9 +205,9 @@ impl Graphs {
         let conditional = self.has_conditionals(graph);
         let single = conditional || self.has_memory_nodes(graph);
         let found = self.graph_mut(graph)?;
-        // M (H200, driver 580.159.04): an instance made before the restriction does not count; a clone made
-        // before the first conditional does.
-        if single && found.single_execs > 0 || conditional && found.cloned {
+        // M (H200, driver 580.159.04): an instance made before the restriction does not count; a clone does,
+        // one in a child graph node too, as long as it exists.
+        if single && found.single_execs > 0 || conditional && found.copies > 0 {
             return Err(CUresult::NOT_SUPPORTED.into());
         }
         found.execs += 1;

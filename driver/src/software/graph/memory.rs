@@ -3,7 +3,8 @@
 //! The ledger follows the order of API calls: an allocation is live from the launch of the graph
 //! that allocates it to the call that frees it, or to the launch of a graph that frees it. Its memory
 //! stays with the executable graph after that, for the next launch: until the executable graph is
-//! destroyed it counts as used (measured on an H200, driver 580.159.04).
+//! destroyed, or the device's graph memory is trimmed, it counts as used (measured on an H200, driver
+//! 580.159.04).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -208,8 +209,14 @@ impl GraphMemory {
         Ok(())
     }
 
-    /// `cuDeviceGraphMemTrim`: gives back what no graph uses.
+    /// `cuDeviceGraphMemTrim`: gives back what no allocation is live in, what executable graphs keep for
+    /// their next launch too (M, H200, driver 580.159.04).
     pub fn trim(&mut self) {
+        for allocation in self.allocations.values_mut().filter(|allocation| !allocation.live) {
+            if std::mem::take(&mut allocation.backed) {
+                self.backed = self.backed.saturating_sub(allocation.bytes);
+            }
+        }
         self.reserved = self.used();
     }
 

@@ -39,8 +39,10 @@ pub struct Graph {
     pub(super) has_memory: bool,
     /// A conditional handle or node was made for it. It stays (M, H200, driver 580.159.04).
     pub(super) has_conditional: bool,
-    /// It was cloned.
-    pub(super) cloned: bool,
+    /// Its clones that exist, those in child graph nodes too.
+    pub(super) copies: u32,
+    /// What it is a clone of.
+    pub(super) copy_of: Option<u64>,
     /// Captures in progress that add to this graph.
     pub(super) captures: u32,
     /// Executable graphs made from it that still exist.
@@ -128,7 +130,8 @@ impl Graphs {
             compound: Vec::new(),
             has_memory: false,
             has_conditional: false,
-            cloned: false,
+            copies: 0,
+            copy_of: None,
             captures: 0,
             execs: 0,
             single_execs: 0,
@@ -208,6 +211,9 @@ impl Graphs {
                 // Both ends of every edge go with the graph, so only the slots need giving back.
                 next.into_iter().for_each(|edge| self.edges.release(edge));
                 pending.extend_from_slice(node.work.graphs());
+            }
+            if let Some(original) = graph.copy_of.and_then(|original| self.graphs.get_mut(original)) {
+                original.copies = original.copies.saturating_sub(1);
             }
             for conditional in graph.conditionals {
                 self.handles.remove(conditional);

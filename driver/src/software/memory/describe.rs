@@ -92,6 +92,7 @@ impl fmt::Display for Named<'_> {
             Origin::Graph => " of a graph",
             Origin::Module => " of a module's global variable",
             Origin::Array(_) => " of an array",
+            Origin::Mapping(_) => " of mapped memory",
         };
         write!(f, "allocation {number}{origin} ({len} bytes at {base:#x})")
     }

@@ -5,6 +5,7 @@ mod copy;
 mod describe;
 pub mod pool;
 mod space;
+mod virtual_memory;
 mod window;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,6 +15,7 @@ pub use copy::{Copy, Fill, Side};
 pub use describe::Description;
 pub use pool::Pool;
 pub use space::{AddressSpace, Allocation, HostAllocation, HostKind, Origin, Place, State};
+pub use virtual_memory::{Access, GRANULARITY, Physical};
 
 use super::{Handles, Kind, setting};
 use crate::abi::{CUresult, Cuda};
@@ -36,9 +38,13 @@ pub struct Memory {
 
 impl Memory {
     fn new(total: u64) -> Cuda<Self> {
+        Ok(Self::within(AddressSpace::new(total)?))
+    }
+
+    fn within(space: AddressSpace) -> Self {
         let mut pools = Handles::new(Kind::Pool);
         let default_pool = pools.insert(Pool::new(0));
-        Ok(Self { space: AddressSpace::new(total)?, pools, default_pool, current_pool: default_pool })
+        Self { space, pools, default_pool, current_pool: default_pool }
     }
 
     /// The pool of a handle.
@@ -139,15 +145,56 @@ impl Memory {
     }
 }
 
-/// The memory of the device.
+/// The memory of the device. Where the process has no room for any, it is a device without memory.
 pub fn memory() -> MutexGuard<'static, Memory> {
     static MEMORY: OnceLock<Mutex<Memory>> = OnceLock::new();
-    let memory = MEMORY.get_or_init(|| {
-        let total = setting("GRAPHPROOF_DEVICE_MEMORY").and_then(|text| parse_size(&text)).unwrap_or(DEFAULT_TOTAL);
-        // Without address space there is no device; `check` has said so at `cuInit`.
-        Mutex::new(Memory::new(total).unwrap_or_else(|code| panic!("no address space for the device: {code}")))
-    });
+    let memory = MEMORY.get_or_init(|| Mutex::new(Memory::of_the_device()));
     memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `cuInit`: whether the device has memory.
+///
+/// # Errors
+/// `CUDA_ERROR_OUT_OF_MEMORY`; standard error says why.
+pub fn check() -> Cuda {
+    if memory().space.total() == 0 { Err(CUresult::OUT_OF_MEMORY) } else { Ok(()) }
+}
+
+const SETTING: &str = "GRAPHPROOF_DEVICE_MEMORY";
+
+impl Memory {
+    /// As large as the setting says, as far as the process may reserve address space; says so on standard
+    /// error where it is less.
+    fn of_the_device() -> Self {
+        let asked = setting(SETTING);
+        let parsed = asked.as_deref().map(parse_size);
+        if let (Some(asked), Some(None)) = (&asked, parsed) {
+            eprintln!("graphproof: {SETTING}={asked:?} is no size, such as 512MiB or 80GiB; the device has 80 GiB");
+        }
+        let wanted = parsed.flatten().unwrap_or(DEFAULT_TOTAL);
+        let limits = "RLIMIT_AS (ulimit -v), RLIMIT_DATA (ulimit -d) or vm.overcommit_memory limits it";
+        match Self::new(wanted) {
+            Ok(memory) => {
+                let total = memory.space.total();
+                if total < wanted {
+                    eprintln!(
+                        "graphproof: the device has {} MiB of memory instead of {} MiB: this process may reserve no \
+                         more address space ({limits}); {SETTING} sets the size",
+                        total >> 20,
+                        wanted >> 20
+                    );
+                }
+                memory
+            }
+            Err(_) => {
+                eprintln!(
+                    "graphproof: no device: this process may not reserve 300 MiB of address space for its memory and \
+                     for itself ({limits})"
+                );
+                Self::within(AddressSpace::none())
+            }
+        }
+    }
 }
 
 /// A size such as `80GiB`, `512M` or `1073741824`.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::array::Array;
+use super::virtual_memory::VirtualMemory;
 use super::window::{PAGE, Window, map};
 use crate::abi::{CUresult, Cuda};
 use crate::exec::{MemoryMap, MemoryRange};
@@ -29,6 +30,15 @@ pub enum Origin {
     Module,
     /// A CUDA array, in the context with this handle.
     Array(u64),
+    /// A mapping of the physical allocation with this handle (`cuMemMap`).
+    Mapping(u64),
+}
+
+impl Origin {
+    /// Whether `cuMemFree` and `cuMemFreeAsync` free it.
+    pub fn can_be_freed(self) -> bool {
+        !matches!(self, Self::Module | Self::Mapping(_))
+    }
 }
 
 /// Whether an allocation can be used.
@@ -114,42 +124,57 @@ pub struct AddressSpace {
     pub(super) host: BTreeMap<u64, HostAllocation>,
     pub(super) arrays: Handles<Array>,
     pub(super) freed: VecDeque<Freed>,
+    pub(super) virtual_memory: VirtualMemory,
     /// Where the search for the next address begins: freed addresses are used again as late as
     /// possible.
-    cursor: u64,
+    pub(super) cursor: u64,
     total: u64,
-    live: u64,
+    pub(super) live: u64,
     cached: u64,
-    high: u64,
+    pub(super) high: u64,
     numbers: u64,
-    ranges: Option<Ranges>,
+    pub(super) ranges: Option<Ranges>,
 }
 
 #[derive(Debug)]
-struct Ranges(Arc<[MemoryRange]>);
+pub(super) struct Ranges(Arc<[MemoryRange]>);
 
 // SAFETY: the pointers lead to mappings that outlive every launch (the window's shadow, or host
 // memory that is unmapped only when the device is idle); CUDA's rules govern access to the bytes.
 unsafe impl Send for Ranges {}
 
 impl AddressSpace {
-    /// An empty address space with `total` bytes of device memory.
+    /// An empty address space with `total` bytes of device memory, or as many as there is room for.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_OUT_OF_MEMORY`: there is no room for a device.
     pub fn new(total: u64) -> Cuda<Self> {
-        let window = Window::reserve()?;
-        Ok(Self {
+        let window = Window::reserve(total)?;
+        let total = total.min(window.capacity());
+        Ok(Self::within(window, total))
+    }
+
+    /// An address space without memory.
+    pub fn none() -> Self {
+        Self::within(Window::none(), 0)
+    }
+
+    fn within(window: Window, total: u64) -> Self {
+        Self {
             cursor: window.base() + PAGE,
             window,
             device: BTreeMap::new(),
             host: BTreeMap::new(),
             arrays: Handles::new(Kind::Array),
             freed: VecDeque::new(),
+            virtual_memory: VirtualMemory::default(),
             total,
             live: 0,
             cached: 0,
             high: 0,
             numbers: 0,
             ranges: None,
-        })
+        }
     }
 
     /// Device memory in bytes.
@@ -208,7 +233,7 @@ impl AddressSpace {
         if len > self.total {
             return Err(CUresult::OUT_OF_MEMORY);
         }
-        let base = self.find_gap(len).ok_or(CUresult::OUT_OF_MEMORY)?;
+        let base = self.find_gap(len, PAGE).ok_or(CUresult::OUT_OF_MEMORY)?;
         self.cursor = after(base, len);
         let number = self.next_number();
         self.device.insert(base, Allocation { base, len, origin, state: State::Reserved, number });
@@ -336,7 +361,7 @@ impl AddressSpace {
     /// The bytes behind `[address, address + len)`, if they lie in one allocation.
     pub fn locate(&self, address: u64, len: u64) -> Option<*mut u8> {
         match self.place(address)? {
-            Place::Device(found) => (len <= found.len - (address - found.base)).then(|| self.window.host(address)),
+            Place::Device(found) => self.reaches(&found, address, len).then(|| self.window.host(address)),
             Place::Host(found) => (len <= found.len - (address - found.base)).then_some(address as *mut u8),
         }
     }
@@ -379,6 +404,14 @@ impl AddressSpace {
             });
             let mut ranges: Vec<MemoryRange> = device.chain(host).collect();
             ranges.sort_unstable_by_key(|range| range.base);
+            // Mappings side by side are one range, as the addresses of a kernel see them.
+            ranges.dedup_by(|next, range| {
+                let joined = self.window.contains(next.base) && range.base + range.len == next.base;
+                if joined {
+                    range.len += next.len;
+                }
+                joined
+            });
             self.ranges = Some(Ranges(ranges.into()));
         }
         let ranges = self.ranges.as_ref().map(|ranges| ranges.0.clone());
@@ -391,12 +424,12 @@ impl AddressSpace {
         self.ranges = None;
     }
 
-    fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
 
-    fn remember(&mut self, allocation: Allocation) {
+    pub(super) fn remember(&mut self, allocation: Allocation) {
         if self.freed.len() == REMEMBERED {
             self.freed.pop_front();
         }
@@ -411,14 +444,15 @@ impl AddressSpace {
         }
     }
 
-    /// The next gap of `len` bytes at or after the cursor, once around the window. Each
-    /// allocation has pages of its own and at least one page of guard space on either side.
-    fn find_gap(&self, len: u64) -> Option<u64> {
-        let first = self.window.base() + PAGE;
-        let mut candidate = self.cursor;
+    /// The next gap of `len` bytes at or after the cursor, once around the window, at a multiple of
+    /// `align`. Each allocation and reservation has pages of its own and at least one page of guard space
+    /// on either side.
+    pub(super) fn find_gap(&self, len: u64, align: u64) -> Option<u64> {
+        let first = (self.window.base() + PAGE).checked_next_multiple_of(align)?;
+        let mut candidate = self.cursor.checked_next_multiple_of(align)?;
         let mut wrapped = false;
         loop {
-            if after(candidate, len) > self.window.end() {
+            if candidate.checked_add(len)?.checked_add(2 * PAGE)? > self.window.end() {
                 if wrapped {
                     return None;
                 }
@@ -426,15 +460,39 @@ impl AddressSpace {
                 candidate = first;
                 continue;
             }
-            match self.device.range(candidate..).next() {
-                Some((&next, found)) if next < after(candidate, len) => candidate = after(next, found.len),
-                _ => return Some(candidate),
+            let Some((base, taken)) = self.first_taken(candidate).filter(|&(base, _)| base < after(candidate, len))
+            else {
+                return Some(candidate);
+            };
+            candidate = after(base, taken).checked_next_multiple_of(align)?;
+        }
+    }
+
+    /// The first allocation or reservation that ends behind `address`, with its length.
+    fn first_taken(&self, address: u64) -> Option<(u64, u64)> {
+        let reserved = self.virtual_memory.reserved_at(address);
+        let allocated = self.device.range(address..).next().map(|(&base, found)| (base, found.len));
+        match (reserved, allocated) {
+            (Some(reserved), Some(allocated)) => Some(reserved.min(allocated)),
+            (reserved, allocated) => reserved.or(allocated),
+        }
+    }
+
+    /// Whether `[address, address + len)` lies in that allocation, or in mappings without a gap from there.
+    fn reaches(&self, found: &Allocation, address: u64, len: u64) -> bool {
+        let mut end = found.base + found.len;
+        let Some(wanted) = address.checked_add(len) else { return false };
+        while end < wanted && matches!(found.origin, Origin::Mapping(_)) {
+            match self.device.get(&end).filter(|next| next.is_addressable()) {
+                Some(next) => end = next.base + next.len,
+                None => return false,
             }
         }
+        wanted <= end
     }
 }
 
 /// The first address for the allocation behind `[base, base + len)`.
-fn after(base: u64, len: u64) -> u64 {
+pub(super) fn after(base: u64, len: u64) -> u64 {
     (base + len).div_ceil(PAGE) * PAGE + PAGE
 }

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_number_past_the_end_gives_what_looks_like_it_and_the_last_ones() {
-        assert_eq!(nearest("S99"), ["S09", "S14", "S13"]);
+        assert_eq!(nearest("S99"), ["S09", "S15", "S14"]);
         assert_eq!(nearest("R09"), ["R04", "R03", "R02"]);
     }
 

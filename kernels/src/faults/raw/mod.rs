@@ -128,6 +128,11 @@ impl Event {
         call!(cuEventSynchronize(self.0))
     }
 
+    /// `cuEventDestroy`.
+    pub fn destroy(self) -> CUresult {
+        call!(cuEventDestroy_v2(self.0))
+    }
+
     /// `cuStreamWaitEvent`.
     pub fn wait(&self, stream: CUstream) -> CUresult {
         call!(cuStreamWaitEvent(stream, self.0, 0))

@@ -12,6 +12,7 @@ mod s09_pageable_upload;
 mod s10_free_in_step;
 mod s11_lazy_load;
 mod s12_host_spin;
+mod s15_tunes_at_first_call;
 
 use super::Fault;
 
@@ -29,4 +30,5 @@ pub const FAULTS: &[Fault] = &[
     s10_free_in_step::FAULT,
     s11_lazy_load::FAULT,
     s12_host_spin::FAULT,
+    s15_tunes_at_first_call::FAULT,
 ];

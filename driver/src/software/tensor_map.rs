@@ -1,0 +1,290 @@
+//! Tensor maps: what `cuTensorMapEncode…` puts into the 128 bytes of a `CUtensorMap`.
+//!
+//! NVIDIA does not publish its layout; this is our own, and a map is good for the driver that encoded it
+//! only. All numbers are little-endian.
+//!
+//! | byte | what |
+//! |---|---|
+//! | 0 | 1 for a tiled map, 2 for an im2col one; 0 in what is no map |
+//! | 1 | data type |
+//! | 2 | rank |
+//! | 3, 4, 5, 6 | interleave, swizzle, L2 promotion, out-of-bounds fill |
+//! | 7 | version of this layout, 1 |
+//! | 8–15 | global address |
+//! | 16–35 | sizes of the dimensions less one, 5 × u32 |
+//! | 36–55 | strides of the dimensions from the second on in bytes, 4 × 40 bits |
+//! | 56–65 | tiled: sizes of the box, 5 × u16; im2col: channels per pixel and pixels per column, 2 × u16 |
+//! | 66–70 | element strides, 5 × u8 |
+//! | 72–83 | im2col: lower and upper corner of the pixel box, 2 × 3 × i16 |
+
+use crate::abi::{CUresult, Cuda};
+
+/// Bytes of a `CUtensorMap`.
+pub const BYTES: usize = 128;
+const VERSION: u8 = 1;
+/// `CU_TENSOR_MAP_INTERLEAVE_NONE`.
+const NO_INTERLEAVE: u8 = 0;
+/// `CU_TENSOR_MAP_INTERLEAVE_32B`.
+const INTERLEAVE_32: u8 = 2;
+/// `CU_TENSOR_MAP_SWIZZLE_32B`.
+const SWIZZLE_32: u8 = 1;
+/// `CU_TENSOR_MAP_SWIZZLE_128B`, the last one that is modelled.
+const SWIZZLE_128: u8 = 3;
+
+/// How boxes are cut out of the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// A box of these sizes in elements.
+    Tiled([u16; 5]),
+    /// Pixels of a convolution.
+    Im2col {
+        /// Channels of a pixel that are read at once.
+        channels: u16,
+        /// Pixels of a column.
+        pixels: u16,
+        /// The corners of the pixel box; as many as the rank less two.
+        lower: [i16; 3],
+        /// See `lower`.
+        upper: [i16; 3],
+    },
+}
+
+/// A tensor map. Arrays have as many valid entries as the rank, strides one less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of cuTensorMapEncodeTiled's arguments")]
+pub struct TensorMap {
+    pub data_type: u8,
+    pub rank: u8,
+    pub interleave: u8,
+    pub swizzle: u8,
+    pub l2_promotion: u8,
+    pub fill: u8,
+    pub address: u64,
+    /// In elements, the innermost first.
+    pub dimensions: [u64; 5],
+    /// In bytes, of the second dimension first.
+    pub strides: [u64; 4],
+    pub element_strides: [u8; 5],
+    pub window: Window,
+}
+
+impl TensorMap {
+    /// Bytes of an element.
+    pub fn element_bytes(&self) -> u64 {
+        match self.data_type {
+            0 => 1,
+            1 | 6 | 9 => 2,
+            4 | 5 | 8 => 8,
+            _ => 4,
+        }
+    }
+
+    fn is_float(&self) -> bool {
+        (6..=12).contains(&self.data_type)
+    }
+
+    /// What cuda.h says of the arguments (D, cuTensorMapEncodeTiled, cuTensorMapEncodeIm2col).
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`; `CUDA_ERROR_NOT_SUPPORTED`: a packed data type or a swizzle that came with
+    /// sm_100.
+    pub fn check(&self) -> Cuda {
+        let invalid = Err(CUresult::INVALID_VALUE);
+        if (13..=15).contains(&self.data_type) || (SWIZZLE_128 + 1..=6).contains(&self.swizzle) {
+            return Err(CUresult::NOT_SUPPORTED);
+        }
+        let in_range = self.data_type <= 12
+            && self.interleave <= INTERLEAVE_32
+            && self.swizzle <= SWIZZLE_128
+            && self.l2_promotion <= 3
+            && self.fill <= 1;
+        let least =
+            if self.interleave != NO_INTERLEAVE || matches!(self.window, Window::Im2col { .. }) { 3 } else { 1 };
+        if !in_range || !(least..=5).contains(&self.rank) || (self.fill == 1 && !self.is_float()) {
+            return invalid;
+        }
+        let rank = usize::from(self.rank);
+        let unit = if self.interleave == INTERLEAVE_32 { 32 } else { 16 };
+        let dimensions = self.dimensions[..rank].iter().all(|&size| (1..=1 << 32).contains(&size));
+        let strides = self.strides[..rank - 1].iter().all(|&stride| stride.is_multiple_of(unit) && stride < 1 << 40);
+        let elements = self.element_strides[..rank].iter().all(|&stride| (1..=8).contains(&stride));
+        if !self.address.is_multiple_of(unit) || !dimensions || !strides || !elements {
+            return invalid;
+        }
+        let row = match self.window {
+            Window::Tiled(sizes) => {
+                if !sizes[..rank].iter().all(|&size| (1..=256).contains(&size)) {
+                    return invalid;
+                }
+                u64::from(sizes[0])
+            }
+            Window::Im2col { channels, pixels, lower, upper } => {
+                let corner = match rank {
+                    3 => i16::MIN..=i16::MAX,
+                    4 => -128..=127,
+                    _ => -16..=15,
+                };
+                let corners = lower[..rank - 2].iter().chain(&upper[..rank - 2]).all(|edge| corner.contains(edge));
+                if !corners || !(1..=256).contains(&channels) || !(1..=1024).contains(&pixels) {
+                    return invalid;
+                }
+                u64::from(channels)
+            }
+        };
+        let row = row * self.element_bytes();
+        // The span that is swizzled: 32, 64 or 128 bytes.
+        let span = (self.swizzle != 0).then(|| 16u64 << self.swizzle);
+        let fits = match self.interleave {
+            NO_INTERLEAVE => row.is_multiple_of(16) && span.is_none_or(|span| row <= span),
+            INTERLEAVE_32 => self.swizzle == SWIZZLE_32,
+            _ => true,
+        };
+        if fits { Ok(()) } else { invalid }
+    }
+
+    /// The bytes of the map.
+    pub fn encode(&self) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        bytes[..8].copy_from_slice(&[
+            1 + u8::from(matches!(self.window, Window::Im2col { .. })),
+            self.data_type,
+            self.rank,
+            self.interleave,
+            self.swizzle,
+            self.l2_promotion,
+            self.fill,
+            VERSION,
+        ]);
+        let mut at = 8;
+        let mut put = |part: &[u8]| {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        };
+        put(&self.address.to_le_bytes());
+        self.dimensions.iter().for_each(|size| put(&(size.wrapping_sub(1) as u32).to_le_bytes()));
+        self.strides.iter().for_each(|stride| put(&stride.to_le_bytes()[..5]));
+        match self.window {
+            Window::Tiled(sizes) => sizes.iter().for_each(|size| put(&size.to_le_bytes())),
+            Window::Im2col { channels, pixels, .. } => {
+                [channels, pixels, 0, 0, 0].iter().for_each(|number| put(&number.to_le_bytes()));
+            }
+        }
+        put(&self.element_strides);
+        put(&[0]);
+        if let Window::Im2col { lower, upper, .. } = self.window {
+            lower.iter().chain(&upper).for_each(|edge| put(&edge.to_le_bytes()));
+        }
+        bytes
+    }
+
+    /// The map in those bytes.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: they are no map of this driver.
+    pub fn decode(bytes: &[u8; BYTES]) -> Cuda<Self> {
+        let number = |at: usize, len: usize| {
+            bytes[at..at + len].iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte))
+        };
+        let short = |at: usize| number(at, 2) as u16;
+        let corner = |at: usize| [0, 2, 4].map(|offset| short(at + offset) as i16);
+        let window = match bytes[0] {
+            1 => Window::Tiled([0, 2, 4, 6, 8].map(|offset| short(56 + offset))),
+            2 => Window::Im2col { channels: short(56), pixels: short(58), lower: corner(72), upper: corner(78) },
+            _ => return Err(CUresult::INVALID_VALUE),
+        };
+        if bytes[7] != VERSION {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let map = Self {
+            data_type: bytes[1],
+            rank: bytes[2],
+            interleave: bytes[3],
+            swizzle: bytes[4],
+            l2_promotion: bytes[5],
+            fill: bytes[6],
+            address: number(8, 8),
+            dimensions: [0, 1, 2, 3, 4].map(|place| number(16 + 4 * place, 4) + 1),
+            strides: [0, 1, 2, 3].map(|place| number(36 + 5 * place, 5)),
+            element_strides: [66, 67, 68, 69, 70].map(|at| bytes[at]),
+            window,
+        };
+        map.check().map(|()| map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn map() -> TensorMap {
+        TensorMap {
+            data_type: 9,
+            rank: 2,
+            interleave: 0,
+            swizzle: 3,
+            l2_promotion: 2,
+            fill: 1,
+            address: 0x7000_0000_1000,
+            dimensions: [4096, 1 << 32, 1, 1, 1],
+            strides: [8192, 0, 0, 0],
+            element_strides: [1; 5],
+            window: Window::Tiled([64, 128, 1, 1, 1]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_valid_map_comes_back_as_it_was(
+            rank in 1..6u8, data_type in 0..13u8, address: u64, dimensions: [u32; 5], strides: [u32; 4],
+            box_rest in prop::array::uniform4(1..257u16), element_strides in prop::array::uniform5(1..9u8),
+            im2col: bool, corners: [i8; 6],
+        ) {
+            let window = if im2col && rank >= 3 {
+                let edge = |at: usize| i16::from(corners[at] >> 4);
+                let (lower, upper) = ([edge(0), edge(1), edge(2)], [edge(3), edge(4), edge(5)]);
+                Window::Im2col { channels: 64, pixels: 1024, lower, upper }
+            } else {
+                Window::Tiled([64, box_rest[0], box_rest[1], box_rest[2], box_rest[3]])
+            };
+            let given = TensorMap {
+                data_type, rank, swizzle: 0, fill: 0, element_strides, window,
+                address: address & !15,
+                dimensions: dimensions.map(|size| u64::from(size) + 1),
+                strides: strides.map(|stride| u64::from(stride) << 4),
+                ..map()
+            };
+            prop_assert_eq!(given.check(), Ok(()));
+            prop_assert_eq!(TensorMap::decode(&given.encode()), Ok(given));
+        }
+    }
+
+    #[test]
+    fn what_cuda_forbids_is_refused() {
+        assert_eq!(map().check(), Ok(()));
+        let invalid = Err(CUresult::INVALID_VALUE);
+        let tiled = |first| Window::Tiled([first, 128, 1, 1, 1]);
+        let cases = [
+            ("rank", TensorMap { rank: 0, ..map() }),
+            ("rank", TensorMap { rank: 6, ..map() }),
+            ("interleaved rank", TensorMap { interleave: 1, ..map() }),
+            ("address", TensorMap { address: 8, ..map() }),
+            ("dimension", TensorMap { dimensions: [0; 5], ..map() }),
+            ("dimension", TensorMap { dimensions: [(1 << 32) + 1; 5], ..map() }),
+            ("stride", TensorMap { strides: [8; 4], ..map() }),
+            ("stride", TensorMap { strides: [1 << 40; 4], ..map() }),
+            ("element stride", TensorMap { element_strides: [9; 5], ..map() }),
+            ("row of 8 bytes", TensorMap { window: tiled(4), ..map() }),
+            ("row beyond the swizzle", TensorMap { window: tiled(72), ..map() }),
+            ("box", TensorMap { window: Window::Tiled([64, 257, 1, 1, 1]), ..map() }),
+            ("fill of integers", TensorMap { data_type: 2, ..map() }),
+            ("data type", TensorMap { data_type: 16, ..map() }),
+        ];
+        for (what, case) in cases {
+            assert_eq!(case.check(), invalid, "{what}");
+        }
+        assert_eq!(TensorMap { data_type: 13, ..map() }.check(), Err(CUresult::NOT_SUPPORTED));
+        assert!(TensorMap::decode(&[0; BYTES]).is_err());
+    }
+}
