@@ -405,7 +405,7 @@ fn sparse_case(ty: &'static str, k: usize, sums: &'static str, selector: usize, 
             let pick = mix(seed ^ 3, row * 128 + group) as usize;
             if of == 2 {
                 full[row][2 * group + pick % 2] = kept[row][group];
-                places[row].extend(if pick % 2 == 0 { [0, 1] } else { [2, 3] });
+                places[row].extend([pick % 2 * 2, pick % 2 * 2 + 1].map(|n| n as u32));
                 continue;
             }
             let pair = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)][pick % 6];
