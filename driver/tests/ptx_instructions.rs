@@ -174,7 +174,14 @@ fn rf(x: f32) -> u64 {
     if x.is_nan() { 0x7fff_ffff } else { u64::from(x.to_bits()) }
 }
 fn re(x: f64) -> u64 {
-    if x.is_nan() { 0x7ff8_0000_0000_0000 } else { x.to_bits() }
+    if x.is_nan() { 0xfff8_0000_0000_0000 } else { x.to_bits() }
+}
+/// A double with a NaN's payload: the first NaN among the operands, quiet.
+fn rn(x: f64, order: &[u64]) -> u64 {
+    if !x.is_nan() {
+        return x.to_bits();
+    }
+    order.iter().find(|&&b| e(b).is_nan()).map_or(0xfff8_0000_0000_0000, |b| b | 1 << 51)
 }
 /// The low word.
 fn w(x: u64) -> u64 {
@@ -355,8 +362,8 @@ fn singles() {
     check("div.rn.f32", F, &[F, F], |a, b, _| rf(f(a) / f(b)));
     check("sqrt.rn.f32", F, &[F], |a, _, _| rf(f(a).sqrt()));
     check("rcp.rn.f32", F, &[F], |a, _, _| rf(1.0 / f(a)));
-    check("neg.f32", F, &[F], |a, _, _| w(a) ^ 0x8000_0000);
-    check("abs.f32", F, &[F], |a, _, _| w(a) & 0x7fff_ffff);
+    check("neg.f32", F, &[F], |a, _, _| rf(f(a ^ 0x8000_0000)));
+    check("abs.f32", F, &[F], |a, _, _| rf(f(a & 0x7fff_ffff)));
     check("min.f32", F, &[F, F], |a, b, _| extreme(f(a), f(b), true));
     check("max.f32", F, &[F, F], |a, b, _| extreme(f(a), f(b), false));
     check("max.NaN.f32", F, &[F, F], |a, b, _| {
@@ -393,14 +400,14 @@ fn extreme(a: f32, b: f32, least: bool) -> u64 {
 
 #[test]
 fn doubles() {
-    check("add.rn.f64", E, &[E, E], |a, b, _| re(e(a) + e(b)));
-    check("sub.f64", E, &[E, E], |a, b, _| re(e(a) - e(b)));
-    check("mul.f64", E, &[E, E], |a, b, _| re(e(a) * e(b)));
-    check("fma.rn.f64", E, &[E, E, E], |a, b, c| re(e(a).mul_add(e(b), e(c))));
-    check("div.rn.f64", E, &[E, E], |a, b, _| re(e(a) / e(b)));
-    check("sqrt.rn.f64", E, &[E], |a, _, _| re(e(a).sqrt()));
-    check("neg.f64", E, &[E], |a, _, _| a ^ 1 << 63);
-    check("abs.f64", E, &[E], |a, _, _| a & !(1 << 63));
+    check("add.rn.f64", E, &[E, E], |a, b, _| rn(e(a) + e(b), &[b, a]));
+    check("sub.f64", E, &[E, E], |a, b, _| rn(e(a) - e(b), &[b, a]));
+    check("mul.f64", E, &[E, E], |a, b, _| rn(e(a) * e(b), &[b, a]));
+    check("fma.rn.f64", E, &[E, E, E], |a, b, c| rn(e(a).mul_add(e(b), e(c)), &[b, c, a]));
+    check("div.rn.f64", E, &[E, E], |a, b, _| rn(e(a) / e(b), &[b, a]));
+    check("sqrt.rn.f64", E, &[E], |a, _, _| rn(e(a).sqrt(), &[a]));
+    check("neg.f64", E, &[E], |a, _, _| rn(-e(a), &[a ^ 1 << 63]));
+    check("abs.f64", E, &[E], |a, _, _| rn(e(a).abs(), &[a & !(1 << 63)]));
 }
 
 /// Directed results bracket the nearest one, are neighbours of each other, and agree exactly
@@ -537,7 +544,7 @@ fn halves() {
     check("add.f16x2", B, &[B, B], |a, b, _| {
         to_f16(half((a >> 16) as u16) + half((b >> 16) as u16)) << 16 | to_f16(half(a as u16) + half(b as u16))
     });
-    check("neg.bf16", H, &[H], |a, _, _| (a ^ 0x8000) & 0xffff);
+    check("neg.bf16", H, &[H], |a, _, _| if bhalf(a as u16).is_nan() { 0x7fff } else { (a ^ 0x8000) & 0xffff });
     check("setp.lt.f16", P, &[H, H], |a, b, _| u64::from(half(a as u16) < half(b as u16)));
     check("setp.gt.bf16", P, &[H, H], |a, b, _| u64::from(bhalf(a as u16) > bhalf(b as u16)));
 }
@@ -565,12 +572,22 @@ fn conversions() {
     check("cvt.rni.s32.f32", B, &[F], |a, _, _| w(f(a).round_ties_even() as i32 as u64));
     check("cvt.rmi.s32.f32", B, &[F], |a, _, _| w(f(a).floor() as i32 as u64));
     check("cvt.rpi.u32.f32", B, &[F], |a, _, _| u64::from(f(a).ceil() as u32));
-    check("cvt.rzi.u64.f64", D, &[E], |a, _, _| e(a) as u64);
-    check("cvt.rzi.s64.f32", D, &[F], |a, _, _| f(a) as i64 as u64);
-    check("cvt.f64.f32", E, &[F], |a, _, _| re(f64::from(f(a))));
-    check("cvt.rn.f32.f64", F, &[E], |a, _, _| rf(e(a) as f32));
+    check("cvt.rzi.u64.f64", D, &[E], |a, _, _| if e(a).is_nan() { 1 << 63 } else { e(a) as u64 });
+    check("cvt.rzi.s64.f32", D, &[F], |a, _, _| if f(a).is_nan() { 1 << 63 } else { f(a) as i64 as u64 });
+    check("cvt.rzi.s32.f64", B, &[E], |a, _, _| if e(a).is_nan() { 1 << 31 } else { w(e(a) as i32 as u64) });
+    check("cvt.f64.f32", E, &[F], |a, _, _| {
+        let nan = (a >> 31 & 1) << 63 | 0x7ff8_0000_0000_0000 | (a & 0x7f_ffff) << 29;
+        if f(a).is_nan() { nan } else { re(f64::from(f(a))) }
+    });
+    check("cvt.rn.f32.f64", F, &[E], |a, _, _| {
+        let nan = (a >> 63) << 31 | 0x7fc0_0000 | (a >> 29 & 0x7f_ffff);
+        if e(a).is_nan() { nan } else { rf(e(a) as f32) }
+    });
     check("cvt.rni.f32.f32", F, &[F], |a, _, _| rf(f(a).round_ties_even()));
     check("cvt.rzi.f32.f32", F, &[F], |a, _, _| rf(f(a).trunc()));
     check("cvt.sat.f32.f32", F, &[F], |a, _, _| rf(if f(a) > 0.0 { f(a).min(1.0) } else { 0.0 }));
-    check("cvt.rn.f16.f64", H, &[E], |a, _, _| to_f16(e(a)));
+    check("cvt.rn.f16.f64", H, &[E], |a, _, _| {
+        let nan = (a >> 63) << 15 | 0x7e00 | (a >> 42 & 0x3ff);
+        if e(a).is_nan() { nan } else { to_f16(e(a)) }
+    });
 }

@@ -241,7 +241,7 @@ class Driver:
 
 def run(library, out, target="sm_90"):
     driver = Driver(library)
-    header = f".version 8.6\n.target {target}\n.address_size 64\n"
+    header = f".version 9.0\n.target {target}\n.address_size 64\n"
     forms = [form for pattern in patterns() for form in expand(pattern)]
     kernels = [Kernel(number, *form) for number, form in enumerate(forms)]
     refused = 0

@@ -190,10 +190,11 @@ fn extremes_with_the_sign_of_both() {
 fn signs_of_halves() {
     let flushed = |h: u32| if h & 0x7c00 == 0 { h & 0x8000 } else { h };
     let both = |w: u32, f: &dyn Fn(u32) -> u32| f(w & 0xffff) | f(w >> 16) << 16;
-    words("neg.f16x2", 1, |w| both(w[0], &|h| h ^ 0x8000));
-    words("abs.f16x2", 1, |w| both(w[0], &|h| h & 0x7fff));
-    words("neg.ftz.f16x2", 1, |w| both(w[0], &|h| flushed(h) ^ 0x8000));
-    words("abs.ftz.f16x2", 1, |w| both(w[0], &|h| flushed(h) & 0x7fff));
+    let or_nan = |h: u32, sign: u32| if F16.value(h.into()).is_nan() { 0x7fff } else { sign };
+    words("neg.f16x2", 1, |w| both(w[0], &|h| or_nan(h, h ^ 0x8000)));
+    words("abs.f16x2", 1, |w| both(w[0], &|h| or_nan(h, h & 0x7fff)));
+    words("neg.ftz.f16x2", 1, |w| both(w[0], &|h| or_nan(h, flushed(h) ^ 0x8000)));
+    words("abs.ftz.f16x2", 1, |w| both(w[0], &|h| or_nan(h, flushed(h) & 0x7fff)));
 }
 
 #[test]

@@ -377,3 +377,81 @@ fn quads(a_order: &str, b_order: &str, d: &str, c: &str, seed: u64) {
         }
     }
 }
+
+/// `mma.sp`: half of A is left out; which half, the metadata says, held as an H200 holds it.
+#[test]
+fn sparse() {
+    let floats = [("f16", 16, "f32"), ("f16", 32, "f16"), ("bf16", 32, "f32"), ("tf32", 8, "f32"), ("tf32", 16, "f32")];
+    let small = [("s8", 32, "s32"), ("u8", 64, "s32"), ("s4", 64, "s32"), ("u4", 128, "s32"), ("e4m3", 64, "f32")];
+    for (ty, k, sums) in floats.into_iter().chain(small) {
+        hold(4, (any::<u64>(), 0usize..4), |(seed, selector)| sparse_case(ty, k, sums, selector, seed));
+    }
+}
+
+fn sparse_case(ty: &'static str, k: usize, sums: &'static str, selector: usize, seed: u64) {
+    let (fa, fc) = (format(ty), format(sums));
+    let bits = fa.bits() as usize;
+    // Elements that are kept together, and of how many such the half is kept.
+    let together = if bits == 4 { 2 } else { 1 };
+    let of = if bits == 32 { 2 } else { 4 };
+    let kept = matrix(16, k / 2, seed, |x| small(fa, x));
+    let b = matrix(k, 8, seed ^ 1, |x| small(fa, x));
+    let c = matrix(16, 8, seed ^ 2, |x| small(fc, x));
+    let mut full = vec![vec![0.0; k]; 16];
+    // Two-bit places of a row: which half of a single element for tf32, which of four else.
+    let mut places = vec![Vec::new(); 16];
+    for row in 0..16 {
+        for group in 0..k / (of * together) {
+            let pick = mix(seed ^ 3, row * 128 + group) as usize;
+            if of == 2 {
+                full[row][2 * group + pick % 2] = kept[row][group];
+                places[row].extend([pick % 2 * 2, pick % 2 * 2 + 1].map(|n| n as u32));
+                continue;
+            }
+            let pair = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)][pick % 6];
+            for (n, at) in [pair.0, pair.1].into_iter().enumerate() {
+                places[row].push(at as u32);
+                for e in 0..together {
+                    full[row][(4 * group + at) * together + e] = kept[row][(2 * group + n) * together + e];
+                }
+            }
+        }
+    }
+    let holders = places[0].len() / 8;
+    let selector = selector % (4 / holders);
+    let mut metadata = [0u32; 32];
+    for (row, places) in places.iter().enumerate() {
+        for (p, place) in places.iter().enumerate() {
+            let (lane, shift) =
+                if bits > 8 { (p / 8, row / 8 * 16 + p % 8 * 2) } else { (row / 8 + p / 16 * 2, p % 16 * 2) };
+            metadata[row % 8 * 4 + selector * holders % 4 + lane] |= place << shift;
+        }
+    }
+    let mut counts = [0; 3];
+    let inputs: Vec<Vec<u32>> = (0..32)
+        .map(|lane| {
+            let at = |m: &Dense, (r, n): (usize, usize)| m[r][n];
+            let a = registers(fa, (0..16 * k / 2 / 32).map(|i| at(&kept, place_of_a(fa.bits(), 16, lane, i))));
+            let b = registers(fa, (0..k * 8 / 32).map(|i| at(&b, place_of_b(fa.bits(), lane, i))));
+            let c = registers(fc, (0..4).map(|i| at(&c, place_of_c(lane, i))));
+            counts = [a.len(), b.len(), c.len()];
+            [a, b, c, vec![metadata[lane]]].concat()
+        })
+        .collect();
+    let [a_count, b_count, c_count] = counts;
+    let body = format!(
+        "mma.sp::ordered_metadata.sync.aligned.m16n8k{k}.row.col.{sums}.{ty}.{ty}.{sums} {}, {}, {}, {}, %r{}, {selector};",
+        list("q", 0, c_count),
+        list("r", 0, a_count),
+        list("r", a_count, b_count),
+        list("r", a_count + b_count, c_count),
+        a_count + b_count + c_count
+    );
+    let expected = product(&full, &b, &c);
+    for (lane, words) in warp(&body, &inputs, c_count).iter().enumerate() {
+        for (i, bits) in unpack(fc.bits(), words).into_iter().enumerate() {
+            let (row, column) = place_of_c(lane, i);
+            assert_eq!(fc.value(bits), expected[row][column], "{body} at {row},{column}");
+        }
+    }
+}

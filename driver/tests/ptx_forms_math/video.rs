@@ -97,6 +97,11 @@ fn scalars() {
                 "vshr" => x.div_euclid(1i128 << by),
                 _ => i128::from(compare(cmp, x, y)),
             };
+            // What comes after sees a word; a part is cut from one.
+            let word = |t: i128| part(t.rem_euclid(1i128 << 32) as u32, "", d);
+            if !into.is_empty() || !sat {
+                t = word(t);
+            }
             if sat {
                 let (low, high) = ends(width(into), d);
                 t = t.max(low).min(high);

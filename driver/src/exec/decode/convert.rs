@@ -36,6 +36,10 @@ impl<'a> Lower<'a> {
                 None => invalid("`cvt` needs two types"),
             });
         };
+        if to == Type::F16 && from == Type::F32 {
+            // Subnormal singles are far below the smallest half: an H200 rounds them as they are.
+            mode &= !rounding::FTZ;
+        }
         let narrow = |t| matches!(t, Type::E4M3x2 | Type::E5M2x2);
         if narrow(to) || narrow(from) {
             return self.cvt_fp8(i, to, from, mode);
@@ -63,6 +67,10 @@ impl<'a> Lower<'a> {
         }
         self.operands(i, 2..=2)?;
         if to == Type::TF32 && from == Type::F32 {
+            if satfinite && mode & rounding::ROUNDING != rounding::NEAREST_AWAY {
+                // With a mode of its own this came only later.
+                self.target_has(i, 100)?;
+            }
             let a = self.src(i, 1, from)?;
             let d = self.dst(i, 0, Type::B32)?;
             self.map_mode(op1::<cv::Tf32>(), d, &[a], mode);

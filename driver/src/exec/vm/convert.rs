@@ -9,8 +9,8 @@ use super::half::{Half, bf16_of};
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::{F1, define};
 use super::rounding::{
-    DOWN, FTZ, NAN64, NEAREST, RELU, ROUNDING, SAT, SATFINITE, UP, ZERO, canonical, canonical64, flush, narrow,
-    saturate64, to_odd,
+    DOWN, FTZ, NAN64, NEAREST, NEAREST_AWAY, RELU, ROUNDING, SAT, SATFINITE, UP, ZERO, canonical, canonical64, flush,
+    narrow, saturate64, to_odd,
 };
 use crate::ptx::Type;
 
@@ -87,7 +87,7 @@ fn odd(v: i128) -> f64 {
 
 fn float_bits(x: f64, ty: Type, mode: u32) -> u64 {
     let x = saturate64(x, mode);
-    let x = if mode & RELU != 0 && x < 0.0 { 0.0 } else { x };
+    let x = if mode & RELU != 0 && x <= 0.0 { 0.0 } else { x };
     // With `.satfinite` an infinity is one more than what it becomes.
     let finite = |half: u16, infinity: u16| {
         u64::from(if mode & SATFINITE != 0 && half & 0x7fff == infinity { half - 1 } else { half })
@@ -118,6 +118,26 @@ fn double_of(v: i128, mode: u32) -> f64 {
     }
 }
 
+/// Bits of sign and fraction of a format.
+fn parts(ty: Type) -> (u32, u32) {
+    match ty {
+        Type::F16 => (15, 10),
+        Type::BF16 => (15, 7),
+        Type::F32 => (31, 23),
+        _ => (63, 52),
+    }
+}
+
+/// A NaN to or from double precision, which keeps its sign and what fits of its payload.
+fn nan(bits: u64, from: Type, to: Type, mode: u32) -> u64 {
+    // Flushing takes a step that makes the canonical NaN.
+    let bits = if mode & FTZ != 0 && from == Type::F32 { u64::from(super::rounding::NAN32) } else { bits };
+    let ((sign, fraction), (to_sign, to_fraction)) = (parts(from), parts(to));
+    let payload = (bits & ((1 << fraction) - 1)) << (52 - fraction) | 1 << 51;
+    let exponent = (1u64 << to_sign) - (1 << to_fraction);
+    (bits >> sign & 1) << to_sign | exponent | payload >> (52 - to_fraction)
+}
+
 fn convert(bits: u64, mode: u32) -> u64 {
     let destination = TYPES[(mode >> 8 & 15) as usize % TYPES.len()];
     let source = TYPES[(mode >> 16 & 15) as usize % TYPES.len()];
@@ -133,12 +153,19 @@ fn convert(bits: u64, mode: u32) -> u64 {
         }
         (Value::Real(x), false) => {
             let (low, high) = bounds(destination);
-            let v = if x.is_nan() { 0 } else { (integral(x, mode) as i128).clamp(low, high) };
-            cut(v, destination)
+            if x.is_nan() {
+                // As an H200 answers: zero, but the lowest number to or from 64 bits.
+                let wide = source == Type::F64 || destination.size() == 8;
+                return cut(if wide { 1 << (8 * destination.size() - 1) } else { 0 }, destination);
+            }
+            cut((integral(x, mode) as i128).clamp(low, high), destination)
         }
         (Value::Real(x), true) => {
             let x = if mode & INTEGRAL != 0 { integral(x, mode) } else { x };
             let mode = if mode & INTEGRAL != 0 { mode & !ROUNDING | NEAREST } else { mode };
+            if x.is_nan() && mode & SAT == 0 && (source == Type::F64 || destination == Type::F64) {
+                return nan(bits, source, destination, mode);
+            }
             if x.is_nan() {
                 let quiet = if mode & SAT != 0 { 0.0 } else { f64::from_bits(NAN64) };
                 return float_bits(quiet, destination, mode);
@@ -221,8 +248,10 @@ define! {
     F32OfS32(a: i32) -> f32 = a as f32;
     F32OfU32(a: u32) -> f32 = a as f32;
     S32OfF32(a: f32) -> i32 = a as i32;
-    F64OfF32(a: f32) -> f64 = canonical64(f64::from(a));
-    F32OfF64(a: f64) -> f32 = canonical(a as f32);
+    F64OfF32(a: f32) -> f64 =
+        if a.is_nan() { f64::from_bits(nan(a.to_bits().into(), Type::F32, Type::F64, 0)) } else { f64::from(a) };
+    F32OfF64(a: f64) -> f32 =
+        if a.is_nan() { f32::from_bits(nan(a.to_bits(), Type::F64, Type::F32, 0) as u32) } else { a as f32 };
     U16OfU32(a: u32) -> u16 = a as u16;
     S32OfS16(a: i16) -> i32 = i32::from(a);
     U32OfU8(a: u8) -> u32 = u32::from(a);
@@ -235,7 +264,7 @@ define! {
         let x = canonical(a);
         let bits = x.to_bits();
         if x.is_nan() {
-            bits
+            if mode & ROUNDING == NEAREST_AWAY { bits } else { bits & !0x1fff }
         } else {
             let half = if mode & ROUNDING == NEAREST { 0xfff + (bits >> 13 & 1) } else if mode & ROUNDING == ZERO { 0 } else { 0x1000 };
             let r = if x.is_infinite() { bits } else { bits.wrapping_add(half) & !0x1fff };

@@ -6,8 +6,8 @@
 //! of B and rows of C; a line runs along `k` in A and B, along the columns in C.
 //!
 //! PTX leaves the fragments of `wmma` open. Here they are those of the `mma` instructions into
-//! which a `wmma` falls apart, as on hardware since sm_75: A as `m16n8k*` holds it, B and C for
-//! the columns 0..8 first. Where PTX asks for more registers than a matrix fills (f16), the
+//! which a `wmma` falls apart, as on an H200: A as `m16n8k*` holds it, B and C for the columns
+//! 0..8 first; `m8n32k16` is the transposed `m32n8k16`. Where PTX asks for more registers than a matrix fills (f16), the
 //! matrix is repeated.
 
 /// Element type of A and B.
@@ -129,6 +129,10 @@ pub(crate) fn tile_of_a(r: usize, lines: usize, depth: usize, bits: u32) -> (usi
 
 /// Tile of B's register `r`: first column, first place along `k`.
 pub(crate) fn tile_of_b(r: usize, lines: usize, depth: usize, bits: u32) -> (usize, usize) {
+    if lines == 32 {
+        // The columns are another product's rows.
+        return tile_of_a(r, lines, depth, bits);
+    }
     let long = 4 * per_register(bits);
     let deep = depth / long;
     let r = r % (lines / 8 * deep);
@@ -146,10 +150,15 @@ pub(crate) fn filled_by_sums(shape: Shape, ty: Accumulator) -> usize {
     if ty == Accumulator::F16 { tiles } else { 2 * tiles }
 }
 
-/// Row and column of the tile `t` of C.
-pub(crate) fn tile_of_sums(t: usize, shape: Shape) -> (usize, usize) {
+/// Row and column in C of the first (`second`: 0) or second sum of tile `t` that a lane holds.
+#[inline(always)]
+pub(crate) fn sum_at(t: usize, lane: usize, second: usize, shape: Shape) -> (usize, usize) {
+    let (line, along) = (lane / 4, lane % 4 * 2 + second);
+    if shape.n == 32 {
+        return (along, t * 8 + line);
+    }
     let high = shape.m / 8;
-    (t % high * 8, t / high * 8)
+    (t % high * 8 + line, t / high * 8 + along)
 }
 
 /// What a matrix multiplication does, as an instruction's immediate holds it.
@@ -265,7 +274,9 @@ impl Fragment {
 
     /// Whether a register's elements lie one after the other in memory.
     pub fn contiguous(&self) -> bool {
-        self.per_register() == 1 || (self.matrix == Matrix::B) != self.row_major
+        // Those of B lie along its columns, and so do C's where the product is a transposed one.
+        let down = self.matrix == Matrix::B || (self.matrix == Matrix::Sums && self.shape.n == 32);
+        self.per_register() == 1 || down != self.row_major
     }
 
     /// Row and column of element `e` of register `r` of a lane.
@@ -285,8 +296,7 @@ impl Fragment {
             Matrix::Sums => {
                 // A tile is eight columns wide: two registers where an element fills one.
                 let (tile, second) = if per == 2 { (r, e) } else { (r / 2, r % 2) };
-                let (row, column) = tile_of_sums(tile, self.shape);
-                (row + line, column + lane % 4 * 2 + second)
+                sum_at(tile, lane, second, self.shape)
             }
         }
     }

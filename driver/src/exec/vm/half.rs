@@ -82,7 +82,7 @@ pub(crate) fn flushed<H: Half>(h: H, mode: u32) -> f64 {
 fn finish<H: Half>(x: f64, mode: u32) -> H {
     let r = H::round(saturate64(x, mode), 0);
     let v = r.value();
-    if mode & RELU != 0 && v < 0.0 {
+    if mode & RELU != 0 && v <= 0.0 {
         return H::from_raw(0);
     }
     if mode & RELU != 0 && v.is_nan() {
@@ -143,6 +143,7 @@ fn kept<H: Half>(a: H, mode: u32) -> u16 {
 
 fn unary<H: Half>(a: H, mode: u32) -> H {
     match mode & 0xff00 {
+        NEG | ABS if a.value().is_nan() => H::from_raw(H::NAN),
         NEG => H::from_raw(kept(a, mode) ^ 0x8000),
         ABS => H::from_raw(kept(a, mode) & 0x7fff),
         EX2 => finish(f64::from(math::exp2(flush(a.value() as f32, mode))), mode),

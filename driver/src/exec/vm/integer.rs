@@ -43,7 +43,11 @@ macro_rules! int {
             #[inline(always)]
             fn div(self, b: Self) -> Self { if b == 0 { $zero_quotient } else { self.wrapping_div(b) } }
             #[inline(always)]
-            fn rem(self, b: Self) -> Self { if b == 0 { self } else { self.wrapping_rem(b) } }
+            fn rem(self, b: Self) -> Self {
+                // As an H200 does it: 16-bit division goes another way.
+                let none = if size_of::<Self>() == 2 { !0 } else { self };
+                if b == 0 { none } else { self.wrapping_rem(b) }
+            }
             #[inline(always)]
             fn absolute(self) -> Self { if self < 0 as $t { (0 as $t).wrapping_sub(self) } else { self } }
             #[inline(always)]
@@ -251,10 +255,14 @@ impl<S: Exact> Exec for Carry<S> {
                 x = S::cut(part as i128).exact(false);
                 y = c.lane::<S>(z, lane).exact(false);
             }
-            let carry = i128::from(mode & 1 & (carries >> lane));
-            let sum = if mode & 4 != 0 { x - y - carry } else { x + y + carry };
+            // A subtraction adds the complement and one, which a flag that is not set takes away.
+            let carry = match (mode & 1 != 0, mode & 4 != 0) {
+                (true, _) => i128::from(carries >> lane & 1),
+                (false, subtracts) => i128::from(subtracts),
+            };
+            let y = if mode & 4 != 0 { (1i128 << S::BITS) - 1 - y } else { y };
+            let sum = x + y + carry;
             result[lane] = S::cut(sum);
-            // The flag holds the borrow of a subtraction.
             out |= u32::from(sum >> S::BITS != 0) << lane;
         }
         c.set_vector(d, result);

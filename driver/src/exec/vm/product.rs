@@ -7,9 +7,7 @@
 
 use super::ctx::{Ctx, LANES};
 use super::fp8::{E4M3, E5M2, Small};
-use super::fragment::{
-    Accumulator, Multiplicand, Product, filled_by_sums, per_register, tile_of_a, tile_of_b, tile_of_sums,
-};
+use super::fragment::{Accumulator, Multiplicand, Product, filled_by_sums, per_register, sum_at, tile_of_a, tile_of_b};
 use super::half::Half;
 use super::lane::{BF16, F16, Slot};
 use super::map::Step;
@@ -98,7 +96,7 @@ impl<X: Copy + Default, Y: Copy + Default> Operands<X, Y> {
     }
 
     #[inline(always)]
-    fn place(&self, row: usize, column: usize) -> usize {
+    fn place(&self, (row, column): (usize, usize)) -> usize {
         (column / 8 * self.rows + row) * 8 + column % 8
     }
 
@@ -215,9 +213,8 @@ fn sums_of<S: Slot, X: Copy + Default, Y: Copy + Default>(
 ) {
     for r in 0..filled_by_sums(p.shape, p.c) {
         let words: [S; LANES] = c.lanes(c.extra(i.c, first_of_c(p) + r));
-        let (row, column) = tile_of_sums(r / 2, p.shape);
         for l in 0..LANES {
-            let at = o.place(row + l / 4, column + l % 4 * 2 + r % 2);
+            let at = o.place(sum_at(r / 2, l, r % 2, p.shape));
             o.sums[at] = read(words[l]);
         }
     }
@@ -233,10 +230,9 @@ fn put_sums<S: Slot, X: Copy + Default, Y: Copy + Default>(
     write: impl Fn(Y) -> S,
 ) {
     for r in 0..filled_by_sums(p.shape, p.d) {
-        let (row, column) = tile_of_sums(r / 2, p.shape);
         let mut words = [S::default(); LANES];
         for l in 0..LANES {
-            words[l] = write(o.sums[o.place(row + l / 4, column + l % 4 * 2 + r % 2)]);
+            words[l] = write(o.sums[o.place(sum_at(r / 2, l, r % 2, p.shape))]);
         }
         c.set_vector(c.extra(i.c, r), words);
     }
@@ -250,11 +246,10 @@ fn singles(c: &mut Ctx, i: &Inst, p: &Product) {
     if p.c == Accumulator::F16 {
         for r in 0..filled_by_sums(p.shape, p.c) {
             let words: [u32; LANES] = c.lanes(c.extra(i.c, first_of_c(p) + r));
-            let (row, column) = tile_of_sums(r, p.shape);
             for l in 0..LANES {
-                let at = o.place(row + l / 4, column + l % 4 * 2);
-                o.sums[at] = F16::single(words[l] as u16);
-                o.sums[at + 1] = F16::single((words[l] >> 16) as u16);
+                let at = [0, 1].map(|e| o.place(sum_at(r, l, e, p.shape)));
+                o.sums[at[0]] = F16::single(words[l] as u16);
+                o.sums[at[1]] = F16::single((words[l] >> 16) as u16);
             }
         }
     } else {
@@ -264,11 +259,10 @@ fn singles(c: &mut Ctx, i: &Inst, p: &Product) {
     if p.d == Accumulator::F16 {
         let half = |x: f32| u32::from(F16::round(f64::from(x), 0).0);
         for r in 0..filled_by_sums(p.shape, p.d) {
-            let (row, column) = tile_of_sums(r, p.shape);
             let mut words = [0u32; LANES];
             for l in 0..LANES {
-                let at = o.place(row + l / 4, column + l % 4 * 2);
-                words[l] = half(o.sums[at]) | half(o.sums[at + 1]) << 16;
+                let at = [0, 1].map(|e| o.place(sum_at(r, l, e, p.shape)));
+                words[l] = half(o.sums[at[0]]) | half(o.sums[at[1]]) << 16;
             }
             c.set_vector(c.extra(i.c, r), words);
         }

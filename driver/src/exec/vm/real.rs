@@ -3,7 +3,7 @@
 use super::map::define;
 use super::math;
 use super::rounding::{
-    self as round, FTZ, KEEP_NAN, NEAREST, RELU, ROUNDING, XORSIGN, canonical, canonical64, flush, saturate,
+    self as round, FTZ, KEEP_NAN, NEAREST, RELU, ROUNDING, XORSIGN, canonical, canonical64, flush, propagated, saturate,
 };
 
 /// `min`: a NaN loses against a number, and -0 is less than +0.
@@ -78,6 +78,11 @@ fn fused(a: f32, b: f32, c: f32, mode: u32) -> f32 {
     if mode & RELU != 0 && r < 0.0 { 0.0 } else { r }
 }
 
+/// A NaN that signals becomes quiet.
+fn quiet(x: f64) -> f64 {
+    if x.is_nan() { f64::from_bits(x.to_bits() | 1 << 51) } else { x }
+}
+
 /// `testp`, by mode: 0 finite, 1 infinite, 2 number, 3 notanumber, 4 normal, 5 subnormal.
 fn test(class: std::num::FpCategory, mode: u32) -> bool {
     use std::num::FpCategory::{Infinite, Nan, Normal, Subnormal, Zero};
@@ -98,8 +103,8 @@ define! {
     Fma32(a: f32, b: f32, c: f32) -> f32 = canonical(a.mul_add(b, c));
     Min32(a: f32, b: f32) -> f32 = min32(a, b);
     Max32(a: f32, b: f32) -> f32 = max32(a, b);
-    Neg32(a: f32) -> f32 = f32::from_bits(a.to_bits() ^ 0x8000_0000);
-    Abs32(a: f32) -> f32 = f32::from_bits(a.to_bits() & 0x7fff_ffff);
+    Neg32(a: f32) -> f32 = canonical(f32::from_bits(a.to_bits() ^ 0x8000_0000));
+    Abs32(a: f32) -> f32 = canonical(f32::from_bits(a.to_bits() & 0x7fff_ffff));
     AddMode32(a: f32, b: f32; mode) -> f32 = with2(a, b, mode, |a, b| a + b, round::add32);
     SubMode32(a: f32, b: f32; mode) -> f32 = with2(a, b, mode, |a, b| a - b, |a, b, m| round::add32(a, -b, m));
     MulMode32(a: f32, b: f32; mode) -> f32 = with2(a, b, mode, |a, b| a * b, round::mul32);
@@ -107,8 +112,8 @@ define! {
     DivMode32(a: f32, b: f32; mode) -> f32 = with2(a, b, mode, |a, b| a / b, round::div32);
     MinMode32(a: f32, b: f32; mode) -> f32 = extreme32(a, b, mode, min32);
     MaxMode32(a: f32, b: f32; mode) -> f32 = extreme32(a, b, mode, max32);
-    NegFtz32(a: f32) -> f32 = -flush(a, FTZ);
-    AbsFtz32(a: f32) -> f32 = flush(a, FTZ).abs();
+    NegFtz32(a: f32) -> f32 = canonical(f32::from_bits(flush(a, FTZ).to_bits() ^ 0x8000_0000));
+    AbsFtz32(a: f32) -> f32 = canonical(flush(a, FTZ).abs());
     Rcp32(a: f32; mode) -> f32 = with2(1.0, a, mode, |a, b| a / b, round::div32);
     Sqrt32(a: f32; mode) -> f32 = {
         let a = flush(a, mode);
@@ -123,22 +128,22 @@ define! {
     Copysign32(a: u32, b: u32) -> u32 = (a & 0x8000_0000) | (b & 0x7fff_ffff);
     Testp32(a: f32; mode) -> u32 = u32::from(test(a.classify(), mode));
 
-    Add64(a: f64, b: f64; mode) -> f64 = canonical64(if mode == 0 { a + b } else { round::add64(a, b, mode) });
-    Sub64(a: f64, b: f64; mode) -> f64 = canonical64(if mode == 0 { a - b } else { round::add64(a, -b, mode) });
-    Mul64(a: f64, b: f64; mode) -> f64 = canonical64(if mode == 0 { a * b } else { round::mul64(a, b, mode) });
+    Add64(a: f64, b: f64; mode) -> f64 = propagated(if mode == 0 { a + b } else { round::add64(a, b, mode) }, &[b, a]);
+    Sub64(a: f64, b: f64; mode) -> f64 = propagated(if mode == 0 { a - b } else { round::add64(a, -b, mode) }, &[b, a]);
+    Mul64(a: f64, b: f64; mode) -> f64 = propagated(if mode == 0 { a * b } else { round::mul64(a, b, mode) }, &[b, a]);
     Fma64(a: f64, b: f64, c: f64; mode) -> f64 =
-        canonical64(if mode == 0 { a.mul_add(b, c) } else { round::fma64(a, b, c, mode) });
-    Div64(a: f64, b: f64; mode) -> f64 = canonical64(if mode == 0 { a / b } else { round::div64(a, b, mode) });
+        propagated(if mode == 0 { a.mul_add(b, c) } else { round::fma64(a, b, c, mode) }, &[b, c, a]);
+    Div64(a: f64, b: f64; mode) -> f64 = propagated(if mode == 0 { a / b } else { round::div64(a, b, mode) }, &[b, a]);
     Min64(a: f64, b: f64) -> f64 = min64(a, b);
     Max64(a: f64, b: f64) -> f64 = max64(a, b);
-    Neg64(a: f64) -> f64 = f64::from_bits(a.to_bits() ^ 1 << 63);
-    Abs64(a: f64) -> f64 = f64::from_bits(a.to_bits() & !(1 << 63));
-    Rcp64(a: f64; mode) -> f64 = canonical64(if mode == 0 { 1.0 / a } else { round::div64(1.0, a, mode) });
+    Neg64(a: f64) -> f64 = quiet(f64::from_bits(a.to_bits() ^ 1 << 63));
+    Abs64(a: f64) -> f64 = quiet(f64::from_bits(a.to_bits() & !(1 << 63)));
+    Rcp64(a: f64; mode) -> f64 = propagated(if mode == 0 { 1.0 / a } else { round::div64(1.0, a, mode) }, &[a]);
     /// `rcp.approx.ftz.f64`: the low word of operand and result is zero.
     RcpApprox64(a: f64) -> f64 = math::coarse64(a, |x| 1.0 / x);
     RsqrtApprox64(a: f64) -> f64 = math::coarse64(a, |x| 1.0 / x.sqrt());
-    Rsqrt64(a: f64) -> f64 = canonical64(1.0 / a.sqrt());
-    Sqrt64(a: f64; mode) -> f64 = canonical64(if mode == 0 { a.sqrt() } else { round::sqrt64(a, mode) });
+    Rsqrt64(a: f64) -> f64 = propagated(1.0 / a.sqrt(), &[a]);
+    Sqrt64(a: f64; mode) -> f64 = propagated(if mode == 0 { a.sqrt() } else { round::sqrt64(a, mode) }, &[a]);
     Copysign64(a: u64, b: u64) -> u64 = (a & 1 << 63) | (b & !(1 << 63));
     Testp64(a: f64; mode) -> u32 = u32::from(test(a.classify(), mode));
 }

@@ -29,7 +29,7 @@ pub(crate) const XORSIGN: u32 = 1 << 25;
 /// PTX's canonical NaN of single precision.
 pub(crate) const NAN32: u32 = 0x7fff_ffff;
 /// The canonical NaN of double precision.
-pub(crate) const NAN64: u64 = 0x7ff8_0000_0000_0000;
+pub(crate) const NAN64: u64 = 0xfff8_0000_0000_0000;
 
 /// `x`, or the canonical NaN: host instruction sets disagree on payloads.
 ///
@@ -46,6 +46,16 @@ pub(crate) fn canonical(x: f32) -> f32 {
 pub(crate) fn canonical64(x: f64) -> f64 {
     let bits = x.to_bits();
     f64::from_bits(if bits & !(1 << 63) > 0x7ff0_0000_0000_0000 { NAN64 } else { bits })
+}
+
+/// `x`, or where that is a NaN: the first NaN among the operands, quiet, or the one that an
+/// operation without any makes. `order`: as an H200 looks at them.
+pub(crate) fn propagated(x: f64, order: &[f64]) -> f64 {
+    if !x.is_nan() {
+        return x;
+    }
+    let found = order.iter().find(|v| v.is_nan());
+    f64::from_bits(found.map_or(NAN64, |v| v.to_bits() | 1 << 51))
 }
 
 /// A subnormal becomes a zero of its sign, if `mode` says so.
@@ -208,7 +218,9 @@ fn product_error(a: f64, b: f64, p: f64) -> f64 {
     // Scaled up by a power of two, the error is representable.
     let scale = f64::from_bits(0x5F30_0000_0000_0000);
     let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
-    (small * scale).mul_add(large, -(p * scale))
+    let lost = (small * scale).mul_add(large, -(p * scale));
+    // A product far below the smallest number is lost whole.
+    if lost == 0.0 && p == 0.0 { 1f64.copysign(a) * 1f64.copysign(b) } else { lost }
 }
 
 pub(crate) fn fma64(a: f64, b: f64, c: f64, mode: u32) -> f64 {
@@ -223,12 +235,36 @@ pub(crate) fn fma64(a: f64, b: f64, c: f64, mode: u32) -> f64 {
     if p.is_infinite() || a == 0.0 || b == 0.0 {
         return if p.is_finite() { add64(p, c, mode) } else { s };
     }
+    if p.abs() < 1e-250 {
+        return fma64_of_small(a, b, c, s, mode);
+    }
     let lost = product_error(a, b, p);
     let (u, v) = two_sum(p, c);
     let (g, h) = two_sum(v, lost);
     let (k, l) = two_sum(u - s, g);
     let error = if k != 0.0 { k } else { l + h };
     if s == 0.0 && error == 0.0 { zero_sum(s, p, c, mode) } else { direct(s, error, mode) }
+}
+
+/// [`fma64`] where the product is so small that its own rounding error may not be representable.
+fn fma64_of_small(a: f64, b: f64, c: f64, s: f64, mode: u32) -> f64 {
+    let sign = 1f64.copysign(a) * 1f64.copysign(b);
+    if c.abs() > 1e-200 {
+        // Below half a unit of C's last place: the nearest sum is C.
+        return direct(s, sign, mode);
+    }
+    let up = 900;
+    let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
+    let (x, z, t) = (scaled(small, up), scaled(c, up), scaled(s, up));
+    let p = x * large;
+    if p.abs() < 1e-250 {
+        return direct(s, sign, mode);
+    }
+    let (u, v) = two_sum(p, z);
+    let (g, h) = two_sum(v, x.mul_add(large, -p));
+    let (k, l) = two_sum(u - t, g);
+    let error = if k != 0.0 { k } else { l + h };
+    if s == 0.0 && error == 0.0 { zero_sum(s, a * b, c, mode) } else { direct(s, error, mode) }
 }
 
 pub(crate) fn div64(a: f64, b: f64, mode: u32) -> f64 {

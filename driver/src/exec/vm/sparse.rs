@@ -27,16 +27,22 @@ pub(crate) fn spread<X: Copy + Default>(
     };
     // Places of two bits in a row.
     let places = if twice { depth } else { depth / 2 / together };
-    // A lane holds eight places of a row and eight of the row eight below.
+    // Of 16-bit and larger elements a lane holds eight places of a row and eight of the row eight
+    // below; of smaller ones sixteen of one row. As an H200 takes them.
+    let small = ty.bits() <= 8;
     let holders = places / 8;
+    let first = if holders < 4 { selector as usize * holders } else { 0 };
     for row in 0..rows {
         for place in 0..places {
             if twice && place % 2 == 1 {
                 continue;
             }
-            let lane = row % 8 * 4 + place / 8 + if holders < 4 { selector as usize * holders } else { 0 };
-            let word = metadata[lane % LANES];
-            let shift = row / 8 * 16 + place % 8 * 2;
+            let (lane, shift) = if small {
+                (first + row / 8 + place / 16 * 2, place % 16 * 2)
+            } else {
+                (first + place / 8, row / 8 * 16 + place % 8 * 2)
+            };
+            let word = metadata[(row % 8 * 4 + lane) % LANES];
             let found = (word >> shift & 3) as usize;
             if twice {
                 // A half of two bits names a half of an element: two of them make one.

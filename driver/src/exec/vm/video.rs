@@ -193,11 +193,18 @@ impl Video {
     fn apply(self, a: u32, b: u32, c: u32) -> u32 {
         let [d_signed, a_signed, b_signed] = self.signed;
         let mut t = self.operation.apply(self.a.of(a, a_signed), self.b.of(b, b_signed), self.wrap);
-        let into = if let Second::Merge(part) = self.second { part } else { Part::WHOLE };
-        if self.saturate {
-            t = clamp(t, into.bits, d_signed);
-        }
         let third = Part::WHOLE.of(c, d_signed);
+        if let Second::Merge(part) = self.second {
+            // A part is cut from a word, as an H200 does it.
+            t = cut(t, 32, d_signed);
+            if self.saturate {
+                t = clamp(t, part.bits, d_signed);
+            }
+        } else if self.saturate {
+            t = clamp(t, 32, d_signed);
+        } else {
+            t = cut(t, 32, d_signed);
+        }
         let result = match self.second {
             Second::None => t,
             Second::Add => t + third,
