@@ -4,6 +4,7 @@ use super::code::{Code, ScalarInit, VectorInit};
 use super::fault::{Fault, FaultKind};
 use super::launch::Launch;
 use super::order::mix;
+use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::copy::AsyncCopies;
 use super::vm::ctx::{Arrival, Event, Warp};
@@ -48,10 +49,10 @@ pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: 
 fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3], index: u32, threads: u32) {
     let file = worker.file(index, code.file_bytes);
     let config = &launch.config;
-    // SAFETY: `file` has `file_bytes` bytes; every offset of the code lies in it.
-    unsafe { std::ptr::write_bytes(file, 0, code.file_bytes) };
+    // SAFETY: `begin` made room for `file_bytes` bytes of each warp; this one does not run yet.
+    let mut registers = unsafe { RegisterFile::cleared(file, code.file_bytes) };
     let static_shared = launch.kernel.static_shared_bytes;
-    for &(offset, init) in &code.scalars {
+    for &(slot, init) in &code.scalars {
         let value = match init {
             ScalarInit::Constant(v) => v,
             ScalarInit::Global(n, offset) => {
@@ -66,30 +67,32 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3
             ScalarInit::TotalShared => u64::from(config.dynamic_shared_bytes) + u64::from(static_shared),
             ScalarInit::Grid => 0,
         };
-        // SAFETY: as above; scalar slots are 8-aligned.
-        unsafe { file.add(offset as usize).cast::<u64>().write(value) };
+        registers.set_uniform(slot, value);
     }
-    for &(offset, init) in &code.vectors {
-        let [x, y, _] = config.block;
-        let lanes: [u32; 32] = std::array::from_fn(|l| {
-            let l = l as u32;
-            let t = index * 32 + l;
-            match init {
-                VectorInit::Thread(0) => t % x,
-                VectorInit::Thread(1) => t / x % y,
-                VectorInit::Thread(_) => t / x / y,
-                VectorInit::Lane => l,
-                VectorInit::LaneMask(0) => 1 << l,
-                VectorInit::LaneMask(1) => u32::MAX >> (31 - l),
-                VectorInit::LaneMask(2) => (1 << l) - 1,
-                VectorInit::LaneMask(3) => u32::MAX << l,
-                VectorInit::LaneMask(_) => u32::MAX << l & !(1 << l),
-            }
-        });
-        // SAFETY: as above; vector slots are 128-aligned.
-        unsafe { file.add(offset as usize).cast::<[u32; 32]>().write(lanes) };
-    }
+    let [x, y, _] = config.block;
+    let lane = |init: VectorInit, l: u32| {
+        let t = index * 32 + l;
+        match init {
+            VectorInit::Thread(0) => t % x,
+            VectorInit::Thread(1) => t / x % y,
+            VectorInit::Thread(_) => t / x / y,
+            VectorInit::Lane => l,
+            VectorInit::LaneMask(0) => 1 << l,
+            VectorInit::LaneMask(1) => u32::MAX >> (31 - l),
+            VectorInit::LaneMask(2) => (1 << l) - 1,
+            VectorInit::LaneMask(3) => u32::MAX << l,
+            VectorInit::LaneMask(_) => u32::MAX << l & !(1 << l),
+        }
+    };
     let count = (threads - index * 32).min(32);
+    for &(slot, init) in &code.vectors {
+        registers.set_vector(slot, std::array::from_fn(|l| lane(init, l as u32)));
+    }
+    for &(slot, init) in &code.shared_by_lanes {
+        let value = lane(init, 0);
+        debug_assert!((1..count).all(|l| lane(init, l) == value), "{init:?} is not one value in this block");
+        registers.set_uniform(slot, u64::from(value));
+    }
     let live = if count == 32 { u32::MAX } else { (1 << count) - 1 };
     let local = worker.local(index, launch.kernel.local_bytes);
     let warp = worker.warp(index);

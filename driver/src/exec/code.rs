@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::isa::Isa;
+use super::slot::{UniformSlot, VectorSlot};
 use super::vm::Ctx;
 
 /// Executes one instruction and returns the next one, or null when the warp has to stop.
@@ -18,10 +19,7 @@ impl HandlerSet {
     }
 }
 
-/// Set in an operand's offset when it names one value for the whole warp.
-pub(crate) const SCALAR: u32 = 1;
-
-/// One decoded instruction. Operands are byte offsets into the warp's register file.
+/// One decoded instruction. Operands are [`slot`](super::slot)s of the warp's register file.
 #[repr(C)]
 pub(crate) struct Inst {
     pub handler: Handler,
@@ -32,7 +30,7 @@ pub(crate) struct Inst {
     pub imm: u64,
 }
 
-/// What fills a scalar slot before a block starts.
+/// What fills a uniform slot before a block starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ScalarInit {
     /// A constant of the code.
@@ -87,9 +85,11 @@ pub(crate) struct Code {
     pub origins: Vec<Origin>,
     pub source: Arc<str>,
     pub files: Arc<[(u32, String)]>,
-    /// Slots to fill, with their byte offsets.
-    pub scalars: Vec<(u32, ScalarInit)>,
-    pub vectors: Vec<(u32, VectorInit)>,
+    /// Slots to fill before a warp starts.
+    pub scalars: Vec<(UniformSlot, ScalarInit)>,
+    pub vectors: Vec<(VectorSlot, VectorInit)>,
+    /// Slots that take the value that all lanes of a warp share.
+    pub shared_by_lanes: Vec<(UniformSlot, VectorInit)>,
     /// Bytes of a warp's register file, a multiple of 128.
     pub file_bytes: usize,
     /// Memory instructions, each with a range cache entry of its own.

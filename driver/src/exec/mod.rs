@@ -15,6 +15,7 @@ mod launch;
 mod order;
 mod pool;
 mod program;
+mod slot;
 mod vm;
 mod worker;
 

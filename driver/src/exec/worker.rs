@@ -60,6 +60,7 @@ impl Worker {
             ctx: Ctx {
                 warp: empty_warp(),
                 code: std::ptr::null(),
+                file_bytes: 0,
                 extras: std::ptr::null(),
                 fuel: 1,
                 event: Event::None,
@@ -101,6 +102,7 @@ impl Worker {
         self.hits.resize(code.memory_sites as usize, nothing);
         let ctx = &mut self.ctx;
         ctx.code = code.insts.as_ptr();
+        ctx.file_bytes = code.file_bytes;
         ctx.extras = code.extras.as_ptr();
         ctx.warp_instructions = 0;
         ctx.lane_instructions = 0;

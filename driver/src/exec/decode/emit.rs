@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::ir::{Class, Form, Ir, Node, Src};
+use super::ir::{Form, Ir, Node, Reg, Src};
 use super::lower::Lowered;
-use super::slots::{self, WORDS};
+use super::slots::{self, Slots};
 use super::uniform::{self, Uniform};
-use crate::exec::code::{Code, HandlerSet, Inst, SCALAR};
+use crate::exec::code::{Code, HandlerSet, Inst};
 use crate::exec::isa::Isa;
+use crate::exec::slot::{RegisterSlot, SCALAR};
 use crate::exec::vm::flow;
 use crate::exec::vm::map::{cold, exec, step};
 use crate::ptx::Module;
@@ -37,8 +38,7 @@ struct Emitter<'a> {
     ir: &'a Ir,
     isa: Isa,
     meetings: &'a [usize],
-    /// Byte offset of each register, with the scalar bit.
-    offsets: Vec<u32>,
+    slots: &'a Slots,
     insts: Vec<Inst>,
     extras: Vec<u32>,
     origin_of: Vec<u32>,
@@ -54,53 +54,12 @@ struct Emitter<'a> {
 
 fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> (Code, u32) {
     let ir = &lowered.ir;
-    let uniform = &facts.registers;
-    let mut offsets = vec![0u32; ir.classes.len()];
-    let mut vector = vec![false; ir.classes.len()];
-    let mut used = vec![false; ir.classes.len()];
-    for node in &ir.nodes {
-        for s in &node.s {
-            if let Src::Reg(r) = s {
-                used[*r as usize] = true;
-            }
-        }
-        for &d in &node.d {
-            used[d as usize] = true;
-        }
-        if let Some((p, _)) = node.guard {
-            used[p as usize] = true;
-        }
-    }
-    let mut end = ir.scalars.len() as u32 * 8 + 8;
-    for (r, class) in ir.classes.iter().enumerate().filter(|(r, _)| used[*r]) {
-        if uniform[r] {
-            offsets[r] = end | SCALAR;
-            end += 8;
-        } else if *class == Class::Pred {
-            offsets[r] = end;
-            end += 4;
-            end = end.next_multiple_of(4);
-        } else {
-            vector[r] = true;
-        }
-        if uniform[r] {
-            continue;
-        }
-        // Scalars need eight bytes of alignment again.
-        end = end.next_multiple_of(8);
-    }
-    let start = end.next_multiple_of(WORDS);
-    let slots = slots::assign(ir, &vector, start);
-    for (r, &offset) in slots.offsets.iter().enumerate() {
-        if vector[r] && offset != u32::MAX {
-            offsets[r] = offset;
-        }
-    }
+    let slots = slots::assign(ir, &facts.registers);
     let mut emitter = Emitter {
         ir,
         isa,
         meetings: &facts.meetings,
-        offsets,
+        slots: &slots,
         insts: Vec::with_capacity(ir.nodes.len()),
         extras: Vec::new(),
         origin_of: Vec::new(),
@@ -111,8 +70,16 @@ fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, 
         count: 0,
     };
     emitter.all();
-    let registers = ((slots.end - start) / WORDS).clamp(16, 255);
-    let vectors = ir.inputs.iter().map(|&(r, init)| (emitter.offsets[r as usize], init)).collect();
+    let registers = slots.vectors.clamp(16, 255);
+    let (mut vectors, mut shared_by_lanes) = (Vec::new(), Vec::new());
+    for &(r, init) in &ir.inputs {
+        match slots.registers[r as usize] {
+            Some(RegisterSlot::Vector(slot)) => vectors.push((slot, init)),
+            Some(RegisterSlot::Uniform(slot)) => shared_by_lanes.push((slot, init)),
+            // No input is a predicate, and one that nothing reads has no slot.
+            Some(RegisterSlot::Predicate(_)) | None => {}
+        }
+    }
     let code = Code {
         insts: emitter.insts,
         extras: emitter.extras,
@@ -120,9 +87,10 @@ fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, 
         origins: lowered.origins.clone(),
         source: module.source.clone(),
         files: files.clone(),
-        scalars: ir.scalars.iter().enumerate().map(|(i, &s)| (8 + i as u32 * 8, s)).collect(),
+        scalars: slots.fixed.iter().copied().zip(ir.scalars.iter().copied()).collect(),
         vectors,
-        file_bytes: (slots.end as usize).next_multiple_of(128),
+        shared_by_lanes,
+        file_bytes: slots.bytes as usize,
         memory_sites: emitter.sites,
         fair: facts.fair,
         needs_rows: facts.needs_rows,
@@ -164,7 +132,7 @@ impl Emitter<'_> {
             match node.guard {
                 Some((p, negated)) => {
                     let at = self.insts.len();
-                    let p = self.offsets[p as usize];
+                    let p = self.register(p);
                     self.put(node, step::<flow::Guard>(), [0, p, 0, 0], u64::from(negated));
                     self.node(node);
                     self.put(node, exec::<flow::Unguard>(), [0; 4], 0);
@@ -196,9 +164,15 @@ impl Emitter<'_> {
 
     fn src(&self, s: Src) -> u32 {
         match s {
-            Src::Reg(r) => self.offsets[r as usize],
-            Src::Fixed(i) => (8 + i * 8) | SCALAR,
+            Src::Reg(r) => self.register(r),
+            Src::Fixed(i) => RegisterSlot::Uniform(self.slots.fixed[i as usize]).operand(),
         }
+    }
+
+    fn register(&self, r: Reg) -> u32 {
+        let slot = self.slots.registers[r as usize];
+        debug_assert!(slot.is_some(), "an operation names register {r}, which has no slot");
+        slot.map_or(0, RegisterSlot::operand)
     }
 
     fn site(&mut self) -> u32 {
@@ -213,7 +187,7 @@ impl Emitter<'_> {
     }
 
     fn node(&mut self, node: &Node) {
-        let d: Vec<u32> = node.d.iter().map(|&d| self.offsets[d as usize]).collect();
+        let d: Vec<u32> = node.d.iter().map(|&d| self.register(d)).collect();
         let s: Vec<u32> = node.s.iter().map(|&s| self.src(s)).collect();
         let at = |v: &[u32], n: usize| v.get(n).copied().unwrap_or(0);
         let count = self.count;

@@ -1,20 +1,22 @@
-//! Slots of vector registers, by liveness.
+//! Where registers lie: scalars and predicates in slots of their own, vectors by liveness.
 //!
 //! Each lane of a slot belongs to one lane of the warp, and writes are masked, so that the
 //! liveness of a single thread's program decides, however the lanes diverge.
 
 use super::graph;
 use super::ir::{Class, Ir, Src};
+use crate::exec::slot::{PredicateSlot, RegisterSlot, UNIFORM_BYTES, UniformSlot, VECTOR_BYTES, VectorSlot};
 
-/// Bytes of a slot of 32 words.
-pub(super) const WORDS: u32 = 128;
-
-/// Where vector registers lie.
+/// Where what a kernel's code names lies in a warp's register file.
 pub(super) struct Slots {
-    /// Byte offset by register; `u32::MAX` for one that has none.
-    pub offsets: Vec<u32>,
-    /// One past the last slot.
-    pub end: u32,
+    /// By index into [`Ir::scalars`].
+    pub fixed: Vec<UniformSlot>,
+    /// By register; `None` for one that nothing uses.
+    pub registers: Vec<Option<RegisterSlot>>,
+    /// Vector slots of words that the registers take.
+    pub vectors: u32,
+    /// Bytes of the register file.
+    pub bytes: u32,
 }
 
 /// A set of registers.
@@ -52,8 +54,48 @@ struct Block {
     live_out: Set,
 }
 
-/// Gives slots to the registers that `vector` names, from byte `start` on.
-pub(super) fn assign(ir: &Ir, vector: &[bool], start: u32) -> Slots {
+/// Gives every used register a slot. `uniform`, by register: it has one value for the warp.
+pub(super) fn assign(ir: &Ir, uniform: &[bool]) -> Slots {
+    let mut end = 0;
+    let mut narrow = || {
+        end += UNIFORM_BYTES;
+        end - UNIFORM_BYTES
+    };
+    let fixed = ir.scalars.iter().map(|_| UniformSlot::new(narrow())).collect();
+    let used = used(ir);
+    let mut registers = vec![None; ir.classes.len()];
+    let mut vector = vec![false; ir.classes.len()];
+    for (r, class) in ir.classes.iter().enumerate().filter(|(r, _)| used[*r]) {
+        match class {
+            Class::Pred => registers[r] = Some(RegisterSlot::Predicate(PredicateSlot::new(narrow()))),
+            _ if uniform[r] => registers[r] = Some(RegisterSlot::Uniform(UniformSlot::new(narrow()))),
+            _ => vector[r] = true,
+        }
+    }
+    let start = end.next_multiple_of(VECTOR_BYTES);
+    let (offsets, end) = vectors(ir, &vector, start);
+    for (r, offset) in offsets.into_iter().enumerate() {
+        if let Some(offset) = offset {
+            registers[r] = Some(RegisterSlot::Vector(VectorSlot::new(offset, ir.classes[r] == Class::Double)));
+        }
+    }
+    Slots { fixed, registers, vectors: (end - start) / VECTOR_BYTES, bytes: end.next_multiple_of(VECTOR_BYTES) }
+}
+
+/// By register: some operation names it.
+fn used(ir: &Ir) -> Vec<bool> {
+    let mut used = vec![false; ir.classes.len()];
+    for node in &ir.nodes {
+        let sources = node.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None });
+        for r in sources.chain(node.d.iter().copied()).chain(node.guard.map(|(p, _)| p)) {
+            used[r as usize] = true;
+        }
+    }
+    used
+}
+
+/// Byte offsets for the registers that `vector` names, from `start` on, and the end of the last.
+fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<u32>>, u32) {
     // Registers that need slots, numbered densely.
     let mut dense = vec![u32::MAX; ir.classes.len()];
     let mut names = Vec::new();
@@ -62,13 +104,13 @@ pub(super) fn assign(ir: &Ir, vector: &[bool], start: u32) -> Slots {
         names.push(r);
     }
     let count = names.len();
-    let mut offsets = vec![u32::MAX; ir.classes.len()];
+    let mut offsets = vec![None; ir.classes.len()];
     let mut end = start;
     let mut fixed = vec![false; count];
     for &(r, _) in &ir.inputs {
         if vector[r as usize] {
-            offsets[r as usize] = end;
-            end += WORDS;
+            offsets[r as usize] = Some(end);
+            end += VECTOR_BYTES;
             fixed[dense[r as usize] as usize] = true;
         }
     }
@@ -105,19 +147,19 @@ pub(super) fn assign(ir: &Ir, vector: &[bool], start: u32) -> Slots {
                 break;
             }
             active.pop();
-            let slot = offsets[names[old]];
+            let Some(slot) = offsets[names[old]] else { continue };
             if ir.classes[names[old]] == Class::Double { doubles.push(slot) } else { words.push(slot) }
         }
         let double = ir.classes[names[n]] == Class::Double;
         let slot = if double { doubles.pop() } else { words.pop() }.unwrap_or_else(|| {
             let at = end;
-            end += if double { 2 * WORDS } else { WORDS };
+            end += if double { 2 * VECTOR_BYTES } else { VECTOR_BYTES };
             at
         });
-        offsets[names[n]] = slot;
+        offsets[names[n]] = Some(slot);
         active.push(std::cmp::Reverse((to, n)));
     }
-    Slots { offsets, end }
+    (offsets, end)
 }
 
 fn blocks(ir: &Ir, count: usize, number: impl Fn(u32) -> Option<u32>) -> Vec<Block> {

@@ -3,9 +3,10 @@
 use super::copy::AsyncCopies;
 use super::lane::{Lane, Slot};
 use super::split::Split;
-use crate::exec::code::{Inst, SCALAR};
+use crate::exec::code::Inst;
 use crate::exec::fault::FaultKind;
 use crate::exec::launch::{Conditional, MemoryRange};
+use crate::exec::slot::{DOUBLE, KIND, PREDICATE, SCALAR};
 
 /// Lanes of a warp.
 pub(crate) const LANES: usize = 32;
@@ -89,6 +90,8 @@ pub(crate) struct Warp {
 pub(crate) struct Ctx {
     pub warp: Warp,
     pub code: *const Inst,
+    /// Bytes of a warp's register file.
+    pub file_bytes: usize,
     pub extras: *const u32,
     /// Backward branches left before a [`Event::Yield`].
     pub fuel: u32,
@@ -138,24 +141,51 @@ impl Ctx {
     }
 
     #[inline(always)]
-    fn place<T>(&self, offset: u32) -> *mut T {
-        // SAFETY: the decoder lays the register file out and only emits offsets inside it,
+    fn place<T>(&self, operand: u32) -> *mut T {
+        let offset = (operand & !KIND) as usize;
+        debug_assert!(offset + size_of::<T>() <= self.file_bytes, "an operand outside the register file");
+        // SAFETY: the decoder lays the register file out and only emits slots inside it,
         // aligned for what they name; the file is `file_bytes` long.
-        unsafe { self.warp.file.add((offset & !SCALAR) as usize).cast() }
+        unsafe { self.warp.file.add(offset).cast() }
+    }
+
+    /// The place of a vector operand's lanes.
+    #[inline(always)]
+    fn vector_place<S: Slot>(&self, operand: u32) -> *mut [S; LANES] {
+        let kind = if size_of::<S>() == 8 { DOUBLE } else { 0 };
+        debug_assert!(operand & KIND == kind, "operand {operand:#x} is not a vector of {}-byte lanes", size_of::<S>());
+        self.place(operand)
+    }
+
+    /// The place of a scalar operand.
+    #[inline(always)]
+    fn scalar_place<S: Slot>(&self, operand: u32) -> *mut S {
+        debug_assert!(operand & KIND == SCALAR, "operand {operand:#x} is not a scalar");
+        self.place(operand)
+    }
+
+    /// The place of one lane of an operand of either kind.
+    #[inline(always)]
+    fn lane_place<S: Slot>(&self, operand: u32, lane: usize) -> *mut S {
+        if operand & SCALAR != 0 {
+            self.scalar_place(operand)
+        } else {
+            self.vector_place::<S>(operand).cast::<S>().wrapping_add(lane & (LANES - 1))
+        }
     }
 
     /// All lanes of a vector operand.
     #[inline(always)]
     pub fn vector<S: Slot>(&self, offset: u32) -> [S; LANES] {
         // SAFETY: see `place`; a vector operand names 32 slots of `S`.
-        unsafe { *self.place::<[S; LANES]>(offset) }
+        unsafe { *self.vector_place(offset) }
     }
 
     /// The value of a scalar operand.
     #[inline(always)]
     pub fn scalar<S: Slot>(&self, offset: u32) -> S {
         // SAFETY: see `place`; a scalar slot has 8 bytes, its low bytes first.
-        unsafe { *self.place::<S>(offset) }
+        unsafe { *self.scalar_place(offset) }
     }
 
     /// All lanes of an operand of either kind.
@@ -167,9 +197,8 @@ impl Ctx {
     /// One lane of an operand of either kind.
     #[inline(always)]
     pub fn lane<S: Slot>(&self, offset: u32, lane: usize) -> S {
-        let index = if offset & SCALAR != 0 { 0 } else { lane & (LANES - 1) };
-        // SAFETY: see `place`; the index stays inside the operand's slot.
-        unsafe { *self.place::<S>(offset).add(index) }
+        // SAFETY: see `place`; the lane lies inside the operand's slot.
+        unsafe { *self.lane_place(offset, lane) }
     }
 
     /// One lane as a typed value.
@@ -181,22 +210,21 @@ impl Ctx {
     /// Writes one lane of a destination of either kind.
     #[inline(always)]
     pub fn set_lane<S: Slot>(&mut self, offset: u32, lane: usize, value: S) {
-        let index = if offset & SCALAR != 0 { 0 } else { lane & (LANES - 1) };
         // SAFETY: as `lane`.
-        unsafe { *self.place::<S>(offset).add(index) = value }
+        unsafe { *self.lane_place(offset, lane) = value }
     }
 
     /// Writes a scalar destination.
     #[inline(always)]
     pub fn set_scalar<S: Slot>(&mut self, offset: u32, value: S) {
         // SAFETY: see `place`.
-        unsafe { *self.place::<S>(offset) = value }
+        unsafe { *self.scalar_place(offset) = value }
     }
 
     /// Writes the active lanes of a vector destination.
     #[inline(always)]
     pub fn set_vector<S: Slot>(&mut self, offset: u32, value: [S; LANES]) {
-        let place = self.place::<[S; LANES]>(offset);
+        let place = self.vector_place::<S>(offset);
         let active = self.warp.active;
         if active == FULL {
             // SAFETY: see `place`.
@@ -223,18 +251,24 @@ impl Ctx {
         }
     }
 
+    #[inline(always)]
+    fn predicate_place(&self, operand: u32) -> *mut u32 {
+        debug_assert!(operand & KIND == PREDICATE, "operand {operand:#x} is not a predicate");
+        self.place(operand)
+    }
+
     /// A predicate, one bit per lane.
     #[inline(always)]
     pub fn predicate(&self, offset: u32) -> u32 {
         // SAFETY: see `place`; a predicate is four bytes.
-        unsafe { *self.place::<u32>(offset) }
+        unsafe { *self.predicate_place(offset) }
     }
 
     /// Writes the active lanes of a predicate.
     #[inline(always)]
     pub fn set_predicate(&mut self, offset: u32, value: u32) {
         let active = self.warp.active;
-        let place = self.place::<u32>(offset);
+        let place = self.predicate_place(offset);
         // SAFETY: see `place`.
         unsafe { *place = (*place & !active) | (value & active) }
     }

@@ -6,7 +6,8 @@ use super::ctx::{Ctx, LANES, each_active};
 use super::lane::Lane;
 use super::map::Step;
 use super::memory::{PARAM, Spread, by_lane, peek};
-use crate::exec::code::{Inst, SCALAR};
+use crate::exec::code::Inst;
+use crate::exec::slot::SCALAR;
 
 /// `ld` of one element of type `T`. `d`: destination, `a`: address, `b`: site, `imm`: offset.
 pub(crate) struct Load<T, const SPACE: u8, const WIDE: bool>(PhantomData<T>);

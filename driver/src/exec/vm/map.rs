@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 
 use super::ctx::{Ctx, LANES, each_active};
 use super::lane::Lane;
-use crate::exec::code::{Handler, HandlerSet, Inst, SCALAR};
+use crate::exec::code::{Handler, HandlerSet, Inst};
+use crate::exec::slot::SCALAR;
 
 /// An instruction that falls through.
 pub(crate) trait Exec {

@@ -13,7 +13,7 @@ use super::map::Step;
 use super::memory::{SHARED, peek, poke};
 use super::rounding::canonical;
 use crate::exec::code::Inst;
-use crate::exec::code::SCALAR;
+use crate::exec::slot::SCALAR;
 
 /// All lanes must be there: the instructions are `.aligned`.
 #[inline(always)]

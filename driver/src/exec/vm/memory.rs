@@ -1,8 +1,9 @@
 //! Addresses of lanes → host memory, with every bound checked.
 
 use super::ctx::{Ctx, FULL, LANES, either};
-use crate::exec::code::{Inst, SCALAR};
+use crate::exec::code::Inst;
 use crate::exec::fault::FaultKind;
+use crate::exec::slot::SCALAR;
 
 /// Top byte of a generic address that means shared memory.
 pub(crate) const SHARED_WINDOW: u64 = 0xfe << 56;

@@ -17,7 +17,8 @@ use super::lane::{BF16, F16, Lane, Two};
 use super::map::F2;
 use super::map::{Exec, Next, Op, cold, exec, op2};
 use super::rounding::flush;
-use crate::exec::code::{Inst, SCALAR};
+use crate::exec::code::Inst;
+use crate::exec::slot::SCALAR;
 
 /// A comparison of two values.
 pub(crate) trait Compare {

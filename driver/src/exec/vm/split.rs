@@ -120,7 +120,7 @@ impl Ctx {
         let first = self.warp.active.trailing_zeros() as usize;
         let mask: u32 = self.lane(members, first);
         let everyone = mask & self.warp.live == self.warp.active && self.warp.splits.is_empty();
-        if everyone && (members & crate::exec::code::SCALAR != 0 || self.same_everywhere(members, mask)) {
+        if everyone && (members & crate::exec::slot::SCALAR != 0 || self.same_everywhere(members, mask)) {
             return Ok(());
         }
         self.gather(inst, members, plain)
