@@ -1,62 +1,13 @@
 //! `graphproof gate --against REV`: the kernels of two revisions in one run.
 
+mod checkout;
 mod made;
 
-use std::path::Path;
-use std::process::Command;
-
+use checkout::{back_to, checkout, commit, edit};
 use graphproof::receipt;
-use graphproof_kernels::ptx::sha256;
 use made::{folder, run};
 
 const FUSED: [&str; 7] = ["gate", "--driver", "software", "--steps", "6", "--step", "fused"];
-
-fn git(folder: &Path, arguments: &[&str]) {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]);
-    let output = git.args(arguments).current_dir(folder).output().expect("git runs");
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A checkout that holds the present kernels, with the tag `now`.
-fn checkout() -> tempfile::TempDir {
-    let folder = folder();
-    for part in ["cu", "ptx"] {
-        let (from, to) = (
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels").join(part),
-            folder.path().join("kernels").join(part),
-        );
-        std::fs::create_dir_all(&to).expect("a folder");
-        for entry in std::fs::read_dir(from).expect("the kernels").flatten() {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
-        }
-    }
-    git(folder.path(), &["init", "--quiet"]);
-    commit(folder.path(), "now");
-    folder
-}
-
-fn commit(folder: &Path, tag: &str) {
-    git(folder, &["add", "--all"]);
-    git(folder, &["commit", "--quiet", "--message", tag]);
-    git(folder, &["tag", tag]);
-}
-
-/// Changes a file below `kernels/`, and its hash in the manifest if `fitting`.
-fn edit(folder: &Path, file: &str, fitting: bool, change: impl FnOnce(&str) -> String) {
-    let path = folder.join("kernels").join(file);
-    let before = std::fs::read_to_string(&path).expect("readable");
-    let after = change(&before);
-    assert_ne!(before, after);
-    std::fs::write(&path, &after).expect("written");
-    if fitting {
-        let manifest = folder.join("kernels/ptx/manifest.json");
-        let text = std::fs::read_to_string(&manifest).expect("readable");
-        let (old, new) = (sha256(before.as_bytes()), sha256(after.as_bytes()));
-        assert!(text.contains(&old), "the manifest knows {file}");
-        std::fs::write(&manifest, text.replace(&old, &new)).expect("written");
-    }
-}
 
 /// Exchanges the factors of two fused multiply-adds of one chain: the same sum in another order.
 fn another_order(ptx: &str) -> String {
@@ -95,6 +46,7 @@ fn another_order_of_a_sum_shows_in_the_bits() {
     edit(folder.path(), "ptx/fused.ptx", true, another_order);
     edit(folder.path(), "cu/fused.cu", true, |text| format!("{text}// another order\n"));
     commit(folder.path(), "changed");
+    back_to(folder.path(), "now");
     let arguments =
         [&FUSED[..], &["--against", "changed", "--json", "new.json", "--json-against", "old.json"]].concat();
     let output = run(folder.path(), &arguments, 1);
@@ -117,6 +69,7 @@ fn ptx_that_does_not_fit_its_sources_is_compiled_or_refused() {
     let folder = checkout();
     edit(folder.path(), "cu/score.cuh", false, |text| format!("{text}// an edit\n"));
     commit(folder.path(), "stale");
+    back_to(folder.path(), "now");
     let arguments = [&FUSED[..], &["--against", "stale"]].concat();
     let output = made::graphproof(folder.path(), &arguments);
     let all = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

@@ -57,7 +57,7 @@ fn jobs_are_all_combinations_of_steps_shapes_and_seeds() {
         "decode sk=96 4",
     ];
     assert_eq!(lanes(&receipt), expected);
-    assert!(out.contains("\n8 jobs, 2 replays a step, committed PTX"), "{out}");
+    assert!(out.contains("\n8 jobs, 2 replays a step, built-in PTX"), "{out}");
     assert!(out.contains("step    shape  seed  verdict"), "{out}");
     assert!(out.contains("PASS: 8 jobs, 16 of 16 replays equal"), "{out}");
     // One seed for all needs no column.

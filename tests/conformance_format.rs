@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use graphproof::conformance::{ListedCase, Options, default_cases, list};
+use graphproof::conformance::{Cases, ListedCase, Options, list};
 
 fn all() -> Vec<ListedCase> {
+    let cases = Cases::present().expect("a folder of cases");
+    assert!(!cases.are_built_in());
     let options = Options {
-        cases: default_cases(),
+        cases: cases.folder().to_owned(),
         child: vec![OsString::from("unused")],
         baseline: None,
         golden: None,

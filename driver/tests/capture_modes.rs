@@ -6,7 +6,11 @@ use graphproof_driver::abi::CUresult;
 use graphproof_driver::software::SyncTarget;
 use graphproof_driver::software::ThreadId;
 use graphproof_driver::software::capture::CaptureMode::{self, Global, Relaxed, ThreadLocal};
-use graphproof_driver::software::capture::{CaptureStatus, Placement, is_unsafe, unknowns};
+use graphproof_driver::software::capture::{CaptureStatus, Placement, unknowns};
+
+fn is_unsafe(name: &str) -> bool {
+    graphproof_api::find(name).expect("a function of the table").class.is_unsafe()
+}
 
 const UNSUPPORTED: Result<(), CUresult> = Err(CUresult::STREAM_CAPTURE_UNSUPPORTED);
 

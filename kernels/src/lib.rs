@@ -6,9 +6,11 @@
 //! - [`faults`] plants one fault in a step each, beside a clean twin.
 //! - [`memory::memory_story`] gives the closed forms of device memory at any shape.
 
+pub mod checkout;
 pub mod compile;
 pub mod error;
 pub mod faults;
+mod host;
 pub mod inputs;
 pub mod layout;
 pub mod memory;
@@ -23,4 +25,4 @@ pub use error::KernelsError;
 pub use ptx::PtxSource;
 pub use shape::{Shape, ShapeError};
 pub use steps::{Lane, step, suite};
-pub use tree::KernelTree;
+pub use tree::{KernelTree, Origin};

@@ -20,7 +20,7 @@ pub fn run(args: &GateArgs, revision: &str) -> Result<ExitCode, Failure> {
     let gate = Gate::new(args)?;
     // Both suites before the first run: what cannot be had should not cost a run.
     let tree = revision::kernels(revision)?;
-    let name = tree.revision().to_owned();
+    let name = tree.origin().to_string().trim_start_matches("the revision ").to_owned();
     let mut reporters = gate::reporters(&args.report)?;
     let mut old_reporters = old_reporters(args)?;
     let new_suite = Suite::open(gate.settings.driver, suite::source(gate.settings.compile), gate.jobs.clone())?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use graphproof::conformance::{self, Driver, Event, Options, Outcome};
+use graphproof::conformance::{self, Cases, Driver, Event, Options, Outcome};
 use graphproof_driver::loader::install_software;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
@@ -21,7 +21,12 @@ const MOST_JOBS: usize = 12;
 pub fn run(args: &ConformanceArgs) -> Result<ExitCode, Failure> {
     let file = args.json.as_deref().map(json::ReceiptFile::prepare).transpose()?;
     let kind = driver::select(args.driver)?.kind;
-    let options = options(args, kind)?;
+    let cases = Cases::present().map_err(broken_suite)?;
+    if cases.are_built_in() && args.bless_as.is_some() {
+        let error = anyhow!("--bless-as writes into a checkout of graphproof, and the run stands in none");
+        return Err(Failure::new(ExitCode::Kernels, error));
+    }
+    let options = options(args, kind, cases.folder())?;
     if args.list {
         for case in conformance::list(&options).map_err(broken_suite)? {
             println!("{} ({}): {} [{}]", case.id, case.evidence.name(), case.title, case.source);
@@ -50,6 +55,9 @@ pub fn run(args: &ConformanceArgs) -> Result<ExitCode, Failure> {
         (None, _) => conformance::run(&options, &mut progress).map_err(broken_suite)?,
     };
     drop(bar);
+    if cases.are_built_in() {
+        println!("the cases are those that are built into the program: the run stands in no checkout of graphproof");
+    }
     print!("{outcome}");
     if let Some(file) = file {
         file.write(&outcome)?;
@@ -73,8 +81,7 @@ pub fn run_child(args: &ConformanceChildArgs) -> ! {
     })
 }
 
-fn options(args: &ConformanceArgs, kind: DriverKind) -> Result<Options, Failure> {
-    let cases = conformance::default_cases();
+fn options(args: &ConformanceArgs, kind: DriverKind, cases: &Path) -> Result<Options, Failure> {
     let baseline = cases.join("baseline").join(format!("{}.txt", kind.name()));
     let golden = conformance::newest_golden(&cases.join("golden"));
     let program = std::env::current_exe().map_err(|error| {
@@ -87,7 +94,7 @@ fn options(args: &ConformanceArgs, kind: DriverKind) -> Result<Options, Failure>
         filter: args.filter.clone(),
         jobs: args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from).min(MOST_JOBS)),
         limit: Duration::from_secs(args.limit),
-        cases,
+        cases: cases.to_owned(),
         child,
     })
 }

@@ -4,7 +4,7 @@ use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::probe;
 use graphproof_kernels::compile::Nvrtc;
-use graphproof_kernels::{Lane, PtxSource, ptx};
+use graphproof_kernels::{KernelTree, KernelsError, Lane};
 
 use super::Failure;
 use crate::args::DoctorArgs;
@@ -36,16 +36,14 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
 }
 
 fn kernels() {
-    let stale: Vec<String> = Lane::ALL
-        .iter()
-        .flat_map(|lane| lane.modules())
-        .filter_map(|stem| ptx::module(stem, PtxSource::Committed).err())
-        .map(|error| error.to_string())
-        .collect();
-    match (ptx::manifest(), stale.first()) {
-        (Err(error), _) => say("kernels", &error.to_string()),
-        (Ok(_), Some(problem)) => say("kernels", problem),
-        (Ok(manifest), None) => say("kernels", &format!("committed PTX, up to date, made by NVRTC {}", manifest.nvrtc)),
+    let tree = KernelTree::present();
+    say("kernels", &format!("of {}", tree.origin()));
+    let modules = Lane::ALL.iter().flat_map(|lane| lane.modules());
+    let unusable: Vec<KernelsError> = modules.filter_map(|stem| tree.committed(stem).err()).collect();
+    match (unusable.first(), tree.nvrtc()) {
+        (Some(problem), _) => say("", &problem.to_string()),
+        (None, Ok(nvrtc)) => say("", &format!("their PTX is up to date, made by NVRTC {nvrtc}")),
+        (None, Err(error)) => say("", &error.to_string()),
     }
 }
 

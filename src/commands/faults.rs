@@ -14,7 +14,7 @@ use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
 
-use super::Failure;
+use super::{Failure, suite};
 use crate::args::{FaultChildArgs, FaultsArgs};
 use crate::output::json::ReceiptFile;
 use child::{Job, Outcome};
@@ -26,6 +26,8 @@ const STEPS: u64 = 10;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
+    // Once, and not by every child that could not run.
+    suite::check_present()?;
     if args.clean {
         return clean::run(args);
     }

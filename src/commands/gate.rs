@@ -84,6 +84,7 @@ impl<'a> Gate<'a> {
         let request = Request {
             steps: opening.steps,
             kernels: suite.kernels.clone(),
+            tree: Some(suite.tree),
             partition: self.args.partition.map(|partition| partition.to_string()),
             not_run: self.left.clone(),
             config: settings

@@ -2,25 +2,33 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, anyhow};
+use graphproof::receipt::git_in;
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_kernels::KernelTree;
+use graphproof_kernels::{KernelTree, Origin};
 
 use super::Failure;
 use crate::output::json::io;
 
-/// Reads `kernels/cu` and `kernels/ptx` of `revision` in the checkout around the current folder.
+/// Reads `kernels/cu` and `kernels/ptx` of `revision` in the checkout around the current folder, which
+/// must be the one that the [present kernels](KernelTree::present) are of.
 ///
 /// # Errors
-/// No git, no checkout, no such revision, or no kernels in it.
+/// No git, no checkout, no such revision, no kernels in it, or present kernels of another tree.
 pub fn kernels(revision: &str) -> Result<KernelTree, Failure> {
     let usage = |error| Failure::new(ExitCode::Usage, error);
-    let top = git(Path::new("."), &["rev-parse", "--show-toplevel"])?.map_err(|said| {
+    let no_kernels = |error| Failure::new(ExitCode::Kernels, error);
+    let present = KernelTree::present();
+    let root = match present.origin() {
+        Origin::Checkout(root) => root.as_path(),
+        _ => Path::new("."),
+    };
+    let top = git(root, &["rev-parse", "--show-toplevel"])?.map_err(|said| {
         usage(anyhow!("--against {revision} needs the git checkout that has it, and there is none here: {said}"))
     })?;
-    let top = PathBuf::from(top.trim_end());
+    let top = PathBuf::from(top.trim_end_matches('\n'));
     let unknown =
         || usage(anyhow!("--against {revision}: there is no such revision in the git checkout {}", top.display()));
     if revision.is_empty() || revision.starts_with('-') {
@@ -29,20 +37,36 @@ pub fn kernels(revision: &str) -> Result<KernelTree, Failure> {
     let commit = git(&top, &["rev-parse", "--verify", "--quiet", &format!("{revision}^{{commit}}")])?;
     let commit = commit.map_err(|_| unknown())?.trim_end().to_owned();
     let name = format!("{revision} ({commit:.12})");
-    let listed = git(&top, &["ls-tree", "-r", "-z", "--name-only", &commit, "kernels/cu", "kernels/ptx"])?;
+    // The kernels may lie deeper in the checkout: where they are now is where they are looked for.
+    let folder =
+        root.canonicalize().ok().and_then(|root| root.strip_prefix(top.canonicalize().ok()?).ok().map(Path::to_owned));
+    let below = match (present.origin(), folder) {
+        (Origin::Checkout(_), Some(folder)) => folder.join("kernels"),
+        _ => PathBuf::from("kernels"),
+    };
+    let below = below.to_string_lossy();
+    let (cu, ptx) = (format!("{below}/cu"), format!("{below}/ptx"));
+    let listed = git(&top, &["ls-tree", "-r", "-z", "--name-only", &commit, &cu, &ptx])?;
     let listed = listed.map_err(|said| io(anyhow!("git cannot list the files of {name}: {said}")))?;
     let paths: Vec<&str> = listed.split('\0').filter(|path| !path.is_empty() && !path.contains('\n')).collect();
-    if !paths.iter().any(|path| path.starts_with("kernels/cu/")) {
-        return Err(Failure::new(ExitCode::Kernels, anyhow!("the revision {name} has no kernels/cu, so no kernels")));
+    if !paths.iter().any(|path| path.starts_with(&format!("{cu}/"))) {
+        return Err(no_kernels(anyhow!("the revision {name} has no {cu}, so no kernels")));
+    }
+    if *present.origin() == Origin::BuiltIn {
+        return Err(no_kernels(anyhow!(
+            "--against {revision}: the present kernels are built into the program, as the checkout {} holds none now; \
+             kernels of two trees are not compared",
+            top.display()
+        )));
     }
     let texts = contents(&top, &commit, &paths).with_context(|| format!("git cannot read {name}")).map_err(io)?;
-    let below = |path: &str| path.trim_start_matches("kernels/").to_owned();
-    Ok(KernelTree::new(name, paths.iter().map(|path| below(path)).zip(texts)))
+    let inner = |path: &str| path.strip_prefix(&*below).unwrap_or(path).trim_start_matches('/').to_owned();
+    Ok(KernelTree::of_revision(name, paths.iter().map(|path| inner(path)).zip(texts)))
 }
 
 /// What a git command prints; the inner error is what it said instead.
 fn git(folder: &Path, arguments: &[&str]) -> Result<Result<String, String>, Failure> {
-    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output();
+    let output = git_in(folder).args(arguments).output();
     let output = output.context("git cannot be run, and --against reads the revision through it").map_err(io)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr).trim().to_owned()) })
@@ -50,13 +74,7 @@ fn git(folder: &Path, arguments: &[&str]) -> Result<Result<String, String>, Fail
 
 /// The texts of files of a commit, in order, from one `git cat-file --batch`.
 fn contents(top: &Path, commit: &str, paths: &[&str]) -> anyhow::Result<Vec<String>> {
-    let mut child = Command::new("git")
-        .arg("-C")
-        .arg(top)
-        .args(["cat-file", "--batch"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child = git_in(top).args(["cat-file", "--batch"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut input = child.stdin.take().context("no pipe to git")?;
     let mut output = BufReader::new(child.stdout.take().context("no pipe from git")?);
     let mut texts = Vec::with_capacity(paths.len());

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use graphproof::config::{Job, Settings};
-use graphproof::receipt::SourceHash;
+use graphproof::receipt::{SourceHash, TreeUsed};
 use graphproof_harness::cuda::Session;
 use graphproof_harness::driver::{self, DriverChoice, Selected};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::step::Step;
 use graphproof_kernels::compile::Nvrtc;
-use graphproof_kernels::{KernelsError, PtxSource, ptx};
+use graphproof_kernels::{KernelTree, KernelsError, Lane, Origin, PtxSource, ptx};
 
 use super::{Failure, settings};
 use crate::args::TargetArgs;
@@ -21,6 +21,8 @@ pub struct Suite {
     pub jobs: Vec<Planned>,
     /// Where the kernels come from, in words.
     pub kernels: String,
+    /// The tree that they are of.
+    pub tree: TreeUsed,
 }
 
 /// A job with its step.
@@ -37,7 +39,7 @@ impl Suite {
         let kernels = describe(source, &jobs).map_err(kernels_failure)?;
         let (selected, session) = driver::open(driver)?;
         tracing::info!(driver = selected.kind.name(), reason = selected.reason, "driver selected");
-        Ok(Suite { selected, session: Arc::new(session), jobs, kernels })
+        Ok(Suite { selected, session: Arc::new(session), jobs, kernels, tree: tree(source) })
     }
 
     /// Steps by name (the default suite if none is named), on the driver and at the shape asked for,
@@ -56,6 +58,12 @@ impl Suite {
     pub fn steps(&self) -> impl Iterator<Item = &Arc<dyn Step>> {
         self.jobs.iter().map(|planned| &planned.step)
     }
+}
+
+/// Whether the committed PTX of everything that the present tree holds can be used.
+pub fn check_present() -> Result<(), Failure> {
+    let stems = Lane::ALL.iter().flat_map(|lane| lane.modules()).chain(&["faults"]);
+    stems.into_iter().try_for_each(|stem| ptx::module(stem, PtxSource::Committed).map(drop)).map_err(kernels_failure)
 }
 
 /// The present kernels: as committed, or compiled now.
@@ -84,10 +92,26 @@ fn kernels_failure(error: KernelsError) -> Failure {
     Failure::new(code, error)
 }
 
+fn tree(source: PtxSource) -> TreeUsed {
+    let tree = if let PtxSource::Tree(tree) = source { tree } else { KernelTree::present() };
+    match tree.origin() {
+        Origin::BuiltIn => TreeUsed::BuiltIn,
+        Origin::Checkout(_) => TreeUsed::Checkout,
+        Origin::Revision(_) => TreeUsed::Revision,
+    }
+}
+
 fn describe(source: PtxSource, jobs: &[Planned]) -> Result<String, KernelsError> {
+    let present = KernelTree::present();
+    let built_in = *present.origin() == Origin::BuiltIn;
     match source {
-        PtxSource::Committed => Ok(format!("committed PTX (NVRTC {})", ptx::manifest()?.nvrtc)),
-        PtxSource::Compile => Ok(format!("kernels compiled now (NVRTC {})", Nvrtc::find()?.version())),
+        PtxSource::Committed => {
+            Ok(format!("{} PTX (NVRTC {})", if built_in { "built-in" } else { "committed" }, present.nvrtc()?))
+        }
+        PtxSource::Compile => {
+            let what = if built_in { "built-in kernels" } else { "kernels" };
+            Ok(format!("{what} compiled now (NVRTC {})", Nvrtc::find()?.version()))
+        }
         PtxSource::Tree(tree) => {
             let modules = jobs.iter().flat_map(|planned| planned.step.modules());
             let compilers: Vec<Option<&str>> =
@@ -97,7 +121,8 @@ fn describe(source: PtxSource, jobs: &[Planned]) -> Result<String, KernelsError>
                 Some(_) => format!("partly committed PTX, partly compiled now (NVRTC {})", Nvrtc::find()?.version()),
                 None => format!("compiled now (NVRTC {})", Nvrtc::find()?.version()),
             };
-            Ok(format!("kernels of {}, {how}", tree.revision()))
+            let name = tree.origin().to_string();
+            Ok(format!("kernels of {}, {how}", name.trim_start_matches("the revision ")))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use graphproof_harness::finding::catalogue;
-use graphproof_kernels::{Lane, Shape};
+use graphproof_kernels::{Lane, Shape, checkout};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -72,8 +72,7 @@ struct RawAllow {
 /// path from `folder`: receipts of several machines then name it alike.
 /// Outside a checkout only `folder` itself counts: what lies above it is somebody else's.
 pub fn find(folder: &Path) -> Option<PathBuf> {
-    let root = folder.ancestors().position(|above| above.join(".git").exists()).unwrap_or(0);
-    let depth = folder.ancestors().take(root + 1).position(|above| above.join(FILE_NAME).is_file())?;
+    let depth = checkout::folders(folder).position(|above| above.join(FILE_NAME).is_file())?;
     let up: PathBuf = std::iter::repeat_n("..", depth).collect();
     Some(up.join(FILE_NAME))
 }

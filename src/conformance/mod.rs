@@ -5,6 +5,7 @@
 
 pub mod baseline;
 pub mod call;
+mod cases;
 pub mod child;
 pub mod expand;
 pub mod expect;
@@ -16,5 +17,6 @@ pub mod suite;
 
 pub use baseline::newest_golden;
 pub use call::api::Driver;
+pub use cases::Cases;
 pub use child::child_main;
-pub use suite::{Event, ListedCase, Options, Outcome, bless, default_cases, list, run};
+pub use suite::{Event, ListedCase, Options, Outcome, bless, list, run};

@@ -37,13 +37,6 @@ pub struct Options {
     pub limit: Duration,
 }
 
-/// The folder of the case files: below the current directory, or else where this program was built.
-pub fn default_cases() -> PathBuf {
-    const CASES: &str = "tests/conformance";
-    let here = PathBuf::from(CASES);
-    if here.is_dir() { here } else { Path::new(env!("CARGO_MANIFEST_DIR")).join(CASES) }
-}
-
 /// A cell of the suite, for a listing.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct ListedCase {

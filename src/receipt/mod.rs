@@ -22,7 +22,7 @@ pub use file::{AtomicFile, ReadError, read};
 pub use geometry::{LANES, LENGTHS, geometry};
 pub use layout::lay_out;
 pub use merge::{MergeError, Part, merge};
-pub use provenance::{Git, Host, Provenance};
+pub use provenance::{Git, Host, Provenance, git_in};
 pub use schema::schema_text;
 
 /// Version of the format. It rises with every change that an older reader would misread.
@@ -76,6 +76,9 @@ pub struct Request {
     pub steps: u64,
     /// Where the kernels come from, in words.
     pub kernels: String,
+    /// The tree that the kernels are of; none in a receipt of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeUsed>,
     /// The part of the suite, as `2/8`; none for the whole.
     pub partition: Option<String>,
     /// Jobs of the suite that this run left to others or did not come to, with the reason.
@@ -83,6 +86,18 @@ pub struct Request {
     /// The configuration file that was used, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigUsed>,
+}
+
+/// Which tree's kernels were judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TreeUsed {
+    /// That of the checkout that the run stood in, as it was there.
+    Checkout,
+    /// The one that was built into the program: the run stood in no checkout that holds the kernels.
+    BuiltIn,
+    /// That of a revision which was named.
+    Revision,
 }
 
 /// A configuration file, as a run met it.

@@ -81,8 +81,19 @@ impl Git {
     }
 }
 
+/// `git`, to be run in `folder`: for the checkout that is there, whatever the environment names. A git
+/// hook's environment does, and so may a user's.
+pub fn git_in(folder: &Path) -> Command {
+    let mut git = Command::new("git");
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE"] {
+        git.env_remove(name);
+    }
+    git.arg("-C").arg(folder);
+    git
+}
+
 /// What a git command prints, if it succeeds.
 fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
+    let output = git_in(folder).args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use graphproof_kernels::checkout;
+
 /// A checkout, or the current folder outside one.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -23,8 +25,7 @@ impl Sources {
     /// Around the current folder.
     pub fn here() -> Self {
         let here = std::env::current_dir().unwrap_or_default();
-        let depth = here.ancestors().position(|folder| folder.join(".git").exists()).unwrap_or(0);
-        let folders: Vec<PathBuf> = here.ancestors().take(depth + 1).map(Path::to_owned).collect();
+        let folders: Vec<PathBuf> = checkout::folders(&here).map(Path::to_owned).collect();
         Sources { root: folders.last().cloned().unwrap_or_default(), folders }
     }
 

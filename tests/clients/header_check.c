@@ -11,6 +11,9 @@
 /* An entry point of ours has exactly the type that cuda.h declares. Enumerations are unsigned int. */
 #define PROTOTYPE(name, ...) static CUresult (*const rs_##name)(__VA_ARGS__) __attribute__((unused)) = name
 
+/* A line of the table of the driver API has exactly the type that cuda.h declares. */
+#define ROW(name, ...) static CUresult (*const row_##name)(__VA_ARGS__) __attribute__((unused)) = name
+
 #define VALUE(name, value) _Static_assert((long)(name) == (long)(value), #name)
 
 /* software/graph/node.rs */

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Compiles our C ABI against NVIDIA's own cuda.h.
+"""Compiles our C ABI, and the table of the driver API, against NVIDIA's own cuda.h.
 
     python3 tests/clients/header_check.py           exit 1 if gcc finds a difference
     python3 tests/clients/header_check.py --print   also print the C program
 
 Rust's `repr(C)` structures are written down again in C, field by field, and each is compared with
 the structure of the same name in cuda.h: size, and offset of each field. Each entry point becomes
-a function type that must be the one cuda.h declares; enumerators and result codes are compared by
+a function type that must be the one cuda.h declares, as does each line of driver/api/functions.txt,
+per-thread forms included; no function of cuda.h may be missing there. Enumerators and result codes are compared by
 value. The enumerators that our sources use as plain numbers are listed in header_check.c.
 """
 
@@ -159,6 +160,23 @@ def entry_points():
             yield name, [ARGUMENTS.get((name, argument)) or c_type(rust, {}) for argument, rust in pairs]
 
 
+def table():
+    """Names, forms included, and argument types of driver/api/functions.txt; None without a declaration."""
+    for line in (toolkit.ROOT / "driver" / "api" / "functions.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        head, rest = line.split("(", 1)
+        name, _since, form, _class = head.split()
+        listed = rest.split(")")[0]
+        types = None
+        if listed != "...":
+            arguments = [argument.split(" ", 1)[1] for argument in listed.split(", ") if argument]
+            types = [re.sub(r"\w+$", "", argument).strip() for argument in arguments]
+        yield name, types
+        if form != "-":
+            yield f"{name}_{form}", types
+
+
 def results():
     """Result codes, and the constants whose comment names the enumerator."""
     text = (DRIVER / "abi" / "result.rs").read_text()
@@ -189,6 +207,12 @@ def main():
         checked += 1
         types = ", ".join(arguments) or "void"
         lines.append(f"PROTOTYPE({name}, {types});")
+    rows = dict(table())
+    missing = sorted(known - rows.keys())
+    if missing:
+        sys.exit(f"functions of cuda.h {toolkit.HEADER} that driver/api/functions.txt lacks: {', '.join(missing)}")
+    listed = {name: types for name, types in rows.items() if name in known and types is not None}
+    lines += [f"ROW({name}, {', '.join(types) or 'void'});" for name, types in sorted(listed.items())]
     lines += [f"VALUE({name}, {value});" for name, value in sorted(set(results()))]
     lines.append("int main(void) { return 0; }\n")
     program = "\n".join(lines)
@@ -200,6 +224,7 @@ def main():
     if subprocess.run(gcc + ["-fsyntax-only", "-x", "c", "-"], input=program, text=True).returncode:
         sys.exit("our C ABI differs from cuda.h")
     asserts = program.count("_Static_assert(") + program.count("\nVALUE(") - 1
+    print(f"{len(listed)} of {len(rows)} functions of the table have the types of cuda.h")
     print(f"{checked} prototypes, {asserts} sizes, offsets and values agree with cuda.h {toolkit.HEADER}")
     print(f"not in this cuda.h (older or newer CUDA): {', '.join(absent) or 'none'}")
 

@@ -1,6 +1,7 @@
 //! Reading arguments from C and writing results to it.
 
 use std::ffi::{CStr, c_char};
+use std::mem::MaybeUninit;
 
 use super::{CUresult, Cuda};
 
@@ -25,6 +26,17 @@ pub(crate) unsafe fn write_if<T>(target: *mut T, value: T) {
     if !target.is_null() {
         // SAFETY: not null, and the caller vouches for the rest.
         unsafe { target.write_unaligned(value) };
+    }
+}
+
+/// An argument as the record keeps it: its bits, of a structure passed by value the first eight bytes.
+pub(crate) fn word<T: Copy>(argument: T) -> u64 {
+    let mut word = MaybeUninit::<u64>::zeroed();
+    // SAFETY: as many bytes as both have; arguments of the C ABI have no padding among the first eight,
+    // and the rest of the word is zero.
+    unsafe {
+        word.as_mut_ptr().cast::<u8>().copy_from((&raw const argument).cast(), size_of::<T>().min(8));
+        word.assume_init()
     }
 }
 

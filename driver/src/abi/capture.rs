@@ -86,13 +86,21 @@ unsafe fn update_dependencies(
     capture.update_dependencies(graphs, stream, &nodes, how)
 }
 
+fn begin(stream: CUstream, mode: CaptureMode) -> Cuda {
+    let mut world = driver().world();
+    let stream = world.stream(stream)?;
+    let World { capture, graphs, .. } = &mut *world;
+    capture.begin(graphs, ThreadId::current(), stream, mode).map(|_| ())
+}
+
 entry_points! {
+    fn cuStreamBeginCapture(hStream: CUstream) on hStream {
+        // The form of CUDA 10.0 had one mode.
+        begin(hStream, CaptureMode::Global)
+    }
+
     fn cuStreamBeginCapture_v2(hStream: CUstream, mode: c_uint) on hStream {
-        let mode = CaptureMode::from_raw(mode)?;
-        let mut world = driver().world();
-        let stream = world.stream(hStream)?;
-        let World { capture, graphs, .. } = &mut *world;
-        capture.begin(graphs, ThreadId::current(), stream, mode).map(|_| ())
+        begin(hStream, CaptureMode::from_raw(mode)?)
     }
 
     fn cuStreamBeginCaptureToGraph(

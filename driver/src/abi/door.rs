@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
+use graphproof_api::Function;
+
 use super::types::CUstream;
-use super::{CUresult, Cuda};
+use super::{CUresult, Cuda, default_stream};
 use crate::record;
-use crate::software::capture::is_unsafe;
 use crate::software::driver;
 
 thread_local! {
@@ -17,28 +18,44 @@ thread_local! {
 /// What the door knows of an entry point.
 pub(crate) struct Door {
     name: &'static str,
-    /// Whether it is potentially unsafe during a capture; looked up at its first call.
-    unsafe_in_capture: OnceLock<bool>,
+    /// Its row of the table, looked up at its first call.
+    row: OnceLock<Option<&'static Function>>,
 }
 
 impl Door {
     pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, unsafe_in_capture: OnceLock::new() }
+        Self { name, row: OnceLock::new() }
+    }
+
+    fn row(&self) -> Option<&'static Function> {
+        *self.row.get_or_init(|| graphproof_api::find(self.name))
     }
 }
 
 /// Runs an entry point's body, recorded. Nothing unwinds out of it: a defect of ours is
 /// `CUDA_ERROR_UNKNOWN`.
-pub(crate) fn enter(door: &'static Door, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
+pub(crate) fn enter(
+    door: &'static Door,
+    stream: Option<CUstream>,
+    arguments: &[u64],
+    body: impl FnOnce() -> Cuda,
+) -> CUresult {
     let mut body = Some(body);
-    pass(door, stream, &mut || body.take().map_or(Err(CUresult::UNKNOWN), |body| body()))
+    let body: &mut dyn FnMut() -> Cuda = &mut || body.take().map_or(Err(CUresult::UNKNOWN), |body| body());
+    default_stream::within(|| pass(door, stream, arguments, body))
 }
 
 /// As [`enter`], compiled once for all entry points.
-fn pass(door: &'static Door, stream: Option<CUstream>, body: &mut dyn FnMut() -> Cuda) -> CUresult {
+fn pass(door: &'static Door, stream: Option<CUstream>, arguments: &[u64], body: &mut dyn FnMut() -> Cuda) -> CUresult {
     let checked = || check(door).and_then(|()| body()).and_then(|()| super::graph_recapture::after_call(stream));
     let guarded = || catch_unwind(AssertUnwindSafe(checked)).unwrap_or(Err(CUresult::UNKNOWN));
-    let result = if record::is_on() { record::call(door.name, stream, guarded) } else { guarded().into() };
+    let result = if record::is_on() {
+        let has_argument = door.row().is_some_and(|row| row.stream_argument().is_some());
+        let stream = stream.map(|stream| default_stream::named(stream, has_argument));
+        record::call(door.name, stream, arguments, guarded)
+    } else {
+        guarded().into()
+    };
     if result == CUresult::NOT_SUPPORTED {
         record::note_unsupported(door.name);
     }
@@ -47,7 +64,7 @@ fn pass(door: &'static Door, stream: Option<CUstream>, body: &mut dyn FnMut() ->
 
 /// Answers a call that has no model.
 pub(crate) fn unsupported(door: &'static Door) -> CUresult {
-    enter(door, None, || {
+    enter(door, None, &[], || {
         record::note(|| format!("{} has no model in the software driver", door.name));
         Err(CUresult::NOT_SUPPORTED)
     })
@@ -72,7 +89,7 @@ fn check(door: &Door) -> Cuda {
             (false, false) => ready,
         };
     }
-    if *door.unsafe_in_capture.get_or_init(|| is_unsafe(door.name)) {
+    if door.row().is_some_and(|row| row.class.is_unsafe()) {
         driver().unsafe_call()?;
     }
     Ok(())

@@ -10,8 +10,9 @@
 /// }
 /// ```
 ///
-/// A body evaluates to `Cuda<()>`. The name needs no entry in a table: `build.rs` reads the names
-/// from these sources. Keep `fn cuName(` on one line.
+/// A body evaluates to `Cuda<()>`. The name stands in `driver/api/functions.txt`; `build.rs` finds the
+/// body by its signature here and makes the `_ptsz` or `_ptds` form from it. Keep `fn cuName(` on one
+/// line, and a brace or `on` behind the arguments.
 macro_rules! entry_points {
     ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(on $stream:ident $(($of:ident))?)? $body:block)*) => {$(
         #[doc = concat!("CUDA driver API `", stringify!($name), "`.")]
@@ -28,7 +29,8 @@ macro_rules! entry_points {
             let mut stream: Option<$crate::abi::types::CUstream> = None;
             $(stream = Some($stream $(($of))?);)?
             static DOOR: $crate::abi::door::Door = $crate::abi::door::Door::new(stringify!($name));
-            $crate::abi::door::enter(&DOOR, stream, || $body)
+            let arguments = [$($crate::abi::args::word($arg)),*];
+            $crate::abi::door::enter(&DOOR, stream, &arguments, || $body)
         }
     )*};
 }

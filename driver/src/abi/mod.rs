@@ -2,8 +2,9 @@
 //!
 //! An entry point checks its arguments, calls one method of the safe model
 //! ([`crate::software`]) and writes the result; it holds no logic. All go through
-//! [`door::enter`], which records the call and keeps panics in. A name of `symbols.txt` without
-//! an entry point gets one that answers `CUDA_ERROR_NOT_SUPPORTED` and is recorded.
+//! [`door::enter`], which records the call and keeps panics in. A name of the table
+//! (`driver/api/functions.txt`) without an entry point gets one that answers `CUDA_ERROR_NOT_SUPPORTED`
+//! and is recorded.
 
 #[macro_use]
 mod macros;
@@ -12,6 +13,7 @@ pub(crate) mod args;
 mod array;
 mod capture;
 mod context;
+pub(crate) mod default_stream;
 mod device;
 pub(crate) mod door;
 mod event;
@@ -42,6 +44,14 @@ mod table;
 mod transfer;
 #[allow(non_camel_case_types)]
 pub mod types;
+
+/// What the generated forms of entry points name.
+mod imports {
+    pub(super) use super::graph_types::*;
+    pub(super) use super::types::*;
+    pub(super) use super::{CUresult, default_stream};
+    pub(super) use crate::software::capture::RecaptureFn;
+}
 
 pub use array::*;
 pub use capture::*;

@@ -4,7 +4,7 @@ use std::backtrace::Backtrace;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Work;
+use super::{Arguments, Work};
 use crate::abi::CUresult;
 use crate::abi::types::CUstream;
 use crate::software::ThreadId;
@@ -43,6 +43,8 @@ pub struct Call {
     pub thread: ThreadId,
     /// The stream argument, as given.
     pub stream: Option<CUstream>,
+    /// Its arguments, and what it wrote through them.
+    pub arguments: Arguments,
     /// Capture status of that stream before the call.
     pub capture_before: Capture,
     /// And after it.

@@ -4,6 +4,7 @@
 //! bounded buffer; calls beyond the bound are counted, not kept. Calls without a model are counted
 //! always, so that a run can say what it relied on in vain.
 
+mod arguments;
 mod call;
 mod unsupported;
 mod work;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+pub use arguments::{Arguments, Value};
 pub use call::{Call, Capture, Recording};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
 pub use work::Work;
@@ -114,7 +116,12 @@ fn keep_work(make: impl FnOnce(Instant) -> Work) {
 }
 
 /// Records a call around `body`.
-pub(crate) fn call(name: &'static str, stream: Option<CUstream>, body: impl FnOnce() -> Cuda) -> CUresult {
+pub(crate) fn call(
+    name: &'static str,
+    stream: Option<CUstream>,
+    arguments: &[u64],
+    body: impl FnOnce() -> Cuda,
+) -> CUresult {
     BLOCKED_NS.with(|blocked| blocked.set(0));
     NOTE.with(|note| note.borrow_mut().take());
     let before = capture_status(stream);
@@ -131,6 +138,7 @@ pub(crate) fn call(name: &'static str, stream: Option<CUstream>, body: impl FnOn
         function: name,
         thread: ThreadId::current(),
         stream,
+        arguments: Arguments::of(name, arguments, result),
         capture_before: before,
         capture_after: after,
         result,

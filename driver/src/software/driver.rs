@@ -19,7 +19,7 @@ use super::stream::Stream;
 use super::work::{NodeParams, Plan};
 use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, execute};
 use crate::abi::types::{CUevent, CUfunction, CUstream};
-use crate::abi::{CUresult, Cuda};
+use crate::abi::{CUresult, Cuda, default_stream};
 
 /// The driver of this process.
 #[derive(Debug)]
@@ -365,11 +365,12 @@ impl World {
         StreamId { key, kind, context }
     }
 
-    /// The stream of a handle: null and 1 name the legacy stream of the current context, 2 the
-    /// calling thread's own default stream in it.
+    /// The stream of a handle: 1 names the legacy stream of the current context, 2 the calling thread's
+    /// own default stream in it, null one of both as the form of the call says.
     pub fn stream(&mut self, handle: CUstream) -> Cuda<StreamId> {
         match handle {
-            CUstream::NULL | CUstream::LEGACY => {
+            CUstream::NULL => self.stream(default_stream::meaning()),
+            CUstream::LEGACY => {
                 let id = self.current_even_if_in_error()?.id;
                 let context = self.contexts.get(id.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
                 Ok(StreamId { key: context.legacy, kind: StreamKind::Legacy, context: id })

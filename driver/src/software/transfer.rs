@@ -7,8 +7,8 @@ use super::execute::Op;
 use super::memory::{Side, memory};
 use super::work::{CopyWork, MemsetWork, NodeParams};
 use super::{Driver, StreamId, StreamKind, World};
-use crate::abi::Cuda;
 use crate::abi::types::{CUDA_MEMCPY3D, CUstream};
+use crate::abi::{Cuda, default_stream};
 use crate::record;
 
 /// Pageable memory up to this size is copied at the call and the call returns; of more the call waits
@@ -17,12 +17,12 @@ use crate::record;
 const STAGED_BYTES: usize = 128 << 10;
 
 impl Driver {
-    /// A copy that the host waits for. It is ordered as work of the legacy stream; only a copy
+    /// A copy that the host waits for. It is ordered as work of the default stream; only a copy
     /// within the device returns before it is done, as CUDA documents.
     pub fn copy_now(&self, params: &CUDA_MEMCPY3D) -> Cuda {
         let copy = memory().space.copy_at_call(params)?;
         let mut world = self.world();
-        let stream = world.usable_stream(CUstream::LEGACY)?;
+        let stream = world.usable_stream(default_stream::meaning())?;
         world.capture.classify_synchronous(stream)?;
         if copy.bytes() == 0 {
             return Ok(());
@@ -80,12 +80,12 @@ impl Driver {
         self.copy_on(stream, params)
     }
 
-    /// A fill that is ordered as work of the legacy stream. The host waits only when it could see
+    /// A fill that is ordered as work of the default stream. The host waits only when it could see
     /// the bytes itself.
     pub fn fill_now(&self, work: MemsetWork) -> Cuda {
         memory().space.fill_at_call(&work)?;
         let mut world = self.world();
-        let stream = world.usable_stream(CUstream::LEGACY)?;
+        let stream = world.usable_stream(default_stream::meaning())?;
         world.capture.classify_synchronous(stream)?;
         let ticket = self.submit(&world, stream, Op::Node(NodeParams::Memset(work)), Vec::new());
         drop(world);

@@ -232,7 +232,8 @@ pub fn compile(stem: &str, sources: &[(String, Cow<'static, str>)]) -> Result<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ptx::{PtxSource, manifest, module, sources_of};
+    use crate::ptx::{PtxSource, module};
+    use crate::tree::KernelTree;
 
     /// NVRTC where there is one; a test that needs it says by name that it is skipped.
     fn nvrtc(test: &str) -> Option<Nvrtc> {
@@ -248,7 +249,7 @@ mod tests {
     #[test]
     fn the_pinned_compiler_makes_the_committed_ptx() {
         let Some(nvrtc) = nvrtc("the_pinned_compiler_makes_the_committed_ptx") else { return };
-        if nvrtc.version() != manifest().unwrap().nvrtc {
+        if nvrtc.version() != KernelTree::present().nvrtc().unwrap() {
             eprintln!("the_pinned_compiler_makes_the_committed_ptx is skipped: {nvrtc:?} is not the pinned version");
             return;
         }
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn a_broken_source_is_answered_with_the_compiler_s_log() {
         let Some(nvrtc) = nvrtc("a_broken_source_is_answered_with_the_compiler_s_log") else { return };
-        let mut sources = sources_of("select").unwrap();
+        let mut sources = KernelTree::present().sources_of("select").unwrap();
         let main = sources.iter_mut().find(|(name, _)| name == "select.cu").unwrap();
         main.1.to_mut().push_str("\nthis is not CUDA;\n");
         let error = nvrtc.compile("select.cu", &sources, &["--gpu-architecture=compute_80"]).unwrap_err().to_string();

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use libloading::os::unix;
 
-/// Folders that may hold the library, best first: the pinned one of `regenerate.py`, then a
-/// toolkit.
+use crate::checkout;
+
+/// Folders that may hold the library, best first: the pinned one that `regenerate.py` put into the
+/// checkout that the run stands in, then a toolkit.
 pub(super) fn folders() -> Vec<PathBuf> {
     let mut folders = Vec::new();
-    if let Some(root) = Path::new(env!("CARGO_MANIFEST_DIR")).parent() {
+    if let Some(root) = checkout::root() {
         let packages = root.join(".cuda/lib");
         for python in sorted_entries(&packages, "python3") {
             folders.push(python.join("site-packages/nvidia/cuda_nvrtc/lib"));

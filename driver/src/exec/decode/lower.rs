@@ -267,6 +267,7 @@ impl<'a> Lower<'a> {
                 | "redux"
                 | "elect"
                 | "mma"
+                | "wmma"
                 | "ldmatrix"
                 | "stmatrix"
                 | "movmatrix"
@@ -319,7 +320,7 @@ impl<'a> Lower<'a> {
             "bra" | "brx" | "ret" | "exit" | "trap" | "brkpt" | "call" | "bar" | "barrier" | "membar" | "fence"
             | "nanosleep" | "pmevent" | "griddepcontrol" => self.control(i, m),
             "shfl" | "vote" | "match" | "redux" | "elect" | "activemask" | "ldmatrix" | "stmatrix" | "movmatrix"
-            | "mma" => self.warp(i, m),
+            | "mma" | "wmma" => self.warp(i, m),
             other => Err(unsupported(format!("instruction `{other}` is not executed"))),
         }
     }

@@ -19,6 +19,7 @@ mod modifiers;
 mod moves;
 mod operands;
 mod slots;
+mod tensor;
 mod uniform;
 mod warp;
 

@@ -27,6 +27,12 @@ impl<'a> Modifiers<'a> {
         words.iter().find(|w| self.take(w)).copied()
     }
 
+    /// Takes the first word of which `wanted` holds.
+    pub fn take_where(&mut self, wanted: impl Fn(&str) -> bool) -> Option<&'a str> {
+        let at = self.left.iter().position(|w| wanted(w))?;
+        Some(self.left.remove(at))
+    }
+
     /// Takes the next type.
     pub fn ty(&mut self) -> Option<Type> {
         let (i, ty) = self.left.iter().enumerate().find_map(|(i, w)| Some((i, Type::from_name(w)?)))?;
@@ -37,11 +43,6 @@ impl<'a> Modifiers<'a> {
     /// Takes the first word.
     pub fn first(&mut self) -> Option<&'a str> {
         (!self.left.is_empty()).then(|| self.left.remove(0))
-    }
-
-    /// Looks at the first word.
-    pub fn peek(&self) -> Option<&'a str> {
-        self.left.first().copied()
     }
 
     /// Takes a floating-point rounding, as mode bits.

@@ -4,9 +4,8 @@ use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::code::ScalarInit;
-use crate::exec::vm::lane::{BF16, F16};
 use crate::exec::vm::map::{Next, cold, step};
-use crate::exec::vm::matrix::{LoadMatrix, Mma, MoveMatrix, StoreMatrix};
+use crate::exec::vm::matrix::{LoadMatrix, MoveMatrix, StoreMatrix};
 use crate::exec::vm::warp_ops as w;
 use crate::ptx::{Instruction, Operand, Space, Type};
 
@@ -53,6 +52,7 @@ impl<'a> Lower<'a> {
                 self.push(Form::Matrix(cold::<MoveMatrix>()), &[d], &[a, members], 1 << 7);
                 Ok(())
             }
+            "wmma" => self.wmma(i, m),
             _ => self.mma(i, m),
         }
     }
@@ -147,7 +147,7 @@ impl<'a> Lower<'a> {
         matches!(members, Src::Fixed(n) if self.ir.scalars[n as usize] == ScalarInit::Constant(u64::from(u32::MAX)))
     }
 
-    fn registers(&mut self, operand: &Operand, n: usize, count: usize) -> Result<Vec<u32>> {
+    pub fn registers(&mut self, operand: &Operand, n: usize, count: usize, ty: Type) -> Result<Vec<u32>> {
         let items = match operand {
             Operand::Vector(items) => items.as_slice(),
             one => std::slice::from_ref(one),
@@ -155,10 +155,10 @@ impl<'a> Lower<'a> {
         if items.len() != count {
             return Err(invalid(format!("this operand has {} registers, not {count}", items.len())).at(n));
         }
-        items.iter().map(|o| self.destination(o, Type::B32).map_err(|p| p.at(n))).collect()
+        items.iter().map(|o| self.destination(o, ty).map_err(|p| p.at(n))).collect()
     }
 
-    fn sources(&mut self, operand: &Operand, n: usize, count: usize) -> Result<Vec<Src>> {
+    pub fn sources(&mut self, operand: &Operand, n: usize, count: usize, ty: Type) -> Result<Vec<Src>> {
         let items = match operand {
             Operand::Vector(items) => items.as_slice(),
             one => std::slice::from_ref(one),
@@ -166,7 +166,7 @@ impl<'a> Lower<'a> {
         if items.len() != count {
             return Err(invalid(format!("this operand has {} registers, not {count}", items.len())).at(n));
         }
-        items.iter().map(|o| self.source(o, Type::B32).map_err(|p| p.at(n))).collect()
+        items.iter().map(|o| self.source(o, ty).map_err(|p| p.at(n))).collect()
     }
 
     fn matrix_access(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
@@ -192,9 +192,9 @@ impl<'a> Lower<'a> {
         let mut s = vec![source];
         let mut d = Vec::new();
         if loading {
-            d = self.registers(&i.operands[value], value, count)?;
+            d = self.registers(&i.operands[value], value, count, Type::B32)?;
         } else {
-            s.extend(self.sources(&i.operands[value], value, count)?);
+            s.extend(self.sources(&i.operands[value], value, count, Type::B32)?);
         }
         s.push(members);
         let handlers = match (loading, wide) {
@@ -204,45 +204,6 @@ impl<'a> Lower<'a> {
             (false, false) => cold::<StoreMatrix<false>>(),
         };
         self.push(Form::Matrix(handlers), &d, &s, imm);
-        Ok(())
-    }
-
-    fn mma(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        m.take("aligned");
-        let Some(shape) = m.one_of(&["m16n8k16", "m16n8k8"]) else {
-            return Err(unsupported(format!("`mma.sync` of shape `{}` is not executed", m.peek().unwrap_or("?"))));
-        };
-        if !m.take("row") || !m.take("col") {
-            return Err(unsupported("only `mma.sync` with A in `.row` and B in `.col` order is executed"));
-        }
-        let types = [m.ty(), m.ty(), m.ty(), m.ty()];
-        let ends = match (types[0], types[3]) {
-            (Some(Type::F32), Some(Type::F32)) => 4,
-            (Some(Type::F16), Some(Type::F16)) if types[1] == Some(Type::F16) => 2,
-            _ => 0,
-        };
-        let factor = types[1].filter(|t| types[2] == Some(*t) && matches!(t, Type::F16 | Type::BF16));
-        let (Some(factor), true) = (factor, ends > 0) else {
-            return Err(unsupported(
-                "`mma.sync` of these types is not executed (bf16 or f16 into f32, or f16 into f16)",
-            ));
-        };
-        let k = if shape == "m16n8k16" { 16 } else { 8 };
-        self.operands(i, 4..=4)?;
-        let d = self.registers(&i.operands[0], 0, ends)?;
-        let mut s = self.sources(&i.operands[1], 1, k / 4)?;
-        s.extend(self.sources(&i.operands[2], 2, k / 8)?);
-        s.extend(self.sources(&i.operands[3], 3, ends)?);
-        let members = self.constant(u64::from(u32::MAX));
-        let handlers = match (factor, k) {
-            (Type::BF16, 16) => step::<Mma<BF16, 16>>(),
-            (Type::BF16, _) => step::<Mma<BF16, 8>>(),
-            (_, 16) => step::<Mma<F16, 16>>(),
-            _ => step::<Mma<F16, 8>>(),
-        };
-        // The list: members first, then destinations and sources in order.
-        s.insert(0, members);
-        self.push(Form::List(handlers), &d, &s, u64::from(ends == 2));
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use crate::exec::slot::SCALAR;
 
 /// All lanes must be there: the instructions are `.aligned`.
 #[inline(always)]
-fn whole(c: &mut Ctx, i: &Inst, members: u32) -> Result<(), *const Inst> {
+pub(crate) fn whole(c: &mut Ctx, i: &Inst, members: u32) -> Result<(), *const Inst> {
     debug_assert!(members & SCALAR != 0, "the decoder passes a constant mask");
     c.rendezvous(i, members, false)
 }

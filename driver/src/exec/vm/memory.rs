@@ -280,6 +280,26 @@ impl Ctx {
         Ok(host.wrapping_add(at as usize))
     }
 
+    /// Host memory of the bytes `low..high`, if one range or the block's shared memory holds them all.
+    pub fn stretch(&mut self, space: u8, low: u64, high: u64, site: u32) -> Option<*mut u8> {
+        let (space, at) = if space == GENERIC { classify(low) } else { (space, low) };
+        if space == LOCAL {
+            return None;
+        }
+        let first = self.reach_one(space, at, site, 1, 0, false).ok()?;
+        let size = high.checked_sub(low)?;
+        let left = match space {
+            SHARED => u64::from(self.shared_len) - at,
+            PARAM => u64::from(self.params_len) - at,
+            _ => {
+                // SAFETY: `hits` has one entry for each memory instruction of the code; `reach_one` filled this one.
+                let hit = unsafe { *self.hits.add(site as usize) };
+                hit.len - at.wrapping_sub(hit.base)
+            }
+        };
+        (size <= left).then_some(first)
+    }
+
     /// Local memory of a lane.
     pub fn local_of(&self, lane: usize) -> *mut u8 {
         self.warp.local.wrapping_add(lane * self.local_len as usize)

@@ -41,14 +41,18 @@ impl CaptureWorld {
         self.refuse(|capture| ongoing(capture) && forbids(capture))
     }
 
-    /// Before a synchronous copy or fill, which uses the context's legacy stream. It is no unsafe
-    /// call: beside a capture of a non-blocking stream it runs, in every mode and from any thread
-    /// (M, H200, driver 580.159.04).
+    /// Before a synchronous copy or fill, which uses the default stream. It is no unsafe call: beside
+    /// a capture of a non-blocking stream it runs, in every mode and from any thread (M, H200, driver
+    /// 580.159.04).
     ///
     /// # Errors
-    /// 906 beside a capture of a blocking stream, in every mode (M, D [PG]).
-    pub fn classify_synchronous(&mut self, legacy: StreamId) -> Cuda {
-        self.refuse_legacy(legacy.context)
+    /// On the legacy stream 906 beside a capture of a blocking stream, in every mode (M, D [PG]). On
+    /// the thread's own stream, while that one captures, as a host wait (G).
+    pub fn classify_synchronous(&mut self, default: StreamId) -> Cuda {
+        if default.kind == StreamKind::Legacy {
+            return self.refuse_legacy(default.context);
+        }
+        self.conflicting_call(default)
     }
 
     /// Before a call that no capturing stream bears, whatever the mode and the thread: a host wait

@@ -23,7 +23,3 @@ pub const ELAPSED_AFTER_CAPTURE: CUresult = CUresult::INVALID_VALUE;
 pub const RECAPTURE_INCOMPLETE: CUresult = CUresult::GRAPH_RECAPTURE_FAILURE;
 /// What the call returns when the recapture callback refuses a change.
 pub const RECAPTURE_REFUSED: CUresult = CUresult::GRAPH_RECAPTURE_FAILURE;
-
-/// Potentially unsafe calls that no case has measured: each is as the measured call beside it
-/// (`cuArrayCreate`, `cuArrayDestroy`).
-pub const UNSAFE_BY_KINSHIP: [&str; 3] = ["cuArray3DCreate_v2", "cuMipmappedArrayCreate", "cuMipmappedArrayDestroy"];

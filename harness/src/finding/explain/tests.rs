@@ -8,7 +8,7 @@ use cudarc::driver::sys::CUresult;
 use super::{ALL, CHECKS, Explanation, Family, Section, find};
 use crate::vocabulary::runtime_name;
 
-/// Names of newer drivers than the one whose names `driver/symbols.txt` lists.
+/// Names of newer drivers than the one whose names `driver/api/functions.txt` lists.
 const NEWER: [&str; 0] = [];
 
 /// NVIDIA's libraries are spelled like functions.
@@ -197,13 +197,8 @@ fn sources_carry_their_kind_of_evidence_and_name_issues_in_full() {
 
 #[test]
 fn functions_exist() {
-    let symbols = std::fs::read_to_string(workspace().join("driver/symbols.txt")).expect("readable");
-    let symbols: BTreeSet<_> = symbols
-        .split_whitespace()
-        .map(|name| name.split_once("_v").map_or(name, |(name, _)| name))
-        .chain(NEWER)
-        .chain(LIBRARIES)
-        .collect();
+    let symbols: BTreeSet<_> =
+        graphproof_api::functions().iter().map(graphproof_api::Function::base).chain(NEWER).chain(LIBRARIES).collect();
     let mut unknown = Vec::new();
     for text in ALL.iter() {
         let all = whole(text);

@@ -1,0 +1,11 @@
+//! Arithmetic, conversions and matrix products: every form against a scalar reference that shares
+//! no code with the interpreter.
+#![allow(missing_docs, reason = "a test")]
+
+#[path = "../ptx_common/mod.rs"]
+mod ptx_common;
+
+mod formats;
+mod harness;
+mod mma;
+mod wmma;
