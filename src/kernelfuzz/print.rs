@@ -85,7 +85,7 @@ pub fn print(kernel: &Kernel) -> String {
     text.replace("@SEED@", &kernel.seed.to_string())
         .replace("@THREADS@", &threads.to_string())
         .replace("@ROUNDED@", &threads.next_multiple_of(32).to_string())
-        .replace("@SHARED@", &(threads * 16).to_string())
+        .replace("@SHARED@", &(threads * if text.contains("wmma") { 32 } else { 16 }).to_string())
 }
 
 /// Dynamic shared memory that the kernel's text uses, in bytes.

@@ -86,7 +86,7 @@ fn odd(v: i128) -> f64 {
 
 fn float_bits(x: f64, ty: Type, mode: u32) -> u64 {
     let x = saturate64(x, mode);
-    let x = if mode & RELU != 0 && x < 0.0 { 0.0 } else { x };
+    let x = if mode & RELU != 0 && x <= 0.0 { 0.0 } else { x };
     match ty {
         Type::F16 => u64::from(F16::round(x, mode).0),
         Type::BF16 => u64::from(BF16::round(x, mode).0),
@@ -128,7 +128,10 @@ fn convert(bits: u64, mode: u32) -> u64 {
         }
         (Value::Real(x), false) => {
             let (low, high) = bounds(destination);
-            let v = if x.is_nan() { 0 } else { (integral(x, mode) as i128).clamp(low, high) };
+            // PTX ISA, `cvt`: a NaN becomes 0 between types of 32 bits and fewer, else the highest bit alone.
+            let wide = source == Type::F64 || destination.size() == 8;
+            let nan = if wide { 1 << (8 * destination.size() - 1) } else { 0 };
+            let v = if x.is_nan() { nan } else { (integral(x, mode) as i128).clamp(low, high) };
             cut(v, destination)
         }
         (Value::Real(x), true) => {
@@ -216,10 +219,10 @@ define! {
     PackF32(a: f32, b: f32; mode) -> u32 = pack(a, b, mode);
     /// `cvt.rna.tf32.f32`: the single keeps 10 fraction bits.
     Tf32(a: f32; mode) -> u32 = {
-        let x = canonical(a);
-        let bits = x.to_bits();
-        if !x.is_finite() {
-            bits
+        let bits = a.to_bits();
+        if !a.is_finite() {
+            // As hardware does: a NaN whose payload is below the kept bits becomes infinite.
+            bits & !0x1fff
         } else {
             let half = if mode & ROUNDING == NEAREST { 0xfff + (bits >> 13 & 1) } else if mode & ROUNDING == ZERO { 0 } else { 0x1000 };
             let r = bits.wrapping_add(half) & !0x1fff;

@@ -82,7 +82,7 @@ fn flushed<H: Half>(h: H, mode: u32) -> f64 {
 fn finish<H: Half>(x: f64, mode: u32) -> H {
     let r = H::round(saturate64(x, mode), 0);
     let v = r.value();
-    if mode & RELU != 0 && v < 0.0 {
+    if mode & RELU != 0 && v <= 0.0 {
         return H::from_raw(0);
     }
     if mode & RELU != 0 && v.is_nan() {
