@@ -5,7 +5,7 @@ use capture_support::*;
 use graphproof_driver::abi::CUresult;
 use graphproof_driver::software::SyncTarget;
 use graphproof_driver::software::capture::CaptureMode::{Global, Relaxed};
-use graphproof_driver::software::capture::{CaptureStatus, Placement, unknowns};
+use graphproof_driver::software::capture::{CaptureStatus, Placement};
 use graphproof_driver::software::graph::{NodeInfo, NodeType};
 use graphproof_driver::software::work::NodeParams;
 
@@ -185,16 +185,27 @@ fn an_idle_wait_for_an_invalidated_captures_event_is_refused() {
     assert_eq!(model.status(U), CaptureStatus::None);
 }
 
-/// 1.4, guesses: events of a capture that has ended.
+/// Measured: an event of a capture that has ended, or is invalidated, is of no use to another capture.
 #[test]
-fn waits_for_an_ended_captures_event_follow_the_guesses() {
-    let mut model = Model::capturing(S, Global);
-    model.record(E, S).unwrap();
-    model.end(S).unwrap();
-    assert_eq!(model.wait(U, E), Err(CUresult::INVALID_VALUE));
-    model.begin(S, Global).unwrap();
-    assert_eq!(model.wait(S, E), Err(unknowns::WAIT_ENDED_IN_CAPTURE));
-    model.assert_invalidated(S);
+fn a_capture_cannot_wait_for_the_event_of_a_dead_one() {
+    for ended in [true, false] {
+        for external in [true, false] {
+            let mut model = Model::capturing(S, Relaxed);
+            model.record(E, S).unwrap();
+            if ended {
+                model.end(S).unwrap();
+                assert_eq!(model.wait(U, E), Err(CUresult::INVALID_VALUE));
+            } else if external {
+                continue;
+            } else {
+                model.capture.conflicting_call(S).unwrap_err();
+            }
+            model.begin(V, Relaxed).unwrap();
+            let waited = if external { model.capture.wait_external(V, E) } else { model.wait(V, E) };
+            assert_eq!(waited, Err(CUresult::INVALID_VALUE));
+            model.assert_invalidated(V);
+        }
+    }
 }
 
 /// 1.4: the legacy stream cannot join a capture.

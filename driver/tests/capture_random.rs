@@ -91,8 +91,7 @@ impl Run {
                 assert_eq!(self.model.status(stream), CaptureStatus::Invalidated);
             }
             (CaptureStatus::Invalidated, result) => {
-                let wrong_thread = result == Err(CUresult::STREAM_CAPTURE_WRONG_THREAD);
-                assert!(wrong_thread || result == Err(CUresult::STREAM_CAPTURE_INVALIDATED));
+                assert_eq!(result, Err(CUresult::STREAM_CAPTURE_INVALIDATED));
                 assert_eq!(self.model.status(stream), CaptureStatus::None);
             }
             (CaptureStatus::Active, result) => {
@@ -179,7 +178,7 @@ impl Run {
                 model.capture.exchange_mode(ThreadId(t), MODES[m] as u32);
             }
             Call::SyncCopy => {
-                let _ = model.capture.classify_synchronous(LEGACY);
+                let _ = model.capture.name_stream(LEGACY);
             }
             Call::Update(s, n, set) => {
                 let how = if set { DependencyUpdate::Set } else { DependencyUpdate::Add };

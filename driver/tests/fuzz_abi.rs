@@ -50,12 +50,12 @@ fn run(generator: &mut Generator, seed: u64, count: u64, resets: bool, log: &'st
             set_up();
         }
         let mut call = &CALLS[generator.below(CALLS.len())];
-        while rare(call.0) && generator.below(RARE) != 0 {
+        while rare(call.name) && generator.below(RARE) != 0 {
             call = &CALLS[generator.below(CALLS.len())];
         }
-        log.note(call.0);
+        log.note(call.name);
         generator.begin();
-        let result = call.1(generator);
+        let result = call.call(generator);
         if result == CUresult::SUCCESS {
             SUCCEEDED.fetch_add(1, Ordering::Relaxed);
             generator.harvest();

@@ -208,18 +208,19 @@ fn updates_that_do_not_fit() {
 #[test]
 fn an_update_names_both_ends_of_an_edge_that_moved() {
     let mut graphs = Graphs::default();
-    let build = |graphs: &mut Graphs, third_after: usize| {
+    let build = |graphs: &mut Graphs, last_after: usize| {
         let graph = graphs.create();
         let first = add(graphs, graph, &[], NodeParams::Empty);
         let second = add(graphs, graph, &[], NodeParams::Empty);
-        let third = add(graphs, graph, &[[first, second][third_after]], NodeParams::Empty);
-        (graph, [first, second], third)
+        add(graphs, graph, &[first, second], NodeParams::Empty);
+        let last = add(graphs, graph, &[[first, second][last_after]], NodeParams::Empty);
+        (graph, [first, second], last)
     };
     let (graph, _, _) = build(&mut graphs, 0);
-    let (other, roots, third) = build(&mut graphs, 1);
+    let (other, roots, last) = build(&mut graphs, 1);
     let exec = graphs.instantiate(graph, 0).unwrap();
     let failed = graphs.update(exec, other).unwrap_err();
-    assert_eq!((failed.result, failed.node, failed.from), (UpdateResult::TopologyChanged, third, roots[1]));
+    assert_eq!((failed.result, failed.node, failed.from), (UpdateResult::TopologyChanged, last, roots[1]));
 }
 
 /// 1.8: child graphs are compared in depth, and cannot be the argument.
@@ -240,5 +241,5 @@ fn updates_reach_into_child_graphs() {
     assert_eq!(graphs.update(exec, longer).unwrap_err().result, UpdateResult::TopologyChanged);
     assert_eq!(graphs.update(exec, child).unwrap_err().code, INVALID);
     assert_eq!(graphs.exec_set_child_graph(exec, node, child), Ok(()));
-    assert_eq!(graphs.exec_set_child_graph(exec, node, longer_child), Err(INVALID));
+    assert_eq!(graphs.exec_set_child_graph(exec, node, longer_child), Err(CUresult::GRAPH_EXEC_UPDATE_FAILURE));
 }

@@ -47,8 +47,10 @@ pub fn run(args: &GateArgs, revision: &str) -> Result<ExitCode, Failure> {
         }
         let diff = Diff::between((&name, &old), ("the present kernels", &new))
             .map_err(|error| Failure::new(ExitCode::Internal, error))?;
-        let judgement = args.policy.policy(&gate.settings.diff).judge(&diff);
-        output::print(&format!("\n{}", diff.render(&judgement)))?;
+        let policy = args.policy.policy(&gate.settings.diff);
+        let judgement = policy.judge(&diff);
+        let text = super::diff::rendered(&policy, [&name, "the present kernels"], [&old, &new])?;
+        output::print(&format!("\n{text}"))?;
         Ok(if judgement.passed() { code } else { code.max(ExitCode::Findings.code()) })
     });
     if poisoned {

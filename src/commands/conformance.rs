@@ -12,8 +12,8 @@ use graphproof_harness::exit_code::ExitCode;
 
 use super::Failure;
 use crate::args::{ConformanceArgs, ConformanceChildArgs};
-use crate::output::json;
 use crate::output::progress::StepBar;
+use crate::output::{json, print};
 
 /// Children beside each other, at most: each holds a context of the driver.
 const MOST_JOBS: usize = 12;
@@ -58,7 +58,7 @@ pub fn run(args: &ConformanceArgs) -> Result<ExitCode, Failure> {
     if cases.are_built_in() {
         println!("the cases are those that are built into the program: the run stands in no checkout of graphproof");
     }
-    print!("{outcome}");
+    print(&outcome.to_string())?;
     if let Some(file) = file {
         file.write(&outcome)?;
     }

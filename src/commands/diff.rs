@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use graphproof::diff::{Diff, Judgement};
+use graphproof::diff::{Diff, Judgement, Policy};
 use graphproof::receipt::{self, AtomicFile, Receipt};
 use graphproof_harness::exit_code::ExitCode;
 
 use super::{Failure, settings};
 use crate::args::DiffArgs;
 use crate::output::json::io;
-use crate::output::print;
+use crate::output::{escape, print};
 
 pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     let file = args.json.as_deref().map(|path| AtomicFile::prepare(path, "the comparison", "--json"));
@@ -20,11 +20,20 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     let diff =
         Diff::between((&names[0], &old), (&names[1], &new)).map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let judgement = policy.judge(&diff);
-    print(&diff.render(&judgement))?;
+    print(&rendered(&policy, [&names[0], &names[1]], [&old, &new])?)?;
     if let Some(file) = file {
         file.write_json(&Comparison { diff: &diff, judgement: &judgement }).map_err(io)?;
     }
     Ok(if judgement.passed() { ExitCode::Passed } else { ExitCode::Findings })
+}
+
+/// The comparison as text: of receipts in which everything can be seen.
+pub(super) fn rendered(policy: &Policy, names: [&str; 2], receipts: [&Receipt; 2]) -> Result<String, Failure> {
+    let [old, new] = names.map(escape::line);
+    let receipts = receipts.map(escape::receipt);
+    let diff = Diff::between((&old, &receipts[0]), (&new, &receipts[1]));
+    let diff = diff.map_err(|error| Failure::new(ExitCode::Usage, error))?;
+    Ok(diff.render(&policy.judge(&diff)))
 }
 
 /// Reads a receipt for a command.

@@ -17,6 +17,7 @@ use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
 use super::{Failure, suite};
 use crate::args::{FaultChildArgs, FaultsArgs};
 use crate::output::json::ReceiptFile;
+use crate::output::print;
 use child::{Job, Outcome};
 use matrix::{Matrix, Row};
 
@@ -65,7 +66,7 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
         .map(|(fault, pair)| Row::judge(fault, &pair[0], &pair[1], recorded))
         .collect();
     let matrix = Matrix { driver: kind, rows, not_planted: not_planted(args.filter.is_some()) };
-    print!("{}", matrix.render());
+    print(&matrix.render())?;
     if let Some(file) = file {
         file.write(&matrix)?;
     }

@@ -6,7 +6,7 @@ use graphproof_harness::gate;
 use super::Failure;
 use super::suite::Suite;
 use crate::args::GraphArgs;
-use crate::output::finding;
+use crate::output::{escape, finding, print};
 
 pub fn run(args: &GraphArgs) -> Result<ExitCode, Failure> {
     let suite = Suite::of_steps(&args.target, &[&args.step])?;
@@ -16,12 +16,13 @@ pub fn run(args: &GraphArgs) -> Result<ExitCode, Failure> {
     })?;
     match text {
         Ok(text) => {
-            print!("{text}");
+            print(&text)?;
             Ok(ExitCode::Passed)
         }
         Err(findings) => {
             for finding in &findings {
-                eprint!("{}", finding::render(step.name(), finding));
+                let told = finding::render(step.name(), finding);
+                eprint!("{}", escape::defused(&escape::text(&told)));
             }
             Ok(ExitCode::Findings)
         }

@@ -7,10 +7,10 @@ use std::io::{ErrorKind, Write as _};
 
 use crate::commands::Failure;
 
-/// Prints to standard output. That nobody reads it any more is no failure; a full disk is.
+/// Prints text without colours to standard output. That nobody reads it any more is no failure; a full disk is.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(escape::defused(&escape::text(text)).as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(json::io(anyhow::Error::new(error).context("standard output cannot be written")))
         }
@@ -18,4 +18,4 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-pub use graphproof::report::{finding, progress, table};
+pub use graphproof::report::{escape, finding, progress, table};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::{FORMAT, Receipt, lay_out};
+use crate::report::escape;
 
 /// A file that will be written in one go; nothing is left behind until [`write`](Self::write).
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl AtomicFile {
     /// # Errors
     /// As for [`write`](Self::write).
     pub fn write_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        self.write(lay_out(&serde_json::to_string(value)?).as_bytes())
+        self.write(lay_out(&escape::json(serde_json::to_string(value)?)).as_bytes())
     }
 }
 

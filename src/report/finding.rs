@@ -29,17 +29,22 @@ pub fn render(step_name: &str, finding: &Finding) -> String {
         let _ = writeln!(text, "   | {}", origin.what);
     }
     if !finding.expected.is_empty() {
-        let _ = writeln!(text, "   = expected: {}", finding.expected);
+        let _ = writeln!(text, "   = expected: {}", lines(&finding.expected));
     }
     if !finding.seen.is_empty() {
-        let _ = writeln!(text, "   =     seen: {}", finding.seen);
+        let _ = writeln!(text, "   =     seen: {}", lines(&finding.seen));
     }
     for note in &finding.notes {
-        let _ = writeln!(text, "   = note: {note}");
+        let _ = writeln!(text, "   = note: {}", lines(note));
     }
-    let _ = writeln!(text, "   = help: {}", finding.help);
+    let _ = writeln!(text, "   = help: {}", lines(&finding.help));
     if let Some(reason) = &finding.allowed {
         let _ = writeln!(text, "   = allowed: {reason}");
     }
     text
+}
+
+/// Further lines of a text stand below its first, and can be taken for nothing else.
+fn lines(text: &str) -> String {
+    text.trim_end().replace('\n', "\n   |   ")
 }

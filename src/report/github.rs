@@ -13,7 +13,7 @@ use graphproof_harness::finding::{Finding, Severity};
 use graphproof_harness::report::{LaneReport, Verdict};
 
 use super::sources::{Place, Sources};
-use super::{Event, Reporter, finding, table};
+use super::{Event, Reporter, escape, finding, table};
 use crate::receipt::Receipt;
 
 /// A step's summary may have 1 MiB; GitHub shows none of a longer one.
@@ -55,6 +55,7 @@ impl<W: Write> Reporter for Github<W> {
 
 /// One command a line.
 pub fn annotations(receipt: &Receipt, sources: &Sources) -> String {
+    let receipt = &*escape::receipt(receipt);
     let mut text = String::new();
     for lane in &receipt.lanes {
         for finding in &lane.findings {
@@ -103,8 +104,9 @@ fn property(text: &str) -> String {
 
 /// The run in Markdown.
 pub fn summary(receipt: &Receipt) -> String {
+    let receipt = &*escape::receipt(receipt);
     let word = if receipt.verdict == Verdict::Pass { "passed" } else { "did not pass" };
-    let part = receipt.request.partition.as_ref().map_or(String::new(), |part| format!(", part {part}"));
+    let part = receipt.request.partition.as_ref().map_or(String::new(), |part| format!(", part {}", cell(part)));
     let mut text = format!(
         "## graphproof {word}{part}\n\n{} driver: {}; {}\n\n",
         receipt.driver.kind.name(),
@@ -125,9 +127,9 @@ pub fn summary(receipt: &Receipt) -> String {
         let told = finding::render(&lane.step, finding);
         let block = format!(
             "\n<details><summary><code>{}</code> {} ({})</summary>\n\n{}\n</details>\n",
-            finding.id,
-            cell(&finding.title),
-            cell(&job(lane)),
+            tagged(&finding.id),
+            tagged(&finding.title),
+            tagged(&job(lane)),
             fenced(&told)
         );
         if text.len() + block.len() > LONGEST_SUMMARY {
@@ -154,12 +156,17 @@ fn cell(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '|' | '*' | '_' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
+            '!' | '#' | '~' | '$' | '|' | '*' | '_' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
             '\n' | '\r' => out.push(' '),
             _ => out.push(c),
         }
     }
     out
+}
+
+/// Text between tags, where Markdown is not read.
+fn tagged(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A block of code whose fence is longer than any in the text.

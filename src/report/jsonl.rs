@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::{Event, Reporter};
+use super::{Event, Reporter, escape};
 
 /// Progress is told at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -33,10 +33,9 @@ impl<W: Write> Reporter for JsonLines<W> {
             }
             self.last_progress = Some(Instant::now());
         }
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
+        let line = escape::json(serde_json::to_string(event)?) + "\n";
         self.out
-            .write_all(&line)
+            .write_all(line.as_bytes())
             .and_then(|()| self.out.flush())
             .with_context(|| format!("events cannot be written to {}", self.name))
     }

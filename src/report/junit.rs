@@ -10,7 +10,7 @@ use graphproof_harness::report::{LaneReport, Verdict};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event as Xml};
 
-use super::{Event, Reporter, finding};
+use super::{Event, Reporter, escape, finding};
 use crate::receipt::{AtomicFile, Receipt};
 
 /// Writes the whole run when it has ended.
@@ -43,6 +43,7 @@ impl Reporter for Junit {
 /// # Errors
 /// None that are known: it is written to memory.
 pub fn document(receipt: &Receipt) -> anyhow::Result<Vec<u8>> {
+    let receipt = &*escape::receipt(receipt);
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     xml.write_event(Xml::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let mut suites: Vec<Vec<&LaneReport>> = Vec::new();
@@ -78,7 +79,6 @@ fn suite<W: Write>(xml: &mut Writer<W>, receipt: &Receipt, lanes: &[&LaneReport]
     xml.create_element("testsuite").with_attributes(attributes).write_inner_content(|xml| {
         xml.create_element("properties").write_inner_content(|xml| {
             properties(receipt, lanes[0]).iter().try_for_each(|(name, value)| {
-                let value = printable(value);
                 let pairs = [("name", *name), ("value", value.as_str())];
                 xml.create_element("property").with_attributes(pairs).write_empty().map(drop)
             })
@@ -113,14 +113,13 @@ fn case<W: Write>(xml: &mut Writer<W>, lane: &LaneReport, name: &str) -> std::io
     let attributes = [("classname", lane.step.as_str()), ("name", name), ("time", time.as_str())];
     xml.create_element("testcase").with_attributes(attributes).write_inner_content(|xml| {
         for found in lane.findings.iter().filter(|found| found.severity == Severity::Error) {
-            let text = printable(&finding::render(&lane.step, found));
-            let title = printable(&found.title);
+            let text = finding::render(&lane.step, found);
             xml.create_element("failure")
-                .with_attributes([("type", found.id.as_str()), ("message", title.as_str())])
+                .with_attributes([("type", found.id.as_str()), ("message", found.title.as_str())])
                 .write_text_content(BytesText::new(&text))?;
         }
         if lane.verdict == Verdict::NotRun {
-            let reason = printable(&lane.not_checked.join("; "));
+            let reason = lane.not_checked.join("; ");
             xml.create_element("skipped").with_attribute(("message", reason.as_str())).write_empty()?;
             return Ok(());
         }
@@ -132,7 +131,7 @@ fn case<W: Write>(xml: &mut Writer<W>, lane: &LaneReport, name: &str) -> std::io
             aside.push_str(&format!("not checked: {reason}\n"));
         }
         if !aside.is_empty() {
-            xml.create_element("system-out").write_text_content(BytesText::new(&printable(&aside)))?;
+            xml.create_element("system-out").write_text_content(BytesText::new(&aside))?;
         }
         Ok(())
     })?;
@@ -162,16 +161,4 @@ fn counts(lanes: &[&LaneReport]) -> [Attribute; 5] {
 /// Seconds with three digits after the point.
 fn seconds(nanoseconds: u64) -> String {
     format!("{:.3}", nanoseconds as f64 / 1e9)
-}
-
-/// The text without characters that XML 1.0 cannot hold, not even escaped: each becomes `\u{1b}`.
-fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
-            _ => out.extend(c.escape_unicode()),
-        }
-    }
-    out
 }

@@ -3,6 +3,7 @@
 //! A run is one stream of [`Event`]s. Every reporter reads that stream and nothing else, so that
 //! the terminal, files and services tell the same story, live or from a receipt.
 
+pub mod escape;
 pub mod finding;
 pub mod github;
 pub mod html;

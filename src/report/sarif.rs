@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::sources::{Place, Sources, uri_path};
-use super::{Event, Reporter, finding, time};
+use super::{Event, Reporter, escape, finding, time};
 use crate::receipt::{AtomicFile, Receipt};
 
 /// The name under which results refer to the root of the sources.
@@ -45,6 +45,7 @@ impl Reporter for Sarif {
 
 /// The receipt as a SARIF log of one run.
 pub fn document(receipt: &Receipt, sources: &Sources) -> Value {
+    let receipt = &*escape::receipt(receipt);
     let found = || receipt.lanes.iter().flat_map(|lane| lane.findings.iter().map(move |finding| (lane, finding)));
     let mut ids: Vec<&str> = found().map(|(_, finding)| finding.id.as_str()).collect();
     ids.sort_unstable();
@@ -117,7 +118,7 @@ fn result(lane: &LaneReport, finding: &Finding, rule_index: usize, sources: &Sou
     let mut location = Map::new();
     if let Some(site) = &finding.site {
         location.insert("physicalLocation".to_owned(), physical(site, sources));
-        location.insert("message".to_owned(), json!({ "text": site.what }));
+        location.insert("message".to_owned(), json!({ "text": escape::message(&site.what) }));
     }
     location.insert(
         "logicalLocations".to_owned(),
@@ -127,7 +128,7 @@ fn result(lane: &LaneReport, finding: &Finding, rule_index: usize, sources: &Sou
         "ruleId": finding.id,
         "ruleIndex": rule_index,
         "level": match finding.severity { Severity::Error => "error", Severity::Warning => "warning" },
-        "message": { "text": finding::render(&lane.step, finding) },
+        "message": { "text": escape::message(&finding::render(&lane.step, finding)) },
         "locations": [location],
         "partialFingerprints": { "graphproofFinding/v1": fingerprint(lane, finding) },
         "properties": {
@@ -139,8 +140,7 @@ fn result(lane: &LaneReport, finding: &Finding, rule_index: usize, sources: &Sou
         },
     });
     if let Some(origin) = &finding.origin {
-        let related =
-            json!({ "id": 1, "physicalLocation": physical(origin, sources), "message": { "text": origin.what } });
+        let related = json!({ "id": 1, "physicalLocation": physical(origin, sources), "message": { "text": escape::message(&origin.what) } });
         result["relatedLocations"] = json!([related]);
     }
     if let Some(reason) = &finding.allowed {

@@ -8,7 +8,7 @@ use graphproof_harness::report::{LaneReport, Verdict};
 use super::look::Look;
 use super::progress::RunBar;
 use super::table::Table;
-use super::{Event, Opening, Reporter, finding};
+use super::{Event, Opening, Reporter, escape, finding};
 use crate::receipt::Receipt;
 
 /// Prints a run. Progress goes to standard error, and only where that is a terminal.
@@ -30,7 +30,7 @@ impl<W: Write> Terminal<W> {
     }
 
     fn print(&mut self, text: &str) -> anyhow::Result<()> {
-        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+        match self.out.write_all(escape::defused(text).as_bytes()).and_then(|()| self.out.flush()) {
             // Whoever read has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             other => other.context("the output could not be written"),
@@ -50,7 +50,8 @@ impl<W: Write> Reporter for Terminal<W> {
         match event {
             Event::RunStarted(opening) => {
                 self.print(&heading(opening, self.look))?;
-                self.bar = Some(RunBar::new(opening.jobs.iter().map(|job| (job.step.clone(), job.steps))));
+                self.bar =
+                    Some(RunBar::new(opening.jobs.iter().map(|job| (escape::line(&job.step).into_owned(), job.steps))));
             }
             Event::LaneStarted(start) => {
                 if let Some(bar) = &mut self.bar {
@@ -70,7 +71,7 @@ impl<W: Write> Reporter for Terminal<W> {
             }
             Event::RunEnded { receipt, .. } => {
                 self.bar = None;
-                self.print(&closing(receipt, self.look))?;
+                self.print(&closing(&escape::receipt(receipt), self.look))?;
             }
         }
         Ok(())
@@ -81,9 +82,9 @@ fn heading(opening: &Opening, look: Look) -> String {
     let (major, minor) = opening.compute_capability;
     let first = format!(
         "graphproof {}, {} driver: {} (sm_{major}{minor}, CUDA {}.{})",
-        opening.graphproof,
-        opening.driver,
-        opening.device,
+        escape::line(&opening.graphproof),
+        escape::line(&opening.driver),
+        escape::line(&opening.device),
         opening.driver_version / 1000,
         opening.driver_version % 1000 / 10,
     );
@@ -92,7 +93,7 @@ fn heading(opening: &Opening, look: Look) -> String {
     if let [first, rest @ ..] = jobs.as_slice() {
         let same = |same: fn(&super::JobName, &super::JobName) -> bool| rest.iter().all(|job| same(first, job));
         match same(|a, b| a.shape == b.shape) {
-            true => facts.push(format!("shape {}", first.shape)),
+            true => facts.push(format!("shape {}", escape::line(&first.shape))),
             false => facts.push(format!("{} jobs", jobs.len())),
         }
         match same(|a, b| a.steps == b.steps) {
@@ -105,7 +106,7 @@ fn heading(opening: &Opening, look: Look) -> String {
     } else {
         facts.push("no job".to_owned());
     }
-    facts.push(opening.kernels.clone());
+    facts.push(escape::line(&opening.kernels).into_owned());
     format!("{first}\n{}\n\n", wrapped(&facts, look.width))
 }
 

@@ -7,7 +7,7 @@
 use graphproof_harness::report::{LaneReport, RunKind, Span, Timeline, Track};
 use serde_json::{Map, Value, json};
 
-use super::{Event, Reporter};
+use super::{Event, Reporter, escape};
 use crate::receipt::{AtomicFile, Receipt};
 
 /// Writes the trace when the run has ended.
@@ -25,9 +25,8 @@ impl Reporter for TraceWriter {
         match event {
             Event::RunEnded { receipt, .. } => {
                 // Compact: a trace is read by programs, and may be long.
-                let mut text = serde_json::to_vec(&trace(receipt))?;
-                text.push(b'\n');
-                self.0.write(&text)
+                let text = escape::json(serde_json::to_string(&trace(receipt))?) + "\n";
+                self.0.write(text.as_bytes())
             }
             _ => Ok(()),
         }
@@ -36,6 +35,7 @@ impl Reporter for TraceWriter {
 
 /// The trace of a whole run.
 pub fn trace(receipt: &Receipt) -> Value {
+    let receipt = &*escape::receipt(receipt);
     let mut events = Vec::new();
     let mut arrows = 0;
     for (lane, report) in receipt.lanes.iter().enumerate() {

@@ -48,7 +48,7 @@ unsafe fn capture_info(world: &mut World, stream: CUstream, out: InfoOutputs) ->
     if !out.edge_data.is_null() && out.dependencies.is_null() {
         return Err(CUresult::INVALID_VALUE);
     }
-    let stream = world.stream(stream)?;
+    let stream = world.find_stream(stream)?;
     let (status, info) = world.capture.info(stream)?;
     // SAFETY: as above, here and below.
     unsafe { write(out.status, status as c_uint) }?;
@@ -154,7 +154,7 @@ entry_points! {
     fn cuStreamIsCapturing(hStream: CUstream, captureStatus: *mut c_uint) on hStream {
         not_null(captureStatus)?;
         let mut world = driver().world();
-        let stream = world.stream(hStream)?;
+        let stream = world.find_stream(hStream)?;
         let status = world.capture.is_capturing(stream)?;
         // SAFETY: the caller's pointer.
         unsafe { write(captureStatus, status as c_uint) }

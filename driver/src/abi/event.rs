@@ -34,7 +34,7 @@ fn record(event: CUevent, stream: CUstream, flags: u32) -> Cuda {
         };
     }
     if world.capture.record_event(id, stream)? == Placement::Eager {
-        driver.record_event(&world, stream, &cell);
+        driver.record_event(&mut world, stream, id);
     }
     Ok(())
 }
@@ -43,13 +43,16 @@ fn elapsed(milliseconds: *mut f32, start: CUevent, end: CUevent) -> Cuda {
     not_null(milliseconds)?;
     let driver = driver();
     let world = driver.world();
-    let (from, to) = (world.event(start)?, world.event(end)?);
-    if (from.flags | to.flags) & DISABLE_TIMING != 0 {
-        return Err(CUresult::INVALID_HANDLE);
-    }
-    world.capture.elapsed_call(EventId(start.0))?;
-    world.capture.elapsed_call(EventId(end.0))?;
-    let (from, to) = from.last().zip(to.last()).ok_or(CUresult::INVALID_HANDLE)?;
+    let ends = [(start, world.event(start)?), (end, world.event(end)?)];
+    // M (H200, driver 580.159.04): the start is looked at completely, then the end.
+    let [from, to] = ends.map(|(handle, event)| {
+        world.capture.elapsed_call(EventId(handle.0))?;
+        if event.flags & DISABLE_TIMING != 0 {
+            return Err(CUresult::INVALID_HANDLE);
+        }
+        event.last().ok_or(CUresult::INVALID_HANDLE)
+    });
+    let (from, to) = (from?, to?);
     let (from, to) = from.time.get().zip(to.time.get()).ok_or(CUresult::NOT_READY)?;
     let seconds = match to.checked_duration_since(*from) {
         Some(forwards) => forwards.as_secs_f64(),

@@ -101,7 +101,8 @@ entry_points! {
         not_null(phGraphExec)?;
         // SAFETY: the caller's pointers, here and below.
         let mut params = unsafe { read(instantiateParams) }?;
-        let result = instantiate(hGraph, params.flags);
+        // M (H200, driver 580.159.04): the result is told of a refusal by a capture too.
+        let result = driver().unsafe_call().map_err(InstantiateError::from).and_then(|()| instantiate(hGraph, params.flags));
         params.hErrNode_out = CUgraphNode(result.err().map_or(0, |error| error.node));
         params.result_out = result.err().map_or(0, |error| error.result as c_uint);
         // SAFETY: as above.

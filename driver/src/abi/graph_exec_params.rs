@@ -53,10 +53,6 @@ entry_points! {
     ) {
         // SAFETY: the caller's pointer.
         let copy = unsafe { given(copyParams) }?;
-        // D: zero-length operations are not supported.
-        if copy.WidthInBytes == 0 {
-            return Err(CUresult::INVALID_VALUE);
-        }
         set(hGraphExec, hNode, |world| params::memcpy(world, copy, ctx))
     }
 
@@ -68,10 +64,6 @@ entry_points! {
     ) {
         // SAFETY: the caller's pointer.
         let fill = unsafe { given(memsetParams) }?;
-        // D: zero-sized operations are not supported.
-        if fill.width == 0 || fill.height == 0 {
-            return Err(CUresult::INVALID_VALUE);
-        }
         set(hGraphExec, hNode, |world| params::memset(world, &fill, ctx))
     }
 
@@ -116,9 +108,8 @@ entry_points! {
         match requested {
             Requested::Work(described) => set(hGraphExec, hNode, |_| Ok(*described)),
             Requested::ChildGraph(graph, _) => driver().world().graphs.exec_set_child_graph(hGraphExec.0, hNode.0, graph),
-            // D: unsupported for memory nodes; a conditional's parameters are fixed.
-            Requested::Allocation(..) => Err(CUresult::NOT_SUPPORTED),
-            Requested::Conditional { .. } => Err(CUresult::INVALID_VALUE),
+            // M (H200, driver 580.159.04) for memory nodes; D: a conditional's parameters are fixed.
+            Requested::Allocation(..) | Requested::Conditional { .. } => Err(CUresult::INVALID_VALUE),
         }
     }
 

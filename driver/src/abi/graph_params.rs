@@ -58,6 +58,10 @@ pub(super) unsafe fn kernel(world: &mut World, params: &CUDA_KERNEL_NODE_PARAMS)
 }
 
 pub(super) fn memcpy(world: &World, params: CUDA_MEMCPY3D, context: CUcontext) -> Cuda<Described> {
+    // M (H200, driver 580.159.04): a node moves something.
+    if params.WidthInBytes == 0 || params.Height == 0 || params.Depth == 0 {
+        return Err(CUresult::INVALID_VALUE);
+    }
     let known = |kind: u32| (CU_MEMORYTYPE_HOST..=CU_MEMORYTYPE_UNIFIED).contains(&kind);
     if !known(params.srcMemoryType) || !known(params.dstMemoryType) || params.reserved0 != 0 || params.reserved1 != 0 {
         return Err(CUresult::INVALID_VALUE);
@@ -74,6 +78,10 @@ pub(super) fn memcpy(world: &World, params: CUDA_MEMCPY3D, context: CUcontext) -
 }
 
 pub(super) fn memset(world: &World, params: &CUDA_MEMSET_NODE_PARAMS, context: CUcontext) -> Cuda<Described> {
+    // M (H200, driver 580.159.04): a node fills something.
+    if params.width == 0 || params.height == 0 {
+        return Err(CUresult::INVALID_VALUE);
+    }
     let element = params.elementSize as usize;
     let row = params.width.checked_mul(element).ok_or(CUresult::INVALID_VALUE)?;
     let pitched = params.height <= 1 || (params.pitch >= row && params.pitch.is_multiple_of(element.max(1)));

@@ -24,7 +24,7 @@ pub(crate) fn after_call(stream: Option<CUstream>) -> Cuda {
     match stream {
         Some(stream) if RECAPTURES.load(Ordering::Acquire) => {
             // A stream that is no stream was the call's own error, if it was one.
-            let stream = driver().world().stream(stream);
+            let stream = driver().world().find_stream(stream);
             stream.map_or(Ok(()), settle)
         }
         _ => Ok(()),

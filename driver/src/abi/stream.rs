@@ -16,7 +16,7 @@ use crate::software::fault::explain;
 use crate::software::memory::{HostKind, Place, memory};
 use crate::software::stream::{GREATEST_PRIORITY, LEAST_PRIORITY, NON_BLOCKING};
 use crate::software::work::{HostCall, HostWork, NodeParams, UserData};
-use crate::software::{EventId, StreamKind, SyncTarget, driver};
+use crate::software::{EventId, StreamId, StreamKind, SyncTarget, World, driver};
 
 fn create(target: *mut CUstream, flags: u32, priority: c_int) -> Cuda {
     not_null(target)?;
@@ -32,6 +32,13 @@ fn create(target: *mut CUstream, flags: u32, priority: c_int) -> Cuda {
     let stream = world.create_stream(context, kind, flags, priority, &driver.engine);
     // SAFETY: the caller's pointer, not null.
     unsafe { write(target, CUstream(stream.key)) }
+}
+
+/// The stream of a call that reads or sets what it is made with.
+fn property_of(world: &mut World, stream: CUstream) -> Cuda<StreamId> {
+    let stream = world.stream(stream)?;
+    world.capture.property_call(stream)?;
+    Ok(stream)
 }
 
 /// Puts memory operations on a stream.
@@ -77,11 +84,12 @@ entry_points! {
     }
 
     fn cuStreamDestroy_v2(hStream: CUstream) on hStream {
-        if matches!(hStream, CUstream::NULL | CUstream::LEGACY | CUstream::PER_THREAD) {
-            return Err(CUresult::INVALID_HANDLE);
-        }
         let driver = driver();
         let mut world = driver.world();
+        if matches!(hStream, CUstream::NULL | CUstream::LEGACY | CUstream::PER_THREAD) {
+            world.stream(hStream)?;
+            return Err(CUresult::INVALID_HANDLE);
+        }
         // A stream whose green context is gone can still be destroyed.
         let stream = match world.streams.get(hStream.0) {
             Some(found) => found.id,
@@ -148,7 +156,7 @@ entry_points! {
         let event = world.event(hEvent).inspect_err(|_| world.capture.refused_wait(stream))?;
         let id = EventId(hEvent.0);
         if Flags == EXTERNAL {
-            return match world.capture.classify_enqueue(stream)? {
+            return match world.capture.wait_external(stream, id)? {
                 Placement::Captured(capture) => capture_work(&mut world, capture, stream, NodeParams::EventWait(id)),
                 // The flag means something in a capture only; M for the code (H200, driver 580.159.04).
                 Placement::Eager => Err(CUresult::ILLEGAL_STATE),
@@ -165,7 +173,7 @@ entry_points! {
     fn cuStreamGetPriority(hStream: CUstream, priority: *mut c_int) on hStream {
         not_null(priority)?;
         let mut world = driver().world();
-        let stream = world.stream(hStream)?;
+        let stream = property_of(&mut world, hStream)?;
         let found = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?.priority;
         unsafe { write(priority, found) }
     }
@@ -191,7 +199,7 @@ entry_points! {
     fn cuStreamGetCtx(hStream: CUstream, pctx: *mut CUcontext) on hStream {
         not_null(pctx)?;
         let mut world = driver().world();
-        let stream = world.stream(hStream)?;
+        let stream = property_of(&mut world, hStream)?;
         // D: the green context, as a context. It is none here.
         if world.green_of(stream) != 0 {
             return Err(CUresult::NOT_SUPPORTED);
@@ -202,7 +210,7 @@ entry_points! {
     fn cuStreamGetCtx_v2(hStream: CUstream, pCtx: *mut CUcontext, pGreenCtx: *mut u64) on hStream {
         not_null(pCtx)?;
         let mut world = driver().world();
-        let stream = world.stream(hStream)?;
+        let stream = property_of(&mut world, hStream)?;
         unsafe { write_if(pGreenCtx, world.green_of(stream)) };
         unsafe { write(pCtx, CUcontext(stream.context.0)) }
     }
@@ -222,7 +230,7 @@ entry_points! {
 
     fn cuStreamCopyAttributes(dst: CUstream, src: CUstream) on dst {
         let mut world = driver().world();
-        let (dst, src) = (world.stream(dst)?, world.stream(src)?);
+        let (dst, src) = (property_of(&mut world, dst)?, property_of(&mut world, src)?);
         let attributes = world.streams.get(src.key).map(|stream| stream.attributes.clone());
         let target = world.streams.get_mut(dst.key).ok_or(CUresult::INVALID_HANDLE)?;
         target.attributes = attributes.ok_or(CUresult::INVALID_HANDLE)?;
@@ -233,7 +241,7 @@ entry_points! {
         not_null(value_out)?;
         check_attribute(attr)?;
         let mut world = driver().world();
-        let stream = world.stream(hStream)?;
+        let stream = property_of(&mut world, hStream)?;
         let stream = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?;
         let mut value = stream.attributes.get(&attr).copied().unwrap_or_default();
         if attr == PRIORITY {
@@ -246,7 +254,7 @@ entry_points! {
         let value = unsafe { read(value) }?;
         check_attribute(attr)?;
         let mut world = driver().world();
-        let stream = world.stream(hStream)?;
+        let stream = property_of(&mut world, hStream)?;
         let stream = world.streams.get_mut(stream.key).ok_or(CUresult::INVALID_HANDLE)?;
         if attr == PRIORITY {
             stream.priority = (value.word(0) as i32).clamp(GREATEST_PRIORITY, LEAST_PRIORITY);
@@ -291,6 +299,11 @@ entry_points! {
         if !matches!(flags, 1 | 2 | 4) {
             return Err(CUresult::INVALID_VALUE);
         }
+        // M (H200, driver 580.159.04): before the memory is looked at.
+        let driver = driver();
+        let mut world = driver.world();
+        let stream = world.usable_stream(hStream)?;
+        world.capture.classify_uncapturable(stream)?;
         let managed = match memory().space.place(dptr) {
             Some(Place::Host(found)) if found.kind == HostKind::Managed => Some(found),
             _ => None,
@@ -299,10 +312,6 @@ entry_points! {
         if dptr != managed.base {
             return Err(CUresult::INVALID_VALUE);
         }
-        let driver = driver();
-        let mut world = driver.world();
-        let stream = world.usable_stream(hStream)?;
-        world.capture.classify_uncapturable(stream)?;
         // Host and device always see the same bytes here, whatever the attachment.
         driver.submit(&world, stream, Op::Nothing, Vec::new());
         Ok(())

@@ -13,6 +13,11 @@ use super::worker::Worker;
 
 /// Backward branches a warp may take before the others get a turn.
 const TURN: u32 = 1 << 14;
+/// The same for a lane of a warp whose lanes take turns.
+const LANE_TURN: u32 = 1 << 9;
+/// Turns used up by some lanes while others wait where the ways meet, before those go their own way:
+/// the first may be waiting for them.
+const PATIENCE: u32 = 64;
 
 /// A barrier of the block.
 #[derive(Default, Clone)]
@@ -41,7 +46,9 @@ pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: 
         prepare(worker, launch, code, block, warp, threads);
     }
     let first = if launch.order_seed == 0 { 0 } else { (seed % u64::from(warps)) as u32 };
-    let mut state = State { worker, launch, code, block, warps, barriers: vec![], polls: 0 };
+    let mut state = State { worker, launch, code, block, warps, barriers: vec![], patience: PATIENCE };
+    // A block before this one may have changed to other code.
+    state.worker.follow(code);
     state.turns(first)
 }
 
@@ -99,7 +106,7 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3
     warp.file = file;
     warp.active = 0;
     warp.live = live;
-    warp.pc = 0;
+    warp.turn = 0;
     warp.join = u32::MAX;
     warp.index = index;
     warp.splits.clear();
@@ -115,7 +122,7 @@ struct State<'a, 'b> {
     block: [u32; 3],
     warps: u32,
     barriers: Vec<Barrier>,
-    polls: u32,
+    patience: u32,
 }
 
 impl State<'_, '_> {
@@ -137,7 +144,8 @@ impl State<'_, '_> {
             if !left {
                 return Ok(());
             }
-            if !moved && !self.unlock() {
+            let parted = (!moved || self.patience == 0) && self.part();
+            if !moved && !parted {
                 return Err(self.deadlock());
             }
         }
@@ -146,13 +154,11 @@ impl State<'_, '_> {
     /// Lets one warp run until it stops.
     fn turn(&mut self, index: u32) -> Result<(), Fault> {
         self.worker.enter(index);
-        let mut from = if self.code.fair { self.worker.ctx.warp.pc } else { 0 };
         loop {
             let ctx = &mut self.worker.ctx;
-            ctx.fuel = TURN;
-            let inst = ctx.pick(from);
+            ctx.fuel = if ctx.warp.turn == 0 { TURN } else { LANE_TURN };
+            let inst = ctx.pick();
             interpret(ctx, inst);
-            from = 0;
             let event = std::mem::replace(&mut ctx.event, Event::None);
             match event {
                 Event::Barrier(arrival) => {
@@ -165,23 +171,15 @@ impl State<'_, '_> {
                     }
                 }
                 Event::Yield => {
-                    // The next turn starts behind the lanes that ran this time, if others are waiting.
-                    let warp = &mut self.worker.ctx.warp;
-                    let stood = warp.pc;
-                    let higher =
-                        warp.splits.iter().filter(|s| s.wait == Wait::Ready && s.pc > stood).map(|s| s.pc).min();
-                    warp.pc = higher.unwrap_or(0);
                     self.worker.leave(index);
+                    self.complete();
                     return self.poll();
                 }
                 Event::Fault { kind, lane, pc } => {
                     self.worker.leave(index);
                     return Err(self.fault(kind, index, lane, pc));
                 }
-                Event::Done | Event::Waiting | Event::None => {
-                    self.worker.ctx.warp.pc = 0;
-                    break;
-                }
+                Event::Done | Event::Waiting | Event::None => break,
             }
         }
         self.worker.leave(index);
@@ -190,7 +188,10 @@ impl State<'_, '_> {
     }
 
     fn poll(&mut self) -> Result<(), Fault> {
-        self.polls += 1;
+        let waits = |warp: &Warp| warp.splits.iter().any(|split| split.wait == Wait::All);
+        if self.patience > 0 && (0..self.warps).any(|w| waits(self.worker.warp(w))) {
+            self.patience -= 1;
+        }
         if self.launch.cancel.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(self.fault(FaultKind::Cancelled, 0, 0, u32::MAX));
         }
@@ -202,8 +203,7 @@ impl State<'_, '_> {
         if self.barriers.is_empty() {
             self.barriers = vec![Barrier { arrived: vec![0; self.warps as usize], ..Barrier::default() }; 16];
         }
-        let warp = &mut self.worker.ctx.warp;
-        let (lanes, live) = (warp.active, warp.live);
+        let lanes = self.worker.ctx.warp.active;
         let barrier = &mut self.barriers[arrival.barrier as usize];
         if barrier.open && barrier.threads != arrival.threads {
             let count = |n: u32| if n == 0 { "all threads".to_owned() } else { format!("{n} threads") };
@@ -219,9 +219,11 @@ impl State<'_, '_> {
         barrier.open = true;
         barrier.arrived[index as usize] |= lanes;
         barrier.votes += (arrival.votes & lanes).count_ones();
-        let _ = live;
-        let wait = if arrival.passing { Wait::Ready } else { Wait::Barrier(arrival.barrier) };
-        self.worker.ctx.park(arrival.pc + 1, wait);
+        if arrival.passing {
+            self.worker.ctx.park(arrival.pc + 1, Wait::Ready);
+        } else {
+            self.worker.ctx.park_at_barrier(arrival.pc + 1, arrival.barrier, arrival.aligned);
+        }
         Ok(())
     }
 
@@ -255,7 +257,7 @@ impl State<'_, '_> {
             barrier.arrived.fill(0);
             for w in 0..self.warps {
                 for split in &mut self.worker.warp(w).splits {
-                    if split.wait == Wait::Barrier(number as u32) {
+                    if matches!(split.wait, Wait::Barrier { number: n, .. } if n as usize == number) {
                         split.wait = Wait::Ready;
                     }
                 }
@@ -263,15 +265,16 @@ impl State<'_, '_> {
         }
     }
 
-    /// Lets lanes go on that wait for each other at different warp barriers.
-    fn unlock(&mut self) -> bool {
-        let mut any = false;
-        for w in 0..self.warps {
-            self.worker.enter(w);
-            any |= self.worker.ctx.release_warp_barriers();
-            self.worker.leave(w);
+    /// Where lanes wait where their ways meet: lets each go its own way. True if there were any.
+    fn part(&mut self) -> bool {
+        let waits = |warp: &Warp| warp.live != 0 && warp.splits.iter().any(|split| split.wait == Wait::All);
+        let (Some(parting), Some(plain)) = (&self.code.parting, &self.launch.kernel.plain) else { return false };
+        if !(0..self.warps).any(|w| waits(self.worker.warp(w))) {
+            return false;
         }
-        any
+        self.worker.part(self.code, parting, plain, self.warps);
+        self.code = plain;
+        true
     }
 
     fn deadlock(&mut self) -> Fault {
@@ -280,11 +283,11 @@ impl State<'_, '_> {
         for w in 0..self.warps {
             let warp = self.worker.warp(w);
             for split in warp.splits.clone() {
-                let behind = matches!(split.wait, Wait::Barrier(_));
+                let behind = matches!(split.wait, Wait::Barrier { .. });
                 let pc = split.pc.saturating_sub(u32::from(behind));
                 let (line, ..) = self.code.place(pc as usize);
                 let what = match split.wait {
-                    Wait::Barrier(n) => format!("at barrier {n}"),
+                    Wait::Barrier { number, .. } => format!("at barrier {number}"),
                     Wait::Lanes { members, .. } => format!("for the lanes of mask {members:#010x}"),
                     Wait::All => "for the rest of the warp".to_owned(),
                     Wait::Ready => "ready".to_owned(),
@@ -341,7 +344,7 @@ pub(super) fn empty_warp() -> Warp {
         file: std::ptr::null_mut(),
         active: 0,
         live: 0,
-        pc: 0,
+        turn: 0,
         join: u32::MAX,
         index: 0,
         splits: Vec::new(),

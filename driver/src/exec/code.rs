@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::isa::Isa;
+use super::parting::Parting;
 use super::slot::{UniformSlot, VectorSlot};
 use super::vm::Ctx;
 
@@ -94,8 +95,8 @@ pub(crate) struct Code {
     pub file_bytes: usize,
     /// Memory instructions, each with a range cache entry of its own.
     pub memory_sites: u32,
-    /// Divergent lanes may take turns: there may be a loop in which lanes wait for each other.
-    pub fair: bool,
+    /// How a block changes over to the kernel's `plain` code, if lanes of this one meet.
+    pub parting: Option<Parting>,
     /// The code relies on warps that lie along x: `%tid.x / 32` is one value per warp.
     pub needs_rows: bool,
 }

@@ -13,6 +13,7 @@ mod fault;
 mod isa;
 mod launch;
 mod order;
+mod parting;
 mod pool;
 mod program;
 mod slot;

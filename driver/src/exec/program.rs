@@ -87,6 +87,7 @@ pub struct Kernel {
     pub max_threads_per_block: u32,
     /// What the interpreter runs.
     pub(crate) code: Code,
-    /// What it runs when the block's shape breaks what `code` relies on.
+    /// What it runs when the block's shape breaks what `code` relies on, or lanes that it makes
+    /// meet would wait for each other for good.
     pub(crate) plain: Option<Code>,
 }

@@ -86,6 +86,14 @@ pub(crate) struct RegisterFile {
 }
 
 impl RegisterFile {
+    /// The registers of a warp that has been prepared.
+    ///
+    /// # Safety
+    /// As [`RegisterFile::cleared`], with bytes that have been written.
+    pub unsafe fn prepared(base: *mut u8, bytes: usize) -> Self {
+        Self { base, bytes }
+    }
+
     /// The registers at `base`, all zero.
     ///
     /// # Safety
@@ -105,6 +113,42 @@ impl RegisterFile {
     pub fn set_uniform(&mut self, slot: UniformSlot, value: u64) {
         // SAFETY: `place` has checked the end, and the slot is aligned for its value.
         unsafe { self.place::<u64>(slot.0).write(value) }
+    }
+
+    /// Takes what `lanes` hold in `source` of `other`; a uniform or predicate slot is taken as it is.
+    pub fn take(&mut self, slot: RegisterSlot, other: &Self, source: RegisterSlot, lanes: u32) {
+        let each = (0..LANES).filter(|l| lanes >> l & 1 != 0);
+        // SAFETY: `place` has checked the ends, and the slots are aligned for their values.
+        unsafe {
+            match (slot, source) {
+                (RegisterSlot::Uniform(to), RegisterSlot::Uniform(from)) => {
+                    self.place::<u64>(to.0).write(other.place::<u64>(from.0).read());
+                }
+                (RegisterSlot::Predicate(to), RegisterSlot::Predicate(from)) => {
+                    let (to, bits) = (self.place::<u32>(to.0), other.place::<u32>(from.0).read());
+                    to.write(to.read() & !lanes | bits & lanes);
+                }
+                (RegisterSlot::Vector(to), RegisterSlot::Uniform(from)) => {
+                    let value = other.place::<u64>(from.0).read();
+                    if to.double {
+                        let to = self.place::<[u64; LANES]>(to.offset);
+                        each.for_each(|l| (*to)[l] = value);
+                    } else {
+                        let to = self.place::<[u32; LANES]>(to.offset);
+                        each.for_each(|l| (*to)[l] = value as u32);
+                    }
+                }
+                (RegisterSlot::Vector(to), RegisterSlot::Vector(from)) if to.double && from.double => {
+                    let (to, from) = (self.place::<[u64; LANES]>(to.offset), other.place::<[u64; LANES]>(from.offset));
+                    each.for_each(|l| (*to)[l] = (*from)[l]);
+                }
+                (RegisterSlot::Vector(to), RegisterSlot::Vector(from)) if !to.double && !from.double => {
+                    let (to, from) = (self.place::<[u32; LANES]>(to.offset), other.place::<[u32; LANES]>(from.offset));
+                    each.for_each(|l| (*to)[l] = (*from)[l]);
+                }
+                _ => debug_assert!(false, "{source:?} does not fit {slot:?}"),
+            }
+        }
     }
 
     /// Fills a slot of words.

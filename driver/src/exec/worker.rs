@@ -6,6 +6,8 @@ use super::block::empty_warp;
 use super::code::Code;
 use super::launch::{Conditional, Launch, MemoryRange};
 use super::order::mix;
+use super::parting::Parting;
+use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::ctx::{Event, Warp};
 
@@ -36,6 +38,8 @@ pub(super) struct Worker {
     pub ctx: Ctx,
     warps: Vec<Warp>,
     files: Room,
+    /// Register files of a block that has changed its code.
+    parted: Room,
     shared: Room,
     locals: Room,
     hits: Vec<MemoryRange>,
@@ -79,6 +83,7 @@ impl Worker {
             },
             warps: Vec::new(),
             files: Room::default(),
+            parted: Room::default(),
             shared: Room::default(),
             locals: Room::default(),
             hits: Vec::new(),
@@ -100,10 +105,8 @@ impl Worker {
         let nothing = MemoryRange { base: 0, len: 0, host: std::ptr::null_mut() };
         self.hits.clear();
         self.hits.resize(code.memory_sites as usize, nothing);
+        self.follow(code);
         let ctx = &mut self.ctx;
-        ctx.code = code.insts.as_ptr();
-        ctx.file_bytes = code.file_bytes;
-        ctx.extras = code.extras.as_ptr();
         ctx.warp_instructions = 0;
         ctx.lane_instructions = 0;
         ctx.shared = self.shared.of(shared as usize);
@@ -133,6 +136,29 @@ impl Worker {
                 *byte = bytes[n % 4];
             }
         }
+    }
+
+    /// Runs `code` from now on.
+    pub fn follow(&mut self, code: &Code) {
+        self.ctx.code = code.insts.as_ptr();
+        self.ctx.extras = code.extras.as_ptr();
+        self.ctx.file_bytes = code.file_bytes;
+    }
+
+    /// Changes the block's warps from `code`, by `parting`, to `plain`. None is running.
+    pub fn part(&mut self, code: &Code, parting: &Parting, plain: &Code, warps: u32) {
+        let parted = self.parted.of(plain.file_bytes * warps as usize);
+        for index in 0..warps {
+            let warp = &mut self.warps[index as usize];
+            let file = parted.wrapping_add(index as usize * plain.file_bytes);
+            // SAFETY: `begin` and `of` made room for the files of all warps, and none runs.
+            let (from, mut to) = unsafe {
+                (RegisterFile::prepared(warp.file, code.file_bytes), RegisterFile::cleared(file, plain.file_bytes))
+            };
+            parting.part(warp, &from, &mut to);
+            warp.file = file;
+        }
+        self.follow(plain);
     }
 
     /// Register file of a warp.

@@ -156,6 +156,6 @@ pub(crate) fn call(
 fn capture_status(stream: Option<CUstream>) -> Capture {
     let Some(stream) = stream else { return Capture::None };
     let mut world = driver().world();
-    let Ok(stream) = world.stream(stream) else { return Capture::None };
+    let Ok(stream) = world.find_stream(stream) else { return Capture::None };
     Capture::from_raw(world.capture.status(stream))
 }

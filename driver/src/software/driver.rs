@@ -158,7 +158,7 @@ impl Driver {
 
     /// Puts a graph launch on a stream, behind `after` (earlier launches of the same instance).
     /// Each event that the graph records is, from here on, the record of this launch.
-    pub fn submit_graph(&self, world: &World, stream: StreamId, plan: Arc<Plan>, after: Vec<Ticket>) -> Ticket {
+    pub fn submit_graph(&self, world: &mut World, stream: StreamId, plan: Arc<Plan>, after: Vec<Ticket>) -> Ticket {
         let survey = plan.survey();
         // What an awaited event has recorded is settled now, as for cuStreamWaitEvent: a record
         // behind this launch is not waited for.
@@ -166,9 +166,9 @@ impl Driver {
         let awaited: Vec<(EventId, Record)> = survey.awaited.into_iter().filter_map(last).collect();
         let mut records = Vec::new();
         for event in survey.recorded {
-            if let Some(cell) = world.events.get(event.0) {
+            if world.events.get(event.0).is_some() {
                 let record = Record::new(self.engine.latch());
-                cell.set(record.clone());
+                world.event_recorded(event, record.clone());
                 records.push((event, record));
             }
         }
@@ -177,10 +177,10 @@ impl Driver {
     }
 
     /// Records an event behind all earlier work of a stream.
-    pub fn record_event(&self, world: &World, stream: StreamId, event: &EventCell) {
+    pub fn record_event(&self, world: &mut World, stream: StreamId, event: EventId) {
         let time = Arc::default();
         let ticket = self.submit(world, stream, Op::Record(Arc::clone(&time)), Vec::new());
-        event.set(Record { ticket, time });
+        world.event_recorded(event, Record { ticket, time });
     }
 
     /// Destroys a context: streams, events, modules and all. Work that has not run is stopped: a
@@ -365,11 +365,22 @@ impl World {
         StreamId { key, kind, context }
     }
 
-    /// The stream of a handle: 1 names the legacy stream of the current context, 2 the calling thread's
-    /// own default stream in it, null one of both as the form of the call says.
+    /// The stream that a call names by its handle.
+    ///
+    /// # Errors
+    /// As [`World::find_stream`]; 906 as [`CaptureWorld::name_stream`].
     pub fn stream(&mut self, handle: CUstream) -> Cuda<StreamId> {
+        let stream = self.find_stream(handle)?;
+        self.capture.name_stream(stream)?;
+        Ok(stream)
+    }
+
+    /// The stream of a handle: 1 names the legacy stream of the current context, 2 the calling thread's
+    /// own default stream in it, null one of both as the form of the call says. Only to look at its
+    /// capture: a call that is given a stream uses [`World::stream`].
+    pub fn find_stream(&mut self, handle: CUstream) -> Cuda<StreamId> {
         match handle {
-            CUstream::NULL => self.stream(default_stream::meaning()),
+            CUstream::NULL => self.find_stream(default_stream::meaning()),
             CUstream::LEGACY => {
                 let id = self.current_even_if_in_error()?.id;
                 let context = self.contexts.get(id.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
@@ -427,6 +438,15 @@ impl World {
     /// Asks the capture model before the host waits for or queries something.
     pub fn sync_call(&mut self, target: SyncTarget) -> Cuda {
         self.capture.sync_call(ThreadId::current(), target)
+    }
+
+    /// The one way for every record that is no part of a capture, by a stream, a context or the launch of
+    /// a graph: it is the event's state from here on, whatever a capture recorded before.
+    pub fn event_recorded(&mut self, event: EventId, record: Record) {
+        if let Some(cell) = self.events.get(event.0) {
+            cell.set(record);
+            self.capture.recorded_eagerly(event);
+        }
     }
 
     /// The name that the capture model knows an event by.

@@ -155,7 +155,6 @@ impl Driver {
             return Err(CUresult::INVALID_HANDLE);
         }
         world.capture.whole_context_call(&keys)?;
-        world.capture.recorded_eagerly(EventId(event.0));
         // A queue of its own, which goes with this entry.
         static QUEUES: AtomicU64 = AtomicU64::new(0xfe << 56);
         let queue = QUEUES.fetch_add(1, Ordering::Relaxed);
@@ -164,7 +163,7 @@ impl Driver {
         let task = Task { op: Op::Record(record.time.clone()), sticky };
         self.engine.submit(queue, task, Vec::new(), &keys);
         self.engine.close(queue);
-        cell.set(record);
+        world.event_recorded(EventId(event.0), record);
         Ok(())
     }
 

@@ -23,7 +23,8 @@ impl Driver {
         let copy = memory().space.copy_at_call(params)?;
         let mut world = self.world();
         let stream = world.usable_stream(default_stream::meaning())?;
-        world.capture.classify_synchronous(stream)?;
+        // The legacy stream never captures; for the thread's own it is as a host wait (G).
+        world.capture.conflicting_call(stream)?;
         if copy.bytes() == 0 {
             return Ok(());
         }
@@ -86,7 +87,8 @@ impl Driver {
         memory().space.fill_at_call(&work)?;
         let mut world = self.world();
         let stream = world.usable_stream(default_stream::meaning())?;
-        world.capture.classify_synchronous(stream)?;
+        // The legacy stream never captures; for the thread's own it is as a host wait (G).
+        world.capture.conflicting_call(stream)?;
         let ticket = self.submit(&world, stream, Op::Node(NodeParams::Memset(work)), Vec::new());
         drop(world);
         if !memory().space.in_window(work.dst) {

@@ -52,11 +52,13 @@ impl Model {
     }
 
     pub fn begin(&mut self, stream: StreamId, mode: CaptureMode) -> Cuda<CaptureId> {
+        self.capture.name_stream(stream)?;
         self.capture.begin(&mut self.graphs, T, stream, mode)
     }
 
     /// Enqueues work: `Some(node)` if it was captured, `None` if it would run now.
     pub fn enqueue(&mut self, stream: StreamId, work: NodeParams) -> Cuda<Option<u64>> {
+        self.capture.name_stream(stream)?;
         match self.capture.classify_enqueue(stream)? {
             Placement::Eager => Ok(None),
             Placement::Captured(id) => {
@@ -72,14 +74,17 @@ impl Model {
     }
 
     pub fn record(&mut self, event: EventId, stream: StreamId) -> Cuda<Placement> {
+        self.capture.name_stream(stream)?;
         self.capture.record_event(event, stream)
     }
 
     pub fn wait(&mut self, stream: StreamId, event: EventId) -> Cuda<Placement> {
+        self.capture.name_stream(stream)?;
         self.capture.wait_event(stream, event)
     }
 
     pub fn end(&mut self, stream: StreamId) -> Cuda<u64> {
+        self.capture.name_stream(stream)?;
         self.capture.end(&mut self.graphs, T, stream)
     }
 

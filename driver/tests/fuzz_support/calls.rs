@@ -1,353 +1,208 @@
-//! Every entry point with a model, and how the fuzzer makes its arguments.
+//! Every export with a model, and how the fuzzer makes its arguments: from the table of the driver API,
+//! by role, C type and name.
 
-use std::ffi::*;
+use std::sync::LazyLock;
 
-use graphproof_driver::abi::types::*;
-use graphproof_driver::abi::*;
+use graphproof_api::{Argument, Function, Role};
+use graphproof_driver::abi::{CUresult, SYMBOLS};
 
 use super::generator::Generator;
 use super::handles::kind;
 
-/// An entry point: its name, and a call of it.
-pub type Call = (&'static str, fn(&mut Generator) -> CUresult);
+/// Makes one argument, as the word that the C ABI passes.
+type Make = fn(&mut Generator) -> u64;
 
-macro_rules! calls {
-    ($g:ident; $($name:ident($($argument:expr),*);)*) => {
-        &[$((stringify!($name), |$g: &mut Generator| {
-            // Calls without arguments leave it alone.
-            let _ = &$g;
-            // SAFETY: the generator makes pointers that are null or good for what the call may do.
-            unsafe { $name($($argument),*) }
-        })),*]
-    };
+/// An export: its name, its address, and how its arguments are made.
+pub struct Call {
+    /// The exported name, per-thread forms and old names among them.
+    pub name: &'static str,
+    function: unsafe extern "C" fn(),
+    arguments: Vec<Make>,
 }
 
 /// All of them.
-pub static CALLS: &[Call] = calls! { g;
-    cuArray3DCreate_v2(g.out().cast(), g.array_shape().cast());
-    cuArray3DGetDescriptor_v2(g.out().cast(), CUarray(g.handle(kind::ARRAY)));
-    cuArrayCreate_v2(g.out().cast(), g.flat_array_shape().cast());
-    cuArrayDestroy(CUarray(g.handle(kind::ARRAY)));
-    cuArrayGetDescriptor_v2(g.out().cast(), CUarray(g.handle(kind::ARRAY)));
-    cuCtxAttach(g.out().cast(), g.number() as c_uint);
-    cuCtxCreate_v2(g.out().cast(), g.number() as c_uint, g.device());
-    cuCtxCreate_v3(g.out().cast(), g.words().cast(), g.count() as c_int, g.number() as c_uint, g.device());
-    cuCtxCreate_v4(g.out().cast(), g.zeros().cast(), g.number() as c_uint, g.device());
-    cuCtxDestroy_v2(CUcontext(g.handle(kind::CONTEXT)));
-    cuCtxDetach(CUcontext(g.handle(kind::CONTEXT)));
-    cuCtxDisablePeerAccess(CUcontext(g.handle(kind::CONTEXT)));
-    cuCtxEnablePeerAccess(CUcontext(g.handle(kind::CONTEXT)), g.number() as c_uint);
-    cuCtxGetApiVersion(CUcontext(g.handle(kind::CONTEXT)), g.out().cast());
-    cuCtxGetCacheConfig(g.out().cast());
-    cuCtxGetCurrent(g.out().cast());
-    cuCtxGetDevice(g.out().cast());
-    cuCtxGetDevice_v2(g.out().cast(), CUcontext(g.handle(kind::CONTEXT)));
-    cuCtxGetExecAffinity(g.out().cast(), g.number() as c_uint);
-    cuCtxGetFlags(g.out().cast());
-    cuCtxGetId(CUcontext(g.handle(kind::CONTEXT)), g.out().cast());
-    cuCtxGetLimit(g.out().cast(), g.number() as c_uint);
-    cuCtxGetSharedMemConfig(g.out().cast());
-    cuCtxGetStreamPriorityRange(g.out().cast(), g.out().cast());
-    cuCtxPopCurrent_v2(g.out().cast());
-    cuCtxPushCurrent_v2(CUcontext(g.handle(kind::CONTEXT)));
-    cuCtxResetPersistingL2Cache();
-    cuCtxRecordEvent(CUcontext(g.handle(kind::CONTEXT)), CUevent(g.handle(kind::EVENT)));
-    cuCtxSetCacheConfig(g.number() as c_uint);
-    cuCtxSetCurrent(CUcontext(g.handle(kind::CONTEXT)));
-    cuCtxSetFlags(g.number() as c_uint);
-    cuCtxSetLimit(g.number() as c_uint, g.number() as usize);
-    cuCtxSetSharedMemConfig(g.number() as c_uint);
-    cuCtxSynchronize();
-    cuCtxSynchronize_v2(CUcontext(g.handle(kind::CONTEXT)));
-    cuCtxWaitEvent(CUcontext(g.handle(kind::CONTEXT)), CUevent(g.handle(kind::EVENT)));
-    cuDevResourceGenerateDesc(g.out().cast(), g.resource().cast(), g.count() as c_uint);
-    cuDeviceCanAccessPeer(g.out().cast(), g.device(), g.device());
-    cuDeviceComputeCapability(g.out().cast(), g.out().cast(), g.device());
-    cuDeviceGet(g.out().cast(), g.number() as c_int);
-    cuDeviceGetAttribute(g.out().cast(), g.number() as c_uint, g.device());
-    cuDeviceGetByPCIBusId(g.out().cast(), g.name());
-    cuDeviceGetCount(g.out().cast());
-    cuDeviceGetDefaultMemPool(g.out().cast(), g.device());
-    cuDeviceGetExecAffinitySupport(g.out().cast(), g.number() as c_uint, g.device());
-    cuDeviceGetDevResource(g.device(), g.out().cast(), g.number() as c_uint);
-    cuDeviceGetGraphMemAttribute(g.device(), g.number() as c_uint, g.out().cast());
-    cuDeviceGetLuid(g.out().cast(), g.out().cast(), g.device());
-    cuDeviceGetMemPool(g.out().cast(), g.device());
-    cuDeviceGetName(g.out().cast(), g.count() as c_int, g.device());
-    cuDeviceGetP2PAttribute(g.out().cast(), g.number() as c_uint, g.device(), g.device());
-    cuDeviceGetPCIBusId(g.out().cast(), g.count() as c_int, g.device());
-    cuDeviceGetProperties(g.out().cast(), g.device());
-    cuDeviceGetUuid(g.out().cast(), g.device());
-    cuDeviceGetUuid_v2(g.out().cast(), g.device());
-    cuDeviceGraphMemTrim(g.device());
-    cuDevicePrimaryCtxGetState(g.device(), g.out().cast(), g.out().cast());
-    cuDevicePrimaryCtxRelease_v2(g.device());
-    cuDevicePrimaryCtxReset_v2(g.device());
-    cuDevicePrimaryCtxRetain(g.out().cast(), g.device());
-    cuDevicePrimaryCtxSetFlags_v2(g.device(), g.number() as c_uint);
-    cuDeviceSetGraphMemAttribute(g.device(), g.number() as c_uint, g.out().cast());
-    cuDeviceSetMemPool(g.device(), CUmemoryPool(g.handle(kind::MEMORYPOOL)));
-    cuDeviceTotalMem_v2(g.out().cast(), g.device());
-    cuDriverGetVersion(g.out().cast());
-    cuEventCreate(g.out().cast(), g.number() as c_uint);
-    cuEventDestroy_v2(CUevent(g.handle(kind::EVENT)));
-    cuEventElapsedTime(g.out().cast(), CUevent(g.handle(kind::EVENT)), CUevent(g.handle(kind::EVENT)));
-    cuEventElapsedTime_v2(g.out().cast(), CUevent(g.handle(kind::EVENT)), CUevent(g.handle(kind::EVENT)));
-    cuEventQuery(CUevent(g.handle(kind::EVENT)));
-    cuEventRecord(CUevent(g.handle(kind::EVENT)), CUstream(g.handle(kind::STREAM)));
-    cuEventRecordWithFlags(CUevent(g.handle(kind::EVENT)), CUstream(g.handle(kind::STREAM)), g.number() as c_uint);
-    cuEventSynchronize(CUevent(g.handle(kind::EVENT)));
-    cuFuncGetAttribute(g.out().cast(), g.number() as c_uint, CUfunction(g.handle(kind::FUNCTION)));
-    cuFuncGetModule(g.out().cast(), CUfunction(g.handle(kind::FUNCTION)));
-    cuFuncGetName(g.out().cast(), CUfunction(g.handle(kind::FUNCTION)));
-    cuFuncGetParamCount(CUfunction(g.handle(kind::FUNCTION)), g.out().cast());
-    cuFuncGetParamInfo(CUfunction(g.handle(kind::FUNCTION)), g.number() as usize, g.out().cast(), g.out().cast());
-    cuFuncIsLoaded(g.out().cast(), CUfunction(g.handle(kind::FUNCTION)));
-    cuFuncLoad(CUfunction(g.handle(kind::FUNCTION)));
-    cuFuncSetAttribute(CUfunction(g.handle(kind::FUNCTION)), g.number() as c_uint, g.number() as c_int);
-    cuFuncSetCacheConfig(CUfunction(g.handle(kind::FUNCTION)), g.number() as c_uint);
-    cuFuncSetSharedMemConfig(CUfunction(g.handle(kind::FUNCTION)), g.number() as c_uint);
-    cuGetErrorName(CUresult(g.number() as u32), g.out().cast());
-    cuGetErrorString(CUresult(g.number() as u32), g.out().cast());
-    cuGetExportTable(g.out().cast(), g.words().cast());
-    cuGetProcAddress(g.name(), g.pointers(), g.number() as c_int, g.number());
-    cuGetProcAddress_v2(g.name(), g.pointers(), g.number() as c_int, g.number(), g.out().cast());
-    cuGraphAddBatchMemOpNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.batch_params().cast());
-    cuGraphAddChildGraphNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), CUgraph(g.handle(kind::GRAPH)));
-    cuGraphAddDependencies(CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.handles(kind::GRAPHNODE).cast(), g.count());
-    cuGraphAddDependencies_v2(CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.handles(kind::GRAPHNODE).cast(), g.words().cast(), g.count());
-    cuGraphAddEmptyNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count());
-    cuGraphAddEventRecordNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), CUevent(g.handle(kind::EVENT)));
-    cuGraphAddEventWaitNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), CUevent(g.handle(kind::EVENT)));
-    cuGraphAddHostNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.host_params().cast());
-    cuGraphAddKernelNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.kernel_params().cast());
-    cuGraphAddKernelNode_v2(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.kernel_params().cast());
-    cuGraphAddMemAllocNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.alloc_params().cast());
-    cuGraphAddMemFreeNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.address());
-    cuGraphAddMemcpyNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.copy3d().cast(), CUcontext(g.handle(kind::CONTEXT)));
-    cuGraphAddMemsetNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.fill_params().cast(), CUcontext(g.handle(kind::CONTEXT)));
-    cuGraphAddNode(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.node_params().cast());
-    cuGraphAddNode_v2(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.words().cast(), g.count(), g.node_params().cast());
-    cuGraphAddNode_v3(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.words().cast(), g.count(), g.node_params().cast());
-    cuGraphBatchMemOpNodeGetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphBatchMemOpNodeSetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.batch_params().cast());
-    cuGraphChildGraphNodeGetGraph(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphClone(g.out().cast(), CUgraph(g.handle(kind::GRAPH)));
-    cuGraphConditionalHandleCreate(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), CUcontext(g.handle(kind::CONTEXT)), g.number() as c_uint, g.number() as c_uint);
-    cuGraphCreate(g.out().cast(), g.number() as c_uint);
-    cuGraphDebugDotPrint(CUgraph(g.handle(kind::GRAPH)), g.path(), g.number() as c_uint);
-    cuGraphDestroy(CUgraph(g.handle(kind::GRAPH)));
-    cuGraphDestroyNode(CUgraphNode(g.handle(kind::GRAPHNODE)));
-    cuGraphEventRecordNodeGetEvent(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphEventRecordNodeSetEvent(CUgraphNode(g.handle(kind::GRAPHNODE)), CUevent(g.handle(kind::EVENT)));
-    cuGraphEventWaitNodeGetEvent(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphEventWaitNodeSetEvent(CUgraphNode(g.handle(kind::GRAPHNODE)), CUevent(g.handle(kind::EVENT)));
-    cuGraphExecBatchMemOpNodeSetParams(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.batch_params().cast());
-    cuGraphExecChildGraphNodeSetParams(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), CUgraph(g.handle(kind::GRAPH)));
-    cuGraphExecDestroy(CUgraphExec(g.handle(kind::GRAPHEXEC)));
-    cuGraphExecEventRecordNodeSetEvent(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), CUevent(g.handle(kind::EVENT)));
-    cuGraphExecEventWaitNodeSetEvent(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), CUevent(g.handle(kind::EVENT)));
-    cuGraphExecGetFlags(CUgraphExec(g.handle(kind::GRAPHEXEC)), g.out().cast());
-    cuGraphExecGetId(CUgraphExec(g.handle(kind::GRAPHEXEC)), g.out().cast());
-    cuGraphExecHostNodeSetParams(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.host_params().cast());
-    cuGraphExecKernelNodeSetParams(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.kernel_params().cast());
-    cuGraphExecKernelNodeSetParams_v2(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.kernel_params().cast());
-    cuGraphExecMemcpyNodeSetParams(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.copy3d().cast(), CUcontext(g.handle(kind::CONTEXT)));
-    cuGraphExecMemsetNodeSetParams(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.fill_params().cast(), CUcontext(g.handle(kind::CONTEXT)));
-    cuGraphExecNodeSetParams(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.node_params().cast());
-    cuGraphExecUpdate(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraph(g.handle(kind::GRAPH)), g.out().cast(), g.out().cast());
-    cuGraphExecUpdate_v2(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraph(g.handle(kind::GRAPH)), g.out().cast());
-    cuGraphGetEdges(CUgraph(g.handle(kind::GRAPH)), g.out().cast(), g.out().cast(), g.out().cast());
-    cuGraphGetEdges_v2(CUgraph(g.handle(kind::GRAPH)), g.out().cast(), g.out().cast(), g.out().cast(), g.out().cast());
-    cuGraphGetId(CUgraph(g.handle(kind::GRAPH)), g.out().cast());
-    cuGraphGetNodes(CUgraph(g.handle(kind::GRAPH)), g.out().cast(), g.out().cast());
-    cuGraphGetRootNodes(CUgraph(g.handle(kind::GRAPH)), g.out().cast(), g.out().cast());
-    cuGraphHostNodeGetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphHostNodeSetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.host_params().cast());
-    cuGraphInstantiateWithFlags(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.number());
-    cuGraphInstantiateWithParams(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.out().cast());
-    cuGraphInstantiate_v2(g.out().cast(), CUgraph(g.handle(kind::GRAPH)), g.out().cast(), g.out().cast(), g.count());
-    cuGraphKernelNodeCopyAttributes(CUgraphNode(g.handle(kind::GRAPHNODE)), CUgraphNode(g.handle(kind::GRAPHNODE)));
-    cuGraphKernelNodeGetAttribute(CUgraphNode(g.handle(kind::GRAPHNODE)), g.number() as c_uint, g.out().cast());
-    cuGraphKernelNodeGetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphKernelNodeGetParams_v2(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphKernelNodeSetAttribute(CUgraphNode(g.handle(kind::GRAPHNODE)), g.number() as c_uint, g.words().cast());
-    cuGraphKernelNodeSetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.kernel_params().cast());
-    cuGraphKernelNodeSetParams_v2(CUgraphNode(g.handle(kind::GRAPHNODE)), g.kernel_params().cast());
-    cuGraphLaunch(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUstream(g.handle(kind::STREAM)));
-    cuGraphMemAllocNodeGetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphMemFreeNodeGetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out_address().cast());
-    cuGraphMemcpyNodeGetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphMemcpyNodeSetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.copy3d().cast());
-    cuGraphMemsetNodeGetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphMemsetNodeSetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.fill_params().cast());
-    cuGraphNodeFindInClone(g.out().cast(), CUgraphNode(g.handle(kind::GRAPHNODE)), CUgraph(g.handle(kind::GRAPH)));
-    cuGraphNodeGetContainingGraph(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphNodeGetDependencies(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast(), g.out().cast());
-    cuGraphNodeGetDependencies_v2(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast(), g.out().cast(), g.out().cast());
-    cuGraphNodeGetDependentNodes(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast(), g.out().cast());
-    cuGraphNodeGetDependentNodes_v2(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast(), g.out().cast(), g.out().cast());
-    cuGraphNodeGetEnabled(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphNodeGetLocalId(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphNodeGetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphNodeGetToolsId(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphNodeGetType(CUgraphNode(g.handle(kind::GRAPHNODE)), g.out().cast());
-    cuGraphNodeSetEnabled(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUgraphNode(g.handle(kind::GRAPHNODE)), g.number() as c_uint);
-    cuGraphNodeSetParams(CUgraphNode(g.handle(kind::GRAPHNODE)), g.node_params().cast());
-    cuGraphNodeSetParams_v2(CUgraphNode(g.handle(kind::GRAPHNODE)), g.node_params().cast());
-    cuGraphReleaseUserObject(CUgraph(g.handle(kind::GRAPH)), CUuserObject(g.handle(kind::USEROBJECT)), g.count() as c_uint);
-    cuGraphRemoveDependencies(CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.handles(kind::GRAPHNODE).cast(), g.count());
-    cuGraphRemoveDependencies_v2(CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.handles(kind::GRAPHNODE).cast(), g.words().cast(), g.count());
-    cuGraphRetainUserObject(CUgraph(g.handle(kind::GRAPH)), CUuserObject(g.handle(kind::USEROBJECT)), g.count() as c_uint, g.number() as c_uint);
-    cuGraphUpload(CUgraphExec(g.handle(kind::GRAPHEXEC)), CUstream(g.handle(kind::STREAM)));
-    cuGreenCtxCreate(g.out().cast(), g.description(), g.device(), g.below(3) as c_uint);
-    cuGreenCtxDestroy(g.handle(kind::GREENCONTEXT));
-    cuGreenCtxGetDevResource(g.handle(kind::GREENCONTEXT), g.out().cast(), g.number() as c_uint);
-    cuGreenCtxGetId(g.handle(kind::GREENCONTEXT), g.out().cast());
-    cuGreenCtxRecordEvent(g.handle(kind::GREENCONTEXT), CUevent(g.handle(kind::EVENT)));
-    cuGreenCtxStreamCreate(g.out().cast(), g.handle(kind::GREENCONTEXT), g.below(2) as c_uint, g.number() as c_int);
-    cuGreenCtxWaitEvent(g.handle(kind::GREENCONTEXT), CUevent(g.handle(kind::EVENT)));
-    cuInit(g.number() as c_uint);
-    cuKernelGetAttribute(g.out().cast(), g.number() as c_uint, CUkernel(g.handle(kind::KERNEL)), g.device());
-    cuKernelGetFunction(g.out().cast(), CUkernel(g.handle(kind::KERNEL)));
-    cuKernelGetLibrary(g.out().cast(), CUkernel(g.handle(kind::KERNEL)));
-    cuKernelGetName(g.out().cast(), CUkernel(g.handle(kind::KERNEL)));
-    cuKernelGetParamCount(CUkernel(g.handle(kind::KERNEL)), g.out().cast());
-    cuKernelGetParamInfo(CUkernel(g.handle(kind::KERNEL)), g.number() as usize, g.out().cast(), g.out().cast());
-    cuKernelSetAttribute(g.number() as c_uint, g.number() as c_int, CUkernel(g.handle(kind::KERNEL)), g.device());
-    cuKernelSetCacheConfig(CUkernel(g.handle(kind::KERNEL)), g.number() as c_uint, g.device());
-    cuLaunchCooperativeKernel(CUfunction(g.handle(kind::FUNCTION)), g.extent(), g.extent(), g.extent(), g.extent(), g.extent(), g.extent(), g.number() as c_uint, CUstream(g.handle(kind::STREAM)), g.pointers());
-    cuLaunchHostFunc(CUstream(g.handle(kind::STREAM)), g.host_function(), g.out().cast());
-    cuLaunchHostFunc_v2(CUstream(g.handle(kind::STREAM)), g.host_function(), g.out().cast(), g.number() as c_uint);
-    cuLaunchKernel(CUfunction(g.handle(kind::FUNCTION)), g.extent(), g.extent(), g.extent(), g.extent(), g.extent(), g.extent(), g.number() as c_uint, CUstream(g.handle(kind::STREAM)), g.pointers(), g.extra());
-    cuLaunchKernelEx(g.launch_config().cast(), CUfunction(g.handle(kind::FUNCTION)), g.pointers(), g.extra());
-    cuLibraryEnumerateKernels(g.out().cast(), g.count() as c_uint, CUlibrary(g.handle(kind::LIBRARY)));
-    cuLibraryGetGlobal(g.out_address().cast(), g.out().cast(), CUlibrary(g.handle(kind::LIBRARY)), g.name());
-    cuLibraryGetKernel(g.out().cast(), CUlibrary(g.handle(kind::LIBRARY)), g.name());
-    cuLibraryGetKernelCount(g.out().cast(), CUlibrary(g.handle(kind::LIBRARY)));
-    cuLibraryGetModule(g.out().cast(), CUlibrary(g.handle(kind::LIBRARY)));
-    cuLibraryLoadData(g.out().cast(), g.image(), g.words().cast(), g.pointers(), g.count() as c_uint, g.words().cast(), g.pointers(), g.count() as c_uint);
-    cuLibraryLoadFromFile(g.out().cast(), g.name(), g.words().cast(), g.pointers(), g.count() as c_uint, g.words().cast(), g.pointers(), g.count() as c_uint);
-    cuLibraryUnload(CUlibrary(g.handle(kind::LIBRARY)));
-    cuMemAdvise(g.address(), g.count(), g.number() as c_uint, g.number() as c_int);
-    cuMemAdvise_v2(g.address(), g.count(), g.number() as c_uint, CUmemLocation { type_: g.number() as u32, id: g.device() });
-    cuMemAllocAsync(g.out_address().cast(), g.allocation(), CUstream(g.handle(kind::STREAM)));
-    cuMemAllocFromPoolAsync(g.out_address().cast(), g.allocation(), CUmemoryPool(g.handle(kind::MEMORYPOOL)), CUstream(g.handle(kind::STREAM)));
-    cuMemAllocHost_v2(g.out_pinned(), g.allocation());
-    cuMemAllocManaged(g.out_address().cast(), g.allocation(), g.number() as c_uint);
-    cuMemAllocPitch_v2(g.out_address().cast(), g.out().cast(), g.bytes(), g.bytes(), g.number() as c_uint);
-    cuMemAlloc_v2(g.out_address().cast(), g.allocation());
-    cuMemFreeAsync(g.address(), CUstream(g.handle(kind::STREAM)));
-    cuMemFreeHost(g.pinned());
-    cuMemFree_v2(g.address());
-    cuMemGetAddressRange_v2(g.out_address().cast(), g.out().cast(), g.address());
-    cuMemGetDefaultMemPool(g.out().cast(), g.words().cast(), g.number() as c_uint);
-    cuMemGetInfo_v2(g.out().cast(), g.out().cast());
-    cuMemGetMemPool(g.out().cast(), g.words().cast(), g.number() as c_uint);
-    cuMemHostAlloc(g.out_pinned(), g.allocation(), g.number() as c_uint);
-    cuMemHostGetDevicePointer_v2(g.out().cast(), g.pinned(), g.number() as c_uint);
-    cuMemHostGetFlags(g.out().cast(), g.pinned());
-    cuMemHostRegister_v2(g.host_memory().cast(), g.count() * 512, g.number() as c_uint);
-    cuMemHostUnregister(g.pinned());
-    cuMemPoolCreate(g.out().cast(), g.words().cast());
-    cuMemPoolDestroy(CUmemoryPool(g.handle(kind::MEMORYPOOL)));
-    cuMemPoolGetAccess(g.out().cast(), CUmemoryPool(g.handle(kind::MEMORYPOOL)), g.words().cast());
-    cuMemPoolGetAttribute(CUmemoryPool(g.handle(kind::MEMORYPOOL)), g.number() as c_uint, g.out().cast());
-    cuMemPoolSetAccess(CUmemoryPool(g.handle(kind::MEMORYPOOL)), g.words().cast(), g.count());
-    cuMemPoolSetAttribute(CUmemoryPool(g.handle(kind::MEMORYPOOL)), g.number() as c_uint, g.words().cast());
-    cuMemPoolTrimTo(CUmemoryPool(g.handle(kind::MEMORYPOOL)), g.number() as usize);
-    cuMemPrefetchAsync(g.address(), g.count(), g.number() as c_int, CUstream(g.handle(kind::STREAM)));
-    cuMemPrefetchAsync_v2(g.address(), g.count(), CUmemLocation { type_: g.number() as u32, id: g.device() }, g.number() as c_uint, CUstream(g.handle(kind::STREAM)));
-    cuMemSetMemPool(g.words().cast(), g.number() as c_uint, CUmemoryPool(g.handle(kind::MEMORYPOOL)));
-    cuMemcpy(g.address(), g.address(), g.bytes());
-    cuMemcpy2DAsync_v2(g.copy2d().cast(), CUstream(g.handle(kind::STREAM)));
-    cuMemcpy2DUnaligned_v2(g.copy2d().cast());
-    cuMemcpy2D_v2(g.copy2d().cast());
-    cuMemcpy3DAsync_v2(g.copy3d().cast(), CUstream(g.handle(kind::STREAM)));
-    cuMemcpy3DPeer(g.copy3d().cast());
-    cuMemcpy3DPeerAsync(g.copy3d().cast(), CUstream(g.handle(kind::STREAM)));
-    cuMemcpy3D_v2(g.copy3d().cast());
-    cuMemcpyAsync(g.address(), g.address(), g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemcpyDtoDAsync_v2(g.address(), g.address(), g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemcpyDtoD_v2(g.address(), g.address(), g.bytes());
-    cuMemcpyDtoHAsync_v2(g.host_memory() as u64, g.address(), g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemcpyDtoH_v2(g.host_memory() as u64, g.address(), g.bytes());
-    cuMemcpyHtoDAsync_v2(g.address(), g.host_memory() as u64, g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemcpyHtoD_v2(g.address(), g.host_memory() as u64, g.bytes());
-    cuMemcpyPeer(g.address(), CUcontext(g.handle(kind::CONTEXT)), g.address(), CUcontext(g.handle(kind::CONTEXT)), g.bytes());
-    cuMemcpyPeerAsync(g.address(), CUcontext(g.handle(kind::CONTEXT)), g.address(), CUcontext(g.handle(kind::CONTEXT)), g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemsetD16Async(g.address(), g.number() as c_ushort, g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemsetD16_v2(g.address(), g.number() as c_ushort, g.bytes());
-    cuMemsetD2D16Async(g.address(), g.bytes(), g.number() as c_ushort, g.bytes(), g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemsetD2D16_v2(g.address(), g.bytes(), g.number() as c_ushort, g.bytes(), g.bytes());
-    cuMemsetD2D32Async(g.address(), g.bytes(), g.number() as c_uint, g.bytes(), g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemsetD2D32_v2(g.address(), g.bytes(), g.number() as c_uint, g.bytes(), g.bytes());
-    cuMemsetD2D8Async(g.address(), g.bytes(), g.number() as c_uchar, g.bytes(), g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemsetD2D8_v2(g.address(), g.bytes(), g.number() as c_uchar, g.bytes(), g.bytes());
-    cuMemsetD32Async(g.address(), g.number() as c_uint, g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemsetD32_v2(g.address(), g.number() as c_uint, g.bytes());
-    cuMemsetD8Async(g.address(), g.number() as c_uchar, g.bytes(), CUstream(g.handle(kind::STREAM)));
-    cuMemsetD8_v2(g.address(), g.number() as c_uchar, g.bytes());
-    cuModuleEnumerateFunctions(g.out().cast(), g.count() as c_uint, CUmodule(g.handle(kind::MODULE)));
-    cuModuleGetFunction(g.out().cast(), CUmodule(g.handle(kind::MODULE)), g.name());
-    cuModuleGetFunctionCount(g.out().cast(), CUmodule(g.handle(kind::MODULE)));
-    cuModuleGetGlobal_v2(g.out_address().cast(), g.out().cast(), CUmodule(g.handle(kind::MODULE)), g.name());
-    cuModuleGetLoadingMode(g.out().cast());
-    cuModuleLoad(g.out().cast(), g.name());
-    cuModuleLoadData(g.out().cast(), g.image());
-    cuModuleLoadDataEx(g.out().cast(), g.image(), g.count() as c_uint, g.words().cast(), g.pointers());
-    cuModuleLoadFatBinary(g.out().cast(), g.image());
-    cuModuleUnload(CUmodule(g.handle(kind::MODULE)));
-    cuOccupancyAvailableDynamicSMemPerBlock(g.out().cast(), CUfunction(g.handle(kind::FUNCTION)), g.count() as c_int, g.number() as c_int);
-    cuOccupancyMaxActiveBlocksPerMultiprocessor(g.out().cast(), CUfunction(g.handle(kind::FUNCTION)), g.number() as c_int, g.number() as usize);
-    cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(g.out().cast(), CUfunction(g.handle(kind::FUNCTION)), g.number() as c_int, g.number() as usize, g.number() as c_uint);
-    cuOccupancyMaxPotentialBlockSize(g.out().cast(), g.out().cast(), CUfunction(g.handle(kind::FUNCTION)), g.block_to_shared(), g.number() as usize, g.number() as c_int);
-    cuOccupancyMaxPotentialBlockSizeWithFlags(g.out().cast(), g.out().cast(), CUfunction(g.handle(kind::FUNCTION)), g.block_to_shared(), g.number() as usize, g.number() as c_int, g.number() as c_uint);
-    cuPointerGetAttribute(g.out().cast(), g.number() as c_uint, g.address());
-    cuPointerGetAttributes(g.count() as c_uint, g.words().cast(), g.pointers(), g.address());
-    cuPointerSetAttribute(g.words().cast(), g.number() as c_uint, g.address());
-    cuProfilerStart();
-    cuProfilerStop();
-    cuStreamAddCallback(CUstream(g.handle(kind::STREAM)), g.callback(), g.out().cast(), g.number() as c_uint);
-    cuStreamAttachMemAsync(CUstream(g.handle(kind::STREAM)), g.address(), g.count(), g.number() as c_uint);
-    cuStreamBatchMemOp(CUstream(g.handle(kind::STREAM)), g.count() as c_uint, g.operations().cast(), g.number() as c_uint);
-    cuStreamBatchMemOp_v2(CUstream(g.handle(kind::STREAM)), g.count() as c_uint, g.operations().cast(), g.number() as c_uint);
-    cuStreamBeginCaptureToGraph(CUstream(g.handle(kind::STREAM)), CUgraph(g.handle(kind::GRAPH)), g.handles(kind::GRAPHNODE).cast(), g.words().cast(), g.count(), g.number() as c_uint);
-    cuStreamBeginCapture_v2(CUstream(g.handle(kind::STREAM)), g.number() as c_uint);
-    cuStreamBeginRecaptureToGraph(CUstream(g.handle(kind::STREAM)), g.number() as c_uint, CUgraph(g.handle(kind::GRAPH)), g.recapture(), g.out().cast());
-    cuStreamCopyAttributes(CUstream(g.handle(kind::STREAM)), CUstream(g.handle(kind::STREAM)));
-    cuStreamCreate(g.out().cast(), g.number() as c_uint);
-    cuStreamCreateWithPriority(g.out().cast(), g.number() as c_uint, g.number() as c_int);
-    cuStreamDestroy_v2(CUstream(g.handle(kind::STREAM)));
-    cuStreamEndCapture(CUstream(g.handle(kind::STREAM)), g.out().cast());
-    cuStreamGetAttribute(CUstream(g.handle(kind::STREAM)), g.number() as c_uint, g.out().cast());
-    cuStreamGetCaptureInfo(CUstream(g.handle(kind::STREAM)), g.out().cast(), g.out().cast());
-    cuStreamGetCaptureInfo_v2(CUstream(g.handle(kind::STREAM)), g.out().cast(), g.out().cast(), g.out().cast(), g.out().cast(), g.out().cast());
-    cuStreamGetCaptureInfo_v3(CUstream(g.handle(kind::STREAM)), g.out().cast(), g.out().cast(), g.out().cast(), g.out().cast(), g.out().cast(), g.out().cast());
-    cuStreamGetCtx(CUstream(g.handle(kind::STREAM)), g.out().cast());
-    cuStreamGetCtx_v2(CUstream(g.handle(kind::STREAM)), g.out().cast(), g.out().cast());
-    cuStreamGetDevice(CUstream(g.handle(kind::STREAM)), g.out().cast());
-    cuStreamGetFlags(CUstream(g.handle(kind::STREAM)), g.out().cast());
-    cuStreamGetGreenCtx(CUstream(g.handle(kind::STREAM)), g.out().cast());
-    cuStreamGetId(CUstream(g.handle(kind::STREAM)), g.out().cast());
-    cuStreamGetPriority(CUstream(g.handle(kind::STREAM)), g.out().cast());
-    cuStreamIsCapturing(CUstream(g.handle(kind::STREAM)), g.out().cast());
-    cuStreamQuery(CUstream(g.handle(kind::STREAM)));
-    cuStreamSetAttribute(CUstream(g.handle(kind::STREAM)), g.number() as c_uint, g.words().cast());
-    cuStreamSynchronize(CUstream(g.handle(kind::STREAM)));
-    cuStreamUpdateCaptureDependencies(CUstream(g.handle(kind::STREAM)), g.handles(kind::GRAPHNODE).cast(), g.count(), g.number() as c_uint);
-    cuStreamUpdateCaptureDependencies_v2(CUstream(g.handle(kind::STREAM)), g.handles(kind::GRAPHNODE).cast(), g.words().cast(), g.count(), g.number() as c_uint);
-    cuStreamWaitEvent(CUstream(g.handle(kind::STREAM)), CUevent(g.handle(kind::EVENT)), g.number() as c_uint);
-    cuStreamWaitValue32(CUstream(g.handle(kind::STREAM)), g.address(), g.number() as u32, g.number() as c_uint);
-    cuStreamWaitValue32_v2(CUstream(g.handle(kind::STREAM)), g.address(), g.number() as u32, g.number() as c_uint);
-    cuStreamWaitValue64(CUstream(g.handle(kind::STREAM)), g.address(), g.number(), g.number() as c_uint);
-    cuStreamWaitValue64_v2(CUstream(g.handle(kind::STREAM)), g.address(), g.number(), g.number() as c_uint);
-    cuStreamWriteValue32(CUstream(g.handle(kind::STREAM)), g.address(), g.number() as u32, g.number() as c_uint);
-    cuStreamWriteValue32_v2(CUstream(g.handle(kind::STREAM)), g.address(), g.number() as u32, g.number() as c_uint);
-    cuStreamWriteValue64(CUstream(g.handle(kind::STREAM)), g.address(), g.number(), g.number() as c_uint);
-    cuStreamWriteValue64_v2(CUstream(g.handle(kind::STREAM)), g.address(), g.number(), g.number() as c_uint);
-    cuThreadExchangeStreamCaptureMode(g.out().cast());
-    cuUserObjectCreate(g.out().cast(), g.out().cast(), g.host_function(), g.number() as c_uint, g.number() as c_uint);
-    cuUserObjectRelease(CUuserObject(g.handle(kind::USEROBJECT)), g.count() as c_uint);
-    cuUserObjectRetain(CUuserObject(g.handle(kind::USEROBJECT)), g.count() as c_uint);
-};
+pub static CALLS: LazyLock<Vec<Call>> = LazyLock::new(|| {
+    let modelled = SYMBOLS.iter().filter(|symbol| symbol.modelled);
+    let call = |symbol: &'static graphproof_driver::abi::Symbol| {
+        let function = graphproof_api::find(symbol.name).expect("exports stand in the table");
+        let arguments = function.arguments.as_deref().expect("a modelled function is declared");
+        let arguments = arguments.iter().map(|argument| make(function, argument)).collect();
+        Call { name: symbol.name, function: symbol.function, arguments }
+    };
+    modelled.map(call).collect()
+});
+
+impl Call {
+    /// Calls it with new arguments.
+    pub fn call(&self, generator: &mut Generator) -> CUresult {
+        let mut words = [0u64; 16];
+        for (word, make) in words.iter_mut().zip(&self.arguments) {
+            *word = make(generator);
+        }
+        // Every argument is one integer word (the table's tests would show a float or a larger
+        // structure), and the C ABI leaves words beyond those that a function has alone.
+        type Any = unsafe extern "C" fn(
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+            u64,
+        ) -> CUresult;
+        assert!(self.arguments.len() <= words.len(), "{}", self.name);
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = words;
+        // SAFETY: as said above; the generator makes pointers that are null or good for what the call
+        // may do.
+        unsafe {
+            std::mem::transmute::<unsafe extern "C" fn(), Any>(self.function)(
+                a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p,
+            )
+        }
+    }
+}
+
+fn make(function: &Function, argument: &Argument) -> Make {
+    let c_type = argument.c_type.trim_start_matches("const ").trim_end_matches(['*', ' ']);
+    match argument.role {
+        Role::Stream => |g| g.handle(kind::STREAM),
+        Role::Handle => handle(c_type, function.name),
+        Role::Device => |g| g.device() as u64,
+        Role::Address => |g| g.address(),
+        Role::Size => size(function.name, argument.name),
+        Role::Flags => |g| g.number(),
+        Role::Value => value(c_type, argument.name),
+        Role::Call => callback(c_type, function.name),
+        Role::Data => |g| g.out() as u64,
+        Role::Host => host(function.name, argument.name),
+        Role::In => input(function.name, c_type, argument.name),
+        Role::Out | Role::InOut => output(function.name, argument),
+    }
+}
+
+fn handle(c_type: &str, function: &str) -> Make {
+    match c_type {
+        "CUcontext" => |g| g.handle(kind::CONTEXT),
+        "CUevent" => |g| g.handle(kind::EVENT),
+        "CUmodule" => |g| g.handle(kind::MODULE),
+        "CUfunction" => |g| g.handle(kind::FUNCTION),
+        "CUlibrary" => |g| g.handle(kind::LIBRARY),
+        "CUkernel" => |g| g.handle(kind::KERNEL),
+        "CUmemoryPool" => |g| g.handle(kind::MEMORYPOOL),
+        "CUgreenCtx" => |g| g.handle(kind::GREENCONTEXT),
+        "CUarray" => |g| g.handle(kind::ARRAY),
+        "CUgraph" => |g| g.handle(kind::GRAPH),
+        "CUgraphNode" => |g| g.handle(kind::GRAPHNODE),
+        "CUgraphExec" => |g| g.handle(kind::GRAPHEXEC),
+        "CUuserObject" => |g| g.handle(kind::USEROBJECT),
+        "CUgraphConditionalHandle" => |g| g.handle(kind::CONDITIONAL),
+        "CUdevResourceDesc" => |g| g.description(),
+        // Kinds that the fuzzer has none of yet: any number.
+        "CUmemGenericAllocationHandle" | "CUlinkState" | "CUmipmappedArray" | "CUtexObject" | "CUsurfObject" => {
+            |g| g.number()
+        }
+        _ => panic!("{function}: say in fuzz_support/calls.rs how a `{c_type}` is made"),
+    }
+}
+
+fn size(function: &str, name: &str) -> Make {
+    match (function, name) {
+        ("cuMemHostRegister_v2" | "cuMemHostRegister", _) => |g| g.count() as u64 * 512,
+        (_, "bytesize") => |g| g.allocation() as u64,
+        ("cuGraphInstantiate_v2" | "cuGraphInstantiate", _) => |g| g.count() as u64,
+        (_, "ByteCount" | "N" | "Width" | "Height" | "WidthInBytes" | "dstPitch") => |g| g.bytes() as u64,
+        (_, "sharedMemBytes" | "dynamicSMemSize" | "dynamicSmemSize" | "blockSizeLimit") => |g| g.number(),
+        _ => |g| g.count() as u64,
+    }
+}
+
+fn value(c_type: &str, name: &str) -> Make {
+    match c_type {
+        _ if name.starts_with("gridDim") || name.starts_with("blockDim") => |g| u64::from(g.extent()),
+        "CUmemLocation" => |g| u64::from(g.number() as u32) | (g.device() as u64) << 32,
+        _ if name == "minCount" => |g| g.below(3) as u64,
+        _ => |g| g.number(),
+    }
+}
+
+fn callback(c_type: &str, function: &str) -> Make {
+    match c_type {
+        "CUhostFn" => |g| g.host_function().map_or(0, |f| f as usize as u64),
+        "CUstreamCallback" => |g| g.callback().map_or(0, |f| f as usize as u64),
+        "CUoccupancyB2DSize" => |g| g.block_to_shared().map_or(0, |f| f as usize as u64),
+        "CUgraphRecaptureCallback" => |g| g.recapture().map_or(0, |f| f as usize as u64),
+        _ => panic!("{function}: say in fuzz_support/calls.rs how a `{c_type}` is made"),
+    }
+}
+
+fn host(function: &str, name: &str) -> Make {
+    match (function, name) {
+        ("cuMemHostRegister_v2" | "cuMemHostRegister", _) | (_, "dstHost" | "srcHost") => |g| g.host_memory() as u64,
+        _ => |g| g.pinned() as u64,
+    }
+}
+
+fn input(function: &str, c_type: &str, name: &str) -> Make {
+    match c_type {
+        "CUgraphNode" => |g| g.handles(kind::GRAPHNODE) as u64,
+        "CUDA_KERNEL_NODE_PARAMS" | "CUDA_KERNEL_NODE_PARAMS_v1" => |g| g.kernel_params() as u64,
+        "CUDA_HOST_NODE_PARAMS" => |g| g.host_params() as u64,
+        "CUDA_MEMSET_NODE_PARAMS" => |g| g.fill_params() as u64,
+        "CUDA_BATCH_MEM_OP_NODE_PARAMS" => |g| g.batch_params() as u64,
+        "CUDA_MEMCPY3D" | "CUDA_MEMCPY3D_PEER" => |g| g.copy3d() as u64,
+        "CUDA_MEMCPY2D" => |g| g.copy2d() as u64,
+        "CUgraphNodeParams" => |g| g.node_params() as u64,
+        "CUlaunchConfig" => |g| g.launch_config() as u64,
+        "CUDA_ARRAY3D_DESCRIPTOR" => |g| g.array_shape() as u64,
+        "CUDA_ARRAY_DESCRIPTOR" => |g| g.flat_array_shape() as u64,
+        "CUstreamBatchMemOpParams" => |g| g.operations() as u64,
+        "CUdevResource" => |g| g.resource() as u64,
+        "CUctxCreateParams" => |g| g.zeros() as u64,
+        "char" if function == "cuGraphDebugDotPrint" => |g| g.path() as u64,
+        "char" => |g| g.name() as u64,
+        _ => match name {
+            "extra" => |g| g.extra() as u64,
+            "image" | "code" | "fatCubin" => |g| g.image() as u64,
+            "kernelParams" | "optionValues" | "jitOptionsValues" | "libraryOptionValues" => |g| g.pointers() as u64,
+            _ => |g| g.words() as u64,
+        },
+    }
+}
+
+fn output(function: &str, argument: &Argument) -> Make {
+    match (argument.c_type, argument.name) {
+        // The address of host memory is freed as host memory.
+        ("CUdeviceptr *", _) if !function.starts_with("cuMemHostGetDevicePointer") => |g| g.out_address() as u64,
+        ("void **", "pp") => |g| g.out_pinned() as u64,
+        ("void **", "pfn" | "data") => |g| g.pointers() as u64,
+        ("CUDA_MEM_ALLOC_NODE_PARAMS *", "nodeParams") => |g| g.alloc_params() as u64,
+        _ => |g| g.out() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_modelled_export_can_be_called() {
+        assert!(CALLS.len() > 400 && CALLS.iter().any(|call| call.name == "cuLaunchKernel_ptsz"));
+        for call in CALLS.iter() {
+            let function = graphproof_api::find(call.name).expect("exports stand in the table");
+            for argument in function.arguments.as_deref().unwrap_or_default() {
+                let float = matches!(argument.c_type, "float" | "double");
+                let structure = argument.c_type.starts_with("CUipc");
+                assert!(!float && !structure, "{}: `{}` is no integer word", call.name, argument.c_type);
+            }
+        }
+    }
+}

@@ -20,6 +20,7 @@ use graphproof_kernels::{PtxSource, Shape};
 use super::STEPS;
 use crate::args::FaultChildArgs;
 use crate::commands::Failure;
+use crate::output::escape;
 
 /// What one child is to run.
 #[derive(Debug, Clone)]
@@ -131,7 +132,7 @@ fn how(status: ExitStatus) -> String {
 fn last_words(errors: &str) -> String {
     let lines: Vec<&str> = errors.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let kept = &lines[lines.len().saturating_sub(3)..];
-    if kept.is_empty() { String::new() } else { format!(": {}", kept.join(" | ")) }
+    if kept.is_empty() { String::new() } else { format!(": {}", escape::line(&kept.join(" | "))) }
 }
 
 /// What the child does: runs its step, prints the reports as JSON, and leaves.

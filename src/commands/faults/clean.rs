@@ -11,6 +11,7 @@ use super::pool;
 use crate::args::FaultsArgs;
 use crate::commands::Failure;
 use crate::output::json::ReceiptFile;
+use crate::output::{finding, print};
 
 /// Replays of each run: every probe is made by the third.
 const STEPS: u64 = 4;
@@ -71,12 +72,12 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
         pool::run(&cases, super::width(args.jobs, kind), |&(lane, shape)| sweep(lane, shape, args.seeds, kind));
     for sweep in &sweeps {
         if let Some(how) = &sweep.died {
-            println!("died: {} at {}: {how}", sweep.lane, sweep.shape);
+            print(&format!("died: {} at {}: {how}\n", sweep.lane, sweep.shape))?;
         }
         for report in &sweep.alarms {
             for finding in &report.findings {
-                println!("false alarm: {} at {}: {} {}", sweep.lane, sweep.shape, finding.id, finding.title);
-                println!("  {} / {}", finding.expected, finding.seen);
+                let told = finding::render(&report.step, finding);
+                print(&format!("false alarm: {} at {}:\n{told}", sweep.lane, sweep.shape))?;
             }
         }
     }

@@ -9,6 +9,7 @@ use super::DEADLINE;
 use super::child::{self, Job, Outcome};
 use crate::args::FaultsArgs;
 use crate::commands::Failure;
+use crate::output::print;
 use graphproof::report::finding;
 
 /// Runs the fault in a process of its own and prints its findings. They are what is asked for, so
@@ -31,7 +32,7 @@ pub fn run(name: &str, args: &FaultsArgs) -> Result<ExitCode, Failure> {
             report.not_checked.iter().map(|reason| format!("not checked in step '{}': {reason}\n", report.step)),
         );
     }
-    print!("{}", parts.join("\n"));
+    print(&parts.join("\n"))?;
     let found = reports.iter().any(|report| !report.findings.is_empty());
     Ok(if found { ExitCode::Passed } else { ExitCode::Findings })
 }

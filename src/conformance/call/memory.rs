@@ -10,6 +10,8 @@ pub(super) const CALLS: &[Special] = specials! {
     "cuDeviceSetGraphMemAttribute" 3..=3 Nothing graph_memory_set_attribute;
     "cuMemCreate" 1..=1 Value create;
     "cuMemSetAccess" 2..=2 Nothing set_access;
+    "cuMemGetAccess" 1..=1 Nothing get_access;
+    "cuMemGetAllocationGranularity" 1..=1 Nothing granularity;
     "cuArrayCreate" 1..=1 Value array_create;
 };
 
@@ -60,4 +62,35 @@ fn set_access(env: &mut Env, step: &Step) -> Result<Prepared, Problem> {
     let words = [env.arg(step, 0)?.bits, env.arg(step, 1)?.bits, structs::access_desc(), 1];
     // SAFETY: cuda.h: (pointer, size, descriptors, count).
     Ok(Box::new(move || Answer::code(unsafe { entry.call(&words) })))
+}
+
+/// The device's access to an address; the flags are shown.
+fn get_access(env: &mut Env, step: &Step) -> Result<Prepared, Problem> {
+    let entry = env.entry("cuMemGetAccess")?;
+    let flags = Scratch::new(8);
+    // The location stands first in a description of an access.
+    let words = [flags.address(), structs::access_desc(), env.arg(step, 0)?.bits];
+    // SAFETY: cuda.h: (flags*, location*, pointer).
+    Ok(shown(move || unsafe { entry.call(&words) }, flags))
+}
+
+/// The granularity for device memory: 0 the least, 1 the recommended.
+fn granularity(env: &mut Env, step: &Step) -> Result<Prepared, Problem> {
+    let entry = env.entry("cuMemGetAllocationGranularity")?;
+    let bytes = Scratch::new(8);
+    let words = [bytes.address(), structs::allocation_prop(), env.arg(step, 0)?.bits];
+    // SAFETY: cuda.h: (granularity*, properties*, option).
+    Ok(shown(move || unsafe { entry.call(&words) }, bytes))
+}
+
+/// The answer of a call with the number that it stored.
+fn shown(call: impl FnOnce() -> i32 + Send + 'static, out: Scratch) -> Prepared {
+    Box::new(move || {
+        let code = call();
+        let mut answer = Answer::code(code);
+        if code == 0 {
+            answer.text.push_str(&format!(" {}", out.read(0)));
+        }
+        answer
+    })
 }

@@ -100,6 +100,7 @@ const ROWS: &[Row] = &[
     Row("cuMemMap", "cuMemMap", "i i =0 i =0"),
     Row("cuMemUnmap", "cuMemUnmap", "i i"),
     Row("cuMemRelease", "cuMemRelease", "i"),
+    Row("cuMemRetainAllocationHandle", "cuMemRetainAllocationHandle", "> i"),
     Row("cuArrayDestroy", "cuArrayDestroy", "i"),
     // Copies and fills.
     Row("cuMemcpy", "cuMemcpy", "i i i"),

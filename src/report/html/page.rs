@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::units::{count, cut, grouped, utc};
 use super::{cliff, findings, graph, lanes, memory, origin, steps, timeline, times};
 use crate::receipt::Receipt;
+use crate::report::escape;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -27,6 +28,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// The whole report.
 pub fn page(receipt: &Receipt) -> String {
+    let receipt = &*escape::receipt(receipt);
     let lanes = &receipt.lanes;
     let software = receipt.driver.kind == DriverKind::Software;
     let chosen = findings::choose(lanes);

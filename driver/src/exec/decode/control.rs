@@ -229,16 +229,16 @@ impl<'a> Lower<'a> {
             return Err(unsupported("`barrier.cluster` is not executed"));
         }
         m.take("cta");
-        m.take("aligned");
+        let aligned = if m.take("aligned") || i.opcode == "bar" { 16 } else { 0 };
         let Some(kind) = m.one_of(&["sync", "arrive", "red"]) else {
             return Err(invalid(format!("`{}` needs `.sync`, `.arrive` or `.red`", i.opcode)));
         };
         if kind == "red" {
-            return self.barrier_red(i, m);
+            return self.barrier_red(i, m, aligned);
         }
         self.operands(i, 1..=2)?;
         let mut s = vec![self.src(i, 0, Type::B32)?];
-        let mut mode = if kind == "arrive" { 2 } else { 0 };
+        let mut mode = aligned | if kind == "arrive" { 2 } else { 0 };
         if i.operands.len() == 2 {
             s.push(self.src(i, 1, Type::B32)?);
             mode |= 1;
@@ -249,7 +249,7 @@ impl<'a> Lower<'a> {
         Ok(())
     }
 
-    fn barrier_red(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+    fn barrier_red(&mut self, i: &Instruction, m: &mut Modifiers<'a>, aligned: u64) -> Result<()> {
         let Some(kind) = m.one_of(&["popc", "and", "or"]) else {
             return Err(invalid("`bar.red` needs `.popc`, `.and` or `.or`"));
         };
@@ -259,7 +259,7 @@ impl<'a> Lower<'a> {
         }
         self.operands(i, 3..=4)?;
         let mut s = vec![self.src(i, 1, Type::B32)?];
-        let mut mode = 4;
+        let mut mode = 4 | aligned;
         if i.operands.len() == 4 {
             s.push(self.src(i, 2, Type::B32)?);
             mode |= 1;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ir::{Form, Ir, Node, Reg, Src};
 use super::lower::Lowered;
+use super::parting::parting;
 use super::slots::{self, Slots};
 use super::uniform::{self, Uniform};
 use crate::exec::code::{Code, HandlerSet, Inst};
@@ -13,7 +14,8 @@ use crate::exec::vm::flow;
 use crate::exec::vm::map::{cold, exec, step};
 use crate::ptx::Module;
 
-/// The code of a kernel, its form for blocks of any shape, and the registers of a thread.
+/// The code of a kernel, its form for blocks of any shape and for lanes that go their own ways,
+/// and the registers of a thread.
 pub(super) fn codes(
     lowered: &Lowered,
     module: &Module,
@@ -21,17 +23,29 @@ pub(super) fn codes(
     isa: Isa,
 ) -> (Code, Option<Code>, u32) {
     let make = |uniform: &Uniform| code(lowered, uniform, module, files, isa);
-    match uniform::full(&lowered.ir) {
-        Some(full) => {
-            let plain = full.needs_rows.then(|| make(&uniform::plain(&lowered.ir)).0);
-            let (code, registers) = make(&full);
-            (code, plain, registers)
-        }
-        None => {
-            let (code, registers) = make(&uniform::plain(&lowered.ir));
-            (code, None, registers)
-        }
-    }
+    let registers = |slots: &Slots| slots.vectors.clamp(16, 255);
+    let Some(full) = uniform::full(&lowered.ir) else {
+        let made = make(&uniform::plain(&lowered.ir));
+        return (made.code, None, registers(&made.slots));
+    };
+    let mut made = make(&full);
+    let plain = (full.needs_rows || !full.meetings.is_empty()).then(|| {
+        let plain = make(&uniform::plain(&lowered.ir));
+        let parting = parting(&lowered.ir, &made.slots, made.meetings, &plain.slots, &plain.starts);
+        made.code.parting = Some(parting);
+        plain.code
+    });
+    (made.code, plain, registers(&made.slots))
+}
+
+/// Code, and how it came to be.
+struct Made {
+    code: Code,
+    slots: Slots,
+    /// Instructions at which lanes meet.
+    meetings: Vec<u32>,
+    /// By operation: where it begins.
+    starts: Vec<u32>,
 }
 
 struct Emitter<'a> {
@@ -48,11 +62,13 @@ struct Emitter<'a> {
     /// Tables: place in `extras` and index.
     tables: Vec<(usize, u32)>,
     sites: u32,
+    met: Vec<u32>,
+    starts: Vec<u32>,
     /// PTX instructions since the block began.
     count: u32,
 }
 
-fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> (Code, u32) {
+fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> Made {
     let ir = &lowered.ir;
     let slots = slots::assign(ir, &facts.registers);
     let mut emitter = Emitter {
@@ -67,10 +83,12 @@ fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, 
         jumps: Vec::new(),
         tables: Vec::new(),
         sites: 0,
+        met: Vec::new(),
+        starts: Vec::with_capacity(ir.nodes.len()),
         count: 0,
     };
     emitter.all();
-    let registers = slots.vectors.clamp(16, 255);
+    let Emitter { insts, extras, origin_of, sites, met, starts, .. } = emitter;
     let (mut vectors, mut shared_by_lanes) = (Vec::new(), Vec::new());
     for &(r, init) in &ir.inputs {
         match slots.registers[r as usize] {
@@ -81,9 +99,9 @@ fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, 
         }
     }
     let code = Code {
-        insts: emitter.insts,
-        extras: emitter.extras,
-        origin_of: emitter.origin_of,
+        insts,
+        extras,
+        origin_of,
         origins: lowered.origins.clone(),
         source: module.source.clone(),
         files: files.clone(),
@@ -91,11 +109,11 @@ fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, 
         vectors,
         shared_by_lanes,
         file_bytes: slots.bytes as usize,
-        memory_sites: emitter.sites,
-        fair: facts.fair,
+        memory_sites: sites,
+        parting: None,
         needs_rows: facts.needs_rows,
     };
-    (code, registers)
+    Made { code, slots, meetings: met, starts }
 }
 
 impl Emitter<'_> {
@@ -115,7 +133,9 @@ impl Emitter<'_> {
         let mut waiting = false;
         for (at, node) in ir.nodes.iter().enumerate() {
             waiting |= meetings.next_if_eq(&at).is_some();
+            self.starts.push(self.insts.len() as u32);
             if !matches!(node.form, Form::Label(_)) && std::mem::take(&mut waiting) {
+                self.met.push(self.insts.len() as u32);
                 self.put(node, step::<flow::Meet>(), [0; 4], 0);
             }
             if let Form::Label(label) = node.form {

@@ -18,6 +18,7 @@ mod memory;
 mod modifiers;
 mod moves;
 mod operands;
+mod parting;
 mod slots;
 mod tensor;
 mod uniform;

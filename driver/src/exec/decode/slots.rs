@@ -13,6 +13,8 @@ pub(super) struct Slots {
     pub fixed: Vec<UniformSlot>,
     /// By register; `None` for one that nothing uses.
     pub registers: Vec<Option<RegisterSlot>>,
+    /// By register: the first and last operation between which it has its slot; `None`: all along.
+    pub ranges: Vec<Option<(usize, usize)>>,
     /// Vector slots of words that the registers take.
     pub vectors: u32,
     /// Bytes of the register file.
@@ -73,13 +75,13 @@ pub(super) fn assign(ir: &Ir, uniform: &[bool]) -> Slots {
         }
     }
     let start = end.next_multiple_of(VECTOR_BYTES);
-    let (offsets, end) = vectors(ir, &vector, start);
-    for (r, offset) in offsets.into_iter().enumerate() {
-        if let Some(offset) = offset {
-            registers[r] = Some(RegisterSlot::Vector(VectorSlot::new(offset, ir.classes[r] == Class::Double)));
-        }
+    let (found, end) = vectors(ir, &vector, start);
+    let mut ranges = vec![None; ir.classes.len()];
+    for (r, (offset, range)) in found.into_iter().enumerate().filter_map(|(r, v)| Some((r, v?))) {
+        registers[r] = Some(RegisterSlot::Vector(VectorSlot::new(offset, ir.classes[r] == Class::Double)));
+        ranges[r] = range;
     }
-    Slots { fixed, registers, vectors: (end - start) / VECTOR_BYTES, bytes: end.next_multiple_of(VECTOR_BYTES) }
+    Slots { fixed, registers, ranges, vectors: (end - start) / VECTOR_BYTES, bytes: end.next_multiple_of(VECTOR_BYTES) }
 }
 
 /// By register: some operation names it.
@@ -94,8 +96,11 @@ fn used(ir: &Ir) -> Vec<bool> {
     used
 }
 
-/// Byte offsets for the registers that `vector` names, from `start` on, and the end of the last.
-fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<u32>>, u32) {
+/// A vector register's byte offset, and between which operations it has it.
+type Found = (u32, Option<(usize, usize)>);
+
+/// Slots for the registers that `vector` names, from byte `start` on, and the end of the last.
+fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<Found>>, u32) {
     // Registers that need slots, numbered densely.
     let mut dense = vec![u32::MAX; ir.classes.len()];
     let mut names = Vec::new();
@@ -104,12 +109,12 @@ fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<u32>>, u32) {
         names.push(r);
     }
     let count = names.len();
-    let mut offsets = vec![None; ir.classes.len()];
+    let mut offsets: Vec<Option<Found>> = vec![None; ir.classes.len()];
     let mut end = start;
     let mut fixed = vec![false; count];
     for &(r, _) in &ir.inputs {
         if vector[r as usize] {
-            offsets[r as usize] = Some(end);
+            offsets[r as usize] = Some((end, None));
             end += VECTOR_BYTES;
             fixed[dense[r as usize] as usize] = true;
         }
@@ -147,7 +152,7 @@ fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<u32>>, u32) {
                 break;
             }
             active.pop();
-            let Some(slot) = offsets[names[old]] else { continue };
+            let Some((slot, _)) = offsets[names[old]] else { continue };
             if ir.classes[names[old]] == Class::Double { doubles.push(slot) } else { words.push(slot) }
         }
         let double = ir.classes[names[n]] == Class::Double;
@@ -156,7 +161,7 @@ fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<u32>>, u32) {
             end += if double { 2 * VECTOR_BYTES } else { VECTOR_BYTES };
             at
         });
-        offsets[names[n]] = Some(slot);
+        offsets[names[n]] = Some((slot, Some((from, to))));
         active.push(std::cmp::Reverse((to, n)));
     }
     (offsets, end)

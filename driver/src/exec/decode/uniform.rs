@@ -4,9 +4,9 @@
 //! definition by a pure operation on constants of the launch, so that it does not matter which
 //! lanes execute it, or when. *Convergent* ones are only defined where all live lanes run
 //! together, from operands that are uniform there. The second kind needs lanes to wait for each
-//! other where their ways meet: [`Uniform::meetings`] says before which blocks. Where lanes may
-//! spin until another lane moves on, that wait could last forever, so that such a kernel has
-//! only constant ones.
+//! other where their ways meet: [`Uniform::meetings`] says before which blocks. Where lanes
+//! seem to spin until another lane moves on, that wait would end only by
+//! [`Parting`](crate::exec::parting::Parting), so that such a kernel has only constant ones.
 
 use super::graph::{Block, blocks, meeting_points};
 use super::ir::{Class, Form, Ir, Node, Src};
@@ -23,8 +23,6 @@ pub(super) struct Uniform {
     pub meetings: Vec<usize>,
     /// Relies on warps that lie along x.
     pub needs_rows: bool,
-    /// Lanes take turns, as some may wait for others.
-    pub fair: bool,
 }
 
 fn sources(node: &Node) -> impl Iterator<Item = u32> + '_ {
@@ -64,7 +62,7 @@ fn definitions(ir: &Ir) -> Vec<u32> {
 
 /// Constant registers only: right for every kernel and every block.
 pub(super) fn plain(ir: &Ir) -> Uniform {
-    Uniform { registers: constants(ir, &definitions(ir)), meetings: vec![], needs_rows: false, fair: true }
+    Uniform { registers: constants(ir, &definitions(ir)), meetings: vec![], needs_rows: false }
 }
 
 /// All that can be found, or `None` if it is no more than [`plain`] finds.
@@ -101,7 +99,7 @@ pub(super) fn full(ir: &Ir) -> Option<Uniform> {
     // Predicates keep one bit a lane: they are as quick that way.
     let registers = analysis.uniform.iter().zip(&ir.classes).map(|(&u, &c)| u && c != Class::Pred).collect();
     let needs_rows = ir.inputs.iter().any(|(_, init)| matches!(init, VectorInit::Thread(_)));
-    Some(Uniform { registers, meetings, needs_rows, fair: false })
+    Some(Uniform { registers, meetings, needs_rows })
 }
 
 /// For each register: all its uses lie in the block of its definition, behind it.

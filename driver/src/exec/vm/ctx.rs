@@ -59,6 +59,8 @@ pub(crate) struct Arrival {
     pub threads: u32,
     /// `bar.arrive`: the lanes do not wait.
     pub passing: bool,
+    /// `.aligned`, which `bar` always is.
+    pub aligned: bool,
     /// Lanes whose predicate is true, for `bar.red`.
     pub votes: u32,
     pub pc: u32,
@@ -72,10 +74,10 @@ pub(crate) struct Warp {
     pub active: u32,
     /// Lanes that exist and have not exited.
     pub live: u32,
-    /// Where to go on after a stop.
-    pub pc: u32,
     /// Lowest place at which other lanes stand ready: reaching it means to look at them.
     pub join: u32,
+    /// The lane whose turn it is to run first, as a mask; 0: the lanes at the lowest place do.
+    pub turn: u32,
     /// Index in the block.
     pub index: u32,
     pub splits: Vec<Split>,

@@ -31,7 +31,7 @@ impl Ctx {
 
     #[cold]
     fn tired(&mut self, target: u32) -> *const Inst {
-        self.warp.pc = target;
+        self.rotate();
         self.park(target, Wait::Ready);
         self.stop(Event::Yield)
     }
@@ -101,7 +101,7 @@ impl Step for Meet {
         }
         let pc = c.pc_of(next);
         c.park(pc, Wait::All);
-        c.pick(0)
+        c.pick()
     }
 }
 
@@ -122,8 +122,13 @@ impl Step for Table {
             let target = c.extra(i.b, index as usize);
             c.park(target, Wait::Ready);
         }
-        c.fuel = c.fuel.saturating_sub(1).max(1);
-        c.pick(0)
+        // Any target may lie behind.
+        c.fuel -= 1;
+        if c.fuel == 0 {
+            c.rotate();
+            return c.stop(Event::Yield);
+        }
+        c.pick()
     }
 }
 
@@ -173,7 +178,7 @@ impl Exec for Unguard {
 }
 
 /// `bar`/`barrier`. `a`: barrier; `b`: threads; mode bit 0: there is a thread count, bit 1: arrive
-/// only, bit 2: `red` with predicate `d`, bit 3: the predicate is negated.
+/// only, bit 2: `red` with predicate `d`, bit 3: the predicate is negated, bit 4: aligned.
 pub(crate) struct Barrier;
 impl Step for Barrier {
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
@@ -191,7 +196,14 @@ impl Step for Barrier {
         }
         let votes = if i.imm & 4 != 0 { c.predicate(i.d) ^ (i.imm as u32 >> 3 & 1).wrapping_neg() } else { 0 };
         let pc = c.pc_of(i);
-        c.stop(Event::Barrier(Arrival { barrier, threads, passing: i.imm & 2 != 0, votes, pc }))
+        c.stop(Event::Barrier(Arrival {
+            barrier,
+            threads,
+            passing: i.imm & 2 != 0,
+            aligned: i.imm & 16 != 0,
+            votes,
+            pc,
+        }))
     }
 }
 

@@ -12,6 +12,7 @@ use super::lane::{BF16, F16};
 use super::map::Step;
 use super::memory::{SHARED, peek, poke};
 use super::rounding::canonical;
+use super::split::Meeting;
 use crate::exec::code::Inst;
 use crate::exec::slot::SCALAR;
 
@@ -19,7 +20,7 @@ use crate::exec::slot::SCALAR;
 #[inline(always)]
 pub(crate) fn whole(c: &mut Ctx, i: &Inst, members: u32) -> Result<(), *const Inst> {
     debug_assert!(members & SCALAR != 0, "the decoder passes a constant mask");
-    c.rendezvous(i, members, false)
+    c.rendezvous(i, members, Meeting::Matrix)
 }
 
 /// Row addresses of `count` matrices: lanes 8m..8m+8 hold those of matrix m.

@@ -1,7 +1,6 @@
 //! Fork and join: events recorded and waited for (`capture-semantics` 1.5).
 
 use super::tail::Tail;
-use super::unknowns;
 use super::world::{CaptureStatus, CaptureWorld, Enrolled, Placement, Recorded};
 use crate::abi::{CUresult, Cuda};
 use crate::software::{CaptureId, EventId, StreamId, StreamKind};
@@ -34,8 +33,8 @@ impl CaptureWorld {
     ///
     /// # Errors
     /// 905 for an event from outside the capture, 902 for one of another capture, 901 on an
-    /// invalidated stream, 906 as for any use of the legacy stream, `CUDA_ERROR_INVALID_VALUE` for
-    /// an event of an invalidated capture.
+    /// invalidated stream, 906 for the legacy stream, `CUDA_ERROR_INVALID_VALUE` for an event of a
+    /// capture that is invalidated or has ended.
     pub fn wait_event(&mut self, stream: StreamId, event: EventId) -> Cuda<Placement> {
         let own = self.streams.get(&stream.key).map(|enrolled| enrolled.capture);
         let id = match (self.events.get(&event), own) {
@@ -69,12 +68,27 @@ impl CaptureWorld {
         result.map(|()| Placement::Captured(own))
     }
 
-    /// M [HT 2026 CrossCaptureWaitIsRejected]: both captures are invalidated, with their forks.
+    /// `cuStreamWaitEvent` with `CU_EVENT_WAIT_EXTERNAL`: `Captured` means that the caller adds a node.
+    ///
+    /// # Errors
+    /// As [`CaptureWorld::wait_event`] for an event of a capture that has ended (M, H200, driver
+    /// 580.159.04); as [`CaptureWorld::classify_enqueue`].
+    pub fn wait_external(&mut self, stream: StreamId, event: EventId) -> Cuda<Placement> {
+        let placement = self.classify_enqueue(stream)?;
+        match (placement, self.events.get(&event)) {
+            (Placement::Captured(own), Some(&Recorded::InCapture(id, _))) if !self.captures.contains_key(&id) => {
+                self.crossing(own, Err(CUresult::INVALID_VALUE))
+            }
+            _ => Ok(placement),
+        }
+    }
+
+    /// M [HT 2026 CrossCaptureWaitIsRejected]: both captures are invalidated, with their forks. M (H200,
+    /// driver 580.159.04): an event of a capture that is invalidated or has ended is of no use.
     fn cross_capture_wait(&mut self, own: CaptureId, other: CaptureId) -> Cuda<Placement> {
         let code = match self.captures.get(&other) {
-            None => unknowns::WAIT_ENDED_IN_CAPTURE,
-            Some(capture) if capture.invalidated => unknowns::WAIT_OTHER_INVALIDATED,
-            Some(_) => CUresult::STREAM_CAPTURE_MERGE,
+            Some(capture) if !capture.invalidated => CUresult::STREAM_CAPTURE_MERGE,
+            _ => CUresult::INVALID_VALUE,
         };
         let result = self.crossing(own, Err(code));
         if result == Err(CUresult::STREAM_CAPTURE_MERGE) {
@@ -98,9 +112,6 @@ impl CaptureWorld {
 
     /// An idle stream waits for a captured event: it takes part in the capture from here (D [PG]).
     fn enrol(&mut self, stream: StreamId, event: EventId, id: CaptureId) -> Cuda<Placement> {
-        if stream.kind == StreamKind::Legacy {
-            self.refuse_legacy(stream.context)?;
-        }
         match self.captures.get(&id) {
             // M (H200, driver 580.159.04), whether the capture ended well or not.
             None => return Err(CUresult::INVALID_VALUE),

@@ -3,7 +3,7 @@
 use super::unknowns;
 use super::world::{Capture, CaptureMode, CaptureWorld, Recorded};
 use crate::abi::{CUresult, Cuda};
-use crate::software::{CaptureId, EventId, StreamId, StreamKind, SyncTarget, ThreadId};
+use crate::software::{CaptureId, EventId, StreamId, SyncTarget, ThreadId};
 
 impl CaptureWorld {
     /// `cuThreadExchangeStreamCaptureMode`: returns the previous mode. M (H200, driver 580.159.04):
@@ -41,46 +41,47 @@ impl CaptureWorld {
         self.refuse(|capture| ongoing(capture) && forbids(capture))
     }
 
-    /// Before a synchronous copy or fill, which uses the default stream. It is no unsafe call: beside
-    /// a capture of a non-blocking stream it runs, in every mode and from any thread (M, H200, driver
-    /// 580.159.04).
-    ///
-    /// # Errors
-    /// On the legacy stream 906 beside a capture of a blocking stream, in every mode (M, D [PG]). On
-    /// the thread's own stream, while that one captures, as a host wait (G).
-    pub fn classify_synchronous(&mut self, default: StreamId) -> Cuda {
-        if default.kind == StreamKind::Legacy {
-            return self.refuse_legacy(default.context);
-        }
-        self.conflicting_call(default)
-    }
-
     /// Before a call that no capturing stream bears, whatever the mode and the thread: a host wait
     /// or query (D, M [HT :813-818]), `cuStreamGetFlags` and `cuStreamGetId` (M, H200, driver
-    /// 580.159.04).
+    /// 580.159.04, where it makes no difference that the capture is invalidated already).
     ///
     /// # Errors
-    /// 900, and the capture is invalidated; 901.
+    /// 900, and the capture is invalidated.
     pub fn conflicting_call(&mut self, stream: StreamId) -> Cuda {
         let Some(id) = self.streams.get(&stream.key).map(|enrolled| enrolled.capture) else { return Ok(()) };
-        if self.is_invalidated(id) {
-            return Err(unknowns::SYNC_INVALIDATED);
-        }
         self.invalidate(id);
         Err(CUresult::STREAM_CAPTURE_UNSUPPORTED)
+    }
+
+    /// Before a call that reads or sets what a stream is made with: `cuStreamGetCtx`,
+    /// `cuStreamGetPriority`, `cuStreamCopyAttributes` (M, H200, driver 580.159.04), and by kinship the
+    /// single attributes.
+    ///
+    /// # Errors
+    /// 901.
+    pub fn property_call(&self, stream: StreamId) -> Cuda {
+        match self.streams.get(&stream.key) {
+            Some(enrolled) if self.is_invalidated(enrolled.capture) => Err(CUresult::STREAM_CAPTURE_INVALIDATED),
+            _ => Ok(()),
+        }
     }
 
     /// Before `cuEventElapsedTime` reads an event. M (H200, driver 580.159.04): 907 for a captured
     /// event, and the capture goes on; it is no unsafe call.
     ///
     /// # Errors
-    /// 907; after the capture [`unknowns::ELAPSED_AFTER_CAPTURE`].
+    /// 907; once the capture is invalidated or has ended `CUDA_ERROR_INVALID_VALUE`.
     pub fn elapsed_call(&self, event: EventId) -> Cuda {
         match self.events.get(&event) {
-            Some(Recorded::InCapture(id, _)) if self.captures.contains_key(id) => Err(CUresult::CAPTURED_EVENT),
-            Some(Recorded::InCapture(..)) => Err(unknowns::ELAPSED_AFTER_CAPTURE),
+            Some(&Recorded::InCapture(id, _)) => Err(self.captured_event(id)),
             _ => Ok(()),
         }
+    }
+
+    /// What the host gets for an event that was last recorded in that capture: once the capture is
+    /// invalidated or has ended such an event is of no use (M, H200, driver 580.159.04).
+    fn captured_event(&self, id: CaptureId) -> CUresult {
+        if self.is_invalidated(id) { CUresult::INVALID_VALUE } else { CUresult::CAPTURED_EVENT }
     }
 
     /// Before the host waits for, or queries, `target`.
@@ -90,25 +91,15 @@ impl CaptureWorld {
     /// [HT :1281-1460]).
     ///
     /// # Errors
-    /// 900, 901, 906, 907.
+    /// 900; 907, and the capture is invalidated, or what is said at `captured_event`.
     pub fn sync_call(&mut self, thread: ThreadId, target: SyncTarget) -> Cuda {
         match target {
-            SyncTarget::Stream(stream) => {
-                self.conflicting_call(stream)?;
-                // M (H200, driver 580.159.04): 906 comes before 900.
-                if stream.kind == StreamKind::Legacy {
-                    self.refuse_legacy(stream.context)?;
-                }
-            }
+            SyncTarget::Stream(stream) => self.conflicting_call(stream)?,
             SyncTarget::Event(event) => {
                 if let Some(&Recorded::InCapture(id, _)) = self.events.get(&event) {
-                    // M (H200, driver 580.159.04): after its capture such an event is of no use until
-                    // it is recorded again.
-                    if !self.captures.contains_key(&id) {
-                        return Err(CUresult::INVALID_VALUE);
-                    }
+                    let code = self.captured_event(id);
                     self.invalidate(id);
-                    return Err(CUresult::CAPTURED_EVENT);
+                    return Err(code);
                 }
             }
             // D (cuda.h L7069), M [HT :820]: all captures of the context, whoever began them.
@@ -131,11 +122,11 @@ impl CaptureWorld {
     /// Before a whole context waits for an event: D (cuda.h, cuCtxWaitEvent).
     ///
     /// # Errors
-    /// 900 for an event of a capture in progress, which is invalidated; after the capture as for any
-    /// other wait, `CUDA_ERROR_INVALID_VALUE`.
+    /// 900 for an event of a capture in progress, which is invalidated; once it is or has ended as for
+    /// any other wait, `CUDA_ERROR_INVALID_VALUE`.
     pub fn captured_event_call(&mut self, event: EventId) -> Cuda {
         let Some(&Recorded::InCapture(id, _)) = self.events.get(&event) else { return Ok(()) };
-        if !self.captures.contains_key(&id) {
+        if self.is_invalidated(id) {
             return Err(CUresult::INVALID_VALUE);
         }
         self.invalidate(id);

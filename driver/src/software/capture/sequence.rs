@@ -127,13 +127,15 @@ impl CaptureWorld {
 
     /// `cuStreamEndCapture`: returns the graph.
     ///
-    /// The checks come in the order A [clr hip_graph.cpp:977-1052] has: not capturing (the legacy
-    /// stream never is), not the origin, wrong thread, invalidated, unjoined.
+    /// The checks come in this order: not capturing (the legacy stream never is), not the origin,
+    /// invalidated, wrong thread, unjoined (M, H200, driver 580.159.04).
     ///
     /// # Errors
     /// Code 401. Code 903: the capture is invalidated (M, H200, driver 580.159.04). Codes 901, 904 (D; M
     /// [HT :905,919], cuda-python#2834) and 908 (M, H200, driver 580.159.04): the capture has ended, all
-    /// its streams have left capture mode, and its graph is gone unless it was the caller's before.
+    /// its streams have left capture mode, and its graph is destroyed, one that was the caller's before
+    /// or that a node owns too (M, H200, driver 580.159.04). A recapture adds nothing to its graph, which
+    /// stays (a guess).
     pub fn end(&mut self, graphs: &mut Graphs, thread: ThreadId, stream: StreamId) -> Cuda<u64> {
         self.reap(graphs);
         let id = self.streams.get(&stream.key).map(|enrolled| enrolled.capture).ok_or(CUresult::ILLEGAL_STATE)?;
@@ -142,11 +144,7 @@ impl CaptureWorld {
             self.invalidate(id);
             return Err(CUresult::STREAM_CAPTURE_UNMATCHED);
         }
-        let verdict = if capture.thread != thread && capture.mode != CaptureMode::Relaxed {
-            Err(CUresult::STREAM_CAPTURE_WRONG_THREAD)
-        } else {
-            self.verdict(graphs, id, stream)
-        };
+        let verdict = self.verdict(graphs, id, thread);
         let capture = self.finish(id).ok_or(CUresult::ILLEGAL_STATE)?;
         graphs.count_capture(capture.graph, false);
         match verdict {
@@ -157,9 +155,7 @@ impl CaptureWorld {
                 Ok(capture.graph)
             }
             Err(code) => {
-                if capture.to_graph {
-                    graphs.spoil(capture.graph);
-                } else {
+                if capture.recapture.is_none() {
                     graphs.remove_graph(capture.graph);
                 }
                 Err(code)
@@ -167,12 +163,14 @@ impl CaptureWorld {
         }
     }
 
-    fn verdict(&self, graphs: &Graphs, id: CaptureId, origin: StreamId) -> Cuda {
-        let (Some(capture), Some(enrolled)) = (self.captures.get(&id), self.streams.get(&origin.key)) else {
-            return Err(CUresult::ILLEGAL_STATE);
-        };
+    fn verdict(&self, graphs: &Graphs, id: CaptureId, thread: ThreadId) -> Cuda {
+        let capture = self.captures.get(&id).ok_or(CUresult::ILLEGAL_STATE)?;
+        let enrolled = self.streams.get(&capture.origin.key).ok_or(CUresult::ILLEGAL_STATE)?;
         if capture.invalidated {
             return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
+        }
+        if capture.thread != thread && capture.mode != CaptureMode::Relaxed {
+            return Err(CUresult::STREAM_CAPTURE_WRONG_THREAD);
         }
         // A graph inside another one goes with it.
         graphs.graph(capture.graph).map_err(|_| CUresult::STREAM_CAPTURE_INVALIDATED)?;

@@ -95,18 +95,30 @@ pub struct CaptureWorld {
     pub(super) events: HashMap<EventId, Recorded>,
     /// Modes of threads where it is not the default, as they were given.
     pub(super) threads: HashMap<ThreadId, u32>,
-    /// Graphs of captures that ended without a `cuStreamEndCapture`, and whether each was the
-    /// caller's.
+    /// Graphs of captures that ended without a `cuStreamEndCapture`, and whether each outlasts that.
     pub(super) orphans: Vec<(u64, bool)>,
     pub(super) begun: u64,
 }
 
 impl CaptureWorld {
+    /// Before any call that is given `stream`, whatever it would do: the legacy stream, by either of its
+    /// handles, cannot be named beside a capture of a blocking stream, for which it would wait (D [PG]; M,
+    /// H200, driver 580.159.04, for calls that only read too). A non-blocking capture is not concerned:
+    /// work on the legacy stream runs now and is missing from the graph.
+    ///
+    /// `cuStreamIsCapturing` and `cuStreamGetCaptureInfo` alone do without:
+    /// [`CaptureWorld::is_capturing`].
+    ///
+    /// # Errors
+    /// 906, and those captures are invalidated.
+    pub fn name_stream(&mut self, stream: StreamId) -> Cuda {
+        if stream.kind == StreamKind::Legacy { self.refuse_legacy(stream.context) } else { Ok(()) }
+    }
+
     /// Before work is put on `stream`.
     ///
     /// # Errors
-    /// 901 on a stream whose capture is invalidated; 906 on the legacy stream beside a capture of a
-    /// blocking stream, which it invalidates.
+    /// 901 on a stream whose capture is invalidated.
     pub fn classify_enqueue(&mut self, stream: StreamId) -> Cuda<Placement> {
         if self.captures.is_empty() {
             return Ok(Placement::Eager);
@@ -118,11 +130,6 @@ impl CaptureWorld {
                 return Err(CUresult::STREAM_CAPTURE_INVALIDATED);
             }
             return Ok(Placement::Captured(id));
-        }
-        // D [PG], M: the legacy stream would wait for the capturing blocking stream. A
-        // non-blocking capture is not concerned: the work runs now and is missing from the graph.
-        if stream.kind == StreamKind::Legacy {
-            self.refuse_legacy(stream.context)?;
         }
         Ok(Placement::Eager)
     }
@@ -145,18 +152,12 @@ impl CaptureWorld {
 
     /// Before work that no capture takes: `cuStreamAddCallback`, `cuStreamAttachMemAsync` (D),
     /// `cuGraphUpload`, `cuGraphLaunch`, `cuMemcpyPeerAsync` (M, H200, driver 580.159.04: 900 in every
-    /// mode, and the capture is invalidated).
+    /// mode, and the capture is invalidated; one that is invalidated already changes nothing).
     ///
     /// # Errors
-    /// As [`CaptureWorld::classify_enqueue`]; 900.
+    /// 900.
     pub fn classify_uncapturable(&mut self, stream: StreamId) -> Cuda {
-        match self.classify_enqueue(stream)? {
-            Placement::Eager => Ok(()),
-            Placement::Captured(id) => {
-                self.invalidate(id);
-                Err(CUresult::STREAM_CAPTURE_UNSUPPORTED)
-            }
-        }
+        self.conflicting_call(stream)
     }
 
     /// `cuStreamWaitEvent` was given no valid event: M (H200, driver 580.159.04), the capture of its
@@ -180,7 +181,7 @@ impl CaptureWorld {
         }
         // M (H200, driver 580.159.04): the forks' status is NONE from here on.
         if let Some(capture) = self.finish(id) {
-            self.orphans.push((capture.graph, capture.to_graph));
+            self.orphans.push((capture.graph, capture.recapture.is_some()));
         }
     }
 
@@ -231,8 +232,7 @@ impl CaptureWorld {
             .collect()
     }
 
-    /// Use of the legacy stream beside a blocking capture: 906, and the capture is invalidated.
-    pub(super) fn refuse_legacy(&mut self, context: ContextId) -> Cuda {
+    fn refuse_legacy(&mut self, context: ContextId) -> Cuda {
         let beside = self.blocking_captures(context);
         if beside.is_empty() {
             return Ok(());
@@ -259,9 +259,9 @@ impl CaptureWorld {
 
     /// Lets go of the graphs of captures whose origin was destroyed.
     pub(super) fn reap(&mut self, graphs: &mut Graphs) {
-        for (graph, to_graph) in self.orphans.drain(..) {
+        for (graph, stays) in self.orphans.drain(..) {
             graphs.count_capture(graph, false);
-            if !to_graph {
+            if !stays {
                 graphs.remove_graph(graph);
             }
         }

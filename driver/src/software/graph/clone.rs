@@ -21,13 +21,14 @@ impl Graphs {
     /// `cuGraphClone`.
     ///
     /// # Errors
-    /// `CUDA_ERROR_NOT_SUPPORTED`: the graph has memory or conditional nodes.
+    /// `CUDA_ERROR_NOT_SUPPORTED`: the graph is restricted as one with memory or conditional nodes.
     pub fn clone_graph(&mut self, graph: u64) -> Cuda<u64> {
         self.graph(graph)?;
         // D: cuGraphClone; M for the code (H200, driver 580.159.04).
         if self.has_memory_nodes(graph) || self.has_conditionals(graph) {
             return Err(CUresult::NOT_SUPPORTED);
         }
+        self.graph_mut(graph)?.cloned = true;
         Ok(self.copy_graph(graph, Owner::User))
     }
 
@@ -51,6 +52,7 @@ impl Graphs {
         }
         for &node in &nodes {
             let Some(found) = self.nodes.get(node) else { continue };
+            let sink = found.sink;
             let mut list = super::edge::EdgeList::default();
             let incoming: Vec<(u64, EdgeData)> =
                 self.edges.iter(found.incoming, Side::Incoming).map(|(_, edge)| (edge.from, edge.data)).collect();
@@ -63,15 +65,18 @@ impl Graphs {
             }
             if let Some(twin) = self.nodes.get_mut(to) {
                 twin.incoming = list;
+                twin.sink = sink;
             }
         }
-        let objects = self.graphs.get(graph).map(|graph| graph.objects.clone()).unwrap_or_default();
+        let (objects, sinks_made) =
+            self.graphs.get(graph).map(|graph| (graph.objects.clone(), graph.sinks_made)).unwrap_or_default();
         for (&object, &count) in &objects {
             self.retain_object(object, count);
         }
         if let Some(copy) = self.graphs.get_mut(copy) {
             copy.clone_of = map;
             copy.objects = objects;
+            copy.sinks_made = sinks_made;
         }
         copy
     }
@@ -133,12 +138,11 @@ impl Graphs {
         let Some(found) = self.graphs.get_mut(inner) else { return };
         found.owner = Owner::Node(node);
         found.in_conditional |= in_conditional;
-        let memory_nodes = found.memory_nodes;
-        if memory_nodes > 0 {
+        if found.has_memory {
             let outer: Vec<u64> = self.ancestors(inner).skip(1).collect();
             for graph in outer {
                 if let Some(graph) = self.graphs.get_mut(graph) {
-                    graph.memory_nodes += memory_nodes;
+                    graph.has_memory = true;
                 }
             }
         }

@@ -37,13 +37,15 @@ impl Graphs {
         // Without a default the value is undefined at each launch (D): the last one stays here.
         let value = Arc::new(AtomicU32::new(default.unwrap_or(0)));
         let handle = self.handles.insert(Handle { graph, context, default, node: None, value });
-        self.graph_mut(graph)?.conditionals.push(handle);
+        let graph = self.graph_mut(graph)?;
+        graph.conditionals.push(handle);
+        graph.has_conditional = true;
         Ok(handle)
     }
 
-    /// Where the value of a conditional is.
-    pub fn conditional_value(&self, handle: u64) -> Option<Arc<AtomicU32>> {
-        self.handles.get(handle).map(|handle| handle.value.clone())
+    /// Where the value of a conditional is, and its default at a launch.
+    pub fn conditional_value(&self, handle: u64) -> Option<(Arc<AtomicU32>, Option<u32>)> {
+        self.handles.get(handle).map(|handle| (handle.value.clone(), handle.default))
     }
 
     /// Adds a conditional node with `size` empty body graphs.
@@ -89,6 +91,7 @@ impl Graphs {
         let bodies: Arc<[u64]> = (0..size).map(|_| self.create_owned(Owner::Capture)).collect();
         let work = NodeWork::Conditional(Conditional { handle, kind, bodies: bodies.clone() });
         let node = self.insert_node(graph, dependencies, work, info);
+        self.graph_mut(graph)?.has_conditional = true;
         for &body in bodies.iter() {
             self.settle(body, node);
             if let Some(body) = self.graphs.get_mut(body) {

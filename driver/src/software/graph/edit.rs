@@ -31,6 +31,9 @@ impl Graphs {
     ) -> Cuda<u64> {
         let work = NodeWork::Work(work);
         self.check_addition(graph, dependencies, &work)?;
+        if matches!(work.node_type(), NodeType::MemAlloc | NodeType::MemFree) {
+            self.graph_mut(graph)?.has_memory = true;
+        }
         match work {
             NodeWork::Work(NodeParams::MemAlloc { address, size, .. }) => {
                 self.memory.add_alloc(graph, address, size)?
@@ -82,14 +85,13 @@ impl Graphs {
         let Some(target) = graphs.get_mut(graph) else { return 0 };
         let local_id = target.next_local_id;
         target.next_local_id += 1;
+        let sink = target.next_sink();
         let kind = work.node_type();
         let mut incoming = EdgeList::default();
         let node = nodes.insert_with(|handle| {
             target.nodes.push(handle);
-            match kind {
-                NodeType::MemAlloc | NodeType::MemFree => target.memory_nodes += 1,
-                NodeType::Graph | NodeType::Conditional => target.compound.push(handle),
-                _ => {}
+            if matches!(kind, NodeType::Graph | NodeType::Conditional) {
+                target.compound.push(handle);
             }
             Node {
                 graph,
@@ -99,6 +101,7 @@ impl Graphs {
                 parameter_addresses: None,
                 incoming: EdgeList::default(),
                 outgoing: EdgeList::default(),
+                sink,
             }
         });
         for &(from, data) in dependencies {
@@ -151,14 +154,15 @@ impl Graphs {
         if !edges.is_empty() && self.has_memory_nodes(graph) {
             return Err(CUresult::NOT_SUPPORTED);
         }
-        let mut found = HashSet::with_capacity(edges.len());
+        let (mut found, mut seen) = (Vec::with_capacity(edges.len()), HashSet::with_capacity(edges.len()));
         for &(from, to, data) in edges {
             self.member(graph, from)?;
             self.member(graph, to)?;
             let edge = self.find_edge(from, to).ok_or(CUresult::INVALID_VALUE)?;
-            if self.edges.get(edge).data != data || !found.insert(edge) {
+            if self.edges.get(edge).data != data || !seen.insert(edge) {
                 return Err(CUresult::INVALID_VALUE);
             }
+            found.push(edge);
         }
         found.into_iter().for_each(|edge| self.unlink(edge));
         Ok(())
@@ -222,6 +226,11 @@ impl Graphs {
         let (from, to) = (self.edges.get(edge).from, self.edges.get(edge).to);
         if let Some(node) = self.nodes.get_mut(from) {
             self.edges.unlink(edge, Side::Outgoing, &mut node.outgoing);
+            if node.outgoing.len() == 0
+                && let Some(graph) = self.graphs.get_mut(node.graph)
+            {
+                node.sink = graph.next_sink();
+            }
         }
         if let Some(node) = self.nodes.get_mut(to) {
             self.edges.unlink(edge, Side::Incoming, &mut node.incoming);
@@ -242,6 +251,12 @@ impl Graphs {
 }
 
 impl Graph {
+    /// The place of a node that becomes a sink now.
+    fn next_sink(&mut self) -> u64 {
+        self.sinks_made += 1;
+        self.sinks_made
+    }
+
     /// A node of this graph was destroyed. The lists are swept when half of the nodes are gone.
     fn forget(&mut self, alive: impl Fn(u64) -> bool) {
         self.destroyed += 1;

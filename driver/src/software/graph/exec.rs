@@ -1,13 +1,13 @@
 //! Executable graphs: a snapshot of a graph, checked for structure.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::edge::{EdgeData, Side};
 use super::memory::MemoryNodes;
 use super::node::{NodeInfo, NodeType, NodeWork};
 use super::store::{Graphs, Owner};
-use super::{structure, unknowns};
+use super::structure;
 use crate::abi::{CUresult, Cuda};
 use crate::software::engine::Ticket;
 use crate::software::work::{ConditionalKind, NodeParams, Plan};
@@ -55,8 +55,8 @@ impl From<CUresult> for InstantiateError {
 pub struct Exec {
     pub(super) id: u32,
     pub(super) flags: u64,
-    /// The graph whose count of instances includes this one.
-    pub(super) counted: Option<u64>,
+    /// The graph that can have no other instance because of this one.
+    pub(super) single_of: Option<u64>,
     pub(super) body: Snapshot,
     /// Built at the first launch after a change. Launches in flight keep the one they began with.
     pub(super) plan: Option<Arc<Plan>>,
@@ -79,13 +79,15 @@ impl Exec {
 }
 
 /// The nodes of a graph in order of creation, and their dependencies.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Snapshot {
     /// The graph it was taken of.
     pub graph: u64,
     pub nodes: Vec<ExecNode>,
     /// Dependencies of all nodes, node after node.
     pub dependencies: Vec<(u32, EdgeData)>,
+    /// The nodes that no node waits for, in the order in which they became that.
+    pub sinks: Vec<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +112,9 @@ pub(super) enum ExecWork {
         /// The handle of the same node in the graph that last updated this one, whose kernels pass it:
         /// both name one value.
         twin: u64,
+        /// Both are kept here, since the handle goes with the graph that it was made for.
+        value: Arc<AtomicU32>,
+        default: Option<u32>,
         kind: ConditionalKind,
         bodies: Vec<Snapshot>,
     },
@@ -169,8 +174,12 @@ impl Snapshot {
 impl Graphs {
     /// `cuGraphInstantiate…`.
     ///
+    /// The checks come in this order (M, H200, driver 580.159.04): the flags, unused handles, what bodies
+    /// may hold, what DEVICE_LAUNCH allows, the one instance.
+    ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE` with the reason and the node.
+    /// `CUDA_ERROR_INVALID_VALUE` with the reason and the node; `CUDA_ERROR_NOT_SUPPORTED` for a second
+    /// instance of a graph that may have one.
     pub fn instantiate(&mut self, graph: u64, flags: u64) -> Result<u64, InstantiateError> {
         let found = self.graph(graph)?;
         let known = AUTO_FREE_ON_LAUNCH | UPLOAD | DEVICE_LAUNCH | USE_NODE_PRIORITY;
@@ -179,35 +188,37 @@ impl Graphs {
             return Err(CUresult::INVALID_VALUE.into());
         }
         // M (H200, driver 580.159.04): a graph that a capture is adding to may be instantiated, where
-        // the call itself is allowed (RELAXED); one that a failed capture left behind may not.
-        if found.spoiled {
-            return Err(CUresult::INVALID_VALUE.into());
-        }
+        // the call itself is allowed (RELAXED).
         // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph is no graph of its own.
         if matches!(found.owner, Owner::Node(_)) {
             return Err(CUresult::INVALID_VALUE.into());
         }
-        let single = self.has_memory_nodes(graph) || self.has_conditionals(graph);
-        if single && self.graph(graph)?.execs > 0 {
-            // M (H200, driver 580.159.04), for memory and for conditional nodes.
-            return Err(CUresult::NOT_SUPPORTED.into());
-        }
-        self.check_bodies(graph)?;
         if self.any_nested(graph, |inner| self.has_unused_handle(inner.conditionals.as_slice())) {
             let result = InstantiateResult::ConditionalHandleUnused;
             return Err(InstantiateError { code: CUresult::INVALID_VALUE, result, node: 0 });
         }
+        self.check_bodies(graph)?;
         let body = self.snapshot(graph)?;
         if flags & DEVICE_LAUNCH != 0 {
             structure::check_device_launch(&body)?;
         }
+        let conditional = self.has_conditionals(graph);
+        let single = conditional || self.has_memory_nodes(graph);
+        let found = self.graph_mut(graph)?;
+        // M (H200, driver 580.159.04): an instance made before the restriction does not count; a clone made
+        // before the first conditional does.
+        if single && found.single_execs > 0 || conditional && found.cloned {
+            return Err(CUresult::NOT_SUPPORTED.into());
+        }
+        found.execs += 1;
+        found.single_execs += u32::from(single);
         let memory = body.memory_nodes();
         self.memory.count_exec(&memory, true);
         let objects = self.objects_of(graph);
         objects.iter().for_each(|&object| self.retain_object(object, 1));
-        self.graph_mut(graph)?.execs += 1;
         let id = self.next_id();
-        let exec = Exec { id, flags, counted: Some(graph), body, plan: None, memory, objects, ticket: None };
+        let exec =
+            Exec { id, flags, single_of: single.then_some(graph), body, plan: None, memory, objects, ticket: None };
         Ok(self.execs.insert(exec))
     }
 
@@ -223,8 +234,11 @@ impl Graphs {
     /// `cuGraphExecDestroy`. Launches in flight go on; what they need is kept until they end.
     pub fn destroy_exec(&mut self, exec: u64) -> Cuda {
         let exec = self.execs.remove(exec).ok_or(CUresult::INVALID_VALUE)?;
-        if let Some(graph) = exec.counted.and_then(|graph| self.graphs.get_mut(graph)) {
+        if let Some(graph) = self.graphs.get_mut(exec.body.graph) {
             graph.execs -= 1;
+        }
+        if let Some(graph) = exec.single_of.and_then(|graph| self.graphs.get_mut(graph)) {
+            graph.single_execs -= 1;
         }
         self.retire(exec);
         Ok(())
@@ -235,13 +249,21 @@ impl Graphs {
     fn check_bodies(&self, graph: u64) -> Result<(), InstantiateError> {
         let mut pending = vec![graph];
         while let Some(graph) = pending.pop() {
-            let in_conditional = self.graph(graph)?.in_conditional;
+            let in_conditional = self.graph(graph).inspect_err(|_| structure::explain_lost_body())?.in_conditional;
             // A search of every node would make each instantiation slower; most graphs have no bodies.
             if in_conditional {
                 for (node, found) in self.nodes(graph)? {
+                    let code = CUresult::INVALID_VALUE;
                     if !allowed_in_conditional(found.work.node_type()) {
-                        let code = CUresult::INVALID_VALUE;
-                        return Err(InstantiateError { code, result: unknowns::FORBIDDEN_BODY_NODE, node });
+                        // M (H200, driver 580.159.04).
+                        let result = InstantiateResult::NodeOperationNotSupported;
+                        return Err(InstantiateError { code, result, node });
+                    }
+                    if let NodeWork::Work(work) = &found.work
+                        && structure::is_host_copy(work)
+                    {
+                        let result = InstantiateResult::MultipleContextsNotSupported;
+                        return Err(InstantiateError { code, result, node });
                     }
                 }
             }
@@ -267,7 +289,13 @@ impl Graphs {
     /// Copies a graph as it is now and finds cycles.
     pub(super) fn snapshot(&self, graph: u64) -> Result<Snapshot, InstantiateError> {
         let size = self.graph(graph)?.len();
-        let mut snapshot = Snapshot { graph, nodes: Vec::with_capacity(size), dependencies: Vec::with_capacity(size) };
+        let mut snapshot = Snapshot {
+            graph,
+            nodes: Vec::with_capacity(size),
+            dependencies: Vec::with_capacity(size),
+            sinks: Vec::new(),
+        };
+        let mut sinks = Vec::new();
         let order: Vec<u32> = self.nodes(graph)?.map(|(_, node)| node.local_id).collect();
         for (source, node) in self.nodes(graph)? {
             let work = match &node.work {
@@ -278,13 +306,21 @@ impl Graphs {
                     ExecWork::Work(work.clone())
                 }
                 NodeWork::ChildGraph(inner) => ExecWork::Graph(Box::new(self.snapshot(*inner)?)),
-                NodeWork::Conditional(conditional) => ExecWork::Conditional {
-                    handle: conditional.handle,
-                    twin: conditional.handle,
-                    kind: conditional.kind,
-                    bodies: conditional.bodies.iter().map(|&body| self.snapshot(body)).collect::<Result<_, _>>()?,
-                },
+                NodeWork::Conditional(conditional) => {
+                    let (value, default) = self.conditional_value(conditional.handle).unwrap_or_default();
+                    ExecWork::Conditional {
+                        handle: conditional.handle,
+                        twin: conditional.handle,
+                        value,
+                        default,
+                        kind: conditional.kind,
+                        bodies: conditional.bodies.iter().map(|&body| self.snapshot(body)).collect::<Result<_, _>>()?,
+                    }
+                }
             };
+            if node.dependents() == 0 {
+                sinks.push((node.sink, snapshot.nodes.len() as u32));
+            }
             for (_, edge) in self.edges.iter(node.incoming, Side::Incoming) {
                 let from = self.node(edge.from)?.local_id;
                 // Local ids ascend in order of creation.
@@ -301,6 +337,8 @@ impl Graphs {
                 dependents: node.dependents() as u32,
             });
         }
+        sinks.sort_unstable();
+        snapshot.sinks = sinks.into_iter().map(|(_, node)| node).collect();
         match structure::first_in_cycle(&snapshot) {
             None => Ok(snapshot),
             Some(node) => Err(InstantiateError {

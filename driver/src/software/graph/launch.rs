@@ -41,7 +41,7 @@ impl Graphs {
         let found = self.execs.get(exec).ok_or(CUresult::INVALID_VALUE)?;
         let plan = match &found.plan {
             Some(plan) => plan.clone(),
-            None => Arc::new(self.plan(&found.body)),
+            None => Arc::new(found.body.plan()),
         };
         let auto_free = found.flags & AUTO_FREE_ON_LAUNCH != 0;
         let found = self.execs.get_mut(exec).ok_or(CUresult::INVALID_VALUE)?;
@@ -60,10 +60,8 @@ impl Graphs {
     /// `cuGraphUpload`: builds the plan and backs the graph's allocations. Returns the launch to
     /// wait for.
     pub fn upload(&mut self, exec: u64) -> Cuda<Option<Ticket>> {
-        let plan = match &self.exec(exec)?.plan {
-            Some(plan) => plan.clone(),
-            None => Arc::new(self.plan(&self.exec(exec)?.body)),
-        };
+        let found = self.exec(exec)?;
+        let plan = found.plan.clone().unwrap_or_else(|| Arc::new(found.body.plan()));
         let Self { execs, memory, .. } = self;
         let found = execs.get_mut(exec).ok_or(CUresult::INVALID_VALUE)?;
         memory.reserve(&found.memory);

@@ -20,6 +20,8 @@ struct Allocation {
     graph: u64,
     graph_exists: bool,
     execs: u32,
+    /// An executable graph was made while the owning graph did not free it.
+    escaped: bool,
     live: bool,
     /// It has memory: it is live, or an executable graph keeps the memory for its next launch.
     backed: bool,
@@ -74,6 +76,7 @@ impl GraphMemory {
             graph,
             graph_exists: true,
             execs: 0,
+            escaped: false,
             live: false,
             backed: false,
             freed_by_owner: false,
@@ -84,11 +87,12 @@ impl GraphMemory {
     }
 
     /// D (cuGraphAddMemAllocNode, cuGraphAddMemFreeNode): not twice in a graph, not a foreign
-    /// address, not both in the owning graph and in another one.
+    /// address, not both in the owning graph and in another one. M (H200, driver 580.159.04): nor in the
+    /// owning graph once that was instantiated without it.
     pub(super) fn add_free(&mut self, graph: u64, address: u64) -> Cuda {
         let allocation = self.allocations.get_mut(&address).ok_or(CUresult::INVALID_VALUE)?;
         let allowed = if allocation.graph == graph {
-            !allocation.freed_by_owner && allocation.freed_elsewhere.is_empty()
+            !allocation.freed_by_owner && !allocation.escaped && allocation.freed_elsewhere.is_empty()
         } else {
             !allocation.freed_by_owner && !allocation.freed_elsewhere.contains(&graph)
         };
@@ -121,6 +125,7 @@ impl GraphMemory {
     pub(super) fn count_exec(&mut self, nodes: &MemoryNodes, begins: bool) {
         for &address in &nodes.allocs {
             if let Some(allocation) = self.allocations.get_mut(&address) {
+                allocation.escaped |= begins;
                 allocation.execs = if begins { allocation.execs + 1 } else { allocation.execs.saturating_sub(1) };
             }
             self.sweep(address);

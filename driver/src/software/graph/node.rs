@@ -150,6 +150,8 @@ pub struct Node {
     pub(super) parameter_addresses: Option<Box<[usize]>>,
     pub(super) incoming: EdgeList,
     pub(super) outgoing: EdgeList,
+    /// Its place among the graph's sinks, in the order in which they became sinks, while it is one.
+    pub(super) sink: u64,
 }
 
 impl Node {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::exec::{ExecWork, Snapshot};
-use super::store::Graphs;
 use crate::exec::Conditional;
 use crate::software::work::{NodeParams, Plan, PlanWork, Step};
 
@@ -19,22 +18,20 @@ pub(super) fn dependents(snapshot: &Snapshot) -> Vec<Vec<u32>> {
     dependents
 }
 
-impl Graphs {
+impl Snapshot {
     /// The plan of a whole executable graph. Its first steps give the conditionals their defaults.
-    pub(super) fn plan(&self, snapshot: &Snapshot) -> Plan {
+    /// Nothing is asked of the graph that the snapshot was taken of: it may have changed, or be gone.
+    pub fn plan(&self) -> Plan {
         let (mut defaults, mut conditionals) = (Vec::new(), Vec::new());
-        snapshot.visit(&mut |node| {
-            if let ExecWork::Conditional { handle, twin, .. } = node.work
-                && let Some(found) = self.handles.get(handle)
-            {
-                let value = || found.value.clone();
-                conditionals.extend([handle, twin].map(|handle| Conditional { handle, value: value() }));
-                if let Some(to) = found.default {
-                    defaults.push(PlanWork::SetConditional { value: value(), to });
+        self.visit(&mut |node| {
+            if let ExecWork::Conditional { handle, twin, value, default, .. } = &node.work {
+                conditionals.extend([handle, twin].map(|&handle| Conditional { handle, value: value.clone() }));
+                if let &Some(to) = default {
+                    defaults.push(PlanWork::SetConditional { value: value.clone(), to });
                 }
             }
         });
-        let mut plan = self.inner_plan(snapshot);
+        let mut plan = self.inner_plan();
         plan.conditionals = conditionals;
         if !defaults.is_empty() {
             prepend(&mut plan, defaults);
@@ -42,24 +39,26 @@ impl Graphs {
         plan
     }
 
-    fn inner_plan(&self, snapshot: &Snapshot) -> Plan {
-        let dependents = dependents(snapshot);
-        let steps = snapshot.nodes.iter().zip(dependents).enumerate().map(|(index, (node, dependents))| Step {
-            work: if node.enabled { self.plan_work(&node.work) } else { PlanWork::Node(NodeParams::Empty) },
+    fn inner_plan(&self) -> Plan {
+        let dependents = dependents(self);
+        let steps = self.nodes.iter().zip(dependents).enumerate().map(|(index, (node, dependents))| Step {
+            work: if node.enabled { node.work.plan() } else { PlanWork::Node(NodeParams::Empty) },
             dependents,
-            dependencies: snapshot.dependencies_of(index).len() as u32,
+            dependencies: self.dependencies_of(index).len() as u32,
         });
         Plan { steps: steps.collect(), conditionals: Vec::new() }
     }
+}
 
-    fn plan_work(&self, work: &ExecWork) -> PlanWork {
-        match work {
-            ExecWork::Work(work) => PlanWork::Node(work.clone()),
-            ExecWork::Graph(inner) => PlanWork::Graph(Arc::new(self.inner_plan(inner))),
-            ExecWork::Conditional { handle, kind, bodies, .. } => PlanWork::Conditional {
-                value: self.conditional_value(*handle).unwrap_or_default(),
+impl ExecWork {
+    fn plan(&self) -> PlanWork {
+        match self {
+            Self::Work(work) => PlanWork::Node(work.clone()),
+            Self::Graph(inner) => PlanWork::Graph(Arc::new(inner.inner_plan())),
+            Self::Conditional { value, kind, bodies, .. } => PlanWork::Conditional {
+                value: value.clone(),
                 kind: *kind,
-                bodies: bodies.iter().map(|body| Arc::new(self.inner_plan(body))).collect(),
+                bodies: bodies.iter().map(|body| Arc::new(body.inner_plan())).collect(),
             },
         }
     }

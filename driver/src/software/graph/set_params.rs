@@ -57,7 +57,8 @@ impl Graphs {
         let found = self.exec_node(exec, node)?;
         let ExecWork::Work(old) = &found.work else { return Err(CUresult::INVALID_VALUE) };
         if matches!(old, NodeParams::MemAlloc { .. } | NodeParams::MemFree { .. }) {
-            return Err(unknowns::SET_MEMORY_NODE);
+            // M (H200, driver 580.159.04).
+            return Err(CUresult::INVALID_VALUE);
         }
         updatable((old, &found.info), (&work, &info), flags).map_err(|_| CUresult::INVALID_VALUE)?;
         let found = self.exec_node_mut(exec, node)?;

@@ -34,14 +34,21 @@ pub struct Graph {
     pub(super) next_local_id: u32,
     /// Nodes with graphs inside.
     pub(super) compound: Vec<u64>,
-    /// Allocation and free nodes, those of moved child graphs included.
-    pub(super) memory_nodes: u32,
+    /// An allocation or a free node was asked for, here or in a child graph that was moved here. It
+    /// stays, also where the node was refused (M, H200, driver 580.159.04).
+    pub(super) has_memory: bool,
+    /// A conditional handle or node was made for it. It stays (M, H200, driver 580.159.04).
+    pub(super) has_conditional: bool,
+    /// It was cloned.
+    pub(super) cloned: bool,
     /// Captures in progress that add to this graph.
     pub(super) captures: u32,
-    /// A capture that added to it failed: it cannot be instantiated any more.
-    pub(super) spoiled: bool,
     /// Executable graphs made from it that still exist.
     pub(super) execs: u32,
+    /// Those of them that were made, or updated from it, while it could have one only.
+    pub(super) single_execs: u32,
+    /// How often a node of it has become a sink.
+    pub(super) sinks_made: u64,
     pub(super) conditionals: Vec<u64>,
     pub(super) objects: BTreeMap<u64, u64>,
     /// Node of the original to node of this clone.
@@ -119,10 +126,13 @@ impl Graphs {
             destroyed: 0,
             next_local_id: 0,
             compound: Vec::new(),
-            memory_nodes: 0,
+            has_memory: false,
+            has_conditional: false,
+            cloned: false,
             captures: 0,
-            spoiled: false,
             execs: 0,
+            single_execs: 0,
+            sinks_made: 0,
             conditionals: Vec::new(),
             objects: BTreeMap::new(),
             clone_of: HashMap::new(),
@@ -230,34 +240,20 @@ impl Graphs {
         false
     }
 
-    /// The graph contains allocation or free nodes, at any depth.
+    /// The graph is restricted as one with allocation or free nodes, at any depth.
     pub fn has_memory_nodes(&self, graph: u64) -> bool {
-        self.graphs.get(graph).is_some_and(|graph| graph.memory_nodes > 0)
+        self.graphs.get(graph).is_some_and(|graph| graph.has_memory)
     }
 
-    /// The graph contains conditional nodes, at any depth.
+    /// The graph is restricted as one with conditional nodes, at any depth.
     pub fn has_conditionals(&self, graph: u64) -> bool {
-        self.any_nested(graph, |graph| {
-            graph
-                .compound
-                .iter()
-                .any(|&node| self.nodes.get(node).is_some_and(|node| node.work.node_type() == NodeType::Conditional))
-        })
+        self.any_nested(graph, |graph| graph.has_conditional)
     }
 
     /// A capture begins to add to the graph, or has ended.
     pub(crate) fn count_capture(&mut self, graph: u64, begins: bool) {
         if let Some(graph) = self.graphs.get_mut(graph) {
             graph.captures = if begins { graph.captures + 1 } else { graph.captures.saturating_sub(1) };
-        }
-    }
-
-    /// A capture that was adding to the caller's graph failed.
-    ///
-    /// M (H200, driver 580.159.04): the graph exists, and instantiating it fails.
-    pub(crate) fn spoil(&mut self, graph: u64) {
-        if let Some(graph) = self.graphs.get_mut(graph) {
-            graph.spoiled = true;
         }
     }
 

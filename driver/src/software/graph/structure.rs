@@ -4,6 +4,8 @@ use super::exec::{ExecWork, InstantiateError, InstantiateResult, Snapshot};
 use super::node::NodeType;
 use super::unknowns;
 use crate::abi::CUresult;
+use crate::record;
+use crate::software::memory::{Side, memory};
 use crate::software::work::NodeParams;
 
 /// A node on a cycle or behind one, by removing nodes whose dependencies are all removed.
@@ -28,16 +30,38 @@ pub(super) fn first_in_cycle(snapshot: &Snapshot) -> Option<usize> {
     waiting.iter().position(|&left| left > 0)
 }
 
+/// A copy that touches pageable memory, or no device memory, as its addresses are now: neither a
+/// conditional body nor a graph for device launch may hold one (M, H200, driver 580.159.04).
+pub(super) fn is_host_copy(work: &NodeParams) -> bool {
+    let NodeParams::Memcpy(copy) = work else { return false };
+    memory().space.copy_at_call(&copy.params).is_ok_and(|copy| {
+        let (src, dst) = copy.sides();
+        src == Side::Pageable || dst == Side::Pageable || (src, dst) == (Side::Pinned, Side::Pinned)
+    })
+}
+
+/// A failed capture takes the graph that it added to with it, the body of a conditional node too.
+pub(super) fn explain_lost_body() {
+    record::note(|| {
+        "the body of a conditional node was destroyed by a failed capture; NVIDIA's driver crashes here".to_owned()
+    });
+}
+
 /// D (cuGraphInstantiate): only kernel, memcpy, memset and child graph nodes, and at least one of
 /// the first three.
 pub(super) fn check_device_launch(snapshot: &Snapshot) -> Result<(), InstantiateError> {
     let result = InstantiateResult::NodeOperationNotSupported;
-    let (mut forbidden, mut useful, mut contexts) = (None, false, Vec::new());
+    let (mut forbidden, mut useful, mut host, mut contexts) = (None, false, None, Vec::new());
     snapshot.visit(&mut |node| {
         match node.work.node_type() {
             NodeType::Kernel | NodeType::Memcpy | NodeType::Memset => useful = true,
             NodeType::Graph => return,
             _ => forbidden = forbidden.or(Some(node.source)),
+        }
+        if let ExecWork::Work(work) = &node.work
+            && is_host_copy(work)
+        {
+            host = host.or(Some(node.source));
         }
         let context = match &node.work {
             ExecWork::Work(NodeParams::Kernel(kernel)) => kernel.function.context.0,
@@ -51,7 +75,7 @@ pub(super) fn check_device_launch(snapshot: &Snapshot) -> Result<(), Instantiate
     if let Some(node) = forbidden {
         return Err(InstantiateError { code, result, node });
     }
-    if let Some(&(_, node)) = contexts.get(1) {
+    if let Some(node) = host.or(contexts.get(1).map(|&(_, node)| node)) {
         return Err(InstantiateError { code, result: InstantiateResult::MultipleContextsNotSupported, node });
     }
     if useful { Ok(()) } else { Err(CUresult::INVALID_VALUE.into()) }

@@ -3,16 +3,13 @@
 
 use crate::abi::CUresult;
 
-/// `result_out` for a node type that may not be in the body of a conditional node; that
-/// instantiation fails is measured.
-pub const FORBIDDEN_BODY_NODE: super::InstantiateResult = super::InstantiateResult::InvalidStructure;
 /// A kernel sets a conditional that the launched graph does not have, or runs outside such a graph:
 /// the context is in error. NVIDIA says only that the handle must belong to the kernel's context
 /// (cuda_device_runtime_api.h).
 pub const FOREIGN_CONDITIONAL: CUresult = CUresult::LAUNCH_FAILED;
 /// A node that a graph for device launch may not hold.
 pub const DEVICE_LAUNCH_FORBIDDEN: CUresult = CUresult::INVALID_VALUE;
-/// Parameters of a memory node cannot be set; `cuGraphNodeSetParams` lists this code.
+/// Parameters of a memory node in a graph cannot be set; `cuGraphNodeSetParams` lists this code.
 pub const SET_MEMORY_NODE: CUresult = CUresult::NOT_SUPPORTED;
 /// Bodies of a SWITCH. CUDA documents no limit; ours refuses counts that could only be an error.
 pub const MAX_SWITCH_BODIES: u32 = 1 << 16;

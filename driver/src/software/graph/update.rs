@@ -34,14 +34,14 @@ impl From<CUresult> for UpdateError {
 impl Graphs {
     /// `cuGraphExecUpdate`: all parameters or none.
     ///
-    /// Nodes are paired in order of creation, as API calls made them ([PG], D).
+    /// Nodes are paired as [`pair`] tells.
     ///
     /// # Errors
     /// See [`UpdateError`].
     pub fn update(&mut self, exec: u64, graph: u64) -> Result<(), UpdateError> {
-        let (flags, counted) = {
+        let (flags, single_of) = {
             let exec = self.exec(exec)?;
-            (exec.flags, exec.counted)
+            (exec.flags, exec.single_of)
         };
         let found = self.graph(graph)?;
         // D (CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE): a child graph cannot be the argument.
@@ -50,7 +50,7 @@ impl Graphs {
         }
         let memory = self.has_memory_nodes(graph);
         // D (1.8): a graph with memory nodes must not be instantiated elsewhere.
-        if memory && found.execs > 0 && counted != Some(graph) {
+        if memory && found.single_execs > 0 && single_of != Some(graph) {
             return Err(UpdateError::at(UpdateResult::NotSupported, 0, 0));
         }
         let new = match self.snapshot(graph) {
@@ -60,35 +60,23 @@ impl Graphs {
             }
             Err(error) => return Err(error.code.into()),
         };
-        matches(&self.exec(exec)?.body, &new, flags)?;
+        let new = fit(&self.exec(exec)?.body, new, flags)?;
         self.apply(exec, new, memory.then_some(graph));
         Ok(())
     }
 
     fn apply(&mut self, exec: u64, new: Snapshot, recounted: Option<u64>) {
-        let defaults = {
-            let Some(found) = self.execs.get_mut(exec) else { return };
-            found.plan = None;
-            let mut defaults = Vec::new();
-            replace(&mut found.body, new, &mut defaults);
-            defaults
-        };
-        // D: flags and default values of conditional handles are updated too.
-        for (handle, twin) in defaults {
-            let default = self.handles.get(twin).and_then(|handle| handle.default);
-            if let Some(handle) = self.handles.get_mut(handle) {
-                handle.default = default;
-            }
-        }
-        let Some(graph) = recounted else { return };
         let Some(found) = self.execs.get_mut(exec) else { return };
+        found.plan = None;
+        replace(&mut found.body, new);
+        let Some(graph) = recounted else { return };
         let before = std::mem::replace(&mut found.memory, found.body.memory_nodes());
-        let (now, previous) = (found.memory.clone(), found.counted.replace(graph));
+        let (now, previous) = (found.memory.clone(), found.single_of.replace(graph));
         self.memory.count_exec(&now, true);
         self.memory.count_exec(&before, false);
         for (graph, begins) in [(previous, false), (Some(graph), true)] {
             if let Some(graph) = graph.and_then(|graph| self.graphs.get_mut(graph)) {
-                graph.execs = if begins { graph.execs + 1 } else { graph.execs.saturating_sub(1) };
+                graph.single_execs = if begins { graph.single_execs + 1 } else { graph.single_execs.saturating_sub(1) };
             }
         }
     }
@@ -96,7 +84,8 @@ impl Graphs {
     /// `cuGraphExecChildGraphNodeSetParams`.
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: not a child graph node, or the graph's topology differs.
+    /// `CUDA_ERROR_INVALID_VALUE`: not a child graph node; `CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE`: the
+    /// graph does not fit as for `cuGraphExecUpdate` (M, H200, driver 580.159.04).
     pub fn exec_set_child_graph(&mut self, exec: u64, node: u64, graph: u64) -> Cuda {
         let flags = self.exec(exec)?.flags;
         if self.node_of(node, NodeType::Graph).is_err() || self.has_memory_nodes(graph) {
@@ -104,57 +93,128 @@ impl Graphs {
         }
         let new = self.snapshot(graph).map_err(|error| error.code)?;
         let ExecWork::Graph(old) = &self.exec_node(exec, node)?.work else { return Err(CUresult::INVALID_VALUE) };
-        matches(old, &new, flags).map_err(|_| CUresult::INVALID_VALUE)?;
+        let new = fit(old, new, flags).map_err(|error| error.code)?;
         let found = self.exec_node_mut(exec, node)?;
         let ExecWork::Graph(old) = &mut found.work else { return Err(CUresult::INVALID_VALUE) };
-        replace(old, new, &mut Vec::new());
+        replace(old, new);
         Ok(())
     }
 }
 
-/// Whether the parameters of `new` fit into `old`, by the conditions of cuGraphExecUpdate (D).
-fn matches(old: &Snapshot, new: &Snapshot, flags: u64) -> Result<(), UpdateError> {
-    use UpdateResult::TopologyChanged;
+/// Whether the parameters of `new` fit into `old`, by the conditions of cuGraphExecUpdate (D): `new` with
+/// its nodes in the places of those of `old` that they are paired with.
+fn fit(old: &Snapshot, mut new: Snapshot, flags: u64) -> Result<Snapshot, UpdateError> {
+    let pairs = pair(old, &new)?;
+    let mut given: Vec<Option<ExecNode>> = std::mem::take(&mut new.nodes).into_iter().map(Some).collect();
+    for (before, after) in old.nodes.iter().zip(pairs) {
+        let Some(mut after) = given.get_mut(after as usize).and_then(Option::take) else {
+            return Err(UpdateError::at(UpdateResult::TopologyChanged, 0, 0));
+        };
+        node_updatable(before, &after, flags).map_err(|result| UpdateError::at(result, after.source, 0))?;
+        for (before, after) in before.work.graphs().iter().zip(after.work.graphs_mut()) {
+            *after = fit(before, std::mem::take(after), flags)?;
+        }
+        new.nodes.push(after);
+    }
+    Ok(new)
+}
+
+/// For each node of `old` the node of `new` that it is paired with.
+///
+/// M (H200, driver 580.159.04, 466 updates): the sinks are paired in the order in which they became
+/// sinks, and from each pair its dependencies in the order of the edges; counts are compared before
+/// types. The order of creation plays no part.
+///
+/// # Errors
+/// The topology or a node's type differs.
+fn pair(old: &Snapshot, new: &Snapshot) -> Result<Vec<u32>, UpdateError> {
+    use UpdateResult::{NodeTypeChanged, TopologyChanged};
     if old.nodes.len() != new.nodes.len() {
         return Err(UpdateError::at(TopologyChanged, 0, 0));
     }
-    let exits = |snapshot: &Snapshot| snapshot.nodes.iter().filter(|node| node.dependents == 0).count();
-    if exits(new) > exits(old) {
-        let is_new_exit = |(old, new): &(&ExecNode, &ExecNode)| new.dependents == 0 && old.dependents != 0;
-        let node = old.nodes.iter().zip(&new.nodes).find(is_new_exit).map_or(0, |(_, new)| new.source);
-        return Err(UpdateError::at(TopologyChanged, node, 0));
+    if let Some(&extra) = new.sinks.get(old.sinks.len()) {
+        return Err(UpdateError::at(TopologyChanged, new.nodes[extra as usize].source, 0));
     }
-    for (index, (before, after)) in old.nodes.iter().zip(&new.nodes).enumerate() {
-        let (expected, given) = (old.dependencies_of(index), new.dependencies_of(index));
-        if expected.len() != given.len() {
-            return Err(UpdateError::at(TopologyChanged, after.source, 0));
-        }
-        let unequal = expected.iter().zip(given).find(|(expected, given)| expected != given);
-        if let Some((_, &(from, _))) = unequal {
-            return Err(UpdateError::at(TopologyChanged, after.source, new.nodes[from as usize].source));
-        }
-        node_updatable(before, after, flags).map_err(|result| UpdateError::at(result, after.source, 0))?;
-        for (before, after) in before.work.graphs().iter().zip(after.work.graphs()) {
-            matches(before, after, flags)?;
+    let mut pairs = Pairs::new(old.nodes.len());
+    for (&expected, &given) in old.sinks.iter().zip(&new.sinks) {
+        let mut pending = vec![(expected, given)];
+        pairs.join(expected, given);
+        while let Some((expected, given)) = pending.pop() {
+            let (before, after) = (&old.nodes[expected as usize], &new.nodes[given as usize]);
+            let dependencies = (old.dependencies_of(expected as usize), new.dependencies_of(given as usize));
+            if dependencies.0.len() != dependencies.1.len() {
+                return Err(UpdateError::at(TopologyChanged, after.source, 0));
+            }
+            if before.work.node_type() != after.work.node_type() {
+                return Err(UpdateError::at(NodeTypeChanged, after.source, 0));
+            }
+            let reached = pending.len();
+            for (&(left, edge), &(right, annotation)) in dependencies.0.iter().zip(dependencies.1) {
+                match pairs.are(left, right) {
+                    _ if edge != annotation => Err(()),
+                    Pairing::Open => {
+                        pairs.join(left, right);
+                        pending.push((left, right));
+                        Ok(())
+                    }
+                    Pairing::Joined => Ok(()),
+                    Pairing::Conflict => Err(()),
+                }
+                .map_err(|()| UpdateError::at(TopologyChanged, after.source, new.nodes[right as usize].source))?;
+            }
+            pending[reached..].reverse();
         }
     }
-    Ok(())
+    Ok(pairs.old)
 }
 
-/// Takes over the parameters; the nodes' sources and their being enabled stay. Pairs of
-/// conditional handles are noted.
-fn replace(old: &mut Snapshot, new: Snapshot, handles: &mut Vec<(u64, u64)>) {
+const OPEN: u32 = u32::MAX;
+
+/// Which node is paired with which, both ways.
+struct Pairs {
+    old: Vec<u32>,
+    new: Vec<u32>,
+}
+
+enum Pairing {
+    Open,
+    Joined,
+    Conflict,
+}
+
+impl Pairs {
+    fn new(count: usize) -> Self {
+        Self { old: vec![OPEN; count], new: vec![OPEN; count] }
+    }
+
+    fn join(&mut self, old: u32, new: u32) {
+        self.old[old as usize] = new;
+        self.new[new as usize] = old;
+    }
+
+    fn are(&self, old: u32, new: u32) -> Pairing {
+        match (self.old[old as usize], self.new[new as usize]) {
+            (OPEN, OPEN) => Pairing::Open,
+            (right, left) if right == new && left == old => Pairing::Joined,
+            _ => Pairing::Conflict,
+        }
+    }
+}
+
+/// Takes over the parameters of a snapshot that fits; the nodes' sources and their being enabled stay.
+fn replace(old: &mut Snapshot, new: Snapshot) {
     for (old, new) in old.nodes.iter_mut().zip(new.nodes) {
         old.info = new.info;
         match (&mut old.work, new.work) {
-            (ExecWork::Graph(old), ExecWork::Graph(new)) => replace(old, *new, handles),
+            (ExecWork::Graph(old), ExecWork::Graph(new)) => replace(old, *new),
             (
-                ExecWork::Conditional { handle, twin, bodies: old, .. },
-                ExecWork::Conditional { handle: given, bodies: new, .. },
+                ExecWork::Conditional { twin, default, bodies: old, .. },
+                ExecWork::Conditional { handle: given, default: updated, bodies: new, .. },
             ) => {
                 *twin = given;
-                handles.push((*handle, given));
-                old.iter_mut().zip(new).for_each(|(old, new)| replace(old, new, handles));
+                // D: flags and default values of conditional handles are updated too.
+                *default = updated;
+                old.iter_mut().zip(new).for_each(|(old, new)| replace(old, new));
             }
             (old, new) => *old = new,
         }
