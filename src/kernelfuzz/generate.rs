@@ -420,7 +420,9 @@ impl Gen {
     /// Writes `form` with operands of its kinds, and keeps what it gives.
     pub fn apply(&mut self, form: &Form, guards: bool) {
         let loose = form.name.starts_with("cvt.") && self.draw.chance(25);
-        let from: Vec<String> = form.from.iter().map(|slot| self.operand(*slot, loose)).collect();
+        // Video instructions of two and four parts take no constants.
+        let video = form.name.starts_with('v');
+        let from: Vec<String> = form.from.iter().map(|slot| self.operand(*slot, loose, video)).collect();
         // ptxas 13.0 converts the register of a guarded `set` to a float whatever the guard says.
         let guarded = guards && self.draw.chance(10) && !(form.name.starts_with("set.") && form.to[0].kind == Kind::F32);
         let mut guard = String::new();
@@ -468,7 +470,7 @@ impl Gen {
         var
     }
 
-    fn operand(&mut self, slot: Slot, loose: bool) -> String {
+    fn operand(&mut self, slot: Slot, loose: bool, register: bool) -> String {
         match slot {
             Slot::Reg(ty) => {
                 let mut ty = ty;
@@ -479,7 +481,7 @@ impl Gen {
                         _ => ty,
                     };
                 }
-                if ty.bits == 8 || loose { self.source_register(ty).to_string() } else { self.source(ty) }
+                if ty.bits == 8 || loose || register { self.source_register(ty).to_string() } else { self.source(ty) }
             }
             Slot::Negatable => {
                 let not = if self.draw.chance(40) { "!" } else { "" };

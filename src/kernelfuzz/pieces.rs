@@ -17,19 +17,15 @@ pub(super) fn any(g: &mut Gen) -> Stmt {
     let full = !g.ragged;
     let mut choices: Vec<fn(&mut Gen)> = vec![
         special, vector_load, parameter, constant_array, local, private_atomic, common_atomic, call, pack, unpack,
-        carry, table_branch, space_query, hint, subset, meet_apart,
+        carry, table_branch, space_query, hint, subset, meet_apart, one_element, cache_hint, stack,
     ];
     if g.uniform {
-        choices.extend([exchange as fn(&mut Gen), exchange, barrier_reduce, copy_async, shared_count]);
+        choices.extend([exchange as fn(&mut Gen), exchange, barrier_reduce, copy_async, shared_count, phase_barrier]);
     }
     if g.together {
         choices.extend([vote as fn(&mut Gen), matching, redux, shuffle, shuffle]);
         if full {
-            if g.options.generation < 2 {
-                choices.extend([matrix_load as fn(&mut Gen), matrix_move, old_mma, full_shuffle, full_shuffle]);
-            } else {
-                choices.extend([matrix_load as fn(&mut Gen), matrix_move, mma, mma, wmma, full_shuffle, full_shuffle]);
-            }
+            choices.extend([matrix_load as fn(&mut Gen), matrix_move, mma, mma, wmma, full_shuffle, full_shuffle]);
         }
     }
     let write = g.draw.pick(&choices);
@@ -66,6 +62,63 @@ fn vector_load(g: &mut Gen) {
     for var in to {
         g.keep(var, ty.kind);
     }
+}
+
+/// A vector of one.
+fn one_element(g: &mut Gen) {
+    let ((address, offset), to) = (g.input_cell(2, CELLS - 1), g.temp(Class::Word));
+    g.emit(format!("ld.global.b32 {{ {to} }}, [ {address} + {offset} ];"));
+    g.keep(to, Kind::Bits);
+}
+
+/// A load with a cache policy.
+fn cache_hint(g: &mut Gen) {
+    let ((address, offset), to, policy) = (g.input_cell(2, CELLS - 2), g.temp(Class::Word), g.temp(Class::Double));
+    let which = g.draw.pick(&["evict_last", "evict_first", "evict_normal"]);
+    g.emit(format!("createpolicy.fractional.L2::{which}.b64 {policy}, 1.0;"));
+    if g.draw.chance(50) {
+        g.emit(format!("ld.global.L2::cache_hint.b32 {to}, [{address}+{offset}], {policy};"));
+    } else {
+        let other = g.temp(Class::Word);
+        g.emit(format!("ld.global.L1::evict_last.L2::cache_hint.v2.b32 {{{to}, {other}}}, [{address}+{offset}], {policy};"));
+        g.keep(other, Kind::Bits);
+    }
+    g.keep(to, Kind::Bits);
+}
+
+/// `alloca`: memory of the thread's stack.
+fn stack(g: &mut Gen) {
+    let (at, value, to) = (g.temp(Class::Double), g.source_register(ty("b64")), g.temp(Class::Double));
+    let offset = 8 * g.draw.below(4);
+    g.emit(format!("alloca.u64 {at}, 32;"));
+    g.emit(format!("st.local.b64 [{at}+{offset}], {value};"));
+    g.emit(format!("ld.local.b64 {to}, [{at}+{offset}];"));
+    g.keep(to, Kind::Bits);
+}
+
+/// A barrier in memory: all arrive, each waits for the phase.
+fn phase_barrier(g: &mut Gen) {
+    let (n, first, done, state) = (g.label(), g.temp(Class::Pred), g.temp(Class::Pred), g.temp(Class::Double));
+    let (other, at, value) = (g.temp(Class::Word), g.temp(Class::Word), g.source_register(word()));
+    let (base, to) = (g.temp(Class::Word), g.temp(Class::Word));
+    g.emit(format!("setp.eq.u32 {first}, %lin, 0;"));
+    g.emit(format!("@{first} mbarrier.init.shared.b64 [cnt@SEED@], @THREADS@;"));
+    g.emit(format!("mov.u32 {base}, shr@SEED@;"));
+    g.emit(format!("mad.lo.u32 {at}, %lin, 4, {base};"));
+    g.emit("bar.sync 0;".to_owned());
+    g.emit(format!("st.shared.b32 [{at}], {value};"));
+    g.emit(format!("mbarrier.arrive.shared.b64 {state}, [cnt@SEED@];"));
+    g.emit(format!("L{n}:"));
+    g.emit(format!("mbarrier.test_wait.shared.b64 {done}, [cnt@SEED@], {state};"));
+    g.emit(format!("@!{done} bra L{n};"));
+    g.emit(format!("sub.u32 {other}, %total, %lin;"));
+    g.emit(format!("sub.u32 {other}, {other}, 1;"));
+    g.emit(format!("mad.lo.u32 {other}, {other}, 4, {base};"));
+    g.emit(format!("ld.shared.b32 {to}, [{other}];"));
+    g.emit("bar.sync 0;".to_owned());
+    g.emit(format!("@{first} mbarrier.inval.shared.b64 [cnt@SEED@];"));
+    g.emit("bar.sync 0;".to_owned());
+    g.keep(to, Kind::Bits);
 }
 
 /// `ld.param`.
@@ -827,47 +880,4 @@ fn wmma(g: &mut Gen) {
         }
     }
     g.emit("bar.sync 0;".to_owned());
-}
-
-/// A matrix product of small integers, whose sums are exact in any order.
-fn old_mma(g: &mut Gen) {
-    g.code.full_warps = true;
-    let (shape, a, b) = g.draw.pick(&[("m16n8k16", 4, 2), ("m16n8k8", 2, 1)]);
-    let (ty, ends) = g.draw.pick(&[("f16", "f32"), ("bf16", "f32"), ("f16", "f16")]);
-    let region = if ty == "f16" { SMALL_F16 } else { SMALL_BF16 };
-    let small = |g: &mut Gen, count: usize| -> Vec<Var> {
-        (0..count)
-            .map(|_| {
-                let ((address, offset), to) = (g.input_cell(region, CELLS - 1), g.temp(Class::Word));
-                g.emit(format!("ld.global.b32 {to}, [{address}+{offset}];"));
-                to
-            })
-            .collect()
-    };
-    let (left, right) = (small(g, a), small(g, b));
-    let accumulators: Vec<Var> = if ends == "f16" {
-        small(g, 2)
-    } else {
-        (0..4)
-            .map(|_| {
-                let (value, to) = (g.source_register(word()), g.temp(Class::Word));
-                g.emit(format!("and.b32 {to}, {value}, 255;"));
-                g.emit(format!("cvt.rn.f32.u32 {to}, {to};"));
-                to
-            })
-            .collect()
-    };
-    let to: Vec<Var> = accumulators.iter().map(|_| g.temp(Class::Word)).collect();
-    let list = |vars: &[Var]| vars.iter().map(Var::to_string).collect::<Vec<_>>().join(", ");
-    g.emit("bar.warp.sync -1;".to_owned());
-    g.emit(format!(
-        "mma.sync.aligned.{shape}.row.col.{ends}.{ty}.{ty}.{ends} {{{}}}, {{{}}}, {{{}}}, {{{}}};",
-        list(&to),
-        list(&left),
-        list(&right),
-        list(&accumulators)
-    ));
-    for var in to {
-        g.keep(var, Kind::Bits);
-    }
 }

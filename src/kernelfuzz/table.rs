@@ -34,7 +34,7 @@ const fn row(since: u32, form: &'static str, operands: &'static str) -> Row {
 }
 
 /// The newest generation.
-pub const GENERATION: u32 = 2;
+pub const GENERATION: u32 = 1;
 
 /// Forms whose bits PTX promises, NaN payloads apart.
 pub const EXACT: &[Row] = &[
@@ -145,6 +145,20 @@ pub const EXACT: &[Row] = &[
     row(1, "cvt.{rn,rz}{,.relu}.{bf16,f16}.f32", "D T"),
     row(1, "cvt.{rn,rz}{,.relu}.{bf16x2,f16x2}.f32", "D T T"),
     row(1, "cvt.rna.tf32.f32", "f32 T"),
+    row(1, "cvt.pack.sat.{u16,s16}.s32", "b32 T T"),
+    row(1, "cvt.pack.sat.{u8,s8}.s32.b32", "b32 s32 s32 T"),
+    row(1, "mad24.hi.sat.s32", "T T T T"),
+    row(1, "lop3.{or,and}.b32", "b32|pred T T T lut !pred"),
+    row(1, "set.{eq,ne,lt,le,gt,ge,equ,neu,ltu,leu,gtu,geu,num,nan}{,.ftz}.{f16,u16,s16,u32,s32}.f16", "D T T"),
+    row(1, "set.{eq,ne,lt,le,gt,ge,equ,neu,ltu,leu,gtu,geu,num,nan}{,.ftz}.{f16x2,u32,s32}.f16x2", "D T T"),
+    // Video.
+    row(1, "v{add,sub,absdiff,min,max}.{u32,s32}.{u32,s32}.{u32,s32}{,.sat}", "b32 b32 b32"),
+    row(1, "v{add,sub,absdiff,min,max}.{u32,s32}.{u32,s32}.{u32,s32}{,.sat}.{add,min,max}", "b32 b32 b32 b32"),
+    row(1, "v{shl,shr}.{u32,s32}.{u32,s32}.u32{,.sat}.{clamp,wrap}", "b32 b32 b32"),
+    row(1, "vmad.{u32.u32.u32,s32.s32.s32,s32.u32.s32}{,.sat}{,.shr7,.shr15}", "b32 b32 b32 b32"),
+    row(1, "vset.{u32,s32}.{u32,s32}.{eq,ne,lt,le,gt,ge}", "b32 b32 b32"),
+    row(1, "v{add,sub,absdiff,min,max,avrg}{2,4}.{u32,s32}.{u32,s32}.{u32,s32}{,.sat,.add}", "b32 b32 b32 b32"),
+    row(1, "vset{2,4}.{u32,s32}.{u32,s32}.{eq,ne,lt,le,gt,ge}{,.add}", "b32 b32 b32 b32"),
 ];
 
 /// Forms whose bits PTX does not promise: compared by their distance, not by their bits.
