@@ -48,7 +48,7 @@ pub enum Command {
     /// Run one planted fault, or one lane over many seeds, and print the reports as JSON.
     #[command(hide = true)]
     FaultChild(FaultChildArgs),
-    /// Tell what a finding id means, why CUDA behaves so, and how to fix it.
+    /// Tell what a finding id, or an error code of capture, means, why CUDA behaves so, and how to fix it.
     Explain(ExplainArgs),
     /// Ask a driver, case by case, whether it does in stream capture what CUDA is known to do.
     Conformance(ConformanceArgs),
@@ -280,7 +280,8 @@ pub struct FaultChildArgs {
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The id, such as S01. Without one, all ids are listed.
+    /// The id, such as S01; or an error code by number or name, such as 901 or
+    /// cudaErrorStreamCaptureUnsupported. Without one, all ids are listed.
     pub id: Option<String>,
 }
 
@@ -331,6 +332,8 @@ pub enum BenchWhat {
     Exec,
     /// Graphs on the software driver: capture, instantiation and launch, beside eager launches.
     Graph,
+    /// Loading a module of 160 entries and 14.7 MB of PTX, and decoding what is asked for.
+    Load,
     /// The lanes themselves: eager time, replay time, TFLOP/s. Checks nothing.
     Step(BenchStepArgs),
     /// What each check costs, beside the same steps run eagerly and replayed without a check.

@@ -57,6 +57,40 @@ fn an_unknown_id_gives_the_nearest_and_fails_as_a_usage_error() {
 }
 
 #[test]
+fn error_codes_are_answered_with_the_ids_behind_them() {
+    let cases: [(&str, &str, &[&str]); 12] = [
+        ("900", "cudaErrorStreamCaptureUnsupported", &["S01", "S02", "A01", "S07", "C11"]),
+        ("901", "cudaErrorStreamCaptureInvalidated", &["C12", "S01", "C09"]),
+        ("902", "cudaErrorStreamCaptureMerge", &["C06"]),
+        ("903", "cudaErrorStreamCaptureUnmatched", &["C08"]),
+        ("904", "cudaErrorStreamCaptureUnjoined", &["C04", "C10"]),
+        ("905", "cudaErrorStreamCaptureIsolation", &["C05"]),
+        ("906", "cudaErrorStreamCaptureImplicit", &["C01"]),
+        ("907", "cudaErrorCapturedEvent", &["S04"]),
+        ("908", "cudaErrorStreamCaptureWrongThread", &["C07"]),
+        ("910", "cudaErrorGraphExecUpdateFailure", &["V06"]),
+        ("401", "cudaErrorIllegalState", &["C08"]),
+        ("700", "cudaErrorIllegalAddress", &["A07", "A08", "E01"]),
+    ];
+    for (number, runtime, ids) in cases {
+        let (stdout, _) = run(&[number], 0);
+        let driver = stdout.lines().next().and_then(|line| line.split_once(": ")).expect("a heading").1.to_owned();
+        assert!(driver.starts_with("CUDA_ERROR_") && stdout.contains(runtime), "{stdout}");
+        for id in ids {
+            assert!(stdout.contains(&format!("\n  {id}  ")), "no {id} in:\n{stdout}");
+        }
+        assert!(stdout.lines().all(|line| line.chars().count() <= 80), "{stdout}");
+        for name in [runtime, &driver, &runtime.to_uppercase(), driver.trim_start_matches("CUDA_ERROR_")] {
+            assert_eq!(run(&[name], 0).0, stdout, "{name}");
+        }
+    }
+    for unknown in ["909000", "cudaErrorNonesuch", "CUDA_ERROR_"] {
+        let (_, stderr) = run(&[unknown], 2);
+        assert!(stderr.contains("of CUDA's error codes these are explained: 1, 2, 400, "), "{stderr}");
+    }
+}
+
+#[test]
 fn a_reader_who_leaves_early_is_no_error() {
     let mut child =
         command(&["E04"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");

@@ -308,7 +308,11 @@ fn modules_say_what_is_wrong_with_them() {
     let elf = c"\x7fELF\x02\x01";
     assert_eq!(code!(cuModuleLoadData(&mut module, elf.as_ptr().cast())), CUresult::NO_BINARY_FOR_GPU);
     let newer = c".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k() { ret; }";
-    assert_eq!(code!(cuModuleLoadData(&mut module, newer.as_ptr().cast())), CUresult::INVALID_PTX);
+    assert_eq!(code!(cuModuleLoadData(&mut module, newer.as_ptr().cast())), CUresult::NO_BINARY_FOR_GPU);
+    let newer = c".version 99.0\n.target sm_80\n.address_size 64\n.visible .entry k() { tomorrow.u32 ; }";
+    assert_eq!(code!(cuModuleLoadData(&mut module, newer.as_ptr().cast())), CUresult::UNSUPPORTED_PTX_VERSION);
+    let narrow = c".version 8.0\n.target sm_80\n.address_size 32\n.visible .entry k() { ret; }";
+    assert_eq!(code!(cuModuleLoadData(&mut module, narrow.as_ptr().cast())), CUresult::NOT_SUPPORTED);
     assert_eq!(code!(cuModuleLoad(&mut module, c"/nowhere/k.ptx".as_ptr())), CUresult::FILE_NOT_FOUND);
     ok!(cuModuleLoadData(&mut module, STORE.as_ptr().cast()));
     let mut function = CUfunction::NULL;

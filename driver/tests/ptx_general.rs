@@ -37,7 +37,7 @@ fn general(text: &str, isa: Isa, threads: usize, seed: u64) -> (Vec<u32>, Vec<u3
     let mut values = parameters(&[f, n, u]);
     values.extend(COUNT.to_le_bytes());
     let launch = Launch {
-        kernel: &program.kernels[0],
+        kernel: program.entries[0].kernel().expect("an executed kernel"),
         config: LaunchConfig { grid: [5, 1, 1], block: [64, 1, 1], dynamic_shared_bytes: 0 },
         parameters: &values,
         globals: &globals,
@@ -126,7 +126,7 @@ fn a_fault_names_the_line_of_the_cuda_source() {
     let mut values = parameters(&[f, n, u]);
     values.extend(32u32.to_le_bytes());
     let launch = Launch {
-        kernel: &program.kernels[0],
+        kernel: program.entries[0].kernel().expect("an executed kernel"),
         config: LaunchConfig { grid: [1; 3], block: [32, 1, 1], dynamic_shared_bytes: 0 },
         parameters: &values,
         globals: &[table, table],
@@ -149,7 +149,7 @@ fn a_kernel_that_never_ends_is_stopped() {
     let (map, cancel) = (Memory::new().map(), AtomicBool::new(false));
     let values = parameters(&[0; 4]);
     let launch = Launch {
-        kernel: &program.kernels[0],
+        kernel: program.entries[0].kernel().expect("an executed kernel"),
         config: LaunchConfig { grid: [4, 1, 1], block: [128, 1, 1], dynamic_shared_bytes: 0 },
         parameters: &values,
         globals: &[],
@@ -179,7 +179,7 @@ fn several_launches_share_a_pool() {
                 let out = memory.words(&[0]);
                 let (map, cancel, values) = (memory.map(), AtomicBool::new(false), parameters(&[out]));
                 let launch = Launch {
-                    kernel: &program.kernels[0],
+                    kernel: program.entries[0].kernel().expect("an executed kernel"),
                     config: LaunchConfig { grid: [50, 2, 1], block: [64, 1, 1], dynamic_shared_bytes: 0 },
                     parameters: &values,
                     globals: &[],

@@ -31,6 +31,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     match &args.what {
         BenchWhat::Exec => interpreter(),
         BenchWhat::Graph => graphs(),
+        BenchWhat::Load => load(),
         BenchWhat::Step(args) => step::run(args),
         BenchWhat::Checks(args) => checks::run(args),
     }
@@ -49,6 +50,22 @@ fn graphs() -> Result<ExitCode, Failure> {
     say("launch of a graph of 1,000 kernels, and wait", found.graph_launch);
     say("the same 1,000 kernels eagerly", found.eager_launches);
     say("a node above its kernel's own execution", found.overhead_per_node());
+    Ok(ExitCode::Passed)
+}
+
+/// A big module on the software driver.
+fn load() -> Result<ExitCode, Failure> {
+    let found = bench::load().map_err(|error| Failure::new(ExitCode::Internal, anyhow!("{error}")))?;
+    let say = |what: &str, value: Duration| println!("{what:<44} {}", time(value.as_nanos() as u64));
+    println!(
+        "{} entries, {:.1} MB of PTX; decoded by loading: {}",
+        bench::ENTRIES,
+        found.bytes as f64 / 1e6,
+        found.decoded
+    );
+    say("load", found.load);
+    say("decoding of the first entry asked for", found.first);
+    say("decoding of all others", found.others);
     Ok(ExitCode::Passed)
 }
 

@@ -1,4 +1,7 @@
-//! `graphproof explain [ID]`: what a finding means, why, and what to do.
+//! `graphproof explain [ID]`: what a finding means, why, and what to do; or what an error code of CUDA
+//! says, and which findings stand behind it.
+
+mod codes;
 
 use std::io::{ErrorKind, Write as _};
 
@@ -17,7 +20,11 @@ pub fn run(id: Option<&str>) -> Result<ExitCode, Failure> {
     let look = look();
     let text = match id {
         None => explain::list(look),
-        Some(id) => explain::page(explain::find(id.trim()).ok_or_else(|| unknown(id))?, look),
+        Some(id) => match (explain::find(id.trim()), codes::find(id.trim())) {
+            (Some(text), _) => explain::page(text, look),
+            (None, Some(code)) => code.page(look.width),
+            (None, None) => return Err(unknown(id)),
+        },
     };
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => Ok(ExitCode::Passed),
@@ -43,6 +50,10 @@ fn look() -> Look {
 
 fn unknown(id: &str) -> Failure {
     let hint = match explain::nearest(id).as_slice() {
+        [] if id.to_lowercase().contains("error") || id.trim().parse::<u64>().is_ok() => {
+            let known: Vec<String> = codes::CODES.iter().map(|code| code.number.to_string()).collect();
+            format!("of CUDA's error codes these are explained: {}", known.join(", "))
+        }
         [] => "`graphproof explain` lists all ids".to_owned(),
         near => format!("did you mean {}? `graphproof explain` lists all ids", near.join(" or ")),
     };

@@ -54,7 +54,7 @@ fn pass(door: &'static Door, stream: Option<CUstream>, arguments: &[u64], body: 
         let stream = stream.map(|stream| default_stream::named(stream, has_argument));
         record::call(door.name, stream, arguments, guarded)
     } else {
-        guarded().into()
+        record::unrecorded(door.name, guarded)
     };
     if result == CUresult::NOT_SUPPORTED {
         record::note_unsupported(door.name);
@@ -64,10 +64,7 @@ fn pass(door: &'static Door, stream: Option<CUstream>, arguments: &[u64], body: 
 
 /// Answers a call that has no model.
 pub(crate) fn unsupported(door: &'static Door) -> CUresult {
-    enter(door, None, &[], || {
-        record::note(|| format!("{} has no model in the software driver", door.name));
-        Err(CUresult::NOT_SUPPORTED)
-    })
+    enter(door, None, &[], || Err(CUresult::NOT_SUPPORTED))
 }
 
 /// Runs a caller's host function: calls to the driver from within it are refused, as CUDA

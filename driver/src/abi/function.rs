@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::args::{not_null, write, write_if};
 use super::types::{CUfunction, CUmodule};
 use super::{CUresult, Cuda};
-use crate::exec::Kernel;
+use crate::exec::{Entry, Kernel};
 use crate::software::device::{
     BLOCKS_PER_MULTIPROCESSOR, CAPABILITY, MAX_THREADS_PER_BLOCK, MULTIPROCESSORS, REGISTERS, SHARED_PER_BLOCK_OPTIN,
     SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED, WARP,
@@ -33,7 +33,7 @@ pub(crate) fn attribute(kernel: &Kernel, settings: &Settings, ptx_version: u32, 
         5 => ptx_version as c_int,
         6 => CAPABILITY.0 * 10 + CAPABILITY.1,
         7 => 0,
-        MAX_DYNAMIC_SHARED => settings.max_dynamic_shared.load(Ordering::Relaxed) as c_int,
+        MAX_DYNAMIC_SHARED => settings.max_dynamic_shared(kernel) as c_int,
         CARVEOUT => settings.carveout.load(Ordering::Relaxed),
         // Clusters: none asked for, none supported.
         10..=17 => 0,
@@ -47,7 +47,7 @@ pub(crate) fn set_attribute(kernel: &Kernel, settings: &Settings, attribute: u32
         MAX_DYNAMIC_SHARED => {
             let most = SHARED_PER_BLOCK_OPTIN.saturating_sub(kernel.static_shared_bytes);
             let value = u32::try_from(value).ok().filter(|&value| value <= most).ok_or(CUresult::INVALID_VALUE)?;
-            settings.max_dynamic_shared.store(value, Ordering::Relaxed);
+            settings.set_max_dynamic_shared(value);
             Ok(())
         }
         CARVEOUT if (-1..=100).contains(&value) => {
@@ -61,7 +61,7 @@ pub(crate) fn set_attribute(kernel: &Kernel, settings: &Settings, attribute: u32
 }
 
 /// Offset and size of a parameter.
-pub(crate) fn parameter(kernel: &Kernel, index: usize) -> Cuda<(usize, usize)> {
+pub(crate) fn parameter(kernel: &Entry, index: usize) -> Cuda<(usize, usize)> {
     let parameter = kernel.parameters.get(index).ok_or(CUresult::INVALID_VALUE)?;
     Ok((parameter.offset, parameter.size))
 }
@@ -76,17 +76,18 @@ fn function(handle: CUfunction) -> Cuda<Arc<Function>> {
 
 /// The block size that fills a multiprocessor best, and the blocks that fill the device.
 fn best_block(function: &Arc<Function>, to_shared: BlockToShared, shared: usize, limit: c_int) -> Cuda<(c_int, c_int)> {
+    let kernel = function.kernel()?;
     let limit = match limit {
         ..0 => return Err(CUresult::INVALID_VALUE),
         0 => MAX_THREADS_PER_BLOCK,
         limit => limit as u32,
     };
-    let most = limit.min(function.kernel.max_threads_per_block).min(registers_allow(&function.kernel));
+    let most = limit.min(kernel.max_threads_per_block).min(registers_allow(kernel));
     let (mut best, mut best_threads) = ((0, 0), 0);
     for block in (1..=most.div_ceil(WARP)).rev().map(|warps| (warps * WARP).min(most)) {
         // SAFETY: the caller's function, called as documented.
         let shared = to_shared.map_or(shared, |to_shared| unsafe { to_shared(block as c_int) });
-        let resident = resident_blocks_of(function, block, shared as u64);
+        let resident = resident_blocks_of(kernel, block, shared as u64);
         if resident * block > best_threads {
             best_threads = resident * block;
             best = (resident as c_int * MULTIPROCESSORS, block as c_int);
@@ -99,12 +100,12 @@ entry_points! {
     fn cuFuncGetAttribute(pi: *mut c_int, attrib: c_uint, hfunc: CUfunction) {
         not_null(pi)?;
         let found = function(hfunc)?;
-        unsafe { write(pi, attribute(&found.kernel, &found.settings, found.ptx_version, attrib)?) }
+        unsafe { write(pi, attribute(found.kernel()?, &found.settings, found.ptx_version, attrib)?) }
     }
 
     fn cuFuncSetAttribute(hfunc: CUfunction, attrib: c_uint, value: c_int) {
         let found = function(hfunc)?;
-        set_attribute(&found.kernel, &found.settings, attrib, value)
+        set_attribute(found.kernel()?, &found.settings, attrib, value)
     }
 
     fn cuFuncSetCacheConfig(hfunc: CUfunction, config: c_uint) {
@@ -135,14 +136,14 @@ entry_points! {
 
     fn cuFuncGetParamInfo(func: CUfunction, paramIndex: usize, paramOffset: *mut usize, paramSize: *mut usize) {
         not_null(paramOffset)?;
-        let (offset, size) = parameter(&function(func)?.kernel, paramIndex)?;
+        let (offset, size) = parameter(&function(func)?.entry, paramIndex)?;
         unsafe { write_if(paramSize, size) };
         unsafe { write(paramOffset, offset) }
     }
 
     fn cuFuncGetParamCount(func: CUfunction, paramCount: *mut usize) {
         not_null(paramCount)?;
-        unsafe { write(paramCount, function(func)?.kernel.parameters.len()) }
+        unsafe { write(paramCount, function(func)?.entry.parameters.len()) }
     }
 
     fn cuFuncIsLoaded(state: *mut c_uint, function: CUfunction) {
@@ -161,7 +162,7 @@ entry_points! {
     ) {
         not_null(numBlocks)?;
         let block = u32::try_from(blockSize).ok().filter(|&block| block > 0).ok_or(CUresult::INVALID_VALUE)?;
-        unsafe { write(numBlocks, resident_blocks_of(&function(func)?, block, dynamicSMemSize as u64) as c_int) }
+        unsafe { write(numBlocks, resident_blocks_of(function(func)?.kernel()?, block, dynamicSMemSize as u64) as c_int) }
     }
 
     fn cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
@@ -172,7 +173,7 @@ entry_points! {
             return Err(CUresult::INVALID_VALUE);
         }
         let block = u32::try_from(blockSize).ok().filter(|&block| block > 0).ok_or(CUresult::INVALID_VALUE)?;
-        unsafe { write(numBlocks, resident_blocks_of(&function(func)?, block, dynamicSMemSize as u64) as c_int) }
+        unsafe { write(numBlocks, resident_blocks_of(function(func)?.kernel()?, block, dynamicSMemSize as u64) as c_int) }
     }
 
     fn cuOccupancyMaxPotentialBlockSize(
@@ -205,12 +206,13 @@ entry_points! {
     ) {
         not_null(dynamicSmemSize)?;
         let found = function(func)?;
+        let kernel = found.kernel()?;
         let valid = (1..=BLOCKS_PER_MULTIPROCESSOR as c_int).contains(&numBlocks) && blockSize > 0;
-        if !valid || resident_blocks_of(&found, blockSize as u32, 0) < numBlocks as u32 {
+        if !valid || resident_blocks_of(kernel, blockSize as u32, 0) < numBlocks as u32 {
             return Err(CUresult::INVALID_VALUE);
         }
         let share = SHARED_PER_MULTIPROCESSOR / numBlocks as u32 / 128 * 128;
         let most = share.saturating_sub(SHARED_RESERVED).min(SHARED_PER_BLOCK_OPTIN);
-        unsafe { write(dynamicSmemSize, most.saturating_sub(found.kernel.static_shared_bytes) as usize) }
+        unsafe { write(dynamicSmemSize, most.saturating_sub(kernel.static_shared_bytes) as usize) }
     }
 }

@@ -50,7 +50,7 @@ pub(super) unsafe fn kernel(world: &mut World, params: &CUDA_KERNEL_NODE_PARAMS)
         dynamic_shared_bytes: launch.sharedMemBytes,
     };
     // SAFETY: as above.
-    let parameters = unsafe { parameters(&function.kernel, launch.kernelParams, launch.extra) }?;
+    let parameters = unsafe { parameters(&function.entry, launch.kernelParams, launch.extra) }?;
     let info = NodeInfo { context: function.context.0, packed: !launch.extra.is_null(), ..NodeInfo::default() };
     let work = KernelWork { function, config, parameters, cooperative: false, attributes: Arc::default() };
     crate::software::launch::check(&work)?;

@@ -6,6 +6,7 @@ use std::ptr;
 
 use super::args::slice;
 use super::{CUresult, Cuda};
+use crate::exec::Program;
 use crate::software::module::ImageError;
 
 const WALL_TIME: u32 = 2;
@@ -14,6 +15,9 @@ const INFO_LOG_SIZE: u32 = 4;
 const ERROR_LOG: u32 = 5;
 const ERROR_LOG_SIZE: u32 = 6;
 const GREATEST: u32 = 35;
+
+/// Bytes of PTX text up to which a load with a log decodes every entry.
+const DECODED_FOR_LOG: usize = 1 << 20;
 
 /// A caller's log buffer.
 struct Log {
@@ -58,19 +62,35 @@ impl Options {
     }
 
     /// Writes the logs; the result of the load.
-    pub(crate) fn finish<T>(self, result: Result<T, ImageError>) -> Cuda<T> {
-        self.info.write("");
+    pub(crate) fn finish(self, result: Result<Program, ImageError>) -> Cuda<Program> {
         match result {
-            Ok(value) => {
-                self.error.write("");
-                Ok(value)
+            Ok(program) => {
+                let text = self.refusals(&program);
+                self.info.write(&text);
+                self.error.write(&text);
+                Ok(program)
             }
             Err(error) => {
+                self.info.write("");
                 self.error.write(&error.text);
-                crate::record::note(|| error.text);
-                Err(error.code)
+                Err(error.noted())
             }
         }
+    }
+}
+
+impl Options {
+    /// For the logs of a module that is loaded: which of its entries cannot run. To know that, all
+    /// are decoded, which is not done to a big module: its entries say it when they are asked for.
+    fn refusals(&self, program: &Program) -> String {
+        if self.info.buffer.is_null() && self.error.buffer.is_null() || program.text_bytes() > DECODED_FOR_LOG {
+            return String::new();
+        }
+        let refused = program.refusals();
+        let lines = refused.iter().map(|(n, error)| {
+            format!("warning: kernel `{}` cannot run: {}\n", program.entries[*n].name, error.brief())
+        });
+        lines.collect()
     }
 }
 

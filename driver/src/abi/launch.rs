@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::args::{not_null, read, slice};
 use super::types::{CUfunction, CUlaunchAttribute, CUlaunchConfig, CUstream};
 use super::{CUresult, Cuda};
-use crate::exec::{Kernel, LaunchConfig};
+use crate::exec::{Entry, LaunchConfig};
 use crate::record;
 use crate::software::work::{KernelWork, NodeParams};
 use crate::software::{driver, launch};
@@ -32,7 +32,7 @@ const SHARED_MEMORY_CARVEOUT: u32 = 14;
 /// # Safety
 /// `params` is null or has a valid pointer for each parameter of `kernel`; `extra` is null or a
 /// terminated list as `cuLaunchKernel` documents.
-pub(crate) unsafe fn parameters(kernel: &Kernel, params: *mut *mut c_void, extra: *mut *mut c_void) -> Cuda<Arc<[u8]>> {
+pub(crate) unsafe fn parameters(kernel: &Entry, params: *mut *mut c_void, extra: *mut *mut c_void) -> Cuda<Arc<[u8]>> {
     let size = kernel.parameters.iter().map(|parameter| parameter.offset + parameter.size).max().unwrap_or(0);
     if !params.is_null() && !extra.is_null() {
         return Err(CUresult::INVALID_VALUE);
@@ -134,7 +134,7 @@ unsafe fn enqueue(
     let driver = driver();
     let function = driver.world().function(function)?;
     // SAFETY: as the caller vouches.
-    let parameters = unsafe { parameters(&function.kernel, params, extra) }?;
+    let parameters = unsafe { parameters(&function.entry, params, extra) }?;
     let work = KernelWork { function, config, parameters, cooperative, attributes };
     launch::check(&work)?;
     work.function.settings.loaded.store(true, Ordering::Relaxed);

@@ -10,7 +10,9 @@ use super::jit::Options;
 use super::module::{parse_bytes, parse_memory, read_file};
 use super::types::{CUdevice, CUdeviceptr, CUfunction, CUkernel, CUlibrary, CUmodule};
 use super::{CUresult, Cuda};
+use crate::exec::Entry;
 use crate::software::driver;
+use crate::software::module::{Settings, kernel_of};
 
 /// The global of a library in the current context.
 fn global(library: CUlibrary, name: &str) -> Cuda<(u64, u64)> {
@@ -20,6 +22,13 @@ fn global(library: CUlibrary, name: &str) -> Cuda<(u64, u64)> {
     let module = world.modules.get(module).ok_or(CUresult::INVALID_HANDLE)?;
     let index = module.program.globals.iter().position(|global| global.name == name).ok_or(CUresult::NOT_FOUND)?;
     Ok((module.globals[index], module.program.globals[index].size))
+}
+
+/// What a kernel is of, and its settings. Decoding it does not hold the world.
+fn entry(kernel: CUkernel) -> Cuda<(Arc<Entry>, Arc<Settings>)> {
+    let world = driver().world();
+    let found = world.kernels.get(kernel.0).ok_or(CUresult::INVALID_HANDLE)?;
+    Ok((found.entry.clone(), found.settings.clone()))
 }
 
 entry_points! {
@@ -60,10 +69,14 @@ entry_points! {
     fn cuLibraryGetKernel(pKernel: *mut CUkernel, library: CUlibrary, name: *const c_char) {
         not_null(pKernel)?;
         let name = unsafe { text(name) }?;
-        let world = driver().world();
-        let found = world.libraries.get(library.0).ok_or(CUresult::INVALID_HANDLE)?;
-        let index = found.program.kernels.iter().position(|kernel| kernel.name == name).ok_or(CUresult::NOT_FOUND)?;
-        unsafe { write(pKernel, CUkernel(found.kernels[index])) }
+        let (kernel, entry) = {
+            let world = driver().world();
+            let found = world.libraries.get(library.0).ok_or(CUresult::INVALID_HANDLE)?;
+            let index = found.program.entries.iter().position(|entry| entry.name == name).ok_or(CUresult::NOT_FOUND)?;
+            (found.kernels[index], found.program.entries[index].clone())
+        };
+        kernel_of(&entry)?;
+        unsafe { write(pKernel, CUkernel(kernel)) }
     }
 
     fn cuLibraryGetKernelCount(count: *mut c_uint, lib: CUlibrary) {
@@ -121,17 +134,16 @@ entry_points! {
     fn cuKernelGetAttribute(pi: *mut c_int, attrib: c_uint, kernel: CUkernel, dev: CUdevice) {
         not_null(pi)?;
         check_device(dev)?;
-        let world = driver().world();
-        let found = world.kernels.get(kernel.0).ok_or(CUresult::INVALID_HANDLE)?;
-        let version = world.libraries.get(found.library).map_or((0, 0), |library| library.program.version);
-        unsafe { write(pi, attribute(&found.kernel, &found.settings, version.0 * 10 + version.1, attrib)?) }
+        let (entry, settings) = entry(kernel)?;
+        let (major, minor) = entry.version();
+        unsafe { write(pi, attribute(kernel_of(&entry)?, &settings, major * 10 + minor, attrib)?) }
     }
 
     fn cuKernelSetAttribute(attrib: c_uint, val: c_int, kernel: CUkernel, dev: CUdevice) {
         check_device(dev)?;
         let world = driver().world();
         let found = world.kernels.get(kernel.0).ok_or(CUresult::INVALID_HANDLE)?;
-        set_attribute(&found.kernel, &found.settings, attrib, val)
+        set_attribute(kernel_of(&found.entry)?, &found.settings, attrib, val)
     }
 
     fn cuKernelSetCacheConfig(kernel: CUkernel, config: c_uint, dev: CUdevice) {
@@ -146,7 +158,7 @@ entry_points! {
         not_null(paramOffset)?;
         let world = driver().world();
         let found = world.kernels.get(kernel.0).ok_or(CUresult::INVALID_HANDLE)?;
-        let (offset, size) = parameter(&found.kernel, paramIndex)?;
+        let (offset, size) = parameter(&found.entry, paramIndex)?;
         unsafe { write_if(paramSize, size) };
         unsafe { write(paramOffset, offset) }
     }
@@ -155,6 +167,6 @@ entry_points! {
         not_null(paramCount)?;
         let world = driver().world();
         let found = world.kernels.get(kernel.0).ok_or(CUresult::INVALID_HANDLE)?;
-        unsafe { write(paramCount, found.kernel.parameters.len()) }
+        unsafe { write(paramCount, found.entry.parameters.len()) }
     }
 }

@@ -8,7 +8,6 @@ use super::jit::Options;
 use super::types::{CUdeviceptr, CUfunction, CUmodule};
 use super::{CUresult, Cuda};
 use crate::exec::Program;
-use crate::record;
 use crate::software::driver;
 use crate::software::module::{ImageError, parse_image};
 
@@ -52,10 +51,7 @@ fn load(target: *mut CUmodule, program: Cuda<Program>) -> Cuda {
 }
 
 fn noted<T>(result: Result<T, ImageError>) -> Cuda<T> {
-    result.map_err(|error| {
-        record::note(|| error.text);
-        error.code
-    })
+    result.map_err(|error| error.noted())
 }
 
 entry_points! {
@@ -110,11 +106,15 @@ entry_points! {
     fn cuModuleGetFunction(hfunc: *mut CUfunction, hmod: CUmodule, name: *const c_char) {
         not_null(hfunc)?;
         let name = unsafe { text(name) }?;
-        let world = driver().world();
-        let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
-        let position = module.program.kernels.iter().position(|kernel| kernel.name == name);
-        let handle = position.and_then(|index| module.functions.get(index)).copied();
-        unsafe { write(hfunc, CUfunction(handle.ok_or(CUresult::NOT_FOUND)?)) }
+        let function = {
+            let world = driver().world();
+            let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
+            let position = module.program.entries.iter().position(|entry| entry.name == name);
+            let handle = position.and_then(|index| module.functions.get(index)).copied();
+            handle.and_then(|handle| world.functions.get(handle)).cloned().ok_or(CUresult::NOT_FOUND)?
+        };
+        function.kernel()?;
+        unsafe { write(hfunc, CUfunction(function.handle)) }
     }
 
     fn cuModuleGetFunctionCount(count: *mut c_uint, r#mod: CUmodule) {
@@ -139,7 +139,7 @@ entry_points! {
         let world = driver().world();
         let module = world.modules.get(hmod.0).ok_or(CUresult::INVALID_HANDLE)?;
         // M (H200, driver 580.159.04): a kernel's name is not unknown, it is wrong.
-        let absent = || match module.program.kernels.iter().any(|kernel| kernel.name == name) {
+        let absent = || match module.program.entry(name).is_some() {
             true => CUresult::INVALID_VALUE,
             false => CUresult::NOT_FOUND,
         };

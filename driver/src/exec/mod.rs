@@ -1,6 +1,6 @@
 //! Typed module → flat decoded code → warp-wide interpreter.
 //!
-//! [`Program::from_ptx`] parses and decodes; [`run`] executes a [`Launch`] on a [`Pool`]. These
+//! [`Program::load`] parses, [`Entry::kernel`] decodes; [`run`] executes a [`Launch`] on a [`Pool`]. These
 //! types are the whole contract between the interpreter and the software device.
 
 #![allow(clippy::result_large_err, reason = "a fault ends a launch: it is returned once, with all it has to say")]
@@ -21,8 +21,12 @@ mod vm;
 mod worker;
 
 pub use crate::ptx::{PtxError, PtxErrorKind};
+/// The forms of instructions that are executed, and those that are refused by name.
+pub mod forms {
+    pub use super::decode::forms::{Forms, executed, expand, refused};
+}
 pub use fault::{Fault, FaultKind};
 pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
 pub use pool::{Pool, run, run_in_graph};
-pub use program::{GlobalVariable, Kernel, Parameter, Program};
+pub use program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, Target};

@@ -1,7 +1,10 @@
 //! The typed module that the parser makes of PTX text.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
+use super::error::PtxError;
 use super::types::{Space, Type};
 
 /// A byte range of the source text.
@@ -26,8 +29,46 @@ pub struct Module {
     pub variables: Vec<Variable>,
     /// Kernels and device functions, in order; a prototype that has a definition is left out.
     pub functions: Vec<Function>,
+    /// Index into `functions` by name, `.alias` names included.
+    pub by_name: HashMap<String, u32>,
     /// `.file` table: number and path.
-    pub files: Vec<(u32, String)>,
+    pub files: Arc<[(u32, String)]>,
+}
+
+impl Module {
+    /// The function or prototype called `name`, and its index.
+    pub fn function(&self, name: &str) -> Option<(u32, &Function)> {
+        let index = *self.by_name.get(name)?;
+        self.functions.get(index as usize).map(|function| (index, function))
+    }
+}
+
+/// What an address in an initial value points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symbol {
+    /// Index into [`Module::variables`].
+    Variable(u32),
+    /// Index into [`Module::functions`].
+    Function(u32),
+}
+
+/// An address in an initial value; only loading gives it.
+#[derive(Debug, Clone)]
+pub struct Relocation {
+    /// Byte offset in the variable.
+    pub offset: u64,
+    /// Bytes that are stored.
+    pub size: u8,
+    /// The bits of the address from which they are taken: `0xFF00(name)` stores its second byte.
+    pub shift: u8,
+    /// What is named, once the whole module is known.
+    pub symbol: Option<Symbol>,
+    /// Its name.
+    pub name: String,
+    /// Added to the address.
+    pub addend: i64,
+    /// Where it is named.
+    pub span: Span,
 }
 
 /// A variable of the module or of a function.
@@ -43,8 +84,12 @@ pub struct Variable {
     pub size: u64,
     /// Initial bytes; the rest is zero.
     pub init: Vec<u8>,
+    /// Addresses in the initial bytes.
+    pub relocations: Vec<Relocation>,
     /// Declared `.extern`.
     pub external: bool,
+    /// Why an instruction that names it is not executed.
+    pub unsupported: Option<String>,
     /// Where it is declared.
     pub span: Span,
 }
@@ -64,13 +109,74 @@ pub struct Param {
     pub register: Option<u32>,
 }
 
-/// A virtual register.
-#[derive(Debug, Clone)]
-pub struct Register {
-    /// Name, with its `%`.
-    pub name: String,
-    /// Declared type.
-    pub ty: Type,
+/// The virtual registers of a function: thousands, of a few names with numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Registers {
+    types: Vec<Type>,
+    /// Name, first register, and whether a number is part of each name; in order.
+    runs: Vec<(String, u32, bool)>,
+}
+
+impl Registers {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// Declared type of a register.
+    pub fn ty(&self, register: u32) -> Type {
+        self.types[register as usize]
+    }
+
+    /// Declared types, in order.
+    pub fn types(&self) -> impl Iterator<Item = Type> + '_ {
+        self.types.iter().copied()
+    }
+
+    /// Adds one register; gives its index.
+    pub(super) fn add(&mut self, name: &str, ty: Type) -> u32 {
+        let first = self.types.len() as u32;
+        self.runs.push((name.to_owned(), first, false));
+        self.types.push(ty);
+        first
+    }
+
+    /// Adds `count` registers, numbered from 0; gives the index of the first.
+    pub(super) fn add_range(&mut self, name: &str, ty: Type, count: u32) -> u32 {
+        let first = self.types.len() as u32;
+        self.runs.push((name.to_owned(), first, true));
+        self.types.resize(self.types.len() + count as usize, ty);
+        first
+    }
+
+    /// A register's name, with its `%`.
+    pub fn name(&self, register: u32) -> RegisterName<'_> {
+        RegisterName { registers: self, register }
+    }
+}
+
+/// The name of a register, to be shown.
+#[derive(Debug, Clone, Copy)]
+pub struct RegisterName<'a> {
+    registers: &'a Registers,
+    register: u32,
+}
+
+impl fmt::Display for RegisterName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = &self.registers.runs;
+        let run = runs.partition_point(|&(_, first, _)| first <= self.register).wrapping_sub(1);
+        match runs.get(run) {
+            Some((name, first, true)) => write!(f, "{name}{}", self.register - first),
+            Some((name, ..)) => f.write_str(name),
+            None => f.write_str("?"),
+        }
+    }
 }
 
 /// A label.
@@ -94,21 +200,62 @@ pub struct Function {
     /// Return parameters of a device function.
     pub returns: Vec<Param>,
     /// Registers; instructions name them by index.
-    pub registers: Vec<Register>,
+    pub registers: Registers,
     /// Labels; instructions name them by index.
     pub labels: Vec<Label>,
     /// Variables declared inside; `.param` ones of call sequences included.
     pub variables: Vec<Variable>,
     /// `.branchtargets` tables: name and labels.
     pub branch_tables: Vec<(String, Vec<u32>)>,
+    /// Signatures of indirect calls: name and shape.
+    pub prototypes: Vec<(String, Signature)>,
     /// Statements in order.
     pub body: Vec<Statement>,
     /// Has a body (else a prototype).
     pub defined: bool,
+    /// What in it is not executed, when the parser could tell; `body` is empty then.
+    pub refused: Option<Box<PtxError>>,
     /// Product of `.maxntid` or `.reqntid`.
     pub max_threads: Option<u32>,
     /// Where its header is.
     pub span: Span,
+}
+
+impl Function {
+    /// One without a name and a body.
+    pub(super) fn prototype(span: Span) -> Self {
+        Self {
+            name: String::new(),
+            entry: false,
+            params: Vec::new(),
+            returns: Vec::new(),
+            registers: Registers::default(),
+            labels: Vec::new(),
+            variables: Vec::new(),
+            branch_tables: Vec::new(),
+            prototypes: Vec::new(),
+            body: Vec::new(),
+            defined: false,
+            refused: None,
+            max_threads: None,
+            span,
+        }
+    }
+
+    /// The sizes of what it returns and takes.
+    pub fn signature(&self) -> Signature {
+        let sizes = |list: &[Param]| list.iter().map(|param| param.size).collect();
+        Signature { returns: sizes(&self.returns), params: sizes(&self.params) }
+    }
+}
+
+/// What a `.callprototype` says of the functions that may be called: sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Of return parameters.
+    pub returns: Vec<u64>,
+    /// Of parameters.
+    pub params: Vec<u64>,
 }
 
 /// A source place from `.loc`.
@@ -148,9 +295,9 @@ pub struct Instruction {
     /// Guard predicate.
     pub guard: Option<Guard>,
     /// First word, such as `ld`.
-    pub opcode: String,
+    pub opcode: &'static str,
     /// The words after dots, in order.
-    pub modifiers: Vec<String>,
+    pub modifiers: Arc<[String]>,
     /// Operands, destination first.
     pub operands: Vec<Operand>,
     /// Where each operand stands.
@@ -164,6 +311,10 @@ pub enum Operand {
     Reg(u32),
     /// `!` and a predicate register.
     NotReg(u32),
+    /// A part of a register, with its selector: `r.b0`, of a video instruction.
+    Part(u32, String),
+    /// `-` and a register or a part of one, of a video instruction.
+    Negated(Box<Operand>),
     /// An integer, as written (two's complement).
     Int(i128),
     /// A float written as `0f`, `0d` or decimal. For `0f` the bits of the single are kept.
@@ -191,6 +342,8 @@ pub enum Operand {
     Function(Callee),
     /// A table of [`Function::branch_tables`], by index.
     Table(u32),
+    /// One of [`Function::prototypes`], by index.
+    Prototype(u32),
     /// `_`: the value is not wanted.
     Sink,
 }

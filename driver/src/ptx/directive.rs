@@ -1,13 +1,17 @@
 //! Module-scope directives, function headers and declarations.
 
-use super::ast::{Function, Location, Param, Register, Span, VarRef, Variable};
-use super::error::PtxError;
+use std::collections::HashMap;
+
+use super::ast::{Function, Location, Param, Span, Symbol, VarRef, Variable};
+use super::error::{PtxError, PtxErrorKind};
 use super::lexer::Kind;
 use super::parser::{Named, Parser, Scope};
 use super::types::{Space, Type};
 
 /// What stands before the name in `.global .align 4 .b8 name`.
 pub(super) struct Declarator {
+    /// Why what is declared is not executed.
+    pub unsupported: Option<String>,
     pub space: Space,
     pub align: u64,
     pub ty: Type,
@@ -32,10 +36,76 @@ impl<'a> Parser<'a> {
         if self.module.version == (0, 0) {
             return Err(self.syntax(Span::default(), "the text has no `.version` directive").expected("PTX text"));
         }
-        // A definition replaces its prototype.
-        let defined: Vec<String> = self.module.functions.iter().filter(|f| f.defined).map(|f| f.name.clone()).collect();
-        self.module.functions.retain(|f| f.defined || !defined.contains(&f.name));
-        Ok(())
+        self.link()
+    }
+
+    /// What only the whole module can say: which function and variable each name means.
+    fn link(&mut self) -> Result<(), PtxError> {
+        // A definition replaces its prototype, and the first prototype the others.
+        let mut kept = HashMap::new();
+        for (index, function) in self.module.functions.iter().enumerate() {
+            if function.defined {
+                kept.insert(function.name.clone(), index);
+            } else {
+                kept.entry(function.name.clone()).or_insert(index);
+            }
+        }
+        let mut index = 0;
+        self.module.functions.retain(|function| {
+            index += 1;
+            kept[&function.name] == index - 1
+        });
+        let names = self.module.functions.iter().enumerate().map(|(n, function)| (function.name.clone(), n as u32));
+        self.module.by_name = names.collect();
+        for (name, target, span) in std::mem::take(&mut self.aliases) {
+            let Some(&function) = self.module.by_name.get(target) else {
+                return Err(self.semantic(span, format!("`.alias` of `{target}`, which is not declared")));
+            };
+            self.module.by_name.insert(name.to_owned(), function);
+        }
+        self.module.files = std::mem::take(&mut self.files).into();
+        self.link_initial_values()
+    }
+
+    fn link_initial_values(&mut self) -> Result<(), PtxError> {
+        for n in 0..self.module.variables.len() {
+            for r in 0..self.module.variables[n].relocations.len() {
+                let relocation = &self.module.variables[n].relocations[r];
+                let name = relocation.name.as_str();
+                let function = || self.module.by_name.get(name).map(|&n| Symbol::Function(n));
+                let symbol = self.globals.get(name).map(|&n| Symbol::Variable(n)).or_else(function);
+                if symbol.is_none() {
+                    return Err(self
+                        .semantic(relocation.span, format!("`{name}` is not declared"))
+                        .expected("a variable or a function"));
+                }
+                self.module.variables[n].relocations[r].symbol = symbol;
+            }
+        }
+        // What holds the address of something that is not there is not there either.
+        loop {
+            let variables = &self.module.variables;
+            let lost = |variable: &Variable| {
+                let lost = variable.relocations.iter().find(|relocation| match relocation.symbol {
+                    Some(Symbol::Variable(n)) => {
+                        let target = &variables[n as usize];
+                        target.unsupported.is_some() || !matches!(target.space, Space::Global | Space::Const)
+                    }
+                    _ => false,
+                });
+                lost.map(|relocation| {
+                    format!("the address of `{}` as an initial value is not executed", relocation.name)
+                })
+            };
+            let found = variables.iter().enumerate().filter(|(_, variable)| variable.unsupported.is_none());
+            let found: Vec<(usize, String)> = found.filter_map(|(n, variable)| Some((n, lost(variable)?))).collect();
+            if found.is_empty() {
+                return Ok(());
+            }
+            for (n, why) in found {
+                self.module.variables[n].unsupported = Some(why);
+            }
+        }
     }
 
     fn module_directive(&mut self) -> Result<(), PtxError> {
@@ -73,7 +143,12 @@ impl<'a> Parser<'a> {
             ".section" => self.skip_section()?,
             ".pragma" => self.skip_statement()?,
             ".alias" => {
-                return Err(self.unsupported(span, "`.alias` is not executed"));
+                self.advance();
+                let (name, _) = self.word("a function name")?;
+                self.mark(b',')?;
+                let (target, _) = self.word("a function name")?;
+                self.mark(b';')?;
+                self.aliases.push((name, target, span));
             }
             ".visible" | ".extern" | ".weak" | ".common" | ".entry" | ".func" | ".global" | ".const" | ".shared" => {
                 self.linked()?;
@@ -95,7 +170,7 @@ impl<'a> Parser<'a> {
         while self.take_mark(b',') {
             self.unsigned("a time stamp or a size")?;
         }
-        self.module.files.push((number, path));
+        self.files.push((number, path));
         Ok(())
     }
 
@@ -132,19 +207,7 @@ impl<'a> Parser<'a> {
             }
             self.advance();
         }
-        let mut depth = 0;
-        loop {
-            match self.token().kind {
-                Kind::Mark(b'{') => depth += 1,
-                Kind::Mark(b'}') => depth -= 1,
-                Kind::End => return Err(self.unexpected("`}` of the section")),
-                _ => {}
-            }
-            self.advance();
-            if depth == 0 {
-                return Ok(());
-            }
-        }
+        self.skip_brackets(b'{', b'}')
     }
 
     pub fn skip_statement(&mut self) -> Result<(), PtxError> {
@@ -176,11 +239,18 @@ impl<'a> Parser<'a> {
             }
         }
         let declarator = self.declarator(external)?;
-        for variable in self.variables(&declarator)? {
+        for mut variable in self.variables(&declarator)? {
             let index = self.module.variables.len() as u32;
+            if external && variable.space != Space::Shared {
+                let why = format!("`{}` is `.extern` and not defined here: modules are not linked", variable.name);
+                variable.unsupported.get_or_insert(why);
+            }
             if let Some(&old) = self.globals.get(&variable.name) {
                 if self.module.variables[old as usize].external {
                     self.module.variables[old as usize] = variable;
+                    continue;
+                }
+                if external {
                     continue;
                 }
                 return Err(self.semantic(variable.span, format!("`{}` is declared twice", variable.name)));
@@ -198,6 +268,7 @@ impl<'a> Parser<'a> {
         };
         self.advance();
         let (mut align, mut vector, mut ty) = (0, 1, None);
+        let mut unsupported = None;
         while self.token().kind == Kind::Dotted {
             let at = self.token().span;
             let word = &self.text()[1..];
@@ -214,7 +285,29 @@ impl<'a> Parser<'a> {
                 "v4" => vector = 4,
                 // Hints for pointer parameters carry no meaning for execution.
                 "ptr" | "global" | "shared" | "const" | "local" => {}
-                "attribute" => return Err(self.unsupported(at, "`.attribute` variables are not executed")),
+                "attribute" => {
+                    // `.attribute(.managed)`, `.attribute(.unified(1, 2))`
+                    self.advance();
+                    self.mark(b'(')?;
+                    let mut open = 1;
+                    while open > 0 {
+                        match self.token().kind {
+                            Kind::Mark(b'(') => open += 1,
+                            Kind::Mark(b')') => open -= 1,
+                            Kind::Dotted if self.text() == ".managed" => {
+                                unsupported = Some("a `.managed` variable is not executed".to_owned());
+                            }
+                            Kind::End => return Err(self.unexpected("`)`")),
+                            _ => {}
+                        }
+                        self.advance();
+                    }
+                    continue;
+                }
+                "texref" | "surfref" | "samplerref" => {
+                    unsupported = Some(format!("a `.{word}` variable is not executed"));
+                    ty = Some(Type::B64);
+                }
                 _ => match Type::from_name(word) {
                     Some(found) => ty = Some(found),
                     None => return Err(self.unexpected("a type such as `.b32`")),
@@ -224,7 +317,7 @@ impl<'a> Parser<'a> {
         }
         let Some(ty) = ty else { return Err(self.syntax(span, "this declaration has no type")) };
         let align = align.max(ty.size() * vector);
-        Ok(Declarator { space, align, ty, vector, external })
+        Ok(Declarator { unsupported, space, align, ty, vector, external })
     }
 
     /// Names after a declarator, up to the semicolon.
@@ -244,9 +337,14 @@ impl<'a> Parser<'a> {
                 dimensions.push(length);
                 count = count.checked_mul(length).ok_or_else(|| self.semantic(span, "this array is too large"))?;
             }
-            let mut init = Vec::new();
+            let (mut init, mut relocations) = (Vec::new(), Vec::new());
             if self.take_mark(b'=') {
-                init = self.initializer(declarator.ty)?;
+                if declarator.unsupported.is_some() {
+                    self.skip_initializer()?;
+                } else {
+                    let initial = self.initializer(declarator.ty)?;
+                    (init, relocations) = (initial.bytes, initial.relocations);
+                }
                 if count == 0 {
                     count = (init.len() as u64).div_ceil(element);
                 }
@@ -264,7 +362,9 @@ impl<'a> Parser<'a> {
                 align: declarator.align,
                 size,
                 init,
+                relocations,
                 external: declarator.external,
+                unsupported: declarator.unsupported.clone(),
                 span,
             });
             if !self.take_mark(b',') {
@@ -275,22 +375,24 @@ impl<'a> Parser<'a> {
         Ok(found)
     }
 
+    /// What follows `=`, up to the end of the declaration.
+    fn skip_initializer(&mut self) -> Result<(), PtxError> {
+        let mut open = 0u32;
+        loop {
+            match self.token().kind {
+                Kind::Mark(b';' | b',') if open == 0 => return Ok(()),
+                Kind::Mark(b'{') => open += 1,
+                Kind::Mark(b'}') => open = open.saturating_sub(1),
+                Kind::End => return Err(self.unexpected("`;`")),
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+
     fn function(&mut self, entry: bool) -> Result<(), PtxError> {
         self.advance();
-        let mut function = Function {
-            name: String::new(),
-            entry,
-            params: Vec::new(),
-            returns: Vec::new(),
-            registers: Vec::new(),
-            labels: Vec::new(),
-            variables: Vec::new(),
-            branch_tables: Vec::new(),
-            body: Vec::new(),
-            defined: false,
-            max_threads: None,
-            span: self.token().span,
-        };
+        let mut function = Function { entry, ..Function::prototype(self.token().span) };
         self.scopes = vec![Scope::default()];
         if self.token().kind == Kind::Dotted && self.text() == ".noreturn" {
             self.advance();
@@ -302,7 +404,16 @@ impl<'a> Parser<'a> {
         function.name = name.to_owned();
         function.span = span;
         if self.is_mark(b'(') {
-            function.params = self.parameters(&mut function, false)?;
+            let open = self.at;
+            function.params = match self.parameters(&mut function, false) {
+                Err(error) if error.kind == PtxErrorKind::Unsupported => {
+                    function.refused = Some(Box::new(error));
+                    self.at = open;
+                    self.skip_brackets(b'(', b')')?;
+                    Vec::new()
+                }
+                other => other?,
+            };
         }
         while self.token().kind == Kind::Dotted {
             let at = self.token().span;
@@ -323,7 +434,14 @@ impl<'a> Parser<'a> {
                     self.advance();
                 }
                 ".pragma" => self.skip_statement()?,
-                word => return Err(self.unsupported(at, format!("`{word}` is not executed"))),
+                word => {
+                    let error = self.unsupported(at, format!("`{word}` is not executed"));
+                    function.refused.get_or_insert(Box::new(error));
+                    self.advance();
+                    while !matches!(self.token().kind, Kind::Dotted | Kind::Mark(b'{' | b';') | Kind::End) {
+                        self.advance();
+                    }
+                }
             }
         }
         if self.take_mark(b';') {
@@ -334,14 +452,48 @@ impl<'a> Parser<'a> {
             return Err(self.semantic(span, format!("`{name}` is defined twice")));
         }
         function.defined = true;
-        self.mark(b'{')?;
-        self.body(&mut function)?;
-        self.close_scope(&mut function)?;
+        if !self.is_mark(b'{') {
+            return Err(self.unexpected("`{`"));
+        }
+        let open = self.at;
+        self.advance();
+        let body = self.body(&mut function).and_then(|()| self.close_scope(&mut function));
+        match body {
+            // What is PTX and has no model refuses this function, not the others.
+            Err(error) if error.kind == PtxErrorKind::Unsupported => {
+                function.refused.get_or_insert(Box::new(error));
+                self.at = open;
+                self.skip_brackets(b'{', b'}')?;
+            }
+            other => other?,
+        }
+        if function.refused.is_some() {
+            function.body = Vec::new();
+            function.labels = Vec::new();
+            function.branch_tables = Vec::new();
+        }
         self.module.functions.push(function);
         Ok(())
     }
 
-    fn parameters(&mut self, function: &mut Function, returns: bool) -> Result<Vec<Param>, PtxError> {
+    /// From an opening bracket past the one that closes it.
+    fn skip_brackets(&mut self, open: u8, close: u8) -> Result<(), PtxError> {
+        let mut depth = 0u32;
+        loop {
+            match self.token().kind {
+                Kind::Mark(mark) if mark == open => depth += 1,
+                Kind::Mark(mark) if mark == close => depth -= 1,
+                Kind::End => return Err(self.unexpected(&format!("`{}`", close as char))),
+                _ => {}
+            }
+            self.advance();
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    pub fn parameters(&mut self, function: &mut Function, returns: bool) -> Result<Vec<Param>, PtxError> {
         self.mark(b'(')?;
         let mut params: Vec<Param> = Vec::new();
         let mut offset = 0u64;
@@ -352,8 +504,7 @@ impl<'a> Parser<'a> {
                 self.advance();
                 let ty = self.register_type()?;
                 let (name, _) = self.word("a parameter name")?;
-                let register = function.registers.len() as u32;
-                function.registers.push(Register { name: name.to_owned(), ty });
+                let register = function.registers.add(name, ty);
                 self.scope().names.insert(name.to_owned(), Named::Register(register));
                 params.push(Param {
                     name: name.to_owned(),

@@ -55,13 +55,36 @@ impl PtxError {
     }
 }
 
-impl fmt::Display for PtxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
+impl PtxError {
+    /// As its text, on one line and without the picture of the place.
+    pub fn brief(&self) -> String {
+        let statement = self.statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (kind, line) = (self.kind.name(), self.line);
+        format!("{kind} at line {line}: {} (`{}`)", self.message, shortened(&statement))
+    }
+}
+
+/// The first hundred characters.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+impl PtxErrorKind {
+    fn name(self) -> &'static str {
+        match self {
             PtxErrorKind::Syntax => "syntax error",
             PtxErrorKind::Semantic => "invalid PTX",
             PtxErrorKind::Unsupported => "unsupported PTX",
-        };
+        }
+    }
+}
+
+impl fmt::Display for PtxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.name();
         writeln!(f, "{kind} at line {}, column {}: {}", self.line, self.column, self.message)?;
         // A tab stays a tab under itself, so that the caret stands below its character.
         let shown: String = self.statement.chars().map(|c| if c == '\t' { ' ' } else { c }).collect();

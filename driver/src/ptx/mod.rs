@@ -10,14 +10,15 @@ mod directive;
 mod error;
 mod initializer;
 mod lexer;
+mod opcodes;
 mod parser;
 mod statement;
 mod types;
 
 pub use ast::{
-    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Module, Operand, Param, Register,
-    Span, Statement, VarRef, Variable,
+    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Module, Operand, Param, RegisterName,
+    Registers, Relocation, Signature, Span, Statement, Symbol, VarRef, Variable,
 };
 pub use error::{PtxError, PtxErrorKind};
-pub use parser::parse;
+pub use parser::{declared_version, parse};
 pub use types::{Space, Type};

@@ -23,14 +23,33 @@ pub fn parse(source: &str) -> Result<Module, PtxError> {
             target: String::new(),
             variables: Vec::new(),
             functions: Vec::new(),
-            files: Vec::new(),
+            by_name: HashMap::new(),
+            files: Arc::from([]),
         },
         globals: HashMap::new(),
         scopes: Vec::new(),
+        aliases: Vec::new(),
+        files: Vec::new(),
+        words: HashMap::new(),
+        depth: 0,
     };
     parser.module()?;
     Ok(parser.module)
 }
+
+/// What the first `.version` line of a text says, whatever else is in the text.
+pub fn declared_version(source: &str) -> Option<(u32, u32)> {
+    let lines = source.lines().map(str::trim_start);
+    let version = lines.filter_map(|line| line.strip_prefix(".version")).next()?;
+    let (major, minor) = version.split_whitespace().next()?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Lists, vectors and initialisers within each other. PTX has no use for more than a few; the parser
+/// calls itself for each.
+const MAX_NESTING: u32 = 32;
+/// `{ }` within each other in a body: each name is looked up in all of them.
+pub(super) const MAX_SCOPES: usize = 256;
 
 /// What a name means in a scope.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +57,7 @@ pub(super) enum Named {
     Register(u32),
     Variable(VarRef),
     Table(u32),
+    Prototype(u32),
 }
 
 /// One `{ }`.
@@ -58,6 +78,14 @@ pub(super) struct Parser<'a> {
     pub module: Module,
     pub globals: HashMap<String, u32>,
     pub scopes: Vec<Scope>,
+    /// `.file` table.
+    pub files: Vec<(u32, String)>,
+    /// `.alias`: name, what it stands for, place.
+    pub aliases: Vec<(&'a str, &'a str, Span)>,
+    /// Modifiers by their text: there are few different ones, and many of each.
+    pub words: HashMap<&'a str, Arc<[String]>>,
+    /// Brackets that are open.
+    depth: u32,
 }
 
 impl<'a> Parser<'a> {
@@ -113,6 +141,21 @@ impl<'a> Parser<'a> {
             Operand::Int(value) if (0..=i128::from(u64::MAX)).contains(&value) => Ok(value as u64),
             _ => Err(self.syntax(span, "a number that is not a non-negative integer").expected(what)),
         }
+    }
+
+    /// Parses what stands in a bracket, which may hold brackets.
+    pub fn nested<T>(
+        &mut self,
+        span: Span,
+        parse: impl FnOnce(&mut Self) -> Result<T, PtxError>,
+    ) -> Result<T, PtxError> {
+        if self.depth == MAX_NESTING {
+            return Err(self.syntax(span, format!("brackets are nested more than {MAX_NESTING} deep")));
+        }
+        self.depth += 1;
+        let result = parse(self);
+        self.depth -= 1;
+        result
     }
 
     /// An integer or a float, with its sign.

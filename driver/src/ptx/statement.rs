@@ -1,16 +1,20 @@
 //! Function bodies: declarations, labels, instructions and their operands.
 
+use std::sync::Arc;
+
 use super::ast::{
-    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Operand, Register, Span, Statement,
-    VarRef,
+    Address, AddressBase, Callee, Function, Guard, Instruction, Label, Location, Operand, Span, Statement, VarRef,
 };
 use super::error::PtxError;
 use super::lexer::Kind;
-use super::parser::{Named, Parser, Scope};
-use super::types::Type;
+use super::opcodes::opcode;
+use super::parser::{MAX_SCOPES, Named, Parser, Scope};
+use super::types::{Space, Type};
 
 /// Label positions are unknown until the label is seen.
 const UNKNOWN: usize = usize::MAX;
+/// Registers of a function.
+const MAX_REGISTERS: u64 = 1 << 20;
 
 impl Parser<'_> {
     /// Statements up to the `}` that closes the body.
@@ -23,6 +27,9 @@ impl Parser<'_> {
                 Kind::Mark(b'{') => {
                     self.advance();
                     depth += 1;
+                    if self.scopes.len() > MAX_SCOPES {
+                        return Err(self.syntax(token.span, format!("blocks are nested more than {MAX_SCOPES} deep")));
+                    }
                     self.scopes.push(Scope::default());
                 }
                 Kind::Mark(b'}') => {
@@ -59,7 +66,15 @@ impl Parser<'_> {
         }
     }
 
-    fn declare(&mut self, function: &mut Function, variable: super::ast::Variable) {
+    fn declare(&mut self, function: &mut Function, mut variable: super::ast::Variable) {
+        if matches!(variable.space, Space::Global | Space::Const) {
+            // One for all threads, known to this function only: a variable of the module without a name.
+            let reference = VarRef::Module(self.module.variables.len() as u32);
+            let name = format!("{}${}", function.name, variable.name);
+            self.scope().names.insert(std::mem::replace(&mut variable.name, name), Named::Variable(reference));
+            self.module.variables.push(variable);
+            return;
+        }
         let reference = VarRef::Local(function.variables.len() as u32);
         self.scope().names.insert(variable.name.clone(), Named::Variable(reference));
         function.variables.push(variable);
@@ -70,18 +85,16 @@ impl Parser<'_> {
         let ty = self.register_type()?;
         loop {
             let (name, span) = self.word("a register name")?;
-            let first = function.registers.len() as u32;
             if self.take_mark(b'<') {
                 let count = self.unsigned("a register count")?;
                 self.mark(b'>')?;
-                if count > 1 << 22 {
-                    return Err(self.unsupported(span, format!("{count} registers are more than this can hold")));
+                if count > MAX_REGISTERS || count + function.registers.len() as u64 > MAX_REGISTERS {
+                    return Err(self.unsupported(span, format!("more than {MAX_REGISTERS} registers are not executed")));
                 }
-                let names = (0..count).map(|i| Register { name: format!("{name}{i}"), ty });
-                function.registers.extend(names);
+                let first = function.registers.add_range(name, ty, count as u32);
                 self.scope().ranges.push((name.to_owned(), count as u32, first));
             } else {
-                function.registers.push(Register { name: name.to_owned(), ty });
+                let first = function.registers.add(name, ty);
                 self.scope().names.insert(name.to_owned(), Named::Register(first));
             }
             if !self.take_mark(b',') {
@@ -99,7 +112,12 @@ impl Parser<'_> {
             return self.branch_targets(function, name);
         }
         if self.token().kind == Kind::Dotted && self.text() == ".callprototype" {
-            return Err(self.unsupported(span, "an indirect call (`.callprototype`) is not executed"));
+            return self.call_prototype(function, name);
+        }
+        if self.token().kind == Kind::Dotted && self.text() == ".calltargets" {
+            self.skip_statement()?;
+            self.scope().names.insert(name.to_owned(), Named::Prototype(u32::MAX));
+            return Ok(());
         }
         let index = function.labels.len() as u32;
         if self.scope().labels.insert(name.to_owned(), index).is_some() {
@@ -126,6 +144,27 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// `name: .callprototype (returns) _ (params) .noreturn;`
+    fn call_prototype(&mut self, function: &mut Function, name: &str) -> Result<(), PtxError> {
+        self.advance();
+        // The names of its parameters mean nothing, not even in this scope.
+        self.scopes.push(Scope::default());
+        let mut shape = Function::prototype(function.span);
+        if self.is_mark(b'(') {
+            shape.returns = self.parameters(&mut shape, true)?;
+        }
+        self.word("`_`")?;
+        if self.is_mark(b'(') {
+            shape.params = self.parameters(&mut shape, false)?;
+        }
+        self.scopes.pop();
+        self.skip_statement()?;
+        let index = function.prototypes.len() as u32;
+        function.prototypes.push((name.to_owned(), shape.signature()));
+        self.scope().names.insert(name.to_owned(), Named::Prototype(index));
+        Ok(())
+    }
+
     /// A label that may still have to come.
     fn label_reference(&mut self, function: &mut Function, name: &str, span: Span) -> u32 {
         let placeholder = function.labels.len() as u32;
@@ -137,7 +176,7 @@ impl Parser<'_> {
     fn predicate(&mut self, function: &Function) -> Result<u32, PtxError> {
         let (name, span) = self.word("a predicate register")?;
         match self.lookup(name) {
-            Some(Named::Register(r)) if function.registers[r as usize].ty == Type::Pred => Ok(r),
+            Some(Named::Register(r)) if function.registers.ty(r) == Type::Pred => Ok(r),
             Some(_) => Err(self.semantic(span, format!("`{name}` is not a predicate")).expected("a `.pred` register")),
             None => Err(self.semantic(span, format!("`{name}` is not declared")).expected("a `.pred` register")),
         }
@@ -150,12 +189,11 @@ impl Parser<'_> {
             let negated = self.take_mark(b'!');
             guard = Some(Guard { register: self.predicate(function)?, negated });
         }
-        let (opcode, _) = self.word("an instruction")?;
-        let mut modifiers = Vec::new();
-        while self.token().kind == Kind::Dotted {
-            modifiers.push(self.text()[1..].to_owned());
-            self.advance();
-        }
+        let (word, span) = self.word("an instruction")?;
+        let Some(opcode) = opcode(word) else {
+            return Err(self.syntax(span, format!("`{word}` is no instruction of PTX")).expected("an instruction"));
+        };
+        let modifiers = self.modifiers();
         let mut operands = Vec::new();
         let mut operand_spans = Vec::new();
         if !self.is_mark(b';') {
@@ -173,12 +211,30 @@ impl Parser<'_> {
         }
         let end = self.advance().span.end;
         function.body.push(Statement {
-            instruction: Instruction { guard, opcode: opcode.to_owned(), modifiers, operands, operand_spans },
+            instruction: Instruction { guard, opcode, modifiers, operands, operand_spans },
             span: Span { start: first.span.start, end },
             line: first.line,
             location,
         });
         Ok(())
+    }
+
+    /// The words after dots.
+    fn modifiers(&mut self) -> Arc<[String]> {
+        let start = self.token().span.start;
+        let mut end = start;
+        let first = self.at;
+        while self.token().kind == Kind::Dotted {
+            end = self.advance().span.end;
+        }
+        let text = self.text_of(Span { start, end });
+        if let Some(found) = self.words.get(text) {
+            return found.clone();
+        }
+        let words = self.tokens[first..self.at].iter().map(|token| self.text_of(token.span)[1..].to_owned());
+        let words: Arc<[String]> = words.collect();
+        self.words.insert(text, words.clone());
+        words
     }
 
     fn operand(&mut self, function: &mut Function, opcode: &str) -> Result<Operand, PtxError> {
@@ -191,28 +247,35 @@ impl Parser<'_> {
                 self.advance();
                 Operand::NotReg(self.predicate(function)?)
             }
+            Kind::Mark(b'-') if opcode == "vmad" && self.tokens[self.at + 1].kind == Kind::Word => {
+                self.advance();
+                Operand::Negated(Box::new(self.named(function, opcode)?))
+            }
             Kind::Number | Kind::Mark(b'-' | b'+') => self.constant(WHAT)?,
             Kind::Word => self.named(function, opcode)?,
             _ => return Err(self.unexpected(WHAT)),
         };
+        let span = self.token().span;
         if self.take_mark(b'|') {
-            let second = self.operand(function, opcode)?;
+            let second = self.nested(span, |parser| parser.operand(function, opcode))?;
             return Ok(Operand::Pair(Box::new(operand), Box::new(second)));
         }
         Ok(operand)
     }
 
     fn list(&mut self, function: &mut Function, opcode: &str, close: u8) -> Result<Vec<Operand>, PtxError> {
-        self.advance();
-        let mut items = Vec::new();
-        while !self.is_mark(close) {
-            items.push(self.operand(function, opcode)?);
-            if !self.take_mark(b',') {
-                break;
+        let span = self.advance().span;
+        self.nested(span, |parser| {
+            let mut items = Vec::new();
+            while !parser.is_mark(close) {
+                items.push(parser.operand(function, opcode)?);
+                if !parser.take_mark(b',') {
+                    break;
+                }
             }
-        }
-        self.mark(close)?;
-        Ok(items)
+            parser.mark(close)?;
+            Ok(items)
+        })
     }
 
     fn named(&mut self, function: &mut Function, opcode: &str) -> Result<Operand, PtxError> {
@@ -225,6 +288,11 @@ impl Parser<'_> {
         }
         match self.lookup(name) {
             Some(Named::Register(r)) => {
+                if self.token().kind == Kind::Dotted && opcode.starts_with('v') {
+                    let selector = self.text()[1..].to_owned();
+                    self.advance();
+                    return Ok(Operand::Part(r, selector));
+                }
                 if self.token().kind == Kind::Dotted {
                     return Err(
                         self.unsupported(span, format!("an element of vector register `{name}` is not executed"))
@@ -237,6 +305,7 @@ impl Parser<'_> {
                 Ok(Operand::Var(v, offset))
             }
             Some(Named::Table(t)) => Ok(Operand::Table(t)),
+            Some(Named::Prototype(p)) => Ok(Operand::Prototype(p)),
             None if name.starts_with('%') => {
                 let mut full = name.to_owned();
                 while self.token().kind == Kind::Dotted {
@@ -259,7 +328,7 @@ impl Parser<'_> {
     }
 
     /// `+4`, `-4`, `+-4` after a name.
-    fn displacement(&mut self) -> Result<i64, PtxError> {
+    pub fn displacement(&mut self) -> Result<i64, PtxError> {
         let mut total = 0i64;
         while self.is_mark(b'+') || self.is_mark(b'-') {
             let negative = self.advance().kind == Kind::Mark(b'-');
@@ -281,7 +350,7 @@ impl Parser<'_> {
                 let (name, span) = self.word("an address")?;
                 match self.lookup(name) {
                     Some(Named::Register(r)) => {
-                        let ty = function.registers[r as usize].ty;
+                        let ty = function.registers.ty(r);
                         if !matches!(ty.size(), 4 | 8) || ty.is_float() {
                             return Err(self
                                 .semantic(span, format!("`{name}` is `{ty}` and cannot hold an address"))

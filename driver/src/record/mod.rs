@@ -6,20 +6,23 @@
 
 mod arguments;
 mod call;
+mod notes;
 mod unsupported;
 mod work;
 
 use std::backtrace::Backtrace;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub use arguments::{Arguments, Value};
 pub use call::{Call, Capture, Recording};
+pub use notes::{Reason, keep_notes, last_reason, take_notes};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
 pub use work::Work;
 
+pub(crate) use notes::note;
 pub(crate) use unsupported::note_unsupported;
 pub(crate) use work::work;
 
@@ -56,7 +59,6 @@ struct Recorder {
 
 thread_local! {
     static BLOCKED_NS: Cell<u64> = const { Cell::new(0) };
-    static NOTE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 fn recorder() -> MutexGuard<'static, Option<Recorder>> {
@@ -86,13 +88,6 @@ pub fn position() -> u64 {
     recorder().as_ref().map_or(0, |recorder| recorder.sequence)
 }
 
-/// Explains the result of the call in progress on this thread.
-pub(crate) fn note(text: impl FnOnce() -> String) {
-    if is_on() {
-        NOTE.with(|note| *note.borrow_mut() = Some(text()));
-    }
-}
-
 /// Runs `wait`, which blocks the host inside the call in progress.
 pub(crate) fn blocked<R>(wait: impl FnOnce() -> R) -> R {
     if !is_on() {
@@ -115,6 +110,14 @@ fn keep_work(make: impl FnOnce(Instant) -> Work) {
     }
 }
 
+/// Runs a call that is not recorded; only why it failed is kept.
+pub(crate) fn unrecorded(name: &'static str, body: impl FnOnce() -> Cuda) -> CUresult {
+    notes::begin();
+    let result: CUresult = body().into();
+    notes::end(name, result);
+    result
+}
+
 /// Records a call around `body`.
 pub(crate) fn call(
     name: &'static str,
@@ -123,12 +126,13 @@ pub(crate) fn call(
     body: impl FnOnce() -> Cuda,
 ) -> CUresult {
     BLOCKED_NS.with(|blocked| blocked.set(0));
-    NOTE.with(|note| note.borrow_mut().take());
+    notes::begin();
     let before = capture_status(stream);
     let began = Instant::now();
     let result: CUresult = body().into();
     let duration_ns = began.elapsed().as_nanos() as u64;
     let after = capture_status(stream);
+    let note = notes::end(name, result);
     let mut guard = recorder();
     let Some(recorder) = guard.as_mut() else { return result };
     let sequence = recorder.sequence;
@@ -146,7 +150,7 @@ pub(crate) fn call(
         duration_ns,
         blocked_ns: BLOCKED_NS.with(Cell::get),
         unsupported: result == CUresult::NOT_SUPPORTED,
-        note: NOTE.with(|note| note.borrow_mut().take()),
+        note,
         backtrace: (recorder.options.backtraces)(name).then(|| Arc::new(Backtrace::force_capture())),
     };
     recorder.recording.push(call, recorder.options.capacity, recorder.options.keep_newest);

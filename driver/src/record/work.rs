@@ -26,7 +26,7 @@ pub(crate) fn work<R>(node: &NodeParams, stream: u64, index: Option<u32>, body: 
         return body();
     }
     let what = match node {
-        NodeParams::Kernel(work) => work.function.kernel.name.clone(),
+        NodeParams::Kernel(work) => work.function.entry.name.clone(),
         NodeParams::Memcpy(_) => "memcpy".to_owned(),
         NodeParams::Memset(_) => "memset".to_owned(),
         NodeParams::Host(_) => "host function".to_owned(),

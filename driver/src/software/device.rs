@@ -10,6 +10,8 @@ use crate::abi::{CUresult, Cuda};
 pub const NAME: &str = "graphproof software device";
 /// `cuDriverGetVersion`: CUDA 13.3.
 pub const DRIVER_VERSION: i32 = 13030;
+/// The newest PTX ISA that a driver of that version takes.
+pub const PTX_ISA: (u32, u32) = (9, 3);
 /// Compute capability.
 pub const CAPABILITY: (i32, i32) = (8, 0);
 /// Multiprocessors.

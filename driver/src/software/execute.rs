@@ -166,9 +166,14 @@ fn complete_record(record: &Record, engine: &Engine<Task>) {
 }
 
 fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
+    // The call has decoded it already, or there would be no launch.
+    let kernel = work
+        .function
+        .kernel()
+        .map_err(|code| FaultReport::of_work(code, format!("kernel `{}` cannot run", work.function.entry.name)))?;
     let map = memory().space.map();
     let launch = exec::Launch {
-        kernel: &work.function.kernel,
+        kernel,
         config: work.config,
         parameters: &work.parameters,
         globals: &work.function.globals,

@@ -1,13 +1,9 @@
 //! Kernel launches: the limits that a call checks.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
 use super::device::{self, MAX_BLOCK, MAX_GRID, MAX_THREADS_PER_BLOCK, MULTIPROCESSORS, REGISTERS, resident_blocks};
-use super::module::Function;
 use super::work::KernelWork;
 use crate::abi::{CUresult, Cuda};
-use crate::exec::LaunchConfig;
+use crate::exec::{Kernel, LaunchConfig};
 use crate::record;
 
 /// Checks a launch against the limits of the device and of the function.
@@ -20,25 +16,26 @@ pub fn check(work: &KernelWork) -> Cuda {
         return Err(CUresult::INVALID_VALUE);
     }
     let threads = block.iter().map(|&extent| u64::from(extent)).product::<u64>();
-    let most = function.kernel.max_threads_per_block.min(MAX_THREADS_PER_BLOCK);
+    let kernel = function.kernel()?;
+    let most = kernel.max_threads_per_block.min(MAX_THREADS_PER_BLOCK);
     if threads > u64::from(most) {
-        record::note(|| format!("{threads} threads per block; {} allows {most}", function.kernel.name));
+        record::note(|| format!("{threads} threads per block; {} allows {most}", kernel.name));
         return Err(CUresult::INVALID_VALUE);
     }
     let threads = threads as u32;
-    if threads.div_ceil(device::WARP) * device::WARP * function.kernel.registers > REGISTERS {
+    if threads.div_ceil(device::WARP) * device::WARP * kernel.registers > REGISTERS {
         return Err(CUresult::LAUNCH_OUT_OF_RESOURCES);
     }
-    let allowed = function.settings.max_dynamic_shared.load(Ordering::Relaxed);
+    let allowed = function.settings.max_dynamic_shared(kernel);
     if dynamic_shared_bytes > allowed {
         record::note(|| {
-            let name = &function.kernel.name;
+            let name = &kernel.name;
             format!("{dynamic_shared_bytes} bytes of dynamic shared memory; {name} is set to at most {allowed}")
         });
         return Err(CUresult::INVALID_VALUE);
     }
     if work.cooperative {
-        let resident = resident_blocks_of(function, threads, u64::from(dynamic_shared_bytes));
+        let resident = resident_blocks_of(kernel, threads, u64::from(dynamic_shared_bytes));
         let blocks = grid.iter().map(|&extent| u64::from(extent)).product::<u64>();
         if blocks > u64::from(resident) * MULTIPROCESSORS as u64 {
             return Err(CUresult::COOPERATIVE_LAUNCH_TOO_LARGE);
@@ -47,10 +44,10 @@ pub fn check(work: &KernelWork) -> Cuda {
     Ok(())
 }
 
-/// Resident blocks of a function on one multiprocessor.
-pub fn resident_blocks_of(function: &Arc<Function>, block: u32, dynamic_shared: u64) -> u32 {
-    if block > function.kernel.max_threads_per_block {
+/// Resident blocks of a kernel on one multiprocessor.
+pub fn resident_blocks_of(kernel: &Kernel, block: u32, dynamic_shared: u64) -> u32 {
+    if block > kernel.max_threads_per_block {
         return 0;
     }
-    resident_blocks(function.kernel.registers, function.kernel.static_shared_bytes, block, dynamic_shared)
+    resident_blocks(kernel.registers, kernel.static_shared_bytes, block, dynamic_shared)
 }

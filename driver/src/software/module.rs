@@ -5,11 +5,12 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use super::device::SHARED_PER_BLOCK;
+use super::device::{CAPABILITY, PTX_ISA, SHARED_PER_BLOCK};
 use super::memory::{Origin, memory};
-use super::{ContextId, World, interpreter};
+use super::{ContextId, World};
 use crate::abi::{CUresult, Cuda};
-use crate::exec::{GlobalVariable, Kernel, Program};
+use crate::exec::{Entry, GlobalVariable, Kernel, Program, PtxErrorKind};
+use crate::record;
 
 /// A kernel as one context sees it: what `CUfunction` names.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub struct Function {
     pub module: u64,
     /// Its context.
     pub context: ContextId,
-    /// The decoded kernel.
-    pub kernel: Arc<Kernel>,
+    /// The kernel, decoded when it is first needed.
+    pub entry: Arc<Entry>,
     /// Device address of each of the module's globals.
     pub globals: Arc<[u64]>,
     /// `.version` of its PTX: 10 × major + minor.
@@ -36,13 +37,36 @@ impl Function {
     pub fn name(&self) -> &CStr {
         &self.name
     }
+
+    /// The decoded kernel.
+    ///
+    /// # Errors
+    /// That of [`kernel_of`].
+    pub fn kernel(&self) -> Cuda<&Arc<Kernel>> {
+        kernel_of(&self.entry)
+    }
+}
+
+/// The decoded kernel of an entry. The first call decodes it: ask without holding the world.
+///
+/// # Errors
+/// `CUDA_ERROR_NOT_SUPPORTED` for one that uses what has no model, `CUDA_ERROR_INVALID_PTX` for one
+/// that does not fit together; the reason goes to the record.
+pub fn kernel_of(entry: &Entry) -> Cuda<&Arc<Kernel>> {
+    entry.kernel().map_err(|error| {
+        record::note(|| format!("kernel `{}` cannot run: {}", entry.name, error.brief()));
+        match error.kind {
+            PtxErrorKind::Unsupported => CUresult::NOT_SUPPORTED,
+            PtxErrorKind::Syntax | PtxErrorKind::Semantic => CUresult::INVALID_PTX,
+        }
+    })
 }
 
 /// Attributes of a function or kernel that can be set.
 #[derive(Debug)]
 pub struct Settings {
-    /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES`.
-    pub max_dynamic_shared: AtomicU32,
+    /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES`, once it has been set.
+    max_dynamic_shared: AtomicU32,
     /// `CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT`.
     pub carveout: AtomicI32,
     /// `CUfunc_cache`.
@@ -51,19 +75,38 @@ pub struct Settings {
     pub loaded: AtomicBool,
 }
 
-impl Settings {
-    fn new(kernel: &Kernel) -> Self {
+/// Stands for a limit that nobody has set.
+const UNSET: u32 = u32::MAX;
+
+impl Default for Settings {
+    fn default() -> Self {
         Self {
-            max_dynamic_shared: AtomicU32::new(SHARED_PER_BLOCK.saturating_sub(kernel.static_shared_bytes)),
+            max_dynamic_shared: AtomicU32::new(UNSET),
             carveout: AtomicI32::new(-1),
             cache: AtomicU32::new(0),
             loaded: AtomicBool::new(false),
         }
     }
+}
+
+impl Settings {
+    /// Dynamic shared memory that a launch of `kernel` may ask for, in bytes.
+    pub fn max_dynamic_shared(&self, kernel: &Kernel) -> u32 {
+        match self.max_dynamic_shared.load(Ordering::Relaxed) {
+            UNSET => SHARED_PER_BLOCK.saturating_sub(kernel.static_shared_bytes),
+            set => set,
+        }
+    }
+
+    /// Sets [`Settings::max_dynamic_shared`].
+    pub fn set_max_dynamic_shared(&self, bytes: u32) {
+        self.max_dynamic_shared.store(bytes, Ordering::Relaxed);
+    }
 
     /// Copies the values of another function: a kernel's settings go to each of its functions.
     fn copy_from(&self, other: &Self) {
-        self.max_dynamic_shared.store(other.max_dynamic_shared.load(Ordering::Relaxed), Ordering::Relaxed);
+        let limit = other.max_dynamic_shared.load(Ordering::Relaxed);
+        self.max_dynamic_shared.store(limit, Ordering::Relaxed);
         self.carveout.store(other.carveout.load(Ordering::Relaxed), Ordering::Relaxed);
         self.cache.store(other.cache.load(Ordering::Relaxed), Ordering::Relaxed);
     }
@@ -102,8 +145,8 @@ pub struct LibraryKernel {
     pub library: u64,
     /// Its position in the program.
     pub index: usize,
-    /// The decoded kernel.
-    pub kernel: Arc<Kernel>,
+    /// The kernel, decoded when it is first needed.
+    pub entry: Arc<Entry>,
     /// Attributes for functions to come.
     pub settings: Arc<Settings>,
     name: CString,
@@ -117,8 +160,8 @@ impl LibraryKernel {
 }
 
 // A PTX identifier has no NUL.
-fn c_name(kernel: &Kernel) -> CString {
-    CString::new(kernel.name.as_str()).unwrap_or_default()
+fn c_name(entry: &Entry) -> CString {
+    CString::new(entry.name.as_str()).unwrap_or_default()
 }
 
 /// Reads a module image: PTX text, terminated by NUL. Binaries need a GPU.
@@ -137,7 +180,52 @@ pub fn parse_image(image: &[u8]) -> Result<Program, ImageError> {
     if !text.contains(".version") {
         return Err(invalid(CUresult::INVALID_IMAGE, "the image is not PTX: it has no .version directive".to_owned()));
     }
-    interpreter::load(text).map_err(|text| invalid(CUresult::INVALID_PTX, text))
+    let program = Program::load(text).map_err(|error| {
+        let code = match error.kind {
+            PtxErrorKind::Unsupported => CUresult::NOT_SUPPORTED,
+            PtxErrorKind::Syntax | PtxErrorKind::Semantic => CUresult::INVALID_PTX,
+        };
+        invalid(code, error.to_string())
+    });
+    // A text of a newer ISA may hold words that only that ISA knows: its version is the cause.
+    check_version(text)?;
+    let program = program?;
+    check_target(&program.target)?;
+    Ok(program)
+}
+
+/// A text of a newer PTX ISA than the driver knows is refused for that, as a driver does.
+fn check_version(text: &str) -> Result<(), ImageError> {
+    let Some((major, minor)) = crate::ptx::declared_version(text) else { return Ok(()) };
+    if (major, minor) <= PTX_ISA {
+        return Ok(());
+    }
+    let ours = format!("{}.{}", PTX_ISA.0, PTX_ISA.1);
+    let text = format!("the text is of PTX ISA {major}.{minor}; this driver knows {ours} and older");
+    Err(ImageError { code: CUresult::UNSUPPORTED_PTX_VERSION, text })
+}
+
+/// PTX for a newer architecture than the device's has nothing in it that the device can run.
+fn check_target(target: &str) -> Result<(), ImageError> {
+    let digits: String = target.trim_start_matches("sm_").chars().take_while(char::is_ascii_digit).collect();
+    let capability = CAPABILITY.0 * 10 + CAPABILITY.1;
+    match digits.parse::<i32>() {
+        Ok(wanted) if wanted > capability => {
+            let text = format!(
+                "the PTX is for {target}; this device is sm_{capability}: compile for sm_{capability} or older"
+            );
+            Err(ImageError { code: CUresult::NO_BINARY_FOR_GPU, text })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl ImageError {
+    /// Notes the reason, without the picture of the place; gives what the call answers.
+    pub fn noted(&self) -> CUresult {
+        record::note(|| self.text.lines().next().unwrap_or_default().to_owned());
+        self.code
+    }
 }
 
 /// Why an image cannot be loaded.
@@ -161,17 +249,17 @@ impl World {
             globals: globals.clone(),
             library,
         });
-        let functions = program.kernels.iter().map(|kernel| {
+        let functions = program.entries.iter().map(|entry| {
             self.functions.insert_with(|handle| {
                 Arc::new(Function {
                     handle,
                     module,
                     context,
-                    kernel: kernel.clone(),
+                    entry: entry.clone(),
                     globals: globals.clone(),
                     ptx_version: version,
-                    settings: Settings::new(kernel),
-                    name: c_name(kernel),
+                    settings: Settings::default(),
+                    name: c_name(entry),
                 })
             })
         });
@@ -199,15 +287,9 @@ impl World {
     pub fn load_library(&mut self, program: Arc<Program>) -> u64 {
         let library =
             self.libraries.insert(Library { program: program.clone(), kernels: Vec::new(), modules: BTreeMap::new() });
-        let kernels = program.kernels.iter().enumerate().map(|(index, kernel)| {
-            let settings = Arc::new(Settings::new(kernel));
-            self.kernels.insert(LibraryKernel {
-                library,
-                index,
-                kernel: kernel.clone(),
-                settings,
-                name: c_name(kernel),
-            })
+        let kernels = program.entries.iter().enumerate().map(|(index, entry)| {
+            let settings = Arc::new(Settings::default());
+            self.kernels.insert(LibraryKernel { library, index, entry: entry.clone(), settings, name: c_name(entry) })
         });
         let kernels = kernels.collect();
         if let Some(found) = self.libraries.get_mut(library) {
@@ -259,22 +341,25 @@ fn allocate_globals(globals: &[GlobalVariable]) -> Cuda<Vec<u64>> {
     let mut addresses = Vec::with_capacity(globals.len());
     for global in globals {
         match memory.space.allocate(global.size.max(1), Origin::Module) {
-            Ok(address) => {
-                if let Some(bytes) = memory.space.locate(address, global.size.max(1)) {
-                    // SAFETY: the new allocation's own bytes; no kernel knows the address yet.
-                    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, global.size.max(1) as usize) };
-                    let init = &global.init[..global.init.len().min(bytes.len())];
-                    bytes.fill(0);
-                    bytes[..init.len()].copy_from_slice(init);
-                }
-                addresses.push(address);
-            }
+            Ok(address) => addresses.push(address),
             Err(code) => {
                 for address in addresses {
                     let _ = memory.free(address);
                 }
                 return Err(code);
             }
+        }
+    }
+    for (global, &address) in globals.iter().zip(&addresses) {
+        let size = global.size.max(1);
+        let Some(bytes) = memory.space.locate(address, size) else { continue };
+        // SAFETY: the new allocation's own bytes; no kernel knows the address yet.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, size as usize) };
+        let init = &global.init[..global.init.len().min(bytes.len())];
+        bytes.fill(0);
+        bytes[..init.len()].copy_from_slice(init);
+        for value in &global.addresses {
+            value.store(bytes, &addresses);
         }
     }
     Ok(addresses)

@@ -5,7 +5,7 @@
 use std::sync::atomic::AtomicBool;
 
 use graphproof_driver::exec::{
-    ExecStats, Fault, Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, run,
+    ExecStats, Fault, Isa, Kernel, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, run,
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -84,9 +84,14 @@ pub fn parameters(values: &[u64]) -> Vec<u8> {
 
 /// Runs the first kernel of `program` with 64-bit parameters.
 pub fn launch(program: &Program, shape: Shape, memory: &Memory, values: &[u64]) -> Result<ExecStats, Fault> {
+    launch_entry(program.entries[0].kernel().expect("an executed kernel"), shape, memory, values)
+}
+
+/// Runs a kernel with 64-bit parameters.
+pub fn launch_entry(kernel: &Kernel, shape: Shape, memory: &Memory, values: &[u64]) -> Result<ExecStats, Fault> {
     let (map, cancel, parameters) = (memory.map(), AtomicBool::new(false), parameters(values));
     let launch = Launch {
-        kernel: &program.kernels[0],
+        kernel,
         config: LaunchConfig { grid: shape.grid, block: shape.block, dynamic_shared_bytes: shape.shared },
         parameters: &parameters,
         globals: &[],

@@ -59,3 +59,68 @@ pub fn list(family: &str, first: usize, count: usize) -> String {
     let names: Vec<String> = (first..first + count).map(|n| format!("%{family}{n}")).collect();
     format!("{{{}}}", names.join(", "))
 }
+
+/// Words that hurt: ends of ranges of every width, floats of every kind.
+const EDGES: [u32; 32] = [
+    0,
+    1,
+    2,
+    31,
+    32,
+    33,
+    0x7f,
+    0x80,
+    0xff,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x0001_0001,
+    0x7c00_3c00,
+    0xfc00_bc00,
+    0x7f80_ff80,
+    0x7fff_7fff,
+    0x8000_7fff,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    0x3f80_0000,
+    0xbf80_0000,
+    0x7f80_0000,
+    0xff80_0000,
+    0x7fc0_0000,
+    0x0000_03ff,
+    0x83ff_0400,
+    0x807f_ffff,
+    0x0080_0000,
+    0x7f7f_ffff,
+    0xffff_0000,
+];
+
+fn word() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        3 => prop::sample::select(EDGES.to_vec()),
+        3 => any::<u32>(),
+        2 => (-600.0f32..600.0).prop_map(f32::to_bits),
+        2 => (any::<f32>()).prop_map(f32::to_bits),
+        1 => 0u32..64,
+        1 => any::<i16>().prop_map(|x| i32::from(x) as u32),
+        // Two halves of moderate size.
+        1 => (0x3000u32..0x5400, 0xb000u32..0xd400).prop_map(|(a, b)| a << 16 | b),
+    ]
+}
+
+/// Holds a body against a reference lane by lane; both get `inputs` words.
+pub fn lanes(body: &str, inputs: usize, outputs: usize, reference: impl Fn(&[u32]) -> Vec<u32>) {
+    hold(4, prop::collection::vec(prop::collection::vec(word(), inputs), 32), |rows| {
+        for (lane, (row, found)) in rows.iter().zip(warp(body, &rows, outputs)).enumerate() {
+            let expected = reference(row);
+            assert_eq!(found, expected, "{body}\nlane {lane}: {row:x?} gives {found:x?}, the reference {expected:x?}");
+        }
+    });
+}
+
+/// As [`lanes`], for an instruction `text d, a, b, …` of words.
+pub fn words(text: &str, inputs: usize, reference: impl Fn(&[u32]) -> u32) {
+    let sources: Vec<String> = (0..inputs).map(|n| format!("%r{n}")).collect();
+    lanes(&format!("{text} %q0, {};", sources.join(", ")), inputs, 1, |w| vec![reference(w)]);
+}

@@ -6,6 +6,10 @@
 mod ptx_common;
 
 mod formats;
+mod forms;
+mod fp8;
+mod halves;
 mod harness;
 mod mma;
+mod video;
 mod wmma;

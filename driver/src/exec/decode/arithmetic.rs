@@ -1,13 +1,13 @@
 //! `add` … `mad` of all types, by opcode and type.
 
 use super::ir::{Class, Form};
-use super::lower::{Lower, Result, invalid, unsupported};
+use super::lower::{Lower, Problem, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::vm::half::{self, Binary, Binary2, Fma, Fma2, Unary, Unary2};
 use crate::exec::vm::integer as int;
 use crate::exec::vm::lane::{BF16, F16};
 use crate::exec::vm::map::{Next, Op, cold, hot1, hot2, hot3, op1, op2, op3, warm2, warm3};
-use crate::exec::vm::{real, rounding};
+use crate::exec::vm::{packed, real, rounding};
 use crate::ptx::{Instruction, Type};
 
 /// Picks the operation of an integer type.
@@ -18,18 +18,17 @@ macro_rules! by_type {
 }
 macro_rules! any_int {
     ($ty:expr, $ctor:ident, $op:ident) => {
-        by_type!($ty, $ctor, $op: U16 => u16, S16 => i16, U32 => u32, S32 => i32, U64 => u64, S64 => i64,
-            B16 => u16, B32 => u32, B64 => u64)
+        by_type!($ty, $ctor, $op: U16 => u16, S16 => i16, U32 => u32, S32 => i32, U64 => u64, S64 => i64)
     };
 }
 
 impl<'a> Lower<'a> {
     pub fn arithmetic(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         let carry_out = m.take("cc");
-        if carry_out || matches!(i.opcode.as_str(), "addc" | "subc" | "madc") {
+        if carry_out || matches!(i.opcode, "addc" | "subc" | "madc") {
             return self.with_carry(i, m, carry_out);
         }
-        match i.opcode.as_str() {
+        match i.opcode {
             "dp4a" | "dp2a" => return self.dot(i, m),
             "mul24" | "mad24" => return self.product24(i, m),
             _ => {}
@@ -41,20 +40,34 @@ impl<'a> Lower<'a> {
         let approximate = m.take("approx");
         let full = m.take("full");
         let keep_nan = m.take("NaN");
-        if m.take("xorsign") {
-            return Err(unsupported(format!("`.xorsign` of `{}` is not executed", i.opcode)));
-        }
+        let xorsign = m.take("xorsign");
         let mut mode = m.float_flags() | rounding.unwrap_or(0);
         // Whether the compiler may contract makes no difference to one operation.
         m.take("noftz");
         if keep_nan {
             mode |= rounding::KEEP_NAN;
         }
-        let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
+        let Some(ty) = m.ty() else { return Err(no_type(i)) };
+        if xorsign {
+            if !m.take("abs") || !matches!(i.opcode, "min" | "max") || !ty.is_float() || ty == Type::F64 {
+                return Err(invalid("`.xorsign` is `.xorsign.abs` of `min` or `max` of single and half precision"));
+            }
+            self.target_has(i, 86)?;
+            mode |= rounding::XORSIGN;
+        }
+        if matches!(i.opcode, "min" | "max") && ty == Type::F32 && i.operands.len() == 4 {
+            return Err(unsupported(format!("`{}` of three values, which needs sm_100, is not executed", i.opcode)));
+        }
         let sources = i.operands.len().saturating_sub(1);
         let integer = !ty.is_float();
         if integer {
+            if rounding.is_some() || approximate || full {
+                return Err(invalid(format!("a floating-point modifier on `{}{ty}`", i.opcode)));
+            }
             return self.integer(i, ty, (wide, high, low), mode);
+        }
+        if wide || high || low {
+            return Err(invalid(format!("an integer's modifier on `{}{ty}`", i.opcode)));
         }
         if approximate || full {
             if i.opcode != "div" || ty != Type::F32 {
@@ -63,7 +76,7 @@ impl<'a> Lower<'a> {
             if approximate {
                 return self.apply(i, ty, op2::<real::DivApprox32>(), mode);
             }
-        } else if matches!(i.opcode.as_str(), "div" | "fma") && rounding.is_none() {
+        } else if matches!(i.opcode, "div" | "fma") && rounding.is_none() {
             return Err(invalid(format!("`{}{ty}` needs a rounding such as `.rn`", i.opcode)));
         }
         self.float(i, ty, mode, sources)
@@ -71,10 +84,28 @@ impl<'a> Lower<'a> {
 
     fn integer(&mut self, i: &Instruction, ty: Type, (wide, high, low): (bool, bool, bool), mode: u32) -> Result<()> {
         let saturated = mode & rounding::SAT != 0;
+        if matches!(ty, Type::U16x2 | Type::S16x2) {
+            return self.packed_integers(i, ty, mode);
+        }
+        if mode == rounding::RELU && ty == Type::S32 {
+            let op = match i.opcode {
+                "min" => op2::<packed::MinRelu32>(),
+                "max" => op2::<packed::MaxRelu32>(),
+                _ => return Err(invalid(format!("`{}{ty}` has no `.relu`", i.opcode))),
+            };
+            self.target_has(i, 90)?;
+            return self.apply(i, ty, op, 0);
+        }
         if mode & !rounding::SAT != 0 {
             return Err(invalid(format!("a floating-point modifier on `{}{ty}`", i.opcode)));
         }
         let no = || unsupported(format!("`{}{ty}` is not executed", i.opcode));
+        if matches!(ty, Type::B8 | Type::B16 | Type::B32 | Type::B64) {
+            return Err(invalid(format!("`{}` takes a signed or unsigned type, not `{ty}`", i.opcode)));
+        }
+        if matches!(i.opcode, "abs" | "neg") && !ty.is_signed() {
+            return Err(invalid(format!("`{}` takes a signed type, not `{ty}`", i.opcode)));
+        }
         if wide {
             let double = match ty {
                 Type::U16 => Type::U32,
@@ -99,17 +130,17 @@ impl<'a> Lower<'a> {
             }
             return Ok(());
         }
-        if matches!(i.opcode.as_str(), "mul" | "mad") && !high && !low {
+        if matches!(i.opcode, "mul" | "mad") && !high && !low {
             return Err(invalid(format!("`{}{ty}` needs `.lo`, `.hi` or `.wide`", i.opcode)));
         }
-        if saturated && (ty != Type::S32 || !matches!(i.opcode.as_str(), "add" | "sub" | "mad")) {
+        if saturated && (ty != Type::S32 || !matches!(i.opcode, "add" | "sub" | "mad")) {
             return Err(invalid(format!("`{}{ty}` has no `.sat`", i.opcode)));
         }
-        let op: Option<Op> = match (i.opcode.as_str(), high, saturated) {
+        let op: Option<Op> = match (i.opcode, high, saturated) {
             ("add", _, true) => Some(op2::<int::AddSat<i32>>()),
             ("sub", _, true) => Some(op2::<int::SubSat<i32>>()),
             ("mad", true, true) => Some(op3::<int::MadHighSat<i32>>()),
-            ("mad", false, true) => Some(op3::<int::MadSat>()),
+            ("mad", false, true) => return Err(invalid("of `mad`, only `.hi.s32` saturates")),
             ("add", ..) => match ty {
                 // Wrapping sums do not depend on the sign.
                 Type::U32 | Type::S32 => Some(hot2::<int::Add<u32>>()),
@@ -156,9 +187,24 @@ impl<'a> Lower<'a> {
         self.apply(i, ty, op, 0)
     }
 
+    /// `add`, `min` and `max` of two halves of a word.
+    fn packed_integers(&mut self, i: &Instruction, ty: Type, mode: u32) -> Result<()> {
+        self.target_has(i, 90)?;
+        let signed = ty == Type::S16x2;
+        let op = match (i.opcode, signed) {
+            ("add", _) if mode == 0 => op2::<packed::Add16x2>(),
+            ("min", false) if mode == 0 => op2::<packed::MinU16x2>(),
+            ("max", false) if mode == 0 => op2::<packed::MaxU16x2>(),
+            ("min", true) if mode & !rounding::RELU == 0 => op2::<packed::MinS16x2>(),
+            ("max", true) if mode & !rounding::RELU == 0 => op2::<packed::MaxS16x2>(),
+            _ => return Err(invalid(format!("no `{}{ty}` has these modifiers", i.opcode))),
+        };
+        self.apply(i, ty, op, mode)
+    }
+
     /// An operation whose operands all have one type, each source once.
     fn apply(&mut self, i: &Instruction, ty: Type, op: Op, mode: u32) -> Result<()> {
-        let sources = match i.opcode.as_str() {
+        let sources = match i.opcode {
             "abs" | "neg" => 1,
             "fma" | "mad" | "sad" => 3,
             _ => 2,
@@ -172,7 +218,17 @@ impl<'a> Lower<'a> {
 
     fn float(&mut self, i: &Instruction, ty: Type, mode: u32, sources: usize) -> Result<()> {
         let no = || unsupported(format!("`{}{ty}` is not executed", i.opcode));
-        let (op, extra): (Op, u32) = match (i.opcode.as_str(), ty) {
+        // What half precision and brain floats do not have.
+        let lacking = match ty {
+            Type::F32 | Type::F64 => rounding::RELU,
+            Type::F16 | Type::F16x2 => rounding::ROUNDING,
+            _ => rounding::ROUNDING | rounding::FTZ | rounding::SAT,
+        };
+        let lacking = if i.opcode == "fma" { lacking } else { lacking | rounding::RELU };
+        if mode & lacking != 0 {
+            return Err(invalid(format!("`{}{ty}` has no such modifier", i.opcode)));
+        }
+        let (op, extra): (Op, u32) = match (i.opcode, ty) {
             (name, Type::F32) => (single(name, mode == 0).ok_or_else(no)?, 0),
             (name, Type::F64) => (double(name).ok_or_else(no)?, 0),
             (name, Type::F16 | Type::F16x2 | Type::BF16 | Type::BF16x2) => {
@@ -215,10 +271,10 @@ impl<'a> Lower<'a> {
         let (high, _) = (m.take("hi"), m.take("lo"));
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
         let wide = ty.size() == 8;
-        if ty.is_float() || ty.size() < 4 {
+        if !matches!(ty, Type::U32 | Type::S32 | Type::U64 | Type::S64) {
             return Err(invalid(format!("`{ty}` has no carry")));
         }
-        let (name, product) = (i.opcode.as_str(), matches!(i.opcode.as_str(), "mad" | "madc"));
+        let (name, product) = (i.opcode, matches!(i.opcode, "mad" | "madc"));
         let mut mode = u64::from(out) << 1;
         mode |= u64::from(name.ends_with('c'));
         mode |= u64::from(name.starts_with("sub")) << 2;
@@ -265,9 +321,13 @@ impl<'a> Lower<'a> {
     fn product24(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         let high = m.take("hi");
         m.take("lo");
+        let saturated = m.take("sat");
         let ty = m.ty().filter(|t| matches!(t, Type::U32 | Type::S32));
         let Some(ty) = ty else { return Err(invalid(format!("`{}` takes `.u32` or `.s32`", i.opcode))) };
-        let mode = u32::from(ty == Type::S32) | u32::from(high) << 1;
+        let mode = u32::from(ty == Type::S32) | u32::from(high) << 1 | u32::from(saturated) << 2;
+        if saturated && (i.opcode != "mad24" || !high || ty != Type::S32) {
+            return Err(invalid("only `mad24.hi.sat.s32` saturates"));
+        }
         let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
         let d = self.dst(i, 0, ty)?;
         if i.opcode == "mul24" {
@@ -279,6 +339,14 @@ impl<'a> Lower<'a> {
             self.map_mode(op3::<int::Mad24>(), d, &[a, b, c], mode);
         }
         Ok(())
+    }
+}
+
+/// What is wrong where no type that this executes was found.
+fn no_type(i: &Instruction) -> Problem {
+    match i.modifiers.iter().find(|w| *w == "f32x2") {
+        Some(ty) => unsupported(format!("`.{ty}` of `{}`, which needs sm_100, is not executed", i.opcode)),
+        None => invalid(format!("`{}` has no type", i.opcode)),
     }
 }
 

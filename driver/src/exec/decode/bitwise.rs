@@ -1,17 +1,17 @@
 //! Bitwise instructions.
 
-use super::ir::{Class, Form};
+use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use super::operands::immediate;
 use crate::exec::vm::integer::Shr;
-use crate::exec::vm::map::{Op, hot1, hot2, op1, op2, op3, warm2, warm3};
+use crate::exec::vm::map::{Op, exec, hot1, hot2, op1, op2, op3, warm2, warm3};
 use crate::exec::vm::{bits, predicate};
 use crate::ptx::{Instruction, Operand, Type};
 
 impl<'a> Lower<'a> {
     pub fn bitwise(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match i.opcode.as_str() {
+        match i.opcode {
             "shf" => return self.funnel(i, m),
             "prmt" => return self.permute(i, m),
             "bfe" | "bfi" => return self.field(i, m),
@@ -19,7 +19,7 @@ impl<'a> Lower<'a> {
             "bfind" | "szext" | "bmsk" | "fns" => return self.find(i, m),
             _ => {}
         }
-        let name = i.opcode.as_str();
+        let name = i.opcode;
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{name}` has no type"))) };
         if ty == Type::Pred {
             return self.predicate_logic(i);
@@ -71,7 +71,7 @@ impl<'a> Lower<'a> {
 
     fn predicate_logic(&mut self, i: &Instruction) -> Result<()> {
         let d = self.dst(i, 0, Type::Pred)?;
-        let kind = match i.opcode.as_str() {
+        let kind = match i.opcode {
             "and" => predicate::AND,
             "or" => predicate::OR,
             "xor" => predicate::XOR,
@@ -147,24 +147,42 @@ impl<'a> Lower<'a> {
         let both = self.temp(Class::Word);
         self.map(op2::<bits::Field>(), both, &[position, length]);
         let op = if wide { op3::<bits::Bfi64>() } else { op3::<bits::Bfi32>() };
-        self.map(op, d, &[a, b, super::ir::Src::Reg(both)]);
+        self.map(op, d, &[a, b, Src::Reg(both)]);
         Ok(())
     }
 
     fn logic3(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+        let combine = match m.one_of(&["or", "and"]) {
+            Some("or") => Some(predicate::OR),
+            Some(_) => Some(predicate::AND),
+            None => None,
+        };
         if m.ty() != Some(Type::B32) {
-            return Err(unsupported("only `lop3.b32` is executed"));
+            return Err(invalid("`lop3` takes `.b32`"));
         }
-        self.operands(i, 5..=5)?;
+        self.operands(i, if combine.is_some() { 6..=6 } else { 5..=5 })?;
         let s = [self.src(i, 1, Type::B32)?, self.src(i, 2, Type::B32)?, self.src(i, 3, Type::B32)?];
         let table = immediate(&i.operands[4], Type::B32).map_err(|p| p.at(4))?;
-        let d = self.dst(i, 0, Type::B32)?;
+        let Some(kind) = combine else {
+            let d = self.dst(i, 0, Type::B32)?;
+            self.map_mode(warm3::<bits::Lop32>(), d, &s, table as u32);
+            return Ok(());
+        };
+        let Operand::Pair(d, p) = &i.operands[0] else {
+            return Err(invalid("`lop3` with `.or` or `.and` writes `d|p`").at(0));
+        };
+        let d = self.destination(d, Type::B32).map_err(|p| p.at(0))?;
+        let p = self.destination(p, Type::Pred).map_err(|p| p.at(0))?;
+        let other = self.plain_predicate(&i.operands[5]).map_err(|p| p.at(5))?;
         self.map_mode(warm3::<bits::Lop32>(), d, &s, table as u32);
+        let found = self.temp(Class::Pred);
+        self.push(Form::Fields(exec::<predicate::Nonzero>()), &[found], &[Src::Reg(d)], 0);
+        self.logic(kind, p, Src::Reg(found), other);
         Ok(())
     }
 
     fn find(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let name = i.opcode.as_str();
+        let name = i.opcode;
         let shift = m.take("shiftamt");
         let clamp = m.take("clamp");
         m.take("wrap");

@@ -1,12 +1,13 @@
 //! `setp`, `set`, `selp`, `slct`.
 
-use super::ir::{Class, Form, Src};
+use super::ir::{Class, Form, Reg, Src};
 use super::lower::{Lower, Result, class, invalid, unsupported};
 use super::modifiers::Modifiers;
+use crate::exec::code::HandlerSet;
 use crate::exec::vm::lane::{BF16, F16};
-use crate::exec::vm::map::{Next, Op, cold, exec, op3};
-use crate::exec::vm::predicate::{self as p, Flushed, Select, SlctInt, SlctReal, set, setp, setp_rare};
-use crate::exec::vm::rounding;
+use crate::exec::vm::map::{Next, Op, cold, exec, hot2, op2, op3};
+use crate::exec::vm::predicate::{self as p, Flushed, FlushedHalf, Select, SlctInt, SlctReal, set, setp, setp_rare};
+use crate::exec::vm::{bits, rounding};
 use crate::ptx::{Instruction, Operand, Type};
 
 const COMPARISONS: [&str; 18] = [
@@ -56,6 +57,7 @@ macro_rules! of_type {
             Type::F32 if matches!($name, "num" | "nan" | "equ") => unordered!($rare, $name, f32),
             Type::F32 => unordered!($hot, $name, f32),
             Type::F64 => unordered!($rare, $name, f64),
+            Type::F16 if $ftz => unordered!($rare, $name, FlushedHalf),
             Type::F16 => unordered!($rare, $name, F16),
             Type::BF16 => unordered!($rare, $name, BF16),
             _ => None,
@@ -63,39 +65,31 @@ macro_rules! of_type {
     };
 }
 
-fn two<H, C>() -> crate::exec::code::HandlerSet
-where
-    H: crate::exec::vm::half::Half,
-    C: p::Compare<T = H>,
-    crate::exec::vm::lane::Two<H>: crate::exec::vm::lane::Lane,
-{
-    cold::<Next<p::SetpTwo<H, C>>>()
+/// The handlers of `setp` on packed halves, and the operation of `set`.
+fn two<C: p::Compare<T: crate::exec::vm::lane::Lane<Slot = u32>>>() -> (HandlerSet, Op) {
+    (cold::<Next<p::SetpTwo<C>>>(), op2::<p::SetTwo<C>>())
 }
 macro_rules! two_of {
     ($name:expr, $t:ty) => {
         match $name {
-            "eq" => Some(two::<$t, p::Eq<$t>>()),
-            "ne" => Some(two::<$t, p::Ne<$t>>()),
-            "lt" => Some(two::<$t, p::Lt<$t>>()),
-            "le" => Some(two::<$t, p::Le<$t>>()),
-            "gt" => Some(two::<$t, p::Gt<$t>>()),
-            "ge" => Some(two::<$t, p::Ge<$t>>()),
-            "equ" => Some(two::<$t, p::Equ<$t>>()),
-            "neu" => Some(two::<$t, p::Neu<$t>>()),
-            "ltu" => Some(two::<$t, p::Ltu<$t>>()),
-            "leu" => Some(two::<$t, p::Leu<$t>>()),
-            "gtu" => Some(two::<$t, p::Gtu<$t>>()),
-            "geu" => Some(two::<$t, p::Geu<$t>>()),
-            "num" => Some(two::<$t, p::Num<$t>>()),
-            "nan" => Some(two::<$t, p::Nan<$t>>()),
-            _ => None,
+            "lo" | "ls" | "hi" | "hs" => None,
+            name => unordered!(two, name, $t),
         }
     };
 }
 
+/// The comparison of packed type `ty`.
+fn packed(name: &str, ty: Type, ftz: bool) -> Option<(HandlerSet, Op)> {
+    match ty {
+        Type::F16x2 if ftz => two_of!(name, FlushedHalf),
+        Type::F16x2 => two_of!(name, F16),
+        _ => two_of!(name, BF16),
+    }
+}
+
 impl<'a> Lower<'a> {
     pub fn compare(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match i.opcode.as_str() {
+        match i.opcode {
             "setp" => self.setp(i, m),
             "set" => self.set(i, m),
             "selp" => self.selp(i, m),
@@ -130,11 +124,15 @@ impl<'a> Lower<'a> {
         };
         let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
         if matches!(ty, Type::F16x2 | Type::BF16x2) {
-            let handlers = if ty == Type::F16x2 { two_of!(name, F16) } else { two_of!(name, BF16) }.ok_or_else(no)?;
-            let (Some(second), None) = (second, combine) else {
-                return Err(unsupported(format!("`setp{ty}` without two plain destinations is not executed")));
+            let (handlers, _) = packed(name, ty, ftz).ok_or_else(no)?;
+            let Some(second) = second else {
+                return Err(invalid(format!("`setp{ty}` writes two predicates, `p|q`")).at(0));
             };
-            self.push(Form::List(handlers), &[first, second], &[a, b], 0);
+            let other = match combine {
+                Some(_) => Some(self.plain_predicate(&i.operands[3]).map_err(|p| p.at(3))?),
+                None => None,
+            };
+            self.setp_packed((first, second), handlers, [a, b], combine.zip(other));
             return Ok(());
         }
         let op: Op = of_type!(setp, setp_rare, name, ty, ftz).ok_or_else(no)?;
@@ -168,31 +166,68 @@ impl<'a> Lower<'a> {
         Ok(())
     }
 
+    /// Compares both halves; `combine`: the operation and the predicate that follow.
+    fn setp_packed(&mut self, d: (Reg, Reg), handlers: HandlerSet, s: [Src; 2], combine: Option<(u64, Src)>) {
+        let Some((kind, other)) = combine else {
+            self.push(Form::List(handlers), &[d.0, d.1], &s, 0);
+            return;
+        };
+        // The combining predicate may be one of the destinations: both are written at the end.
+        let (low, high) = (self.temp(Class::Pred), self.temp(Class::Pred));
+        self.push(Form::List(handlers), &[low, high], &s, 0);
+        let combined = self.temp(Class::Pred);
+        self.logic(kind, combined, Src::Reg(low), other);
+        self.logic(kind, d.1, Src::Reg(high), other);
+        self.logic(p::COPY, d.0, Src::Reg(combined), Src::Reg(combined));
+    }
+
     fn set(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         let (name, combine, ftz) = self.comparison(i, m)?;
         let (Some(to), Some(ty)) = (m.ty(), m.ty()) else { return Err(invalid("`set` needs two types")) };
         self.operands(i, if combine.is_some() { 4..=4 } else { 3..=3 })?;
-        if !matches!(to, Type::U32 | Type::S32 | Type::F32) {
-            return Err(unsupported(format!("`set{to}` is not executed")));
-        }
-        let op: Op = of_type!(set, set, name, ty, ftz)
-            .ok_or_else(|| unsupported(format!("`set.{name}{to}{ty}` is not executed")))?;
+        let no = || unsupported(format!("`set.{name}{to}{ty}` is not executed"));
+        let halves = matches!(ty, Type::F16x2 | Type::BF16x2);
+        // The bits of true, of one half where two are compared.
+        let yes = match (to, ty) {
+            (Type::U32 | Type::S32, _) if halves => 0xffff,
+            (Type::U32 | Type::S32, _) => u32::MAX,
+            (Type::F32, _) if !halves => 1f32.to_bits(),
+            (Type::U16 | Type::S16, Type::F16 | Type::BF16) => 0xffff,
+            (Type::F16, _) if !halves => 0x3c00,
+            (Type::F16x2, Type::F16x2) => 0x3c00,
+            (Type::BF16, _) if !halves => 0x3f80,
+            (Type::BF16x2, Type::BF16x2) => 0x3f80,
+            _ => return Err(no()),
+        };
         let (a, b) = (self.src(i, 1, ty)?, self.src(i, 2, ty)?);
         let d = self.dst(i, 0, to)?;
-        let float = to == Type::F32;
         let Some(kind) = combine else {
-            self.map_mode(op, d, &[a, b], u32::from(float));
+            let op = if halves { packed(name, ty, ftz).map(|p| p.1) } else { of_type!(set, set, name, ty, ftz) };
+            self.map_mode(op.ok_or_else(no)?, d, &[a, b], yes);
             return Ok(());
         };
-        let word = self.temp(Class::Word);
-        self.map_mode(op, word, &[a, b], 0);
-        let result = self.temp(Class::Pred);
-        self.push(Form::Fields(exec::<p::Nonzero>()), &[result], &[Src::Reg(word)], 0);
         let other = self.plain_predicate(&i.operands[3]).map_err(|p| p.at(3))?;
-        self.logic(kind, result, Src::Reg(result), other);
-        let yes = self.constant(u64::from(if float { 1f32.to_bits() } else { u32::MAX }));
-        let no = self.constant(0);
-        self.push(Form::Fields(exec::<Select<u32>>()), &[d], &[yes, no, Src::Reg(result)], 0);
+        let zero = self.constant(0);
+        if halves {
+            let (handlers, _) = packed(name, ty, ftz).ok_or_else(no)?;
+            let pair = (self.temp(Class::Pred), self.temp(Class::Pred));
+            self.setp_packed(pair, handlers, [a, b], Some((kind, other)));
+            let mut parts = Vec::new();
+            for (predicate, yes) in [(pair.0, yes), (pair.1, yes << 16)] {
+                let (part, yes) = (self.temp(Class::Word), self.constant(u64::from(yes)));
+                self.push(Form::Fields(exec::<Select<u32>>()), &[part], &[yes, zero, Src::Reg(predicate)], 0);
+                parts.push(Src::Reg(part));
+            }
+            self.map(hot2::<bits::Or32>(), d, &parts);
+            return Ok(());
+        }
+        let op: Op = of_type!(setp, setp_rare, name, ty, ftz).ok_or_else(no)?;
+        let result = self.temp(Class::Pred);
+        self.map(op, result, &[a, b]);
+        let combined = self.temp(Class::Pred);
+        self.logic(kind, combined, Src::Reg(result), other);
+        let yes = self.constant(u64::from(yes));
+        self.push(Form::Fields(exec::<Select<u32>>()), &[d], &[yes, zero, Src::Reg(combined)], 0);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 64;
 
 impl<'a> Lower<'a> {
     pub fn control(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match i.opcode.as_str() {
+        match i.opcode {
             "bra" => {
                 m.take("uni");
                 self.operands(i, 1..=1)?;
@@ -113,7 +113,7 @@ impl<'a> Lower<'a> {
             [Operand::List(list)] => list,
             _ => return Err(unsupported("an indirect call is not executed")),
         };
-        let Some(function) = self.module.functions.iter().find(|f| f.name == callee.0) else {
+        let Some((_, function)) = self.module.function(&callee.0) else {
             return Err(invalid(format!("function `{}` is not declared", callee.0)));
         };
         if !function.defined && callee.0 == "__assertfail" {
@@ -126,6 +126,9 @@ impl<'a> Lower<'a> {
         }
         if !function.defined {
             return Err(unsupported(format!("a call of the external function `{}` is not executed", callee.0)));
+        }
+        if let Some(error) = &function.refused {
+            return Err(super::lower::Problem { whole: Some(error.clone()), ..unsupported("") });
         }
         if self.frames.iter().any(|f| f.function.name == function.name) || self.frames.len() >= MAX_DEPTH {
             return Err(unsupported(format!("a recursive call of `{}` is not executed", callee.0)));
@@ -144,7 +147,7 @@ impl<'a> Lower<'a> {
         for (argument, param) in arguments.iter().zip(&function.params) {
             match param.register {
                 Some(register) => {
-                    let value = self.source(argument, function.registers[register as usize].ty)?;
+                    let value = self.source(argument, function.registers.ty(register))?;
                     inputs.push((registers + register, value));
                     places.push(0);
                 }
@@ -156,7 +159,7 @@ impl<'a> Lower<'a> {
         for (result, param) in returns.iter().zip(&function.returns) {
             match param.register {
                 Some(register) => {
-                    let ty = function.registers[register as usize].ty;
+                    let ty = function.registers.ty(register);
                     outputs.push((self.destination(result, ty)?, registers + register));
                     return_places.push(0);
                 }
@@ -166,7 +169,7 @@ impl<'a> Lower<'a> {
         // The call itself counts as one instruction.
         self.nothing();
         // `frame` numbers the function's registers from here.
-        self.ir.classes.extend(function.registers.iter().map(|r| super::lower::class(r.ty)));
+        self.ir.classes.extend(function.registers.types().map(super::lower::class));
         for (d, value) in inputs {
             self.copy_register(d, value);
         }

@@ -11,7 +11,7 @@ use crate::ptx::{Instruction, Type};
 
 impl<'a> Lower<'a> {
     pub fn function(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let name = i.opcode.as_str();
+        let name = i.opcode;
         match name {
             "copysign" => return self.copysign(i, m),
             "testp" => return self.testp(i, m),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::forms;
 use super::ir::{Class, Form, Ir, Node, Reg, Src, Traits};
 use super::modifiers::Modifiers;
 use crate::exec::code::{Origin, ScalarInit, VectorInit};
@@ -154,7 +155,7 @@ impl<'a> Lower<'a> {
         returns: Vec<u64>,
     ) -> std::result::Result<(), PtxError> {
         let registers = self.ir.classes.len() as Reg;
-        self.ir.classes.extend(function.registers.iter().map(|r| class(r.ty)));
+        self.ir.classes.extend(function.registers.types().map(class));
         let labels = self.ir.labels;
         self.ir.labels += function.labels.len() as u32 + 1;
         let end = self.ir.labels - 1;
@@ -253,7 +254,7 @@ impl<'a> Lower<'a> {
         let mut m = Modifiers::new(&i.modifiers);
         // Where lanes meet or leave, those that the guard excludes must go round.
         let around = matches!(
-            i.opcode.as_str(),
+            i.opcode,
             "ret"
                 | "exit"
                 | "trap"
@@ -295,34 +296,21 @@ impl<'a> Lower<'a> {
     }
 
     fn instruction(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        match i.opcode.as_str() {
-            "mov" => self.mov(i, m),
-            "cvta" => self.cvta(i, m),
-            "isspacep" => self.isspacep(i, m),
-            "ld" | "ldu" => self.load(i, m),
-            "st" => self.store(i, m),
-            "atom" | "red" => self.atomic(i, m),
-            "cp" => self.copy(i, m),
-            "prefetch" | "prefetchu" | "discard" | "applypriority" => {
-                while m.first().is_some() {}
-                self.nothing();
-                Ok(())
-            }
-            "cvt" => self.cvt(i, m),
-            "add" | "sub" | "mul" | "mad" | "fma" | "div" | "rem" | "min" | "max" | "abs" | "neg" | "sad" | "mul24"
-            | "mad24" | "dp4a" | "dp2a" | "addc" | "subc" | "madc" => self.arithmetic(i, m),
-            "rcp" | "sqrt" | "rsqrt" | "ex2" | "lg2" | "sin" | "cos" | "tanh" | "copysign" | "testp" => {
-                self.function(i, m)
-            }
-            "and" | "or" | "xor" | "not" | "cnot" | "shl" | "shr" | "shf" | "lop3" | "prmt" | "clz" | "popc"
-            | "brev" | "bfind" | "bfe" | "bfi" | "fns" | "bmsk" | "szext" => self.bitwise(i, m),
-            "setp" | "set" | "selp" | "slct" => self.compare(i, m),
-            "bra" | "brx" | "ret" | "exit" | "trap" | "brkpt" | "call" | "bar" | "barrier" | "membar" | "fence"
-            | "nanosleep" | "pmevent" | "griddepcontrol" => self.control(i, m),
-            "shfl" | "vote" | "match" | "redux" | "elect" | "activemask" | "ldmatrix" | "stmatrix" | "movmatrix"
-            | "mma" | "wmma" => self.warp(i, m),
-            other => Err(unsupported(format!("instruction `{other}` is not executed"))),
+        match forms::lowering(i.opcode) {
+            Some(lower) => lower(self, i, m),
+            None => Err(unsupported(format!("instruction `{}` is not executed", i.opcode))),
         }
+    }
+
+    /// Refuses a form that the module's target, below `sm_{needed}`, does not have.
+    pub fn target_has(&self, i: &Instruction, needed: u32) -> Result<()> {
+        let target = &self.module.target;
+        let number: String =
+            target.trim_start_matches(|c: char| !c.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
+        if number.parse().is_ok_and(|n: u32| n >= needed) {
+            return Ok(());
+        }
+        Err(invalid(format!("this form of `{}` needs the target sm_{needed} or later, not {target}", i.opcode)))
     }
 
     pub fn push(&mut self, form: Form, d: &[Reg], s: &[Src], imm: u64) -> &mut Node {

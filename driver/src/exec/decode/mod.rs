@@ -11,6 +11,7 @@ mod control;
 mod convert;
 mod emit;
 mod float;
+pub(super) mod forms;
 mod graph;
 mod ir;
 mod lower;
@@ -22,12 +23,13 @@ mod parting;
 mod slots;
 mod tensor;
 mod uniform;
+mod video;
 mod warp;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::isa::Isa;
-use super::program::{GlobalVariable, Kernel, Parameter, Program};
+use super::program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program};
 use crate::ptx::{Module, PtxError, PtxErrorKind, Space};
 
 /// Shared memory a block may have, static and dynamic together (sm_90).
@@ -35,53 +37,66 @@ const MAX_SHARED: u64 = 227 * 1024;
 /// Local memory a thread may have.
 const MAX_LOCAL: u64 = 512 * 1024;
 
-/// Decodes all kernels of `module`.
-pub(crate) fn program(module: &Module, isa: Isa) -> Result<Program, PtxError> {
-    let mut globals = Vec::new();
-    // Position in `Program::globals`, by position in `Module::variables`.
-    let mut places = Vec::with_capacity(module.variables.len());
-    for variable in &module.variables {
-        let device = matches!(variable.space, Space::Global | Space::Const);
-        places.push(device.then_some(globals.len() as u32));
-        if device {
-            if variable.external {
-                let message = format!("`{}` is `.extern`: linking modules is not done", variable.name);
-                return Err(PtxError::new(PtxErrorKind::Unsupported, &module.source, variable.span, message));
-            }
-            globals.push(GlobalVariable {
-                name: variable.name.clone(),
-                size: variable.size,
-                align: variable.align,
-                init: variable.init.clone(),
-            });
-        }
-    }
-    let files: Arc<[(u32, String)]> = module.files.clone().into();
-    let mut kernels = Vec::new();
-    for function in module.functions.iter().filter(|f| f.entry && f.defined) {
-        let lowered = lower::kernel(module, function, &places)?;
-        let error = |message: String| PtxError::new(PtxErrorKind::Semantic, &module.source, function.span, message);
-        if lowered.shared > MAX_SHARED || lowered.local > MAX_LOCAL {
-            return Err(error(format!(
-                "`{}` has {} bytes of shared and {} of local memory; at most {MAX_SHARED} and {MAX_LOCAL} exist",
-                function.name, lowered.shared, lowered.local
-            )));
-        }
-        let (code, plain, registers) = emit::codes(&lowered, module, &files, isa);
-        kernels.push(Arc::new(Kernel {
+/// What a module holds; nothing is decoded yet.
+pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
+    let mut count = 0u32;
+    let places = module.variables.iter().map(|variable| {
+        let device = matches!(variable.space, Space::Global | Space::Const) && variable.unsupported.is_none();
+        count += u32::from(device);
+        device.then(|| count - 1)
+    });
+    let places: Arc<[Option<u32>]> = places.collect();
+    let placed = module.variables.iter().zip(places.iter()).filter(|(_, place)| place.is_some());
+    let globals = placed.map(|(variable, _)| GlobalVariable {
+        name: variable.name.clone(),
+        size: variable.size,
+        align: variable.align,
+        init: variable.init.clone(),
+        addresses: variable.relocations.iter().filter_map(|value| AddressValue::new(value, &places)).collect(),
+    });
+    let globals = globals.collect();
+    let kernels = module.functions.iter().enumerate().filter(|(_, function)| function.entry && function.defined);
+    let entries = kernels.map(|(index, function)| {
+        let parameters = function.params.iter();
+        Arc::new(Entry {
             name: function.name.clone(),
-            parameters: function
-                .params
-                .iter()
+            parameters: parameters
                 .map(|p| Parameter { name: p.name.clone(), offset: p.offset as usize, size: p.size as usize })
                 .collect(),
-            static_shared_bytes: lowered.shared as u32,
-            local_bytes: lowered.local as u32,
-            registers,
-            max_threads_per_block: function.max_threads.unwrap_or(1024),
-            code,
-            plain,
-        }));
+            module: module.clone(),
+            function: index,
+            places: places.clone(),
+            isa,
+            decoded: OnceLock::new(),
+        })
+    });
+    let entries = entries.collect();
+    Program { entries, globals, version: module.version, target: module.target.clone() }
+}
+
+/// Decodes one kernel with all that it calls.
+pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
+    let module = &*entry.module;
+    let function = &module.functions[entry.function];
+    if let Some(error) = &function.refused {
+        return Err((**error).clone());
     }
-    Ok(Program { kernels, globals, version: module.version, target: module.target.clone() })
+    let lowered = lower::kernel(module, function, &entry.places)?;
+    if lowered.shared > MAX_SHARED || lowered.local > MAX_LOCAL {
+        let message = format!(
+            "`{}` has {} bytes of shared and {} of local memory; at most {MAX_SHARED} and {MAX_LOCAL} exist",
+            function.name, lowered.shared, lowered.local
+        );
+        return Err(PtxError::new(PtxErrorKind::Semantic, &module.source, function.span, message));
+    }
+    let (code, plain, registers) = emit::codes(&lowered, module, &module.files, entry.isa);
+    Ok(Kernel {
+        name: function.name.clone(),
+        static_shared_bytes: lowered.shared as u32,
+        local_bytes: lowered.local as u32,
+        registers,
+        max_threads_per_block: function.max_threads.unwrap_or(1024),
+        code,
+        plain,
+    })
 }

@@ -5,7 +5,7 @@ use super::lower::{DYNAMIC, Lower, Problem, Result, class, invalid, unsupported}
 use crate::exec::code::{ScalarInit, VectorInit};
 use crate::exec::vm::map::{Next, cold, exec, op1};
 use crate::exec::vm::{bits, flow, predicate};
-use crate::ptx::{AddressBase, Instruction, Operand, Space, Type, VarRef};
+use crate::ptx::{AddressBase, Instruction, Operand, RegisterName, Space, Type, VarRef};
 
 impl<'a> Lower<'a> {
     pub fn scalar(&mut self, init: ScalarInit) -> Src {
@@ -33,9 +33,9 @@ impl<'a> Lower<'a> {
         })
     }
 
-    pub fn ast_register(&self, register: u32) -> (&'a str, Type) {
-        let r = &self.top().function.registers[register as usize];
-        (&r.name, r.ty)
+    pub fn ast_register(&self, register: u32) -> (RegisterName<'a>, Type) {
+        let registers = &self.top().function.registers;
+        (registers.name(register), registers.ty(register))
     }
 
     fn check(&self, register: u32, ty: Type) -> Result<()> {
@@ -214,6 +214,9 @@ impl<'a> Lower<'a> {
         let (space, base) = match var {
             VarRef::Module(n) => {
                 let variable = &self.module.variables[n as usize];
+                if let Some(why) = &variable.unsupported {
+                    return Err(unsupported(why.clone()));
+                }
                 match variable.space {
                     Space::Shared if variable.size == 0 => (Space::Shared, DYNAMIC),
                     Space::Shared => (Space::Shared, self.module_shared[n as usize]),

@@ -89,6 +89,10 @@ impl<'a> Lower<'a> {
         let bitwise = m.one_of(&["xor", "and"]).filter(|_| m.take("popc"));
         let words: Vec<&str> = std::iter::from_fn(|| m.first()).collect();
         let what = || format!("`{}` of types `{}` is not executed", i.opcode, words.join("."));
+        let unknown = |w: &&&str| Accumulator::from_name(w).is_none() && Multiplicand::from_name(w).is_none();
+        if let Some(word) = words.iter().find(unknown) {
+            return Err(unsupported(format!("`.{word}` of `{}` is not executed", i.opcode)));
+        }
         // `wmma` of halves names only D and C.
         let (d, a, b, c) = match words[..] {
             [d, c] => (d, "f16", "f16", c),
@@ -122,17 +126,6 @@ impl<'a> Lower<'a> {
         }
         let rounding = rounding.unwrap_or(rounding::NEAREST);
         Ok(Product { shape, a, b, c, d, registers: (0, 0), saturate, and, rounding, sparse: None })
-    }
-
-    /// Whether the module's target is at least `sm_NN`.
-    fn target_has(&self, i: &Instruction, needed: u32) -> Result<()> {
-        let target = &self.module.target;
-        let number: String =
-            target.trim_start_matches(|c: char| !c.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
-        if number.parse().is_ok_and(|n: u32| n >= needed) {
-            return Ok(());
-        }
-        Err(invalid(format!("this form of `{}` needs the target sm_{needed} or later, not {target}", i.opcode)))
     }
 
     fn shape(&self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<(Shape, &'a str)> {

@@ -11,7 +11,7 @@ use crate::ptx::{Instruction, Operand, Space, Type};
 
 impl<'a> Lower<'a> {
     pub fn warp(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let name = i.opcode.as_str();
+        let name = i.opcode;
         if name == "activemask" {
             m.ty();
             self.operands(i, 1..=1)?;

@@ -9,7 +9,8 @@ use super::half::{Half, bf16_of};
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::{F1, define};
 use super::rounding::{
-    DOWN, FTZ, NAN64, NEAREST, RELU, ROUNDING, SAT, UP, ZERO, canonical, canonical64, flush, narrow, saturate64, to_odd,
+    DOWN, FTZ, NAN64, NEAREST, RELU, ROUNDING, SAT, SATFINITE, UP, ZERO, canonical, canonical64, flush, narrow,
+    saturate64, to_odd,
 };
 use crate::ptx::Type;
 
@@ -87,9 +88,13 @@ fn odd(v: i128) -> f64 {
 fn float_bits(x: f64, ty: Type, mode: u32) -> u64 {
     let x = saturate64(x, mode);
     let x = if mode & RELU != 0 && x <= 0.0 { 0.0 } else { x };
+    // With `.satfinite` an infinity is one more than what it becomes.
+    let finite = |half: u16, infinity: u16| {
+        u64::from(if mode & SATFINITE != 0 && half & 0x7fff == infinity { half - 1 } else { half })
+    };
     match ty {
-        Type::F16 => u64::from(F16::round(x, mode).0),
-        Type::BF16 => u64::from(BF16::round(x, mode).0),
+        Type::F16 => finite(F16::round(x, mode).0, 0x7c00),
+        Type::BF16 => finite(BF16::round(x, mode).0, 0x7f80),
         Type::F32 => u64::from(canonical(flush(narrow(x, mode), mode)).to_bits()),
         _ => canonical64(x).to_bits(),
     }
@@ -116,6 +121,8 @@ fn double_of(v: i128, mode: u32) -> f64 {
 fn convert(bits: u64, mode: u32) -> u64 {
     let destination = TYPES[(mode >> 8 & 15) as usize % TYPES.len()];
     let source = TYPES[(mode >> 16 & 15) as usize % TYPES.len()];
+    // Compilers drop `.ftz` towards a half: subnormal singles round as any number does.
+    let mode = if matches!(destination, Type::F16 | Type::BF16) { mode & !FTZ } else { mode };
     match (read(bits, source, mode), destination.is_float()) {
         (Value::Int(v), false) => {
             let (low, high) = bounds(destination);
@@ -191,6 +198,16 @@ impl<A: Bits, D: Bits> F1 for Convert<A, D> {
     }
 }
 
+/// `cvt.pack`: two integers cut to a type with saturation, the second lowest, and above them the
+/// low bits of the third operand. Mode: bits of the type; bit 8: signed.
+fn pack_integers(a: i32, b: i32, c: u32, mode: u32) -> u32 {
+    let bits = mode & 31;
+    let (low, high) =
+        if mode >> 8 & 1 != 0 { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1i64 << bits) - 1) };
+    let cut = |x: i32| u64::from(i64::from(x).clamp(low, high) as u32) & ((1 << bits) - 1);
+    (u64::from(c) << (2 * bits) | cut(a) << bits | cut(b)) as u32
+}
+
 /// Two floats packed: the first operand goes to the upper half.
 fn pack(a: f32, b: f32, mode: u32) -> u32 {
     let ty = if mode >> 8 & 1 != 0 { Type::BF16 } else { Type::F16 };
@@ -215,17 +232,19 @@ define! {
     S32OfS16(a: i16) -> i32 = i32::from(a);
     U32OfU8(a: u8) -> u32 = u32::from(a);
     U32OfU64(a: u64) -> u32 = a as u32;
+    PackIntegers(a: i32, b: i32, c: u32; mode) -> u32 = pack_integers(a, b, c, mode);
     /// Mode bit 8: bf16.
     PackF32(a: f32, b: f32; mode) -> u32 = pack(a, b, mode);
     /// `cvt.rna.tf32.f32`: the single keeps 10 fraction bits.
     Tf32(a: f32; mode) -> u32 = {
         let bits = a.to_bits();
-        if !a.is_finite() {
+        if a.is_nan() {
             // As hardware does: a NaN whose payload is below the kept bits becomes infinite.
             bits & !0x1fff
         } else {
             let half = if mode & ROUNDING == NEAREST { 0xfff + (bits >> 13 & 1) } else if mode & ROUNDING == ZERO { 0 } else { 0x1000 };
-            let r = bits.wrapping_add(half) & !0x1fff;
+            let r = if a.is_infinite() { bits } else { bits.wrapping_add(half) & !0x1fff };
+            let r = if mode & SATFINITE != 0 && r & 0x7fff_ffff == 0x7f80_0000 { r - 0x2000 } else { r };
             if mode & RELU != 0 && r >> 31 != 0 { 0 } else { r }
         }
     };

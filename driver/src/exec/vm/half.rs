@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::{F1, F2, F3};
 use super::math;
-use super::rounding::{FTZ, KEEP_NAN, RELU, SAT, flush, saturate64, to_format, to_odd, two_sum};
+use super::rounding::{FTZ, KEEP_NAN, RELU, SAT, XORSIGN, flush, saturate64, to_format, to_odd, two_sum};
 
 /// A 16-bit floating-point format.
 pub(crate) trait Half: Lane + Copy {
@@ -74,7 +74,7 @@ pub(crate) fn bf16_of(x: f32) -> BF16 {
     BF16(if x.is_nan() { BF16::NAN } else { rounded })
 }
 
-fn flushed<H: Half>(h: H, mode: u32) -> f64 {
+pub(crate) fn flushed<H: Half>(h: H, mode: u32) -> f64 {
     let v = h.value();
     if mode & FTZ != 0 && v.abs() < H::LEAST { 0.0f64.copysign(v) } else { v }
 }
@@ -110,6 +110,11 @@ fn binary<H: Half>(a: H, b: H, mode: u32) -> H {
         SUB => sum(x, -y, mode),
         MUL => finish(x * y, mode),
         kind => {
+            if mode & XORSIGN != 0 {
+                let sign = (a.bits() ^ b.bits()) & 0x8000;
+                let r = binary(H::from_raw(a.bits() & 0x7fff), H::from_raw(b.bits() & 0x7fff), mode & !XORSIGN);
+                return if r.value().is_nan() { r } else { H::from_raw(r.bits() | sign) };
+            }
             if x.is_nan() || y.is_nan() {
                 if mode & KEEP_NAN != 0 || (x.is_nan() && y.is_nan()) {
                     return H::from_raw(H::NAN);
@@ -131,11 +136,15 @@ fn fma<H: Half>(a: H, b: H, c: H, mode: u32) -> H {
     sum(flushed(a, mode) * flushed(b, mode), flushed(c, mode), mode)
 }
 
+/// The bits, a subnormal's flushed if the mode says so.
+fn kept<H: Half>(a: H, mode: u32) -> u16 {
+    if mode & FTZ != 0 && a.value().abs() < H::LEAST { a.bits() & 0x8000 } else { a.bits() }
+}
+
 fn unary<H: Half>(a: H, mode: u32) -> H {
-    let bits = a.bits();
     match mode & 0xff00 {
-        NEG => H::from_raw(bits ^ 0x8000),
-        ABS => H::from_raw(bits & 0x7fff),
+        NEG => H::from_raw(kept(a, mode) ^ 0x8000),
+        ABS => H::from_raw(kept(a, mode) & 0x7fff),
         EX2 => finish(f64::from(math::exp2(flush(a.value() as f32, mode))), mode),
         _ => finish(a.value().tanh(), mode),
     }

@@ -164,7 +164,7 @@ impl<T: Int> F2 for Shr<T> {
     }
 }
 
-/// `mul24`/`mad24`: the low 24 bits of both factors; mode bit 0: signed, bit 1: `.hi`.
+/// `mul24`/`mad24`: the low 24 bits of both factors; mode bit 0: signed, bit 1: `.hi`, bit 2: `.sat`.
 fn product24(a: u32, b: u32, mode: u32) -> u32 {
     let product = if mode & 1 != 0 {
         (i64::from(((a << 8) as i32) >> 8) * i64::from(((b << 8) as i32) >> 8)) as u64
@@ -199,9 +199,11 @@ fn dot(a: u32, b: u32, c: u32, mode: u32) -> u32 {
 
 define! {
     Mul24(a: u32, b: u32; mode) -> u32 = product24(a, b, mode);
-    Mad24(a: u32, b: u32, c: u32; mode) -> u32 = product24(a, b, mode).wrapping_add(c);
+    Mad24(a: u32, b: u32, c: u32; mode) -> u32 = {
+        let product = product24(a, b, mode);
+        if mode & 4 != 0 { (product as i32).saturating_add(c as i32) as u32 } else { product.wrapping_add(c) }
+    };
     Dot(a: u32, b: u32, c: u32; mode) -> u32 = dot(a, b, c, mode);
-    MadSat(a: i32, b: i32, c: i32) -> i32 = a.wrapping_mul(b).saturating_add(c);
 }
 
 /// Arithmetic with the carry flag. Operand list: destination, carry, a, b, and c of `mad`.

@@ -27,6 +27,7 @@ pub(crate) mod map;
 pub(crate) mod math;
 pub(crate) mod matrix;
 pub(crate) mod memory;
+pub(crate) mod packed;
 pub(crate) mod predicate;
 pub(crate) mod product;
 pub(crate) mod real;
@@ -34,6 +35,7 @@ pub(crate) mod rounding;
 pub(crate) mod sparse;
 pub(crate) mod split;
 pub(crate) mod store;
+pub(crate) mod video;
 pub(crate) mod warp_ops;
 pub(crate) mod wmma;
 

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 
 use super::ctx::{Ctx, FULL, LANES, each_active, either};
 use super::half::Half;
-use super::lane::{BF16, F16, Lane, Two};
+use super::lane::{BF16, F16, Lane};
 use super::map::F2;
 use super::map::{Exec, Next, Op, cold, exec, op2};
 use super::rounding::flush;
@@ -71,6 +71,19 @@ macro_rules! ordered {
     )*};
 }
 ordered! { F16 BF16 }
+
+/// A half that is compared with subnormals flushed.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+pub(crate) struct FlushedHalf(f64);
+impl Lane for FlushedHalf {
+    type Slot = u32;
+    fn from_slot(slot: u32) -> Self {
+        FlushedHalf(super::half::flushed(F16(slot as u16), super::rounding::FTZ))
+    }
+    fn to_slot(self) -> u32 {
+        u32::from(F16::round(self.0, 0).0)
+    }
+}
 
 /// A single that is compared with subnormals flushed.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -134,37 +147,48 @@ pub(crate) fn setp_rare<C: Compare>() -> Op {
     Op { general: cold::<Next<SetpAny<C>>>(), special: None, pure: true }
 }
 
-/// `set`: the result as a number. Mode bit 0: 1.0f instead of all ones.
+/// `set`: the result as a number. Mode: the bits that mean true.
 pub(crate) struct Set<C>(PhantomData<C>);
 impl<C: Compare> F2 for Set<C> {
     type A = C::T;
     type B = C::T;
     type D = u32;
     fn f(a: C::T, b: C::T, mode: u32) -> u32 {
-        match (C::test(a, b, mode), mode & 1 != 0) {
-            (false, _) => 0,
-            (true, true) => 1f32.to_bits(),
-            (true, false) => u32::MAX,
-        }
+        if C::test(a, b, 0) { mode } else { 0 }
     }
 }
 
+/// The halves of a word.
+fn halves<T: Lane<Slot = u32>>(word: u32) -> [T; 2] {
+    [T::from_slot(word & 0xffff), T::from_slot(word >> 16)]
+}
+
 /// Comparison of the two halves of packed operands. Operand list: low predicate, high predicate, a, b.
-pub(crate) struct SetpTwo<H, C>(PhantomData<(H, C)>);
-impl<H: Half, C: Compare<T = H>> Exec for SetpTwo<H, C>
-where
-    Two<H>: Lane,
-{
+pub(crate) struct SetpTwo<C>(PhantomData<C>);
+impl<C: Compare<T: Lane<Slot = u32>>> Exec for SetpTwo<C> {
     fn exec(c: &mut Ctx, i: &Inst) {
         let [low, high, a, b] = [0, 1, 2, 3].map(|n| c.extra(i.c, n));
         let (mut p, mut q) = (0, 0);
         each_active(c, |c, l| {
-            let (x, y): (Two<H>, Two<H>) = (c.get(a, l), c.get(b, l));
-            p |= u32::from(C::test(x.0, y.0, 0)) << l;
-            q |= u32::from(C::test(x.1, y.1, 0)) << l;
+            let (x, y) = (halves(c.lane(a, l)), halves(c.lane(b, l)));
+            p |= u32::from(C::test(x[0], y[0], 0)) << l;
+            q |= u32::from(C::test(x[1], y[1], 0)) << l;
         });
         c.set_predicate(low, p);
         c.set_predicate(high, q);
+    }
+}
+
+/// `set` of the two halves of packed operands. Mode: the 16 bits that mean true.
+pub(crate) struct SetTwo<C>(PhantomData<C>);
+impl<C: Compare<T: Lane<Slot = u32>>> F2 for SetTwo<C> {
+    type A = u32;
+    type B = u32;
+    type D = u32;
+    fn f(a: u32, b: u32, mode: u32) -> u32 {
+        let (x, y) = (halves(a), halves(b));
+        let half = |n: usize| if C::test(x[n], y[n], 0) { mode } else { 0 };
+        half(0) | half(1) << 16
     }
 }
 

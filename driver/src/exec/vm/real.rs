@@ -2,7 +2,9 @@
 
 use super::map::define;
 use super::math;
-use super::rounding::{self as round, FTZ, KEEP_NAN, NEAREST, RELU, ROUNDING, canonical, canonical64, flush, saturate};
+use super::rounding::{
+    self as round, FTZ, KEEP_NAN, NEAREST, RELU, ROUNDING, XORSIGN, canonical, canonical64, flush, saturate,
+};
 
 /// `min`: a NaN loses against a number, and -0 is less than +0.
 #[inline(always)]
@@ -51,6 +53,11 @@ fn max64(a: f64, b: f64) -> f64 {
 
 fn extreme32(a: f32, b: f32, mode: u32, f: fn(f32, f32) -> f32) -> f32 {
     let (a, b) = (flush(a, mode), flush(b, mode));
+    if mode & XORSIGN != 0 {
+        let sign = (a.to_bits() ^ b.to_bits()) & 0x8000_0000;
+        let r = extreme32(a.abs(), b.abs(), mode & !XORSIGN, f);
+        return if r.is_nan() { r } else { f32::from_bits(r.to_bits() | sign) };
+    }
     if mode & KEEP_NAN != 0 && (a.is_nan() || b.is_nan()) { f32::from_bits(round::NAN32) } else { f(a, b) }
 }
 

@@ -21,6 +21,11 @@ pub(crate) const RELU: u32 = 32;
 /// `.NaN` of `min` and `max`.
 pub(crate) const KEEP_NAN: u32 = 64;
 
+/// `.satfinite`: what is too large becomes the largest finite value.
+pub(crate) const SATFINITE: u32 = 1 << 24;
+/// `.xorsign.abs` of `min` and `max`.
+pub(crate) const XORSIGN: u32 = 1 << 25;
+
 /// PTX's canonical NaN of single precision.
 pub(crate) const NAN32: u32 = 0x7fff_ffff;
 /// The canonical NaN of double precision.

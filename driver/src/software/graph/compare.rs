@@ -29,7 +29,7 @@ const PRIORITY: u32 = 8;
 pub fn same_params(a: &NodeParams, b: &NodeParams) -> bool {
     match (a, b) {
         (NodeParams::Kernel(a), NodeParams::Kernel(b)) => {
-            Arc::ptr_eq(&a.function.kernel, &b.function.kernel)
+            Arc::ptr_eq(&a.function.entry, &b.function.entry)
                 && a.function.handle == b.function.handle
                 && a.config == b.config
                 && a.parameters == b.parameters

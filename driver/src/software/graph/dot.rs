@@ -102,14 +102,14 @@ fn describe(node: &Node, wanted: u32, label: &mut String) -> fmt::Result {
 fn describe_work(work: &NodeParams, has: impl Fn(u32) -> bool, label: &mut String) -> fmt::Result {
     match work {
         NodeParams::Kernel(kernel) => {
-            write!(label, "\\n{}", kernel.function.kernel.name)?;
+            write!(label, "\\n{}", kernel.function.entry.name)?;
             if has(flags::HANDLES) {
                 write!(label, "\\nfunc handle: {:#x}", kernel.function.handle)?;
             }
             if has(flags::KERNEL_NODE_PARAMS) {
                 let config = &kernel.config;
                 write!(label, "\\n<<<{:?},{:?},{}>>>", config.grid, config.block, config.dynamic_shared_bytes)?;
-                for parameter in &kernel.function.kernel.parameters {
+                for parameter in &kernel.function.entry.parameters {
                     let end = parameter.offset.saturating_add(parameter.size);
                     let bytes = kernel.parameters.get(parameter.offset..end).unwrap_or_default();
                     write!(label, "\\n{}: 0x", parameter.name)?;

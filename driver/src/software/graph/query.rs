@@ -49,7 +49,7 @@ impl Graphs {
                 NodeWork::Work(NodeParams::Kernel(kernel)) if node.info.packed => packed(&kernel.parameters),
                 NodeWork::Work(NodeParams::Kernel(kernel)) => {
                     let base = kernel.parameters.as_ptr() as usize;
-                    kernel.function.kernel.parameters.iter().map(|parameter| base + parameter.offset).collect()
+                    kernel.function.entry.parameters.iter().map(|parameter| base + parameter.offset).collect()
                 }
                 _ => Box::default(),
             };

@@ -1,12 +1,16 @@
 //! Measurements of the interpreter: lane-instructions a second, and the cost of a small launch.
 
+mod load;
+
+pub use load::{ENTRIES, LoadBench, load};
+
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::fault::Fault;
-use super::launch::{ExecStats, Launch, LaunchConfig, MemoryMap};
-use super::pool::{Pool, run};
-use super::program::Program;
+use crate::exec::fault::Fault;
+use crate::exec::launch::{ExecStats, Launch, LaunchConfig, MemoryMap};
+use crate::exec::pool::{Pool, run};
+use crate::exec::program::Program;
 
 /// What [`throughput`] found.
 #[derive(Debug, Clone, Copy)]

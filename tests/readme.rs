@@ -1,0 +1,62 @@
+//! README says nothing that is not so: its commands exist with their options, and its words about the
+//! build are the workspace's.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{folder, run};
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md")
+}
+
+/// Every command of the program that README writes: after a prompt, and between backquotes.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let prompts = text.lines().filter_map(|line| line.trim().strip_prefix("$ graphproof "));
+    let joined = text.replace('\n', " ");
+    let quoted = joined.split('`').skip(1).step_by(2).filter_map(|code| {
+        let known = ["gate ", "conformance ", "faults ", "explain ", "report ", "diff ", "bench "];
+        code.strip_prefix("graphproof ").or_else(|| known.iter().any(|start| code.starts_with(start)).then_some(code))
+    });
+    prompts.chain(quoted).map(|command| command.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn its_commands_exist_with_their_options() {
+    let text = readme();
+    let commands = commands(&text);
+    assert!(commands.len() >= 15, "{commands:?}");
+    let here = folder();
+    for command in commands {
+        let words: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        run(here.path(), &words, 0);
+    }
+}
+
+#[test]
+fn a_plain_build_makes_the_program_and_the_driver() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = cargo.output().expect("cargo runs");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let default: Vec<&str> = metadata["workspace_default_members"]
+        .as_array()
+        .expect("members")
+        .iter()
+        .map(|id| id.as_str().expect("an id").rsplit(['/', '#']).next().expect("a name"))
+        .collect();
+    for package in metadata["packages"].as_array().expect("packages") {
+        let id = package["id"].as_str().expect("an id").rsplit(['/', '#']).next().expect("a name");
+        let kinds: Vec<&str> = package["targets"]
+            .as_array()
+            .expect("targets")
+            .iter()
+            .flat_map(|target| target["crate_types"].as_array().expect("types"))
+            .filter_map(|kind| kind.as_str())
+            .collect();
+        let leaves = package["name"] == "graphproof" || kinds.contains(&"cdylib");
+        assert!(!leaves || default.contains(&id), "{} is no default member: {default:?}", package["name"]);
+    }
+}
