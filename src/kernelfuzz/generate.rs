@@ -423,8 +423,9 @@ impl Gen {
         // Video instructions of two and four parts take no constants.
         let video = form.name.starts_with('v');
         let from: Vec<String> = form.from.iter().map(|slot| self.operand(*slot, loose, video)).collect();
-        // ptxas 13.0 converts the register of a guarded `set` to a float whatever the guard says.
-        let guarded = guards && self.draw.chance(10) && !(form.name.starts_with("set.") && form.to[0].kind == Kind::F32);
+        // ptxas 13.0 runs a part of a guarded `set`, and of `testp.f64`, whatever the guard says.
+        let whole = !form.name.starts_with("set.") && !form.name.starts_with("testp.");
+        let guarded = guards && self.draw.chance(10) && whole;
         let mut guard = String::new();
         if guarded {
             let not = if self.draw.chance(50) { "!" } else { "" };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use graphproof_driver::exec::{Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, run};
+use graphproof_driver::exec::{Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, PtxError, run};
 
 use super::inputs;
 use super::print::HEADER;
@@ -24,13 +24,14 @@ impl Interpreter {
     fn task(&self, task: &Task) -> Full {
         let program = match Program::from_ptx_for(&format!("{HEADER}{}", task.text), self.isa) {
             Ok(program) => program,
-            Err(error) => {
-                let text = error.to_string();
-                return (Answer::Refused(text.lines().next().unwrap_or_default().to_owned()), Vec::new());
-            }
+            Err(error) => return (refused(&error), Vec::new()),
         };
-        let Some(kernel) = program.kernel(&task.entry) else {
+        let Some(entry) = program.entry(&task.entry) else {
             return (Answer::Refused(format!("no entry {}", task.entry)), Vec::new());
+        };
+        let kernel = match entry.kernel() {
+            Ok(kernel) => kernel,
+            Err(error) => return (refused(error), Vec::new()),
         };
         let mut memory = Memory::default();
         let input = memory.hold(inputs::input(task.seed));
@@ -38,7 +39,7 @@ impl Interpreter {
         let cells = memory.hold(task.cells());
         let globals: Vec<u64> = program.globals.iter().map(|global| memory.hold(initial(&global.init, global.size))).collect();
         let mut parameters = [input, output, cells].map(u64::to_le_bytes).concat();
-        for (value, at) in inputs::scalars(task.seed).iter().zip(&kernel.parameters[3.min(kernel.parameters.len())..]) {
+        for (value, at) in inputs::scalars(task.seed).iter().zip(&entry.parameters[3.min(entry.parameters.len())..]) {
             parameters.resize(at.offset, 0);
             parameters.extend(value);
         }
@@ -67,6 +68,10 @@ impl Engine for Interpreter {
     fn run(&mut self, tasks: &[Task]) -> Vec<Full> {
         tasks.iter().map(|task| self.task(task)).collect()
     }
+}
+
+fn refused(error: &PtxError) -> Answer {
+    Answer::Refused(error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
 fn initial(bytes: &[u8], size: u64) -> Vec<u64> {

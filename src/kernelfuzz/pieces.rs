@@ -17,15 +17,21 @@ pub(super) fn any(g: &mut Gen) -> Stmt {
     let full = !g.ragged;
     let mut choices: Vec<fn(&mut Gen)> = vec![
         special, vector_load, parameter, constant_array, local, private_atomic, common_atomic, call, pack, unpack,
-        carry, table_branch, space_query, hint, subset, meet_apart, one_element, cache_hint, stack,
+        carry, table_branch, space_query, hint, subset, meet_apart,
     ];
     if g.uniform {
-        choices.extend([exchange as fn(&mut Gen), exchange, barrier_reduce, copy_async, shared_count, phase_barrier]);
+        choices.extend([exchange as fn(&mut Gen), exchange, barrier_reduce, copy_async, shared_count]);
     }
     if g.together {
         choices.extend([vote as fn(&mut Gen), matching, redux, shuffle, shuffle]);
         if full {
             choices.extend([matrix_load as fn(&mut Gen), matrix_move, mma, mma, wmma, full_shuffle, full_shuffle]);
+        }
+    }
+    if g.draw.chance(5) {
+        choices = vec![one_element, cache_hint, stack];
+        if g.uniform {
+            choices.push(phase_barrier);
         }
     }
     let write = g.draw.pick(&choices);

@@ -119,6 +119,10 @@ impl Bench {
     fn launch(&mut self, module: &LoadedModule, task: &Task) -> anyhow::Result<Full> {
         match self.try_launch(module, task) {
             Ok(words) => Ok(ran(words)),
+            // An entry that is not executed may be refused only now.
+            Err(Broken { what, sticky: false }) if what.contains("NOT_SUPPORTED") || what.contains("INVALID_PTX") => {
+                Ok((Answer::Refused(what), Vec::new()))
+            }
             Err(Broken { what, sticky }) => {
                 let told = driver::last_fault().map(|fault| fault.lines.join("; "));
                 let answer = Answer::Failed(told.map_or(what.clone(), |told| format!("{what}: {told}")));

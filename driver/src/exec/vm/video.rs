@@ -198,6 +198,10 @@ impl Video {
             t = clamp(t, into.bits, d_signed);
         }
         let third = Part::WHOLE.of(c, d_signed);
+        // Without saturation the first result is cut to a word before it is compared, as hardware does.
+        if matches!(self.second, Second::Least | Second::Most) {
+            t = cut(t, 32, d_signed);
+        }
         let result = match self.second {
             Second::None => t,
             Second::Add => t + third,
