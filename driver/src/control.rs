@@ -21,6 +21,10 @@ pub fn cancel_all() {
     driver().cancel_all();
 }
 
+/// Blocks of kernels that ended so far in this process: a number that stands still while a kernel that
+/// never ends holds the device.
+pub use crate::exec::blocks_ended;
+
 /// Explains an address: which allocation it lies in, or which one it just misses.
 pub fn describe(address: u64) -> Description {
     memory().space.describe(address)

@@ -84,6 +84,8 @@ pub struct Told {
     pub stream: Option<u64>,
     /// Time that the host waited for the device, in nanoseconds.
     pub blocked_ns: u64,
+    /// What the driver knows about the result.
+    pub note: Option<String>,
     /// The stack of the caller, innermost first, without the driver's and the harness's frames.
     pub stack: Vec<Site>,
 }
@@ -106,6 +108,11 @@ impl Calls {
     /// The first call that failed.
     pub fn first_failure(&self) -> Option<Told> {
         self.recording.first_failure().map(tell)
+    }
+
+    /// The last call that failed.
+    pub fn last_failure(&self) -> Option<Told> {
+        self.recording.calls.iter().rev().find(|call| call.failed()).map(tell)
     }
 
     /// The first call of a function whose name starts with one of `names`.
@@ -150,6 +157,7 @@ fn tell(call: &Call) -> Told {
         own_thread: call.thread == record_thread(),
         stream: call.stream.map(|stream| stream.0),
         blocked_ns: call.blocked_ns,
+        note: call.note.clone(),
         stack: Caller { function: call.function, backtrace: call.backtrace.clone() }.stack(),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cudarc::driver::sys::{CUresult, CUstream};
 
 use crate::buffers::BufferSet;
-use crate::cuda::{self, CudaError, GraphNode, PinnedMemory, Stream};
+use crate::cuda::{self, CudaError, DeviceMemory, Function, GraphNode, PinnedMemory, Stream};
 use crate::error::{StepError, StepResult};
 use crate::finding::Site;
 use crate::kernels::Kernels;
@@ -16,6 +16,12 @@ use crate::watchdog::Heartbeat;
 /// Dynamic shared memory that a launch may have without opting in (CUDA Programming Guide,
 /// "Compute capabilities").
 const SHARED_WITHOUT_OPT_IN: u32 = 48 * 1024;
+
+/// Threads of a block, and extents of grids and blocks, that no device exceeds (CUDA Programming
+/// Guide, "Compute capabilities").
+const MOST_THREADS: u32 = 1024;
+const MOST_BLOCK: [u32; 3] = [1024, 1024, 64];
+const MOST_GRID: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
 
 /// Handed to [`Step::record`](crate::step::Step::record).
 ///
@@ -93,6 +99,30 @@ impl Launch {
     }
 }
 
+impl Launch {
+    /// Why the launch can run on no device, or not with this kernel, if that is so: what a bare
+    /// `CUDA_ERROR_INVALID_VALUE` leaves to the reader.
+    fn impossible(&self, most_threads: Option<u32>) -> Option<String> {
+        let Launch { grid, block, .. } = self;
+        let shape = |[x, y, z]: &[u32; 3]| format!("{x}x{y}x{z}");
+        if grid.contains(&0) || block.contains(&0) {
+            return Some(format!("grid {} block {}: no extent may be 0", shape(grid), shape(block)));
+        }
+        let threads: u64 = block.iter().map(|&extent| u64::from(extent)).product();
+        let most = most_threads.unwrap_or(MOST_THREADS);
+        if threads > u64::from(most) {
+            let of = format!("block {} has {threads} threads", shape(block));
+            return Some(format!("{of}; a block of {} has {most} at most", self.kernel));
+        }
+        let beyond = |extents: &[u32; 3], limits: [u32; 3]| extents.iter().zip(limits).any(|(&n, limit)| n > limit);
+        if beyond(block, MOST_BLOCK) || beyond(grid, MOST_GRID) {
+            let limits = format!("{} and {}", shape(&MOST_GRID), shape(&MOST_BLOCK));
+            return Some(format!("grid {} block {}: the limits are {limits}", shape(grid), shape(block)));
+        }
+        None
+    }
+}
+
 impl StepContext<'_> {
     /// Enqueues a kernel launch on the step's stream.
     ///
@@ -102,26 +132,41 @@ impl StepContext<'_> {
     #[track_caller]
     pub fn launch(&mut self, launch: Launch) -> StepResult<()> {
         let at = Location::caller();
+        let what = format!("launch of {}", launch.kernel);
+        let (function, mut arguments) = self.resolve(&launch).map_err(|error| error.at(&what, at))?;
+        self.beat(what, at);
+        if launch.shared_bytes > SHARED_WITHOUT_OPT_IN {
+            self.done(function.allow_shared(launch.shared_bytes), at)?;
+        }
+        let result = function.launch(launch.grid, launch.block, launch.shared_bytes, &mut arguments, self.stream);
+        let result = result.map_err(|error| match launch.impossible(function.most_threads()) {
+            Some(why) => CudaError { why: Some(why), ..error },
+            None => error,
+        });
+        self.done(result, at)?;
+        self.remember(Site::new(format!("launch of {}", launch.kernel), at), Some(launch.kernel))
+    }
+
+    /// The kernel of a launch, and the bytes of its arguments.
+    fn resolve(&self, launch: &Launch) -> StepResult<(Function, Vec<Vec<u8>>)> {
         let (function, sizes) = self.kernels.get(&launch.kernel)?;
         let mut arguments = Vec::with_capacity(launch.arguments.len());
         for argument in &launch.arguments {
             arguments.push(match argument {
-                Argument::Buffer(name) => self.address(name)?.to_ne_bytes().to_vec(),
+                Argument::Buffer(name) => self.memory(name)?.address().to_ne_bytes().to_vec(),
                 Argument::Bytes(bytes) => bytes.clone(),
             });
         }
         let given: Vec<usize> = arguments.iter().map(Vec::len).collect();
         // A wrong list would make the driver read past an argument.
         if given != sizes {
-            return Err(StepError::Arguments { kernel: launch.kernel, given, expected: sizes.to_vec() });
+            return Err(StepError::Arguments { kernel: launch.kernel.clone(), given, expected: sizes.to_vec() });
         }
-        self.beat(format!("launch of {}", launch.kernel), at);
-        if launch.shared_bytes > SHARED_WITHOUT_OPT_IN {
-            self.done(function.allow_shared(launch.shared_bytes), at)?;
-        }
-        let result = function.launch(launch.grid, launch.block, launch.shared_bytes, &mut arguments, self.stream);
-        self.done(result, at)?;
-        self.remember(Site::new(format!("launch of {}", launch.kernel), at), Some(launch.kernel))
+        Ok((function, arguments))
+    }
+
+    fn memory(&self, buffer: &str) -> StepResult<&DeviceMemory> {
+        Ok(self.buffers.memory(self.buffers.index(buffer)?))
     }
 
     /// Fills the whole of a declared buffer with one byte value (`cuMemsetD8Async`).
@@ -131,10 +176,10 @@ impl StepContext<'_> {
     #[track_caller]
     pub fn memset(&mut self, buffer: &str, value: u8) -> StepResult<()> {
         let at = Location::caller();
-        let index = self.buffers.index(buffer)?;
         let what = format!("memset of '{buffer}'");
+        let memory = self.memory(buffer).map_err(|error| error.at(&what, at))?;
         self.beat(what.clone(), at);
-        let result = self.buffers.memory(index).fill(value, self.stream);
+        let result = memory.fill(value, self.stream);
         self.done(result, at)?;
         self.remember(Site::new(what, at), None)
     }
@@ -146,16 +191,15 @@ impl StepContext<'_> {
     #[track_caller]
     pub fn copy(&mut self, destination: &str, source: &str) -> StepResult<()> {
         let at = Location::caller();
-        let (to, from) = (self.buffers.index(destination)?, self.buffers.index(source)?);
-        let (to, from) = (self.buffers.memory(to), self.buffers.memory(from));
-        if to.len() != from.len() {
-            return Err(StepError::Other(format!(
-                "copy of '{source}' ({} bytes) to '{destination}' ({} bytes): the sizes differ",
-                from.len(),
-                to.len()
-            )));
-        }
         let what = format!("copy of '{source}' to '{destination}'");
+        let (to, from) = (self.memory(destination), self.memory(source));
+        let to = to.map_err(|error| error.at(&what, at))?;
+        let from = from.map_err(|error| error.at(&what, at))?;
+        if to.len() != from.len() {
+            let (from, to) = (from.len(), to.len());
+            let text = format!("copy of '{source}' ({from} bytes) to '{destination}' ({to} bytes): the sizes differ");
+            return Err(StepError::Other(text).at(what, at));
+        }
         self.beat(what.clone(), at);
         let result = to.copy_from(from, self.stream);
         self.done(result, at)?;
@@ -171,8 +215,11 @@ impl StepContext<'_> {
     ///
     /// # Errors
     /// An unknown buffer.
+    #[track_caller]
     pub fn address(&self, buffer: &str) -> StepResult<u64> {
-        Ok(self.buffers.memory(self.buffers.index(buffer)?).address())
+        let at = Location::caller();
+        let memory = self.memory(buffer).map_err(|error| error.at(format!("address of '{buffer}'"), at))?;
+        Ok(memory.address())
     }
 
     /// Checks the result of a driver call that the step made itself, and remembers the line.
@@ -235,6 +282,19 @@ impl HostContext<'_> {
         self.stream.raw()
     }
 
+    /// The device address of a declared buffer, among those of this run: a cache that is keyed by
+    /// addresses can be filled here, before the step is recorded.
+    ///
+    /// # Errors
+    /// An unknown buffer.
+    #[track_caller]
+    pub fn address(&self, buffer: &str) -> StepResult<u64> {
+        let at = Location::caller();
+        self.last.set(Some(at));
+        let index = self.buffers.index(buffer).map_err(|error| error.at(format!("address of '{buffer}'"), at))?;
+        Ok(self.buffers.memory(index).address())
+    }
+
     /// Checks the result of a driver call that the step made itself.
     ///
     /// # Errors
@@ -255,7 +315,7 @@ impl HostContext<'_> {
     pub fn reallocate(&mut self, buffer: &str) -> StepResult<()> {
         let at = Location::caller();
         self.last.set(Some(at));
-        let index = self.buffers.index(buffer)?;
+        let index = self.buffers.index(buffer).map_err(|error| error.at(format!("reallocation of '{buffer}'"), at))?;
         self.buffers.reallocate(index, self.stream, at).map_err(|error| StepError::Cuda { error, location: at })
     }
 
@@ -267,13 +327,11 @@ impl HostContext<'_> {
     pub fn write(&mut self, buffer: &str, bytes: &[u8]) -> StepResult<()> {
         let at = Location::caller();
         self.last.set(Some(at));
-        let memory = self.buffers.memory(self.buffers.index(buffer)?);
+        let what = format!("write of '{buffer}'");
+        let memory = self.buffers.memory(self.buffers.index(buffer).map_err(|error| error.at(&what, at))?);
         if memory.len() != bytes.len() {
-            return Err(StepError::Other(format!(
-                "write of {} bytes to '{buffer}', which has {}",
-                bytes.len(),
-                memory.len()
-            )));
+            let text = format!("write of {} bytes to '{buffer}', which has {}", bytes.len(), memory.len());
+            return Err(StepError::Other(text).at(what, at));
         }
         let copy = || {
             let mut staging = PinnedMemory::new(bytes.len())?;

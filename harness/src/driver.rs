@@ -160,6 +160,11 @@ fn system_with_device() -> Result<Selected, String> {
     if started == 0 && counted == 0 && devices > 0 { Ok(selected) } else { Err(no_device("has no device")) }
 }
 
+/// Blocks of kernels that ended so far in this process, where the driver counts them.
+pub fn blocks_ended() -> Option<u64> {
+    (in_use() == Some(DriverKind::Software)).then(graphproof_driver::control::blocks_ended)
+}
+
 /// A kernel fault as the driver tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {

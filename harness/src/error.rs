@@ -4,6 +4,7 @@ use std::panic::Location;
 
 use crate::cuda::CudaError;
 use crate::exit_code::ExitCode;
+use crate::finding::Site;
 use crate::step::DType;
 
 /// Result of a step's own code.
@@ -63,9 +64,42 @@ pub enum StepError {
     /// Anything else that the step wants to say.
     #[error("{0}")]
     Other(String),
+    /// An error of another kind, with the line of the step that met it.
+    #[error("{error}")]
+    At {
+        /// The error.
+        error: Box<StepError>,
+        /// What the step was doing: `launch of scale`.
+        what: String,
+        /// The line.
+        location: &'static Location<'static>,
+    },
 }
 
 impl StepError {
+    /// Anything that the step wants to say, with the caller's line.
+    #[track_caller]
+    pub fn other(text: impl Into<String>) -> Self {
+        StepError::Other(text.into()).at("the step's own error", Location::caller())
+    }
+
+    /// The same error with the line that met it, unless it has one.
+    pub(crate) fn at(self, what: impl Into<String>, location: &'static Location<'static>) -> Self {
+        match self {
+            StepError::Cuda { .. } | StepError::At { .. } => self,
+            error => StepError::At { error: Box::new(error), what: what.into(), location },
+        }
+    }
+
+    /// The line of the step that met the error, where it is known.
+    pub fn site(&self) -> Option<Site> {
+        match self {
+            StepError::Cuda { error, location } => Some(Site::new(error.function, location)),
+            StepError::At { what, location, .. } => Some(Site::new(what, location)),
+            _ => None,
+        }
+    }
+
     /// Whether the device is unusable afterwards; see [`CudaError::is_sticky`].
     pub fn is_sticky(&self) -> bool {
         matches!(self, StepError::Cuda { error, .. } if error.is_sticky())

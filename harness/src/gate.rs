@@ -9,11 +9,13 @@ use crate::buffers::BufferSet;
 use crate::calls;
 use crate::checks::faults;
 use crate::cuda::Session;
+use crate::driver;
 use crate::error::RunError;
 use crate::finding::Finding;
 use crate::lane::Lane;
 pub use crate::lane::parts::{Part, Parts};
 pub use crate::lane::speed::Speed;
+use crate::panics;
 use crate::report::{Digests, LaneReport, Times, Verdict};
 use crate::step::{HostBuffers, Step};
 use crate::topology::Topology;
@@ -28,7 +30,8 @@ pub struct GateConfig {
     pub seed: u64,
     /// The shape of the step as text, for the report.
     pub shape: String,
-    /// Time without a sign of life after which a run counts as hung.
+    /// Time without a sign of life after which a run counts as hung. While blocks of kernels end, which
+    /// the software driver tells, it is ten times as long.
     pub patience: Duration,
     /// Set to stop at the next step.
     pub stop: Arc<AtomicBool>,
@@ -39,6 +42,10 @@ impl Default for GateConfig {
         GateConfig { steps: 64, seed: 0, shape: String::new(), patience: Duration::from_secs(60), stop: Arc::default() }
     }
 }
+
+/// How much longer than the patience a run may go without a sign of life from the host while its
+/// kernels go on: a big shape is slow, which is no hang.
+const SLOWER: u32 = 10;
 
 /// What a run tells while it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +92,14 @@ pub fn run(
                         let _ = steps.send(Message::Steps(done));
                     })
                 };
-                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                let result = panics::watched(work);
                 let _ = sender.send(Message::Ended(Box::new(result)));
             })
             .expect("the system can start a thread")
     };
     let mut last = (heartbeat.count(), Instant::now());
+    // Kernels that go on are a sign of life too, but not for ever: launches may be without end.
+    let (mut blocks, mut beat) = (driver::blocks_ended(), (last.1, driver::blocks_ended()));
     loop {
         match receiver.recv_timeout(Duration::from_millis(50).min(config.patience)) {
             Ok(Message::Steps(done)) => progress(Progress::Steps(done)),
@@ -99,27 +108,37 @@ pub fn run(
                 let _ = thread.join();
                 return match *result {
                     Ok(outcome) => outcome,
-                    Err(panic) => Ok(lost(step, config, faults::panicked(&panic_text(&*panic), &heartbeat.position()))),
+                    Err(panic) => {
+                        let finding = faults::panicked(&panic.message, panic.at, &heartbeat.position());
+                        Ok(lost(step, config, finding))
+                    }
                 };
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Ok(lost(step, config, faults::panicked("its thread ended early", &heartbeat.position())));
+                let finding = faults::panicked("its thread ended early", None, &heartbeat.position());
+                return Ok(lost(step, config, finding));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let count = heartbeat.count();
+        let (count, ended) = (heartbeat.count(), driver::blocks_ended());
         if count != last.0 {
             last = (count, Instant::now());
+            beat = (last.1, ended);
+            blocks = ended;
+        } else if ended != blocks && beat.0.elapsed() < config.patience * SLOWER {
+            last.1 = Instant::now();
+            blocks = ended;
         } else if last.1.elapsed() >= config.patience {
-            let seconds = config.patience.as_secs();
-            return Ok(lost(step, config, faults::hang(&heartbeat.position(), seconds)));
+            let progress = ended.zip(beat.1).map(|(now, then)| now - then);
+            let seconds = beat.0.elapsed().as_secs();
+            return Ok(lost(step, config, faults::hang(&heartbeat.position(), seconds, progress)));
         }
     }
 }
 
 enum Message {
     Steps(u64),
-    Ended(Box<std::thread::Result<Result<LaneOutcome, RunError>>>),
+    Ended(Box<Result<Result<LaneOutcome, RunError>, panics::Panic>>),
 }
 
 /// The outcome of a run whose thread did not come back with one.
@@ -152,11 +171,6 @@ pub fn blank_report(step: &dyn Step, config: &GateConfig, verdict: Verdict) -> L
         timelines: Vec::new(),
         not_checked: Vec::new(),
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the step panicked".to_owned())
 }
 
 impl GateConfig {

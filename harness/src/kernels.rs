@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cuda::{Function, LoadedModule};
+use crate::cuda::{CudaError, Function, LoadedModule};
 use crate::error::{RunError, StepError, StepResult};
 use crate::step::Module;
 
@@ -23,7 +23,8 @@ impl Kernels {
         for source in sources {
             let module = LoadedModule::load(&source.ptx).map_err(|(error, log)| RunError::Module {
                 module: source.name.to_string(),
-                error,
+                // The log says it all.
+                error: CudaError { why: error.why.filter(|_| log.is_empty()), ..error },
                 log,
             })?;
             for (name, &function) in module.functions() {

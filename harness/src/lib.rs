@@ -19,6 +19,7 @@ pub mod gate;
 pub mod geometry;
 pub mod kernels;
 mod lane;
+mod panics;
 pub mod plan;
 pub mod probe;
 pub mod report;

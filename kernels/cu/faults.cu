@@ -35,6 +35,28 @@ extern "C" __global__ void scale_strided(const float *x, float *y, float factor,
     }
 }
 
+// y = x + *table: the address stands in memory.
+extern "C" __global__ void add_through(const float *const *table, const float *x, float *y, u32 n) {
+    u32 i = thread_index();
+    if (i < n) {
+        y[i] = x[i] + (*table)[i];
+    }
+}
+
+// Word 0: the address of 16-byte aligned floats without its low 4 bits, and a factor above bit 48.
+struct Description {
+    unsigned long long word[2];
+};
+
+// y = x * factor, both of a description that is passed by value.
+extern "C" __global__ void scale_described(const Description described, float *y, u32 n) {
+    u32 i = thread_index();
+    const float *x = (const float *)((described.word[0] & 0xffffffffffffull) << 4);
+    if (i < n) {
+        y[i] = x[i] * (float)(described.word[0] >> 48);
+    }
+}
+
 __device__ __forceinline__ float noise(u32 seed, u32 position) {
     u32 h = position * 2654435761u ^ seed;
     h ^= h >> 15;

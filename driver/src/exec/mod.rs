@@ -28,5 +28,5 @@ pub mod forms {
 pub use fault::{Fault, FaultKind};
 pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
-pub use pool::{Pool, run, run_in_graph};
+pub use pool::{Pool, blocks_ended, run, run_in_graph};
 pub use program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, Target};

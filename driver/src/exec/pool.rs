@@ -14,6 +14,14 @@ use super::worker;
 /// Grids with no more threads than this run on the calling thread: waking another costs more.
 const INLINE_THREADS: u64 = 256;
 
+/// Blocks that ended, of all launches of the process.
+static ENDED: AtomicU64 = AtomicU64::new(0);
+
+/// Blocks that ended so far, of all launches of the process: a sign that kernels go on.
+pub fn blocks_ended() -> u64 {
+    ENDED.load(Ordering::Relaxed)
+}
+
 /// Persistent threads that run blocks. Several launches may use it at once.
 #[derive(Debug)]
 pub struct Pool {
@@ -208,7 +216,9 @@ fn one(worker: &mut worker::Worker, launch: &Launch<'_>, code: &Code, linear: u6
             thread: [0; 3],
         });
     }
-    block::run(worker, launch, code, block)
+    let ran = block::run(worker, launch, code, block);
+    ENDED.fetch_add(1, Ordering::Relaxed);
+    ran
 }
 
 /// Executes a launch to its end.

@@ -20,34 +20,57 @@ pub struct Capture<'a> {
     pub step: u64,
 }
 
+/// Where two captures differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the number of nodes or in the edges.
+    Graph,
+    /// In a node.
+    Node(usize),
+    /// In a word of a kernel's parameter: node, parameter, byte offset.
+    Word(usize, usize, usize),
+}
+
+/// One difference of two captures.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// Where it is.
+    pub place: Place,
+    /// Whether it may come from nothing but the buffers that each capture stands on, as a number does
+    /// that is made from an address. A declared buffer's own address is compared by its meaning.
+    pub by_buffers: bool,
+    /// What it is if it does not.
+    pub finding: Finding,
+}
+
 /// Compares two captures of one step node by node, in order of creation. Addresses are compared
-/// by what they mean: the second capture stands on other buffers.
-pub fn check(first: Capture<'_>, second: Capture<'_>) -> Vec<Finding> {
+/// by what they mean: the second capture may stand on other buffers.
+pub fn check(first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
     let (a, b) = (&first.topology.nodes, &second.topology.nodes);
     if a.len() != b.len() {
         let at = a.iter().zip(b).position(|(a, b)| kind_name(a) != kind_name(b)).unwrap_or(a.len().min(b.len()));
         let site = b.get(at).or_else(|| a.get(at)).and_then(|node| node.site.clone());
         let say = |nodes: &[Node]| nodes.get(at).map_or("no such node".to_owned(), |node| headline(&node.kind));
-        return vec![
-            Finding::new("V05", CHECK)
-                .at_step(second.step)
-                .at(site)
-                .contrast(
-                    format!("{} nodes, as captured at step {}", a.len(), first.step),
-                    format!("{} nodes at step {}", b.len(), second.step),
-                )
-                .note(format!("the first node that differs is {at}: {} became {}", say(a), say(b))),
-        ];
+        let finding = Finding::new("V05", CHECK)
+            .at_step(second.step)
+            .at(site)
+            .contrast(
+                format!("{} nodes, as captured at step {}", a.len(), first.step),
+                format!("{} nodes at step {}", b.len(), second.step),
+            )
+            .note(format!("the first node that differs is {at}: {} became {}", say(a), say(b)));
+        return vec![Difference { place: Place::Graph, by_buffers: true, finding }];
     }
-    let mut findings: Vec<Finding> =
+    let mut found: Vec<Difference> =
         a.iter().zip(b).enumerate().flat_map(|(index, (a, b))| compare_nodes(index, a, b, first, second)).collect();
-    if findings.is_empty() && first.topology.edges != second.topology.edges {
-        findings.push(Finding::new("V05", CHECK).at_step(second.step).contrast(
+    if found.is_empty() && first.topology.edges != second.topology.edges {
+        let finding = Finding::new("V05", CHECK).at_step(second.step).contrast(
             format!("edges {:?}, as captured at step {}", first.topology.edges, first.step),
             format!("edges {:?} at step {}", second.topology.edges, second.step),
-        ));
+        );
+        found.push(Difference { place: Place::Graph, by_buffers: true, finding });
     }
-    findings
+    found
 }
 
 fn kind_name(node: &Node) -> String {
@@ -57,19 +80,20 @@ fn kind_name(node: &Node) -> String {
     }
 }
 
-fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: Capture<'_>) -> Vec<Finding> {
+fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
+    let whole = |finding| vec![Difference { place: Place::Node(index), by_buffers: true, finding }];
     let finding = |id| Finding::new(id, CHECK).at_step(second.step).at(b.site.clone().or_else(|| a.site.clone()));
     let (then, now) = (format!("at step {}", first.step), format!("at step {}", second.step));
     match (&a.kind, &b.kind) {
         (NodeKind::Kernel { name: left, parameters: pa, .. }, NodeKind::Kernel { name: right, parameters: pb, .. }) => {
             if left != right {
                 let (seen, expected) = (format!("node {index}: {right} {now}"), format!("node {index}: {left} {then}"));
-                return vec![finding("V02").contrast(expected, seen)];
+                return whole(finding("V02").contrast(expected, seen));
             }
             if headline(&a.kind) != headline(&b.kind) {
                 let expected = format!("node {index}: {} {then}", headline(&a.kind));
                 let seen = format!("{} {now}", headline(&b.kind));
-                return vec![finding("V01").contrast(expected, seen)];
+                return whole(finding("V01").contrast(expected, seen));
             }
             let words = pa.iter().zip(pb).enumerate().flat_map(|(number, ((_, x), (_, y)))| {
                 (0..x.len().min(y.len())).step_by(8).map(move |offset| (number, offset, x, y))
@@ -98,13 +122,14 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                     // An address on one side and none on the other: the step holds on to an
                     // address that it was not given this time.
                     let foreign = |node: &Node| node.foreign.iter().any(|f| f.parameter == Some((number, offset)));
-                    let address = left.is_some() || right.is_some() || foreign(a) || foreign(b);
-                    let id = if address { "A09" } else { "V01" };
+                    let declared = left.is_some() || right.is_some();
+                    let id = if declared || foreign(a) || foreign(b) { "A09" } else { "V01" };
                     let place = format!("node {index}, kernel {}, parameter {number}", kind_name(a));
-                    Some(finding(id).contrast(
+                    let finding = finding(id).contrast(
                         format!("{place} = {} {then}", text(x, &left)),
                         format!("{place} = {} {now}", text(y, &right)),
-                    ))
+                    );
+                    Some(Difference { place: Place::Word(index, number, offset), by_buffers: !declared, finding })
                 })
                 .collect()
         }
@@ -112,7 +137,7 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
             || headline(&a.kind) != headline(&b.kind) =>
         {
             let expected = format!("node {index}: {} {then}", headline(&a.kind));
-            vec![finding("V02").contrast(expected, format!("{} {now}", headline(&b.kind)))]
+            whole(finding("V02").contrast(expected, format!("{} {now}", headline(&b.kind))))
         }
         _ => {
             let targets =
@@ -124,10 +149,11 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                 let names = node.pointers.iter().map(|p| buffers.specs()[p.target.buffer].name.to_string());
                 names.collect::<Vec<_>>().join(", ")
             };
-            vec![finding("A09").contrast(
+            let finding = finding("A09").contrast(
                 format!("node {index}: {} on {} {then}", headline(&a.kind), name(a, first.buffers)),
                 format!("on {} {now}", name(b, second.buffers)),
-            )]
+            );
+            vec![Difference { place: Place::Node(index), by_buffers: false, finding }]
         }
     }
 }

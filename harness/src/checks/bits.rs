@@ -3,9 +3,8 @@
 use crate::compare::{Difference, coordinates, element_text};
 use crate::finding::Finding;
 use crate::step::BufferSpec;
-use crate::topology::Topology;
 
-const CHECK: &str = "bits";
+pub(crate) const CHECK: &str = "bits";
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +18,7 @@ pub enum Pair {
 }
 
 /// Where two images come from.
-pub struct Evidence<'a> {
+pub struct Evidence {
     /// Which runs.
     pub pair: Pair,
     /// Step index.
@@ -28,12 +27,10 @@ pub struct Evidence<'a> {
     pub poison: [u8; 2],
     /// What stands around the buffers of each of the two runs, where the driver does not check bounds.
     pub guard: Option<[u8; 2]>,
-    /// The graph, once there is one.
-    pub topology: Option<&'a Topology>,
 }
 
 /// The finding for images of `buffer` that disagree.
-pub fn finding(buffer: usize, spec: &BufferSpec, difference: &Difference, evidence: &Evidence<'_>) -> Finding {
+pub fn finding(spec: &BufferSpec, difference: &Difference, evidence: &Evidence) -> Finding {
     let both_are = |[left, right]: [u8; 2]| {
         difference.left.iter().all(|&byte| byte == left)
             && difference.right.iter().all(|&byte| byte == right)
@@ -62,13 +59,6 @@ pub fn finding(buffer: usize, spec: &BufferSpec, difference: &Difference, eviden
     }
     if evidence.guard.is_some_and(both_are) {
         finding = finding.note("both values are what the harness put around the buffers: the step reads beside one");
-    }
-    if let Some((index, node)) = evidence.topology.and_then(|topology| topology.last_user_of(buffer)) {
-        finding = finding.at(node.site.clone()).note(format!(
-            "'{}' is last used by node {index}: {}",
-            spec.name,
-            crate::topology::headline(&node.kind)
-        ));
     }
     finding
 }

@@ -3,7 +3,9 @@
 
 use cudarc::driver::sys::CUstream;
 
+use super::faults;
 use crate::calls::{Calls, Told, stream_number};
+use crate::cuda::CudaError;
 use crate::finding::{Finding, Site};
 
 const CHECK: &str = "hidden syncs";
@@ -29,6 +31,19 @@ pub fn host_work(calls: &Calls, step: u64) -> Vec<Finding> {
         place(Finding::new("V06", CHECK), &update).at_step(step).contrast("the executable graph takes the update", seen)
     });
     refused.into_iter().collect()
+}
+
+/// Adds, to the finding for an error in the step's own words, the driver's answer behind it: the call
+/// of the same stretch that failed last.
+pub fn explain_error(finding: Finding, failed: &Told) -> Finding {
+    let answer = CudaError { why: failed.note.clone(), ..CudaError::from_code(failed.function, failed.code) };
+    let finding = match faults::no_model(&answer, CHECK) {
+        Some(missing) => {
+            Finding { step: finding.step, notes: vec![format!("the step says: {}", finding.seen)], ..missing }
+        }
+        None => finding.note(format!("the last call that failed: {answer}")),
+    };
+    place(finding, failed)
 }
 
 /// Makes the finding of a capture that failed exact: `own` is the captured stream.

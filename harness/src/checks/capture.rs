@@ -1,5 +1,6 @@
 //! Capture legality: the first call that failed, and the rule that it broke.
 
+use super::faults;
 use crate::context::Enqueued;
 use crate::cuda::CudaError;
 use crate::error::StepError;
@@ -11,9 +12,16 @@ const CHECK: &str = "capture";
 pub fn from_step_error(error: &StepError) -> Finding {
     match error {
         StepError::Cuda { error, location } => {
-            from_call(error).at(Some(Site::new(error.function, location))).contrast("CUDA_SUCCESS", error.to_string())
+            let site = Some(Site::new(error.function, location));
+            match faults::no_model(error, CHECK) {
+                Some(finding) => finding.at(site),
+                None => from_call(error).at(site).contrast("CUDA_SUCCESS", error.to_string()),
+            }
         }
-        other => Finding::new("E02", CHECK).contrast("the step records", other.to_string()),
+        other => {
+            let text = other.to_string();
+            Finding::new("C13", CHECK).at(other.site()).contrast("the step records as it does eagerly", text)
+        }
     }
 }
 

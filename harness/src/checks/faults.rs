@@ -1,8 +1,8 @@
 //! Execution faults: kernels that fault, calls that fail, runs that hang.
 
 use crate::context::Enqueued;
-use crate::cuda::CudaError;
-use crate::driver;
+use crate::cuda::{CudaError, NOT_SUPPORTED};
+use crate::driver::{self, DriverKind};
 use crate::error::StepError;
 use crate::finding::{Finding, Site};
 use crate::watchdog::Position;
@@ -11,16 +11,39 @@ const CHECK: &str = "execution";
 
 /// The finding for an error that the step returned while it ran eagerly.
 pub fn eager_step(error: &StepError, enqueued: &[Enqueued], step: u64) -> Finding {
-    match error {
-        StepError::Cuda { error, location } => {
-            run_failed("E02", error, enqueued, step).at(Some(Site::new(error.function, location)))
-        }
-        other => Finding::new("E02", CHECK).at_step(step).contrast("the step runs", other.to_string()),
+    returned("E02", "the step runs", error, enqueued, step)
+}
+
+/// The finding for an error that the host's work before a step returned: no run of the step is to
+/// blame.
+pub fn host_work(error: &StepError, step: u64) -> Finding {
+    returned("E08", "the host's work before the step succeeds", error, &[], step)
+}
+
+fn returned(id: &'static str, expected: &str, error: &StepError, enqueued: &[Enqueued], step: u64) -> Finding {
+    let finding = match error {
+        StepError::Cuda { error, .. } => run_failed(id, error, enqueued, step),
+        other => Finding::new(id, CHECK).at_step(step).contrast(expected, other.to_string()),
+    };
+    match error.site() {
+        Some(site) => finding.at(Some(site)),
+        None => finding,
     }
+}
+
+/// The finding for a call that the driver in use has no model of, in the words of `check`, if
+/// `error` says that it is one. On a GPU the same answer is the device's, and no fault of the driver.
+pub fn no_model(error: &CudaError, check: &'static str) -> Option<Finding> {
+    let software = driver::in_use() == Some(DriverKind::Software);
+    (software && error.code == NOT_SUPPORTED)
+        .then(|| Finding::new("E07", check).contrast("the driver can do what the step asks for", error.to_string()))
 }
 
 /// The finding for a driver error of a run: a kernel fault if the error is sticky, else `id`.
 pub fn run_failed(id: &'static str, error: &CudaError, enqueued: &[Enqueued], step: u64) -> Finding {
+    if let Some(finding) = no_model(error, CHECK) {
+        return finding.at_step(step);
+    }
     if !error.is_sticky() {
         return Finding::new(id, CHECK).at_step(step).contrast("CUDA_SUCCESS", error.to_string());
     }
@@ -49,16 +72,40 @@ pub fn dummy_inputs(finding: Finding) -> Finding {
     Finding { id: entry.id, title: entry.title, help: entry.help, check: entry.check, ..finding }.note(was)
 }
 
-/// The finding for a run that gave no sign of life.
-pub fn hang(position: &Position, seconds: u64) -> Finding {
+/// The finding for a run that gave no sign of life. `progress`: blocks of kernels that ended meanwhile,
+/// where the driver counts them.
+pub fn hang(position: &Position, seconds: u64, progress: Option<u64>) -> Finding {
     let seen = format!("no progress for {seconds} s in phase '{}' of step {}", position.phase, position.step);
     // Nothing that capture allows waits for the device: the host waits for a kernel that is only
     // recorded.
     let id = if position.phase.ends_with("capture") { "S12" } else { "E04" };
-    Finding::new(id, CHECK).at_step(position.step).at(position.site.clone()).contrast("the run goes on", seen)
+    let finding = Finding::new(id, CHECK).at_step(position.step).at(position.site.clone());
+    let finding = finding.contrast("the run goes on", seen);
+    let finding = match &position.site {
+        Some(site) => finding.note(format!("the step's last call: {site}")),
+        None => finding.note("the step had made no call of this run through its context"),
+    };
+    match (id, progress) {
+        ("E04", Some(blocks)) if blocks > 0 => finding.note(format!(
+            "kernels go on: {blocks} blocks ended meanwhile; if this is no endless loop of launches, the step is slow \
+             here: raise --patience, or choose a smaller --shape"
+        )),
+        ("E04", Some(_)) => finding.note(
+            "no block of a kernel ended meanwhile: a kernel that never ends, or a host that waits for what never comes",
+        ),
+        ("E04", None) => {
+            finding.note("this driver does not say whether kernels go on: a slow step needs more --patience")
+        }
+        _ => finding,
+    }
 }
 
-/// The finding for a panic in the step's code.
-pub fn panicked(message: &str, position: &Position) -> Finding {
-    Finding::new("E06", CHECK).at_step(position.step).at(position.site.clone()).contrast("the step returns", message)
+/// The finding for a panic in the step's code, with the place of the panic where it is known.
+pub fn panicked(message: &str, at: Option<Site>, position: &Position) -> Finding {
+    let finding = Finding::new("E06", CHECK).at_step(position.step).contrast("the step returns", message);
+    match (at, &position.site) {
+        (Some(at), Some(last)) => finding.at(Some(at)).note(format!("the step's last call before: {last}")),
+        (Some(at), None) => finding.at(Some(at)),
+        (None, last) => finding.at(last.clone()),
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod baked;
+pub mod behind;
 pub mod bits;
 pub mod calls;
 pub mod capture;

@@ -191,6 +191,31 @@ impl CapturedGraph {
         }
     }
 
+    /// A copy of the graph (`cuGraphClone`).
+    ///
+    /// # Errors
+    /// The driver's; it copies no graph that allocates memory, and none with conditional nodes.
+    pub fn duplicate(&self) -> Result<Self, CudaError> {
+        let mut raw = std::ptr::null_mut();
+        cu!(cuGraphClone(&mut raw, self.raw))?;
+        Ok(CapturedGraph { raw })
+    }
+
+    /// A copy of the graph's first `count` nodes, in the order of their creation. A node depends only
+    /// on nodes before it.
+    ///
+    /// # Errors
+    /// The driver's, as for [`duplicate`](Self::duplicate).
+    pub fn first_nodes(&self, count: usize) -> Result<Self, CudaError> {
+        let copy = self.duplicate()?;
+        for GraphNode(node) in self.nodes()?.into_iter().skip(count) {
+            let mut twin = std::ptr::null_mut();
+            cu!(cuGraphNodeFindInClone(&mut twin, node, copy.raw))?;
+            cu!(cuGraphDestroyNode(twin))?;
+        }
+        Ok(copy)
+    }
+
     /// Instantiates the graph.
     ///
     /// # Errors

@@ -251,6 +251,17 @@ impl Allocation {
     }
 }
 
+/// The bytes of device memory from `address` to the end of its allocation, `most` at most; none if it
+/// cannot be read. Waits for work of the legacy stream and of streams that it waits for.
+pub fn peek(address: u64, most: usize) -> Option<Vec<u8>> {
+    let (mut base, mut len) = (0, 0);
+    cu!(cuMemGetAddressRange_v2(&mut base, &mut len, address)).ok()?;
+    let behind = (base + len as u64).checked_sub(address)?;
+    let mut bytes = vec![0u8; most.min(usize::try_from(behind).unwrap_or(usize::MAX))];
+    cu!(cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), address, bytes.len())).ok()?;
+    Some(bytes)
+}
+
 /// Whether CUDA knows a host address: pinned, registered or managed memory.
 pub fn is_pinned(address: u64) -> bool {
     let mut kind = 0u32;

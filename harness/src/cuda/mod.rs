@@ -13,16 +13,23 @@ mod stream;
 
 pub use event::Event;
 pub use graph::{CapturedGraph, CopyEnd, GraphExec, GraphNode, NodeKind};
-pub use memory::{Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, free_memory, graph_memory, is_pinned};
+pub use memory::{
+    Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, free_memory, graph_memory, is_pinned, peek,
+};
 pub use module::{Function, LoadedModule};
 pub use session::{DeviceFacts, Session};
 pub use stream::Stream;
 
 use cudarc::driver::sys::CUresult;
+use graphproof_driver::record::{self, Reason};
 
 /// A failed driver call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{function} returned {name}{}", runtime_name(*.code).map(|n| format!(" ({n})")).unwrap_or_default())]
+#[error(
+    "{function} returned {name}{}{}",
+    runtime_name(*.code).map(|n| format!(" ({n})")).unwrap_or_default(),
+    why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+)]
 pub struct CudaError {
     /// Driver entry point, such as `cuStreamSynchronize`.
     pub function: &'static str,
@@ -30,12 +37,23 @@ pub struct CudaError {
     pub code: u32,
     /// Its name, such as `CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED`.
     pub name: String,
+    /// What the driver, or the harness in its place, knows about the reason.
+    pub why: Option<String>,
 }
+
+/// `CUDA_ERROR_NOT_SUPPORTED`.
+pub(crate) const NOT_SUPPORTED: u32 = 801;
 
 impl CudaError {
     /// The error of `function` returning `code`.
     pub fn new(function: &'static str, code: CUresult) -> Self {
-        CudaError { function, code: code as u32, name: format!("{code:?}") }
+        CudaError { function, code: code as u32, name: format!("{code:?}"), why: None }
+    }
+
+    /// The error of `function` returning the number `code`, as a record keeps it.
+    pub(crate) fn from_code(function: &'static str, code: u32) -> Self {
+        let name = graphproof_driver::abi::CUresult(code).name().map(str::to_owned);
+        CudaError { function, code, name: name.unwrap_or_else(|| format!("CUresult {code}")), why: None }
     }
 
     /// Whether the error belongs to the context rather than to the call: every later call of
@@ -52,7 +70,14 @@ use crate::vocabulary::runtime_name;
 /// # Errors
 /// Anything but `CUDA_SUCCESS`.
 pub fn check(function: &'static str, code: CUresult) -> Result<(), CudaError> {
-    if code == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(CudaError::new(function, code)) }
+    if code == CUresult::CUDA_SUCCESS {
+        return Ok(());
+    }
+    let error = CudaError::new(function, code);
+    // A fault is told in full by the finding about it.
+    let about = |reason: &Reason| reason.result.0 == error.code && !reason.text.is_empty() && !error.is_sticky();
+    let why = record::last_reason().filter(about).map(|reason| reason.text);
+    Err(CudaError { why, ..error })
 }
 
 /// Calls a driver function by name and checks its result.

@@ -102,6 +102,14 @@ impl Function {
         Ok(unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
     }
 
+    /// Most threads of a block of this kernel, if the driver says.
+    pub fn most_threads(self) -> Option<u32> {
+        let mut most = 0;
+        let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK;
+        cu!(cuFuncGetAttribute(&mut most, attribute, self.raw)).ok()?;
+        u32::try_from(most).ok()
+    }
+
     /// Offset and size in bytes of each parameter.
     pub fn parameters(self) -> Vec<(usize, usize)> {
         let mut parameters = Vec::new();

@@ -1,11 +1,13 @@
 //! What a run gathers beside its results, for the checks that look at more than results.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use super::judge::Beside;
 use super::parts::Part;
+use super::writers::Differing;
 use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, Seen};
-use crate::calls::{self, Caller, Calls, Handles};
+use crate::calls::{self, Caller, Calls, Handles, Told};
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, faults, growth, same_work};
@@ -29,8 +31,12 @@ pub(super) type Recorded = (Result<(), StepError>, Vec<Enqueued>);
 /// Evidence of one run.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// The work of the first eager run, once there was one.
-    eager_work: Option<Vec<Enqueued>>,
+    /// The work of the eager runs before the capture.
+    eager_work: Vec<Vec<Enqueued>>,
+    /// The driver's answer behind an error that the step told in its own words.
+    refused: Option<Told>,
+    /// The first element that differs of each finding about an image, by id and buffer.
+    pub(super) differing: BTreeMap<(String, usize), Differing>,
     /// The numbers passed by value in each capture, with its step.
     numbers: Vec<(u64, Numbers)>,
     /// The line of each node of the first capture.
@@ -51,15 +57,39 @@ pub(super) struct Evidence {
 impl Lane {
     /// Records the step eagerly; the first time, its calls and its work are looked at.
     pub(super) fn record_eagerly(&mut self, step: u64) -> Recorded {
-        if self.evidence.eager_work.is_some() || step > 0 {
-            return self.record(&self.eager, false);
+        if !self.evidence.eager_work.is_empty() || step > 0 {
+            let (recorded, enqueued) = self.record(&self.eager, false);
+            self.note_eager_work(&enqueued, step);
+            return (recorded, enqueued);
         }
         let ((recorded, enqueued), calls) = calls::during(|| self.record(&self.eager, false));
-        self.evidence.eager_work = Some(enqueued.clone());
+        self.note_eager_work(&enqueued, step);
         if let Some(calls) = calls {
+            self.note_refusal(&recorded, &calls);
             self.keep_all(call_checks::eager(&calls, step));
         }
         (recorded, enqueued)
+    }
+
+    /// Keeps what an eager run before the capture enqueued.
+    pub(super) fn note_eager_work(&mut self, enqueued: &[Enqueued], step: u64) {
+        if step == 0 {
+            self.evidence.eager_work.push(enqueued.to_vec());
+        }
+    }
+
+    /// Keeps the driver's answer behind an error in the step's own words.
+    fn note_refusal(&mut self, result: &Result<(), StepError>, calls: &Calls) {
+        let own_words = result.as_ref().is_err_and(|error| !matches!(error, StepError::Cuda { .. }));
+        self.evidence.refused = own_words.then(|| calls.last_failure()).flatten();
+    }
+
+    /// Adds the driver's answer behind `error` to its finding, where it is known.
+    pub(super) fn told(&self, finding: Finding, error: &StepError) -> Finding {
+        match &self.evidence.refused {
+            Some(failed) if !matches!(error, StepError::Cuda { .. }) => call_checks::explain_error(finding, failed),
+            _ => finding,
+        }
     }
 
     /// Records the step under capture, with its calls where the driver keeps a record.
@@ -77,8 +107,7 @@ impl Lane {
 
     /// Compares the work of the capture with that of the eager run, and keeps its numbers.
     pub(super) fn note_capture(&mut self, enqueued: &[Enqueued], topology: &Topology, step: u64) {
-        let eager = self.evidence.eager_work.as_deref();
-        let differs = eager.and_then(|eager| same_work::check(eager, enqueued, step));
+        let differs = same_work::check(&self.evidence.eager_work, enqueued, step);
         self.keep_all(differs.into_iter().collect());
         self.note_numbers(topology, step);
         self.evidence.sites = topology.nodes.iter().map(|node| node.site.clone()).collect();
@@ -131,6 +160,7 @@ impl Lane {
             self.evidence.host_site = Some(Site::new("host work of the step", at));
         }
         let Some(calls) = calls else { return prepared };
+        self.note_refusal(&prepared, &calls);
         if let Some(free) = calls.last_caller(&["cuMemFree"]) {
             self.evidence.last_free = Some(free);
         }

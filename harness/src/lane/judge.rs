@@ -3,6 +3,7 @@
 use std::collections::btree_map::Entry;
 
 use super::images::DeviceImages;
+use super::writers::Differing;
 use super::{EAGER_GUARD, EAGER_POISON, Ended, Lane, REPLAY_GUARD, REPLAY_POISON};
 use crate::buffers::BufferSet;
 use crate::checks::bits::{self, Evidence, Pair};
@@ -104,7 +105,7 @@ impl Lane {
         self.keep_all(broken);
         let mut judged = Judged::default();
         let guard = (self.replay.guard().bytes > 0).then(|| guard(pair));
-        let evidence = Evidence { pair, step, poison: poison(pair), guard, topology };
+        let evidence = Evidence { pair, step, poison: poison(pair), guard };
         let mut digests = Vec::with_capacity(asked.images.len());
         for &(buffer, place) in &asked.images {
             let found = place.map(|place| asked.found[place]);
@@ -118,8 +119,12 @@ impl Lane {
                 }
             };
             digests.push((buffer, digest));
-            let finding = |difference| bits::finding(buffer, &self.specs[buffer], &difference, &evidence);
-            judged.images.extend(difference.map(|difference| (buffer, finding(difference))));
+            if let Some(difference) = difference {
+                let finding = bits::finding(&self.specs[buffer], &difference, &evidence);
+                let first = Differing { step, element: difference.index };
+                self.evidence.differing.entry((finding.id.clone(), buffer)).or_insert(first);
+                judged.images.push((buffer, finding));
+            }
         }
         for &(buffer, place) in &asked.inputs {
             judged.inputs.extend(self.changed_input(buffer, &asked.found[place], beside, step, topology)?);

@@ -1,16 +1,20 @@
 //! One step on its way through the gate: eager runs, capture, replays, comparison.
 
+mod confirm;
 mod evidence;
 mod images;
 mod judge;
 mod observe;
 pub(crate) mod parts;
 mod plain;
+mod poison;
 mod probes;
 mod runs;
 mod setup;
 pub(crate) mod speed;
 mod timeline;
+mod warm;
+mod writers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,11 +22,12 @@ use std::time::Instant;
 
 use crate::buffers::BufferSet;
 use crate::calls;
+use crate::checks::behind::Behind;
 use crate::checks::bits::Pair;
 use crate::checks::{capture, faults};
 use crate::compare::device::Comparer;
-use crate::context::Enqueued;
-use crate::cuda::{CudaError, Event, GraphExec, PinnedMemory, Stream};
+use crate::context::{Enqueued, Phase};
+use crate::cuda::{CapturedGraph, CudaError, Event, GraphExec, PinnedMemory, Stream};
 use crate::error::RunError;
 use crate::finding::Finding;
 use crate::gate::{GateConfig, LaneOutcome};
@@ -103,6 +108,10 @@ struct Captured {
     enqueued: Vec<Enqueued>,
     /// The step whose inputs were in place.
     step: u64,
+    /// What stands in the memory that the graph points at.
+    behind: Behind,
+    /// A copy of the graph to take nodes from; none where the driver clones no such graph.
+    spare: Option<CapturedGraph>,
 }
 
 /// Times of the steps so far.
@@ -145,6 +154,9 @@ impl Lane {
                 Err(Ended::Run(error)) => return Err(error),
             }
         }
+        if let Some(graph) = captured.as_ref().filter(|_| verdict.is_none()) {
+            self.place_results(graph);
+        }
         self.finish(captured, verdict, &times)
     }
 
@@ -154,6 +166,9 @@ impl Lane {
         let eager = self.run_eager(step, controlled)?;
         times.eager.push(eager);
         if captured.is_none() {
+            // The host prepares the graph's buffers before they are used: it may fill a cache for them.
+            self.prepare_host(step, Phase::Replay)?;
+            self.warm_up(step)?;
             *captured = Some(self.capture(step)?);
         }
         let graph = captured.as_ref().expect("captured above");
@@ -162,6 +177,9 @@ impl Lane {
         }
         if step == PROBE_STEP {
             self.probe_stall(step)?;
+        }
+        if graph.step < step {
+            self.prepare_host(step, Phase::Replay)?;
         }
         let replay = self.launch_replay(step, graph)?;
         times.replay.push(replay);
@@ -238,12 +256,18 @@ impl Lane {
         }
     }
 
+    /// Whether a finding that belongs to no buffer was made before, at the same line.
+    fn is_known(&self, finding: &Finding) -> bool {
+        let line = finding.site.as_ref().map(|site| site.line);
+        self.findings.contains_key(&(finding.id.clone(), usize::MAX, line))
+    }
+
     /// Captures the step on the inputs of step 0 and shows the graph.
     pub(crate) fn inspect<R>(
         &mut self,
         look: impl FnOnce(&Topology, &BufferSet, &HostBuffers) -> R,
     ) -> Result<Result<R, Vec<Finding>>, RunError> {
-        match self.fill_inputs(0).map_err(Ended::from).and_then(|()| self.capture(0)) {
+        match self.fill_inputs(0).map_err(Ended::from).and_then(|()| self.capture_cold(0)) {
             Ok(graph) => Ok(Ok(look(&graph.topology, &self.replay, &self.inputs))),
             Err(Ended::Run(error)) => Err(error),
             Err(Ended::Stop) => Ok(Err(self.take_findings())),

@@ -34,10 +34,14 @@ impl Lane {
             let waited = self.wait();
             self.driver(waited, "running the step eagerly")?;
             if captured.is_none() {
+                self.plain_host_work(step, Phase::Replay)?;
+                self.warm_up(step)?;
                 captured = Some(self.capture(step)?);
             }
             let graph = captured.as_ref().expect("captured above");
-            self.plain_host_work(step, Phase::Replay)?;
+            if graph.step < step {
+                self.plain_host_work(step, Phase::Replay)?;
+            }
             let loaded = self.load_inputs(&self.replay);
             self.driver(loaded, "copying the inputs in")?;
             self.parts.switch(Part::Replay);
@@ -56,6 +60,6 @@ impl Lane {
         };
         let prepared =
             self.step.prepare(step, &mut HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) });
-        prepared.map_err(|error| self.stop(faults::eager_step(&error, &[], step), error.is_sticky()))
+        prepared.map_err(|error| self.stop(faults::host_work(&error, step), error.is_sticky()))
     }
 }

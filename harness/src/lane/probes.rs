@@ -4,13 +4,24 @@ use super::images::{copy_out, pinned};
 use super::judge::Beside;
 use super::parts::Part;
 use super::{Captured, Ended, Lane};
+use crate::buffers::BufferSet;
 use crate::calls;
 use crate::checks::baked::Capture;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, capture, faults, stall};
+use crate::context::Phase;
 use crate::report::RunKind;
 use crate::step::Role;
 use crate::topology::Topology;
+
+/// One of the two sets of buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// That of the eager runs.
+    Eager,
+    /// That of the graph.
+    Replay,
+}
 
 impl Lane {
     /// Captures the step again, on the inputs of `step` and on the eager run's buffers, and
@@ -18,24 +29,37 @@ impl Lane {
     pub(super) fn capture_again(&mut self, step: u64, first: &Captured) -> Result<(), Ended> {
         self.heartbeat.enter("second capture", step);
         self.parts.switch(Part::SecondCaptures);
+        let topology = self.capture_on(On::Eager, step)?;
+        self.note_numbers(&topology, step);
+        let differs = baked::check(
+            Capture { topology: &first.topology, buffers: &self.replay, step: first.step },
+            Capture { topology: &topology, buffers: &self.eager, step },
+        );
+        let found = self.not_by_buffers(differs, first, &topology, step)?;
+        self.keep_all(found);
+        self.parts.switch(Part::Rest);
+        Ok(())
+    }
+
+    /// Captures the step on one of the sets and reads the graph back; it is not instantiated.
+    pub(super) fn capture_on(&mut self, on: On, step: u64) -> Result<Topology, Ended> {
         let begun = self.stream.begin_capture();
         self.driver(begun, "beginning a second capture")?;
-        let (recorded, enqueued) = self.record(&self.eager, true);
+        let (recorded, enqueued) = self.record(self.set(on), true);
         let ended = self.stream.end_capture();
         if let Err(error) = recorded {
             return Err(self.stop(capture::from_step_error(&error).at_step(step), false));
         }
         let graph = ended.map_err(|error| self.stop(capture::from_end(&error, &enqueued).at_step(step), false))?;
-        let read = Topology::read(&graph, &enqueued, &self.eager);
-        let topology = self.driver(read, "reading a second graph back")?;
-        self.note_numbers(&topology, step);
-        let found = baked::check(
-            Capture { topology: &first.topology, buffers: &self.replay, step: first.step },
-            Capture { topology: &topology, buffers: &self.eager, step },
-        );
-        self.keep_all(found);
-        self.parts.switch(Part::Rest);
-        Ok(())
+        let read = Topology::read(&graph, &enqueued, self.set(on));
+        self.driver(read, "reading a second graph back")
+    }
+
+    pub(super) fn set(&self, on: On) -> &BufferSet {
+        match on {
+            On::Eager => &self.eager,
+            On::Replay => &self.replay,
+        }
     }
 
     /// Replays the inputs of step 0 after those of `step`: what was equal then must be equal now.
@@ -53,6 +77,7 @@ impl Lane {
             restored
                 .map_err(|error| Ended::Run(crate::error::RunError::Driver { what: "restoring the state", error }))?;
         }
+        self.prepare_host(0, Phase::Replay)?;
         self.launch_replay(0, graph)?;
         let judged = self.compare(Pair::ReplayReplay, Beside::Guards, step, Some(&graph.topology))?;
         self.keep(judged.images);

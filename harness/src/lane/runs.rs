@@ -6,6 +6,7 @@ use super::judge::Beside;
 use super::parts::Part;
 use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, nanoseconds};
 use crate::buffers::BufferSet;
+use crate::checks::behind::Behind;
 use crate::checks::bits::Pair;
 use crate::checks::{addresses, capture, faults, structure};
 use crate::context::{Enqueued, Phase, StepContext};
@@ -90,7 +91,8 @@ impl Lane {
         self.report.steps_controlled += 1;
         let judged = self.compare(Pair::EagerEager, Beside::Inputs, step, None)?;
         self.keep(judged.inputs);
-        self.keep(judged.images);
+        let images = self.trace_poison(step, judged.images)?;
+        self.keep(images);
         self.parts.end_whole();
         Ok(time)
     }
@@ -109,11 +111,17 @@ impl Lane {
         self.heartbeat.enter("eager", step);
         let loaded = self.load(&self.eager, poison);
         self.driver(loaded, "copying the inputs in")?;
+        self.run_loaded(step)
+    }
+
+    /// One eager run on buffers that are filled already; its time in nanoseconds.
+    pub(super) fn run_loaded(&mut self, step: u64) -> Result<u64, Ended> {
         self.parts.switch(Part::Eager);
         let started = Instant::now();
         let (recorded, enqueued) = self.record_eagerly(step);
         if let Err(error) = recorded {
-            return Err(self.stop(faults::eager_step(&error, &enqueued, step), error.is_sticky()));
+            let finding = self.told(faults::eager_step(&error, &enqueued, step), &error);
+            return Err(self.stop(finding, error.is_sticky()));
         }
         if let Err(error) = self.wait() {
             if error.code == CAPTURE_REFUSES {
@@ -161,6 +169,7 @@ impl Lane {
         };
         let read = Topology::read(&graph, &enqueued, &self.replay);
         let topology = self.driver(read, "reading the graph back")?;
+        let behind = Behind::read(&topology, &self.replay, &self.eager);
         self.report.graph = Some(topology.report(&self.replay));
         let found = structure::check(&topology, &enqueued, structure::stack());
         let dangling = found.iter().any(structure::is_dangling);
@@ -175,7 +184,8 @@ impl Lane {
             Ok(exec) => {
                 self.report.times.instantiate = nanoseconds(started);
                 self.parts.switch(Part::Rest);
-                Ok(Captured { exec, topology, enqueued, step })
+                // The graph itself is destroyed, as most engines do.
+                Ok(Captured { exec, topology, enqueued, step, behind, spare: graph.duplicate().ok() })
             }
             Err(error) => Err(self.stop(
                 Finding::new("E05", "capture").contrast("the graph instantiates", error.to_string()),
@@ -184,9 +194,8 @@ impl Lane {
         }
     }
 
-    /// One replay; its time in nanoseconds.
+    /// One replay, for which the host has prepared; its time in nanoseconds.
     pub(super) fn launch_replay(&mut self, step: u64, graph: &Captured) -> Result<u64, Ended> {
-        self.prepare_host(step, Phase::Replay)?;
         self.heartbeat.enter("replay", step);
         self.parts.switch(Part::Addresses);
         let unstable = addresses::check(&graph.topology, &self.replay, step);
@@ -220,7 +229,7 @@ impl Lane {
                 self.keep_all(finding.collect());
                 Err(Ended::Stop)
             }
-            Err(error) => Err(self.stop(faults::eager_step(&error, &[], step), error.is_sticky())),
+            Err(error) => Err(self.stop(self.told(faults::host_work(&error, step), &error), error.is_sticky())),
         }
     }
 

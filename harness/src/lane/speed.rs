@@ -63,6 +63,7 @@ impl Lane {
             let image = self.driver(read, "reading the outputs back")?;
             visit(&self.specs[index].name, image.bytes());
         }
+        self.warm_up(0)?;
         let loaded = self.load(&self.replay, super::REPLAY_POISON);
         self.driver(loaded, "copying the inputs in")?;
         let graph = self.capture(0)?;

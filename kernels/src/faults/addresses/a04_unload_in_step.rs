@@ -28,8 +28,8 @@ fn step(variant: Variant) -> Planted {
             if index > 0 || cx.phase() != Phase::Eager {
                 return Ok(());
             }
-            // One for each recording of step 0: two eager ones and the capture.
-            for _ in 0..3 {
+            // One for each recording of step 0: three eager ones and the capture.
+            for _ in 0..4 {
                 let module = raw::LoadedModule::load(EMPTY).map_err(|error| StepError::Other(format!("{error:?}")))?;
                 if variant.planted() {
                     locked(&laid_out).push(module);

@@ -8,7 +8,9 @@ mod a05_graph_allocation_leaks;
 mod a06_free_of_earlier_memory;
 mod a07_freed_before_replay;
 mod a08_workspace_moves;
+mod a09_block_changes_hands;
 mod a09_remembered_input;
+mod a09_remembered_table;
 mod a10_staging_recycled;
 mod a11_pageable_in_graph;
 mod a12_host_function_argument;
@@ -26,6 +28,8 @@ pub const FAULTS: &[Fault] = &[
     a07_freed_before_replay::FAULT,
     a08_workspace_moves::FAULT,
     a09_remembered_input::FAULT,
+    a09_remembered_table::FAULT,
+    a09_block_changes_hands::FAULT,
     a10_staging_recycled::FAULT,
     a11_pageable_in_graph::FAULT,
     a12_host_function_argument::FAULT,

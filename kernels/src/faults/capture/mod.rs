@@ -12,6 +12,7 @@ mod c09_capture_left_open;
 mod c10_fork_destroyed;
 mod c11_stream_callback;
 mod c12_swallowed_error;
+mod c13_refuses_capture;
 
 use super::Fault;
 
@@ -29,4 +30,5 @@ pub const FAULTS: &[Fault] = &[
     c10_fork_destroyed::FAULT,
     c11_stream_callback::FAULT,
     c12_swallowed_error::FAULT,
+    c13_refuses_capture::FAULT,
 ];

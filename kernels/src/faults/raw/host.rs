@@ -18,6 +18,11 @@ pub fn download_async(destination: &mut [u8], source: u64, stream: CUstream) -> 
     call!(cuMemcpyDtoHAsync_v2(destination.as_mut_ptr().cast(), source, destination.len(), stream))
 }
 
+/// `cuMemcpyHtoD`, the synchronous copy.
+pub fn upload(destination: u64, source: &[u8]) -> CUresult {
+    call!(cuMemcpyHtoD_v2(destination, source.as_ptr().cast(), source.len()))
+}
+
 /// `cuMemcpyDtoH`, the synchronous copy.
 pub fn download(destination: &mut [u8], source: u64) -> CUresult {
     call!(cuMemcpyDtoH_v2(destination.as_mut_ptr().cast(), source, destination.len()))

@@ -22,7 +22,7 @@ mod host;
 mod module;
 
 pub use graph::{Exec, Graph, begin_capture, end_capture, is_capturing};
-pub use host::{Pinned, add_callback, download, download_async, launch_host_function, upload_async};
+pub use host::{Pinned, add_callback, download, download_async, launch_host_function, upload, upload_async};
 pub use module::LoadedModule;
 
 /// The legacy default stream.
