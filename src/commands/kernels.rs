@@ -59,8 +59,9 @@ fn named(name: &str) -> DriverKind {
 }
 
 fn open(kind: DriverKind, words: bool) -> Result<Driver, Failure> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::new(ExitCode::Io, anyhow!(error).context("this program's own file, to start children")))?;
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(ExitCode::Io, anyhow!(error).context("this program's own file, to start children"))
+    })?;
     let command: Vec<OsString> = vec![program.into(), "kernels-child".into(), kind.name().into()];
     let failed = |why: String| Failure::new(ExitCode::NoDriver, anyhow!("the {} driver: {why}", kind.name()));
     Driver::open(command, words).map_err(failed)
@@ -92,14 +93,16 @@ fn alone(args: &KernelsArgs, seeds: &[u64], options: Options, kind: DriverKind) 
     let answers = answers(&mut engines, &tasks, "kernels");
     let name = engines.first().map(|engine| engine.name()).unwrap_or_default();
     drop(engines);
-    let approximate = if args.no_approximate { BTreeMap::new() } else { samples(&mut open(kind, true)?, &BTreeMap::new()) };
+    let approximate =
+        if args.no_approximate { BTreeMap::new() } else { samples(&mut open(kind, true)?, &BTreeMap::new()) };
     write_record(args, &name, options, &tasks, &answers, approximate)?;
     let outcome = against(&record_of(&name, options, &tasks, &answers), &tasks, &answers, &name);
     println!("{}: {} kernels ran, {} do not run", name, outcome.agree, tasks.len() - outcome.agree);
     for ((_, why), seeds) in &outcome.refused {
         println!("refused: {why}: {} kernels, seed {} first", seeds.len() / 2, seeds[0]);
     }
-    let failed: Vec<_> = tasks.iter().zip(&answers).filter(|(_, full)| format!("{:?}", full.0).starts_with("Failed")).collect();
+    let failed: Vec<_> =
+        tasks.iter().zip(&answers).filter(|(_, full)| format!("{:?}", full.0).starts_with("Failed")).collect();
     for (task, (answer, _)) in failed.iter().take(10) {
         println!("seed {}: {answer:?}", task.seed);
     }
@@ -230,7 +233,8 @@ fn within_bounds(record: &Record, engine: &mut dyn Engine) -> bool {
             continue;
         };
         let positions = approximate::sample(sample.words.len());
-        let far = positions.iter().zip(&sample.words).map(|(&n, theirs)| approximate::distance(&form, words[n], *theirs));
+        let far =
+            positions.iter().zip(&sample.words).map(|(&n, theirs)| approximate::distance(&form, words[n], *theirs));
         let most = far.fold(0.0, f64::max);
         if most > sample.bound {
             println!("{}: {most:.3e} from the record, whose bound is {:.3e}", form.name, sample.bound);

@@ -64,7 +64,9 @@ pub fn task(n: usize, form: &Form) -> Task {
     }
     let from: Vec<String> = (0..sources).map(|n| format!("%x{n}")).collect();
     text.push_str(&format!("\t{} %x3, {};\n", form.name, from.join(", ")));
-    text.push_str(&format!("\tmov.u64 %d3, 0;\n\tst.global.u64 [%d1], %d3;\n\tst.global.{raw} [%d1], %x3;\n\tret;\n}}\n"));
+    text.push_str(&format!(
+        "\tmov.u64 %d3, 0;\n\tst.global.u64 [%d1], %d3;\n\tst.global.{raw} [%d1], %x3;\n\tret;\n}}\n"
+    ));
     Task {
         seed,
         entry: format!("k{seed}"),
@@ -100,7 +102,10 @@ pub fn distance(form: &Form, a: u64, b: u64) -> f64 {
     match ty.kind {
         Kind::F16x2 | Kind::Bf16x2 => {
             let kind = if ty.kind == Kind::F16x2 { Kind::F16 } else { Kind::Bf16 };
-            [0, 16].map(|shift| of_kind(kind, a >> shift & 0xffff, b >> shift & 0xffff, false)).into_iter().fold(0.0, f64::max)
+            [0, 16]
+                .map(|shift| of_kind(kind, a >> shift & 0xffff, b >> shift & 0xffff, false))
+                .into_iter()
+                .fold(0.0, f64::max)
         }
         kind => of_kind(kind, a, b, absolute(&form.name)),
     }
@@ -128,7 +133,9 @@ fn of_kind(kind: Kind, a: u64, b: u64, absolute: bool) -> f64 {
         return (f64::from(f32::from_bits(a as u32)) - f64::from(f32::from_bits(b as u32))).abs();
     }
     // In order of value: negative numbers run backwards.
-    let order = |bits: u64| if bits >> (exponent + fraction) & 1 == 1 { -(magnitude(bits) as i128) } else { magnitude(bits) as i128 };
+    let order = |bits: u64| {
+        if bits >> (exponent + fraction) & 1 == 1 { -(magnitude(bits) as i128) } else { magnitude(bits) as i128 }
+    };
     (order(a) - order(b)).unsigned_abs() as f64
 }
 

@@ -167,7 +167,11 @@ impl fmt::Display for Outcome {
             writeln!(f, "more that differ: {}", list(&self.more))?;
         }
         if !self.stale.is_empty() {
-            writeln!(f, "drawn differently than when the record was made: {}; record again on a GPU", list(&self.stale))?;
+            writeln!(
+                f,
+                "drawn differently than when the record was made: {}; record again on a GPU",
+                list(&self.stale)
+            )?;
         }
         for ((engine, why), seeds) in &self.refused {
             writeln!(f, "refused by {engine}: {why}: {}", list(seeds))?;

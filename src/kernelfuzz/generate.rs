@@ -311,7 +311,9 @@ impl Gen {
 
     /// A source operand: a constant, an input or a value.
     pub fn source(&mut self, ty: Ty) -> String {
-        if self.draw.chance(12) && let Some(text) = self.constant(ty) {
+        if self.draw.chance(12)
+            && let Some(text) = self.constant(ty)
+        {
             return text;
         }
         self.source_register(ty).to_string()
@@ -383,7 +385,9 @@ impl Gen {
 
     /// A predicate in scope, or a new one.
     pub fn source_predicate(&mut self) -> Var {
-        if self.draw.chance(60) && let Some(var) = self.existing(Class::Pred, None) {
+        if self.draw.chance(60)
+            && let Some(var) = self.existing(Class::Pred, None)
+        {
             return var;
         }
         let ty = word();

@@ -37,7 +37,8 @@ impl Interpreter {
         let input = memory.hold(inputs::input(task.seed));
         let output = memory.hold(vec![u64::from_ne_bytes([UNWRITTEN; 8]); task.output / 8]);
         let cells = memory.hold(task.cells());
-        let globals: Vec<u64> = program.globals.iter().map(|global| memory.hold(initial(&global.init, global.size))).collect();
+        let globals: Vec<u64> =
+            program.globals.iter().map(|global| memory.hold(initial(&global.init, global.size))).collect();
         let mut parameters = [input, output, cells].map(u64::to_le_bytes).concat();
         for (value, at) in inputs::scalars(task.seed).iter().zip(&entry.parameters[3.min(entry.parameters.len())..]) {
             parameters.resize(at.offset, 0);

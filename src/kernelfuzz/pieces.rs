@@ -16,8 +16,22 @@ pub(super) fn any(g: &mut Gen) -> Stmt {
     }
     let full = !g.ragged;
     let mut choices: Vec<fn(&mut Gen)> = vec![
-        special, vector_load, parameter, constant_array, local, private_atomic, common_atomic, call, pack, unpack,
-        carry, table_branch, space_query, hint, subset, meet_apart,
+        special,
+        vector_load,
+        parameter,
+        constant_array,
+        local,
+        private_atomic,
+        common_atomic,
+        call,
+        pack,
+        unpack,
+        carry,
+        table_branch,
+        space_query,
+        hint,
+        subset,
+        meet_apart,
     ];
     if g.uniform {
         choices.extend([exchange as fn(&mut Gen), exchange, barrier_reduce, copy_async, shared_count]);
@@ -41,8 +55,26 @@ pub(super) fn any(g: &mut Gen) -> Stmt {
 /// Reads a special register.
 fn special(g: &mut Gen) {
     let name = g.draw.pick(&[
-        "tid.x", "tid.y", "tid.z", "tid.x", "tid.y", "tid.z", "ntid.x", "ntid.y", "ntid.z", "ctaid.x", "ctaid.y", "ctaid.z",
-        "nctaid.x", "nctaid.y", "nctaid.z", "laneid", "lanemask_eq", "lanemask_le", "lanemask_lt", "lanemask_ge",
+        "tid.x",
+        "tid.y",
+        "tid.z",
+        "tid.x",
+        "tid.y",
+        "tid.z",
+        "ntid.x",
+        "ntid.y",
+        "ntid.z",
+        "ctaid.x",
+        "ctaid.y",
+        "ctaid.z",
+        "nctaid.x",
+        "nctaid.y",
+        "nctaid.z",
+        "laneid",
+        "lanemask_eq",
+        "lanemask_le",
+        "lanemask_lt",
+        "lanemask_ge",
         "lanemask_gt",
     ]);
     let to = g.temp(Class::Word);
@@ -53,8 +85,21 @@ fn special(g: &mut Gen) {
 /// `ld.global` of several.
 fn vector_load(g: &mut Gen) {
     let (count, name) = g.draw.pick(&[
-        (2, "b8"), (4, "u8"), (2, "s8"), (2, "b16"), (4, "u16"), (2, "s16"), (2, "u32"), (4, "b32"), (2, "f32"), (4, "f32"), (2, "b64"),
-        (2, "f64"), (4, "s16"), (4, "s32"), (2, "u64"),
+        (2, "b8"),
+        (4, "u8"),
+        (2, "s8"),
+        (2, "b16"),
+        (4, "u16"),
+        (2, "s16"),
+        (2, "u32"),
+        (4, "b32"),
+        (2, "f32"),
+        (4, "f32"),
+        (2, "b64"),
+        (2, "f64"),
+        (4, "s16"),
+        (4, "s32"),
+        (2, "u64"),
     ]);
     let ty = ty(name);
     let bytes = count * ty.bits / 8;
@@ -86,7 +131,9 @@ fn cache_hint(g: &mut Gen) {
         g.emit(format!("ld.global.L2::cache_hint.b32 {to}, [{address}+{offset}], {policy};"));
     } else {
         let other = g.temp(Class::Word);
-        g.emit(format!("ld.global.L1::evict_last.L2::cache_hint.v2.b32 {{{to}, {other}}}, [{address}+{offset}], {policy};"));
+        g.emit(format!(
+            "ld.global.L1::evict_last.L2::cache_hint.v2.b32 {{{to}, {other}}}, [{address}+{offset}], {policy};"
+        ));
         g.keep(other, Kind::Bits);
     }
     g.keep(to, Kind::Bits);
@@ -130,8 +177,18 @@ fn phase_barrier(g: &mut Gen) {
 /// `ld.param`.
 fn parameter(g: &mut Gen) {
     let (name, place) = g.draw.pick(&[
-        ("u32", "p3"), ("s32", "p3"), ("u64", "p4"), ("b64", "p4"), ("u16", "p5"), ("s16", "p5"), ("f32", "p6"), ("u8", "p7+3"), ("s8", "p7+5"),
-        ("u32", "p7+4"), ("f64", "p7+8"), ("u16", "p7+10"),
+        ("u32", "p3"),
+        ("s32", "p3"),
+        ("u64", "p4"),
+        ("b64", "p4"),
+        ("u16", "p5"),
+        ("s16", "p5"),
+        ("f32", "p6"),
+        ("u8", "p7+3"),
+        ("s8", "p7+5"),
+        ("u32", "p7+4"),
+        ("f64", "p7+8"),
+        ("u16", "p7+10"),
     ]);
     let ty = ty(name);
     let class = if ty.kind.is_float() || g.draw.chance(60) { Class::of(ty.bits) } else { Class::Double };
@@ -171,7 +228,11 @@ fn local(g: &mut Gen) {
     };
     for n in 0..4 {
         let value = g.source_register(ty);
-        g.emit(format!("st{space}.{} [{base}+{}], {value};", ty.raw().name.replace("b16", if bytes == 1 { "b8" } else { "b16" }), n * bytes));
+        g.emit(format!(
+            "st{space}.{} [{base}+{}], {value};",
+            ty.raw().name.replace("b16", if bytes == 1 { "b8" } else { "b16" }),
+            n * bytes
+        ));
     }
     let (by, index, to) = (g.source_register(word()), g.temp(Class::Word), g.temp(Class::of(ty.bits)));
     let at = g.temp(Class::Double);
@@ -183,17 +244,51 @@ fn local(g: &mut Gen) {
 
 /// Order, scope.
 fn order(g: &mut Gen) -> &'static str {
-    g.draw.pick(&["", "", "", ".relaxed.gpu", ".acquire.gpu", ".release.gpu", ".acq_rel.gpu", ".relaxed.cta", ".acq_rel.sys", ".gpu", ".cta"])
+    g.draw.pick(&[
+        "",
+        "",
+        "",
+        ".relaxed.gpu",
+        ".acquire.gpu",
+        ".release.gpu",
+        ".acq_rel.gpu",
+        ".relaxed.cta",
+        ".acq_rel.sys",
+        ".gpu",
+        ".cta",
+    ])
 }
 
 /// An atomic on a cell that no other thread has: its answer is defined.
 fn private_atomic(g: &mut Gen) {
     let (operation, set, kind) = g.draw.pick(&[
-        ("add.u32", 0, "u32"), ("add.s32", 0, "s32"), ("add.u64", 0, "u64"), ("min.u32", 0, "u32"), ("max.u32", 0, "u32"), ("min.s32", 0, "s32"),
-        ("max.s32", 0, "s32"), ("min.u64", 0, "u64"), ("max.u64", 0, "u64"), ("min.s64", 0, "s64"), ("max.s64", 0, "s64"),
-        ("and.b32", 0, "b32"), ("or.b32", 0, "b32"), ("xor.b32", 0, "b32"), ("and.b64", 0, "b64"), ("or.b64", 0, "b64"), ("xor.b64", 0, "b64"),
-        ("exch.b32", 0, "b32"), ("exch.b64", 0, "b64"), ("inc.u32", 0, "u32"), ("dec.u32", 0, "u32"), ("cas.b32", 0, "b32"),
-        ("cas.b64", 0, "b64"), ("cas.b16", 0, "b16"), ("add.f32", 1, "f32"), ("add.f64", 2, "f64"), ("add.noftz.f16x2", 3, "f16x2"),
+        ("add.u32", 0, "u32"),
+        ("add.s32", 0, "s32"),
+        ("add.u64", 0, "u64"),
+        ("min.u32", 0, "u32"),
+        ("max.u32", 0, "u32"),
+        ("min.s32", 0, "s32"),
+        ("max.s32", 0, "s32"),
+        ("min.u64", 0, "u64"),
+        ("max.u64", 0, "u64"),
+        ("min.s64", 0, "s64"),
+        ("max.s64", 0, "s64"),
+        ("and.b32", 0, "b32"),
+        ("or.b32", 0, "b32"),
+        ("xor.b32", 0, "b32"),
+        ("and.b64", 0, "b64"),
+        ("or.b64", 0, "b64"),
+        ("xor.b64", 0, "b64"),
+        ("exch.b32", 0, "b32"),
+        ("exch.b64", 0, "b64"),
+        ("inc.u32", 0, "u32"),
+        ("dec.u32", 0, "u32"),
+        ("cas.b32", 0, "b32"),
+        ("cas.b64", 0, "b64"),
+        ("cas.b16", 0, "b16"),
+        ("add.f32", 1, "f32"),
+        ("add.f64", 2, "f64"),
+        ("add.noftz.f16x2", 3, "f16x2"),
         ("add.noftz.f16", 3, "f16"),
     ]);
     let ty = ty(kind);
@@ -252,8 +347,19 @@ fn private_atomic(g: &mut Gen) {
 
 /// Operations whose result does not depend on the order, each with its cell.
 const COMMON: [(&str, &str); 13] = [
-    ("add.u32", "u32"), ("min.u32", "u32"), ("max.u32", "u32"), ("min.s32", "s32"), ("max.s32", "s32"), ("and.b32", "b32"),
-    ("or.b32", "b32"), ("xor.b32", "b32"), ("add.u64", "u64"), ("max.u64", "u64"), ("min.s64", "s64"), ("or.b64", "b64"), ("xor.b64", "b64"),
+    ("add.u32", "u32"),
+    ("min.u32", "u32"),
+    ("max.u32", "u32"),
+    ("min.s32", "s32"),
+    ("max.s32", "s32"),
+    ("and.b32", "b32"),
+    ("or.b32", "b32"),
+    ("xor.b32", "b32"),
+    ("add.u64", "u64"),
+    ("max.u64", "u64"),
+    ("min.s64", "s64"),
+    ("or.b64", "b64"),
+    ("xor.b64", "b64"),
 ];
 
 /// An atomic on a cell that all threads have; what it answers depends on the order and is not used.
@@ -295,7 +401,8 @@ fn shared_count(g: &mut Gen) {
 fn call(g: &mut Gen) {
     let in_registers = g.draw.chance(40);
     let name = format!("fn@SEED@_{}", g.label());
-    let types: Vec<Ty> = (0..1 + g.draw.below(3)).map(|_| ty(g.draw.pick(&["b32", "b64", "f32", "u32", "b16", "f64"]))).collect();
+    let types: Vec<Ty> =
+        (0..1 + g.draw.below(3)).map(|_| ty(g.draw.pick(&["b32", "b64", "f32", "u32", "b16", "f64"]))).collect();
     // Parameters of 16 bits are those of memory only.
     let types: Vec<Ty> = types.into_iter().filter(|ty| !in_registers || ty.bits > 16).collect();
     let result = ty(g.draw.pick(&["b32", "b64", "u32"]));
@@ -332,7 +439,11 @@ fn call(g: &mut Gen) {
         .zip(&parameters)
         .enumerate()
         .map(|(n, (ty, var))| {
-            if in_registers { format!(".reg .{} {var}", ty.raw().name) } else { format!(".param .{} a{n}", ty.raw().name) }
+            if in_registers {
+                format!(".reg .{} {var}", ty.raw().name)
+            } else {
+                format!(".param .{} a{n}", ty.raw().name)
+            }
         })
         .collect();
     let kind = if in_registers { "reg" } else { "param" };
@@ -362,7 +473,10 @@ fn call(g: &mut Gen) {
         }
         g.emit(format!(".param .{} result;", result.raw().name));
         let places: Vec<String> = (0..arguments.len()).map(|n| format!("a{n}")).collect();
-        g.emit(format!("call.uni (result), {name}, ({});", places.join(", ")).replace("call.uni", if g.together { "call.uni" } else { "call" }));
+        g.emit(
+            format!("call.uni (result), {name}, ({});", places.join(", "))
+                .replace("call.uni", if g.together { "call.uni" } else { "call" }),
+        );
         g.emit(format!("ld.param.{} {to}, [result];", result.raw().name));
         g.emit("}".to_owned());
     }
@@ -377,7 +491,11 @@ fn give(in_registers: bool, ty: Ty, value: &str) -> String {
 
 /// `mov` to a wider register.
 fn pack(g: &mut Gen) {
-    let (to, parts) = g.draw.pick(&[("b32", ["b16", "b16"].as_slice()), ("b64", &["b32", "b32"]), ("b64", &["b16", "b16", "b16", "b16"])]);
+    let (to, parts) = g.draw.pick(&[
+        ("b32", ["b16", "b16"].as_slice()),
+        ("b64", &["b32", "b32"]),
+        ("b64", &["b16", "b16", "b16", "b16"]),
+    ]);
     let (from, to_ty): (Vec<Var>, Ty) = (parts.iter().map(|part| g.source_register(ty(part))).collect(), ty(to));
     let var = g.temp(Class::of(to_ty.bits));
     let list = from.iter().map(Var::to_string).collect::<Vec<_>>().join(", ");
@@ -391,7 +509,8 @@ fn unpack(g: &mut Gen) {
     let (source, part) = (g.source_register(ty(from)), ty(part));
     let to: Vec<Var> = (0..count).map(|_| g.temp(Class::of(part.bits))).collect();
     let skipped = if g.draw.chance(25) { g.draw.below(count) } else { count };
-    let list: Vec<String> = to.iter().enumerate().map(|(n, var)| if n == skipped { "_".to_owned() } else { var.to_string() }).collect();
+    let list: Vec<String> =
+        to.iter().enumerate().map(|(n, var)| if n == skipped { "_".to_owned() } else { var.to_string() }).collect();
     g.emit(format!("mov.{from} {{{}}}, {source};", list.join(", ")));
     for (n, var) in to.into_iter().enumerate() {
         if n != skipped {
@@ -407,7 +526,8 @@ fn carry(g: &mut Gen) {
     let name = g.draw.pick(&["add", "sub", "mad.lo", "mad.hi"]);
     for n in 0..2 + g.draw.below(2) {
         let last = n == 3;
-        let operands: Vec<Var> = (0..if name.starts_with("mad") { 3 } else { 2 }).map(|_| g.source_register(ty)).collect();
+        let operands: Vec<Var> =
+            (0..if name.starts_with("mad") { 3 } else { 2 }).map(|_| g.source_register(ty)).collect();
         let to = g.temp(Class::of(ty.bits));
         let list = operands.iter().map(Var::to_string).collect::<Vec<_>>().join(", ");
         let (opcode, part) = name.split_once('.').map_or((name, String::new()), |(a, b)| (a, format!(".{b}")));
@@ -461,8 +581,15 @@ fn space_query(g: &mut Gen) {
 /// What changes nothing.
 fn hint(g: &mut Gen) {
     let line = g.draw.pick(&[
-        "membar.cta;", "membar.gl;", "fence.acq_rel.gpu;", "fence.sc.cta;", "prefetch.global.L1 [%in+128];", "prefetch.global.L2 [%in];",
-        "nanosleep.u32 20;", "membar.sys;", "fence.acq_rel.sys;",
+        "membar.cta;",
+        "membar.gl;",
+        "fence.acq_rel.gpu;",
+        "fence.sc.cta;",
+        "prefetch.global.L1 [%in+128];",
+        "prefetch.global.L2 [%in];",
+        "nanosleep.u32 20;",
+        "membar.sys;",
+        "fence.acq_rel.sys;",
     ]);
     g.emit(line.to_owned());
 }
@@ -518,8 +645,23 @@ fn meet_apart(g: &mut Gen) {
 /// Each thread stores to shared memory, all meet, each reads what another stored.
 fn exchange(g: &mut Gen) {
     let (name, count) = g.draw.pick(&[
-        ("b8", 1), ("u8", 1), ("s8", 1), ("b16", 1), ("s16", 1), ("b32", 1), ("u32", 1), ("f32", 1), ("b64", 1), ("f64", 1), ("b32", 2), ("b32", 4),
-        ("b64", 2), ("b16", 2), ("b16", 4), ("b8", 4), ("f32", 4),
+        ("b8", 1),
+        ("u8", 1),
+        ("s8", 1),
+        ("b16", 1),
+        ("s16", 1),
+        ("b32", 1),
+        ("u32", 1),
+        ("f32", 1),
+        ("b64", 1),
+        ("f64", 1),
+        ("b32", 2),
+        ("b32", 4),
+        ("b64", 2),
+        ("b16", 2),
+        ("b16", 4),
+        ("b8", 4),
+        ("f32", 4),
     ]);
     let ty = ty(name);
     let width = count * ty.bits / 8;
@@ -560,7 +702,14 @@ fn exchange(g: &mut Gen) {
         (format!(".v{count}"), format!("{{{}}}", list(&values)), format!("{{{}}}", list(&to)))
     };
     let volatile = if g.draw.chance(15) { ".volatile" } else { "" };
-    let barrier = g.draw.pick(&["bar.sync 0;", "barrier.sync 0;", "bar.sync 1;", "barrier.sync.aligned 0;", "bar.sync 2, @ROUNDED@;", "barrier.cta.sync 3;"]);
+    let barrier = g.draw.pick(&[
+        "bar.sync 0;",
+        "barrier.sync 0;",
+        "bar.sync 1;",
+        "barrier.sync.aligned 0;",
+        "bar.sync 2, @ROUNDED@;",
+        "barrier.cta.sync 3;",
+    ]);
     g.emit(format!("st{volatile}{space}{vector}.{name} [{mine}], {stored};"));
     g.emit(barrier.to_owned());
     g.emit(format!("ld{volatile}{space}{vector}.{name} {loaded}, [{theirs}];"));
@@ -659,7 +808,9 @@ fn matching(g: &mut Gen) {
 }
 
 fn redux(g: &mut Gen) {
-    let form = g.draw.pick(&["add.u32", "add.s32", "min.u32", "max.u32", "min.s32", "max.s32", "and.b32", "or.b32", "xor.b32"]);
+    let form = g
+        .draw
+        .pick(&["add.u32", "add.s32", "min.u32", "max.u32", "min.s32", "max.s32", "and.b32", "or.b32", "xor.b32"]);
     let (value, members, to) = (g.source_register(word()), members(g), g.temp(Class::Word));
     g.emit(format!("redux.sync.{form} {to}, {value}, {members};"));
     g.keep(to, Kind::Unsigned);

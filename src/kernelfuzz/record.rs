@@ -69,7 +69,8 @@ impl Record {
             approximate: BTreeMap::new(),
         };
         for (n, line) in lines {
-            let read = record.line(line).with_context(|| format!("line {}: '{}'", n + 1, line.get(..60).unwrap_or(line)));
+            let read =
+                record.line(line).with_context(|| format!("line {}: '{}'", n + 1, line.get(..60).unwrap_or(line)));
             read?;
         }
         if record.options.generation == 0 {

@@ -103,7 +103,8 @@ impl Bench {
         let together = LoadedModule::load(&format!("{HEADER}{all}")).ok();
         for task in &request.tasks {
             // A module that is refused is tried kernel by kernel: one of them is the reason.
-            let alone = if together.is_some() { None } else { Some(LoadedModule::load(&format!("{HEADER}{}", task.text))) };
+            let alone =
+                if together.is_some() { None } else { Some(LoadedModule::load(&format!("{HEADER}{}", task.text))) };
             let (answer, words) = match (&together, &alone) {
                 (Some(module), _) | (None, Some(Ok(module))) => self.launch(module, task)?,
                 (None, Some(Err((error, log)))) => {
