@@ -3,7 +3,7 @@
 
     python3 kernels/regenerate.py            write kernels/ptx/*.ptx and kernels/ptx/manifest.json
     python3 kernels/regenerate.py --check    compile in memory and compare byte for byte; exit 1 on a difference
-    python3 kernels/regenerate.py --ptxas    also assemble each PTX for sm_80 and sm_90 and print registers
+    python3 kernels/regenerate.py --ptxas    also assemble each PTX for its GPUs and print registers
 
 The compiler is fetched from the Python package index into .cuda/ in the repository root, which
 git ignores; no GPU and no CUDA installation is needed. `graphproof --compile` looks there too.
@@ -30,9 +30,18 @@ TOOLS = KERNELS.parent / ".cuda"
 OPTIONS_FILE = SOURCES / "options.txt"
 
 
-def options():
-    """NVRTC options, one a line; shared with the run-time compiler of the Rust crate."""
-    return OPTIONS_FILE.read_text().split()
+# A source that needs another target than options.txt says so in its first line.
+OWN_OPTION = "// nvrtc: "
+
+
+def options(source=None):
+    """NVRTC options, one a line; shared with the run-time compiler of the Rust crate. An option of the
+    source's own replaces the shared one of the same name."""
+    shared = OPTIONS_FILE.read_text().split()
+    first = source.read_text().split("\n", 1)[0] if source else ""
+    own = first.removeprefix(OWN_OPTION).split() if first.startswith(OWN_OPTION) else []
+    names = {option.split("=")[0] for option in own}
+    return [option for option in shared if option.split("=")[0] not in names] + own
 
 
 def sha256(data):
@@ -101,7 +110,7 @@ class Nvrtc:
             ),
             "nvrtcCreateProgram",
         )
-        flags = [option.encode() for option in options()]
+        flags = [option.encode() for option in options(source)]
         code = self.library.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
         log = self.text(program, self.library.nvrtcGetProgramLogSize, self.library.nvrtcGetProgramLog).decode()
         if log.strip():
@@ -166,7 +175,7 @@ def assemble(files):
                 continue
             path = pathlib.Path(folder) / name
             path.write_bytes(data)
-            for arch in ("sm_80", "sm_90"):
+            for arch in ("sm_90a",) if b".target sm_90a" in data else ("sm_80", "sm_90"):
                 print(f"== {name} for {arch}", flush=True)
                 subprocess.run([ptxas, f"-arch={arch}", "-v", path, "-o", f"{path}.cubin"], check=True, stderr=subprocess.STDOUT)
 
@@ -174,7 +183,7 @@ def assemble(files):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with kernels/ptx and write nothing")
-    parser.add_argument("--ptxas", action="store_true", help="also assemble for sm_80 and sm_90")
+    parser.add_argument("--ptxas", action="store_true", help="also assemble for the GPUs of each")
     arguments = parser.parse_args()
     files = build()
     if arguments.ptxas:

@@ -92,9 +92,14 @@ pub struct GateArgs {
     /// Use the committed PTX, whatever the configuration says.
     #[arg(long, overrides_with = "compile")]
     pub no_compile: bool,
-    /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder.
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".", overrides_with = "no_locked")]
-    pub locked: Option<PathBuf>,
+    /// Fail if a graph is not the one reviewed in `snapshots/graph_STEP.snap` below this folder; without
+    /// one, below the nearest folder above that has them, up to the root of the checkout.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, overrides_with = "no_locked")]
+    pub locked: Option<Option<PathBuf>>,
+    /// Accept the graphs of this run as reviewed: shows what changed and writes the files that --locked
+    /// reads, of each step without a finding.
+    #[arg(long, conflicts_with_all = ["against", "no_locked"])]
+    pub bless: bool,
     /// Accept any graph, whatever the configuration says.
     #[arg(long, overrides_with = "locked")]
     pub no_locked: bool,

@@ -1,22 +1,49 @@
-//! Ctrl-C: the first press asks the run to stop at the next step, the second ends the process.
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks the run to stop at the next step, the second ends the
+//! process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use graphproof_harness::exit_code::ExitCode;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
-/// A flag that Ctrl-C sets.
+/// A flag that the first of these signals sets.
 pub fn flag() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&stop);
-    let handler = move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(ExitCode::Interrupted.code()));
+    // What whoever started this has us ignore stays ignored: nohup, and jobs in the background of a script.
+    let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored(*signal));
+    match Signals::new(heard) {
+        Ok(mut signals) => {
+            let seen = Arc::clone(&stop);
+            std::thread::spawn(move || signals.forever().for_each(|signal| heed(signal, &seen)));
         }
-        eprintln!("\nstopping after this step (Ctrl-C again to end now)");
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        tracing::warn!(%error, "Ctrl-C will end the process at once");
+        Err(error) => tracing::warn!(%error, "Ctrl-C and SIGTERM will end the process at once"),
     }
     stop
+}
+
+fn heed(signal: i32, seen: &AtomicBool) {
+    if seen.swap(true, Ordering::Relaxed) {
+        std::process::exit(i32::from(ExitCode::Interrupted.code()));
+    }
+    let (name, again) = match signal {
+        SIGINT => ("", "Ctrl-C"),
+        SIGTERM => ("SIGTERM: ", "SIGTERM"),
+        _ => ("SIGHUP: ", "SIGHUP"),
+    };
+    // Nobody may read any more: that is no reason to stop without writing.
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("\n{name}stopping after this step, and writing what is known ({again} again to end now)\n").as_bytes(),
+    );
+}
+
+/// Whether the process was started with this signal ignored.
+fn ignored(signal: i32) -> bool {
+    // SAFETY: sigaction is plain data, for which zeros are valid.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: with a null new action the call only writes the present one to where it may.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
 }

@@ -20,6 +20,9 @@ fn main() -> ProcessExit {
     if !matches!(cli.command, None | Some(Command::Gate(_) | Command::Explain(_))) {
         end_quietly_when_nobody_reads();
     }
+    if matches!(cli.command, Some(Command::FaultChild(_) | Command::ConformanceChild(_))) {
+        end_with_the_parent();
+    }
     output::log::start(cli.verbose);
     match run(cli) {
         Ok(code) => code.into(),
@@ -40,6 +43,15 @@ fn end_quietly_when_nobody_reads() {
 fn tell_when_a_file_is_too_large() {
     // SAFETY: called before any other thread; to ignore a signal runs no code.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// A child of ours ends with the process that started it: nobody is left to read what it finds.
+fn end_with_the_parent() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: this call takes plain numbers and changes nothing but what happens when the parent ends.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+    }
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use support::{Printed, command, folder};
 
 /// Commands that a section needs other commands' files for, or a GPU.
-const OTHERS: [&str; 2] = ["merge", "--driver system"];
+const OTHERS: [&str; 3] = ["merge", "--driver system", "--locked"];
 
 /// Everything from `graphproof` to the end of a line in a block of code, with continuation of the
 /// services' variables filled in.

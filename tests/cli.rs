@@ -13,6 +13,7 @@ fn graphproof_in(directory: &Path, arguments: &[&str]) -> Output {
         .current_dir(directory)
         .env_remove("GRAPHPROOF_LOG")
         .env_remove("GITHUB_ACTIONS")
+        .env("GRAPHPROOF_TELL_AFTER", "off")
         .output()
         .expect("the program starts")
 }
@@ -173,28 +174,4 @@ fn a_pipe_gets_no_progress_bar_and_no_colour() {
     let output = graphproof(&["--driver", "software", "--steps", "2", "--step", "fused"]);
     assert_eq!(text(&output.stderr), "");
     assert!(!text(&output.stdout).contains('\u{1b}'));
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_stops_at_the_next_step_and_leaves_no_file() {
-    use std::io::{BufRead, BufReader, Read};
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_graphproof"))
-        .args(["--driver", "software", "--steps", "1000000", "--step", "fused", "--json", "r.json"])
-        .current_dir(folder.path())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
-    // The heading is printed once the run is about to begin and Ctrl-C is heard.
-    let mut heading = String::new();
-    lines.read_line(&mut heading).expect("a heading");
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(kill.success());
-    let mut rest = String::new();
-    lines.read_to_string(&mut rest).expect("readable");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest}");
-    assert!(rest.contains("INTERRUPTED"), "{rest}");
-    assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0);
 }

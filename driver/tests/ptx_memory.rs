@@ -39,6 +39,8 @@ struct Form {
     count: usize,
     /// Bits of a register.
     register: usize,
+    /// With what does not change an access: `{ }` around one register, a policy for the cache.
+    dressed: bool,
 }
 
 impl Form {
@@ -49,8 +51,17 @@ impl Form {
             for (bytes, signed) in [(1, false), (1, true), (2, false), (2, true), (4, false), (8, false)] {
                 for count in [1, 2, 4].into_iter().filter(|count| count * bytes <= 16) {
                     for register in [16, 32, 64].into_iter().filter(|register| *register >= 8 * bytes) {
-                        forms.push(Form { place, bytes, signed, count, register });
+                        for dressed in [false, true] {
+                            forms.push(Form { place, bytes, signed, count, register, dressed });
+                        }
                     }
+                }
+            }
+        }
+        for place in [Global, GlobalApart] {
+            for (bytes, count) in [(4, 8), (8, 4)] {
+                for dressed in [false, true] {
+                    forms.push(Form { place, bytes, signed: false, count, register: 8 * bytes, dressed });
                 }
             }
         }
@@ -68,8 +79,14 @@ impl Form {
             Place::Local => ".local",
             Place::Generic => "",
         };
-        let vector = ["", "", ".v2", "", ".v4"][self.count];
-        format!("{instruction}{space}{vector}.{}{}", if self.signed { 's' } else { 'u' }, 8 * self.bytes)
+        let vector = ["", "", ".v2", "", ".v4", "", "", "", ".v8"][self.count];
+        let policy = if self.dressed { ".L2::cache_hint" } else { "" };
+        format!("{instruction}{space}{policy}{vector}.{}{}", if self.signed { 's' } else { 'u' }, 8 * self.bytes)
+    }
+
+    /// What follows the operands.
+    fn policy(self) -> &'static str {
+        if self.dressed { ", %rd41" } else { "" }
     }
 
     fn registers(self) -> Vec<String> {
@@ -83,7 +100,7 @@ impl Form {
 
     fn operands(self) -> String {
         match self.registers().as_slice() {
-            [one] => one.clone(),
+            [one] if !self.dressed => one.clone(),
             several => format!("{{{}}}", several.join(", ")),
         }
     }
@@ -142,7 +159,7 @@ fn kernel(form: Form, uniform: bool, body: &str) -> String {
          add.s64 %rd6, %rd6, 4;\nsetp.lt.u64 %p3, %rd6, {REGION};\n@%p3 bra FILL;\nbar.sync 0;\n\
          {index}ld.global.u64 %rd7, [%rd7];\n{address}\
          shr.u64 %rd8, %rd9, %r0;\nand.b64 %rd8, %rd8, 1;\nsetp.ne.u64 %p1, %rd8, 0;\n\
-         {body}ret;\n}}\n"
+         createpolicy.fractional.L2::evict_first.b64 %rd41, 0f3F000000;\n{body}ret;\n}}\n"
     )
 }
 
@@ -156,7 +173,7 @@ fn load_kernel(form: Form, uniform: bool) -> String {
     for register in form.registers() {
         body += &narrowed(&register, form.register);
     }
-    body += &format!("@%p1 {} {}, {};\n", form.name("ld"), form.operands(), address(form));
+    body += &format!("@%p1 {} {}, {}{};\n", form.name("ld"), form.operands(), address(form), form.policy());
     for (n, register) in form.registers().iter().enumerate() {
         body += &widened(register, form.register);
         body += &format!("st.global.u64 [%rd5+{}], %rd40;\n", 8 * n);
@@ -171,7 +188,8 @@ fn store_kernel(form: Form, uniform: bool) -> String {
         body += &format!("ld.global.u64 %rd40, [%rd5+{}];\n", 8 * n);
         body += &narrowed(register, form.register);
     }
-    body += &format!("@%p1 {} {}, {};\nbar.sync 0;\n", form.name("st"), address(form), form.operands());
+    body +=
+        &format!("@%p1 {} {}, {}{};\nbar.sync 0;\n", form.name("st"), address(form), form.operands(), form.policy());
     let (base, load) = match form.place {
         Place::SharedNarrow | Place::SharedWide => ("%rd11", "ld.shared.u32"),
         Place::Local => ("%rd12", "ld.local.u32"),
@@ -216,7 +234,7 @@ fn case(form: Form) -> impl Strategy<Value = Case> {
             .prop_map(move |at| (at.into_iter().map(|at| at * size).collect(), false)),
     ];
     let data = proptest::collection::vec(any::<u8>(), REGION);
-    let held = proptest::collection::vec(any::<u64>(), LANES * 4);
+    let held = proptest::collection::vec(any::<u64>(), LANES * 8);
     (data, held, offsets, prop_oneof![Just(u32::MAX), any::<u32>(), Just(1 << 31)])
         .prop_map(|(data, held, (offsets, uniform), active)| Case { data, held, offsets, uniform, active })
 }
@@ -239,7 +257,7 @@ fn run(text: &str, isa: Isa, case: &Case, cells: &[u8]) -> Vec<u64> {
 
 fn check(seen: impl Fn(Form, Isa, &Case) -> (Vec<u64>, Vec<u64>)) {
     for form in Form::all() {
-        let mut runner = runner(5);
+        let mut runner = runner(if form.dressed { 2 } else { 5 });
         let result = runner.run(&case(form), |case| {
             for isa in Isa::available() {
                 let (seen, expected) = seen(form, isa, &case);
@@ -277,7 +295,7 @@ fn a_store_writes_what_each_active_lane_holds_the_last_lane_last() {
         for lane in 0..LANES {
             for n in 0..form.count {
                 let at = lane * REGION + 8 * n;
-                cells[at..at + 8].copy_from_slice(&case.held[lane * 4 + n].to_le_bytes());
+                cells[at..at + 8].copy_from_slice(&case.held[lane * 8 + n].to_le_bytes());
             }
         }
         let seen = run(&store_kernel(form, case.uniform), isa, case, &cells);
@@ -291,7 +309,7 @@ fn a_store_writes_what_each_active_lane_holds_the_last_lane_last() {
         for lane in (0..LANES).filter(|lane| case.active >> lane & 1 != 0) {
             for n in 0..form.count {
                 let at = case.offsets[lane] as usize + n * form.bytes;
-                let bytes = case.held[lane * 4 + n].to_le_bytes();
+                let bytes = case.held[lane * 8 + n].to_le_bytes();
                 regions[of(lane)][at..at + form.bytes].copy_from_slice(&bytes[..form.bytes]);
             }
         }

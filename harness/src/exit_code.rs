@@ -25,7 +25,7 @@ pub enum ExitCode {
     Driver = 15,
     /// A fault of graphproof itself.
     Internal = 70,
-    /// Stopped by Ctrl-C.
+    /// Stopped by Ctrl-C, SIGTERM or SIGHUP; what was asked for is written, and says so.
     Interrupted = 130,
 }
 
@@ -58,7 +58,7 @@ impl ExitCode {
             ExitCode::Io => "could not run: a file cannot be read or written",
             ExitCode::Driver => "could not run: the driver failed outside any step",
             ExitCode::Internal => "a fault of graphproof itself",
-            ExitCode::Interrupted => "stopped by Ctrl-C",
+            ExitCode::Interrupted => "stopped by Ctrl-C, SIGTERM or SIGHUP",
         }
     }
 

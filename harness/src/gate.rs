@@ -98,6 +98,7 @@ pub fn run(
             .expect("the system can start a thread")
     };
     let mut last = (heartbeat.count(), Instant::now());
+    let mut stopped = None;
     // Kernels that go on are a sign of life too, but not for ever: launches may be without end.
     let (mut blocks, mut beat) = (driver::blocks_ended(), (last.1, driver::blocks_ended()));
     loop {
@@ -120,6 +121,9 @@ pub fn run(
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
+        if config.stop.load(Ordering::Relaxed) && stopped.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+            return Ok(given_up(step, config));
+        }
         let (count, ended) = (heartbeat.count(), driver::blocks_ended());
         if count != last.0 {
             last = (count, Instant::now());
@@ -134,6 +138,17 @@ pub fn run(
             return Ok(lost(step, config, faults::hang(&heartbeat.position(), seconds, progress)));
         }
     }
+}
+
+/// How long a step may go on after the run was asked to stop. Whoever ends a cancelled job waits for
+/// some seconds before it kills, and the reports have to be written by then.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The outcome of a run that was stopped in a step which did not end.
+fn given_up(step: &Arc<dyn Step>, config: &GateConfig) -> LaneOutcome {
+    let mut report = blank_report(step.as_ref(), config, Verdict::Interrupted);
+    report.not_checked.push("the run was stopped within a step, which was not waited for".to_owned());
+    LaneOutcome { report, poisoned: true, parts: Parts::default() }
 }
 
 enum Message {

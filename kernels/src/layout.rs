@@ -12,6 +12,16 @@ pub const SPLIT_KEYS: u32 = 256;
 pub const STAGED: u32 = 8;
 /// Heads of one tensor-core product (`MMA_HEADS` in fused_mma.cu).
 const MMA_HEADS: u32 = 16;
+/// Query rows of a block of `fused_wgmma_d*` (`ROWS` in fused_wgmma.cu).
+pub const WGMMA_ROWS: u32 = 4;
+/// Threads of a block of `fused_wgmma_d*`: two warpgroups that multiply, one that copies.
+pub const WGMMA_THREADS: u32 = 3 * 128;
+/// Heads of a row that `fused_wgmma_d*` has room for (`ROW_HEADS`).
+pub const WGMMA_HEADS: u32 = 64;
+/// Key tiles under way at once (`STAGES` in fused_wgmma.cu).
+const WGMMA_STAGES: u32 = 3;
+/// Room for `BlockState` of fused_wgmma.cu.
+const WGMMA_STATE: u32 = 5632;
 /// Bytes of a radix histogram.
 const HISTOGRAM: u32 = 256 * 4;
 /// Dynamic shared memory that every GPU since sm_80 grants a block (99 KiB, sm_86 and sm_89).
@@ -58,6 +68,16 @@ pub fn fused(shape: &Shape) -> FusedLayout {
 pub fn fused_mma(shape: &Shape) -> FusedLayout {
     let capacity = capacity(shape.topk);
     widest(capacity, |warps| mma_shared(shape.d, warps, capacity))
+}
+
+/// Layout of `fused_wgmma_d*`: cells of a row's list, and dynamic shared memory in bytes, which an sm_90
+/// grants.
+pub fn fused_wgmma(shape: &Shape) -> (u32, u32) {
+    // As many cells as fit at d=128, so that a list is cut seldom; a sort needs 2048.
+    let capacity = (shape.topk + 1408).clamp(2048, 3456);
+    let width = shape.d.max(64) * 2;
+    let tiles = WGMMA_STAGES * TILE_KEYS * width + WGMMA_ROWS * WGMMA_HEADS * width;
+    (capacity, 1024 + tiles + WGMMA_ROWS * capacity * 8 + WGMMA_STATE)
 }
 
 /// Layout of `decode_score_d*`: one warp a block.
@@ -118,6 +138,9 @@ mod tests {
                     assert!(layout.shared_bytes <= SHARED_LIMIT, "{shape}: {layout:?}");
                 }
                 assert!(select_shared_bytes(topk) <= 48 * 1024);
+                let (capacity, shared) = fused_wgmma(&shape);
+                assert!(shared <= 227 * 1024, "{shape}: {shared}");
+                assert!((topk + 6 * TILE_KEYS).max(2048) <= capacity && capacity <= 27 * 128, "{shape}: {capacity}");
             }
         }
         assert_eq!(fused(&Shape::default()).warps, 4);

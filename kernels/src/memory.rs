@@ -100,7 +100,7 @@ pub fn memory_story(lane: Lane, shape: &Shape) -> MemoryStory {
             term("scores", "b·sq·sk·4", b * sq * sk * 4);
             term("additive mask", "b·sq·sk·4", b * sq * sk * 4);
         }
-        Lane::Fused | Lane::FusedMma => {
+        Lane::Fused | Lane::FusedMma | Lane::FusedWgmma => {
             term("running max and sum", "b·sq·8", b * sq * 8);
             term("bit mask", "b·sq·⌈sk/32⌉·4", b * sq * words * 4);
         }

@@ -21,7 +21,7 @@ pub fn run(args: &GateArgs, revision: &str) -> Result<ExitCode, Failure> {
     // Both suites before the first run: what cannot be had should not cost a run.
     let tree = revision::kernels(revision)?;
     let name = tree.origin().to_string().trim_start_matches("the revision ").to_owned();
-    let mut reporters = gate::reporters(&args.report)?;
+    let mut reporters = gate::reporters(&args.report, gate::files(args, &gate.settings)?)?;
     let mut old_reporters = old_reporters(args)?;
     let new_suite = Suite::open(gate.settings.driver, suite::source(gate.settings.compile), gate.jobs.clone())?;
     // One tree for the process: steps may outlive this function on the thread of a lost run.
@@ -31,12 +31,18 @@ pub fn run(args: &GateArgs, revision: &str) -> Result<ExitCode, Failure> {
     // The present kernels first: they are judged whatever the old ones do to the device.
     let (new, poisoned) = gate.run(&new_suite, args.report.wants_receipt(), &mut reporters)?;
     let code = gate::written(&mut reporters).map(|()| new.exit_code);
-    if poisoned {
+    if poisoned && new.verdict != Verdict::Interrupted {
         eprintln!("the device is unusable now, so the kernels of {name} were not run and nothing was compared");
+        gate::leave(code);
+    }
+    if poisoned {
         gate::leave(code);
     }
     let code = code?;
     if new.verdict == Verdict::Interrupted {
+        if let Some(path) = &args.json_against {
+            eprintln!("INTERRUPTED: the kernels of {name} were not run, and nothing is written to {}", path.display());
+        }
         return Ok(gate::exit_code(code));
     }
     output::print(&format!("\nthe same jobs with the {}, and the host code of this program:\n", old_suite.kernels))?;

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use graphproof::report::notice::Notice;
 use graphproof_driver::exec::{self, Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, bench};
 use graphproof_harness::buffers::BufferSet;
 use graphproof_harness::cuda::NodeKind;
@@ -20,6 +21,7 @@ use graphproof_kernels::Shape;
 use super::Failure;
 use super::suite::{Planned, Suite};
 use crate::args::{BenchArgs, BenchWhat, TargetArgs};
+use crate::output::progress::StepBar;
 use crate::output::table::time;
 
 /// Steps whose kernels are measured.
@@ -39,8 +41,10 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
 
 /// Graphs on the software driver, each figure beside the same work launched eagerly.
 fn graphs() -> Result<ExitCode, Failure> {
+    let notice = Notice::of_known_length("bench graph", "graphs of 10,000 kernels, about 10 s in all");
     let found = graphproof_driver::bench::graph()
         .map_err(|code| Failure::new(ExitCode::Driver, anyhow!("the measurement failed: {code}")))?;
+    drop(notice);
     let say = |what: &str, value: Duration| println!("{what:<44} {}", time(value.as_nanos() as u64));
     say("enqueue of a kernel", found.enqueue);
     say("launch of an empty kernel, and wait", found.launch_and_wait);
@@ -55,7 +59,9 @@ fn graphs() -> Result<ExitCode, Failure> {
 
 /// A big module on the software driver.
 fn load() -> Result<ExitCode, Failure> {
+    let notice = Notice::of_known_length("bench load", "a big module is decoded, about 10 s in all");
     let found = bench::load().map_err(|error| Failure::new(ExitCode::Internal, anyhow!("{error}")))?;
+    drop(notice);
     let say = |what: &str, value: Duration| println!("{what:<44} {}", time(value.as_nanos() as u64));
     println!(
         "{} entries, {:.1} MB of PTX; decoded by loading: {}",
@@ -74,7 +80,8 @@ fn interpreter() -> Result<ExitCode, Failure> {
     let target = TargetArgs { driver: DriverChoice::Software, shape: None, compile: false };
     let suite = Suite::of_steps(&target, &STEPS)?;
     println!("PTX interpreter, {:?} code path, shape {}", Isa::detect(), Shape::default());
-    for Planned { step, .. } in &suite.jobs {
+    let bar = StepBar::in_pipes("bench exec", suite.jobs.len() as u64);
+    for (done, Planned { step, .. }) in suite.jobs.iter().enumerate() {
         let programs: Vec<Program> = step
             .modules()
             .iter()
@@ -91,6 +98,7 @@ fn interpreter() -> Result<ExitCode, Failure> {
                 return Err(Failure::new(ExitCode::Findings, error));
             }
         }
+        bar.at(done as u64 + 1);
     }
     let overhead = bench::launch_overhead(&Pool::new(std::thread::available_parallelism().map_or(1, usize::from)))
         .map_err(|fault| Failure::new(ExitCode::Internal, anyhow!("{fault:?}")))?;

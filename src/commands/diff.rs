@@ -3,15 +3,23 @@
 use std::path::Path;
 
 use graphproof::diff::{Diff, Judgement, Policy};
-use graphproof::receipt::{self, AtomicFile, Receipt};
+use graphproof::receipt::{self, AtomicFile, Outputs, Receipt};
 use graphproof_harness::exit_code::ExitCode;
 
-use super::{Failure, settings};
+use super::{Failure, gate, settings};
 use crate::args::DiffArgs;
 use crate::output::json::io;
 use crate::output::{escape, print};
 
 pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
+    if let Some(path) = &args.json {
+        for read in [&args.old, &args.new] {
+            // The two may well be one file.
+            let mut taken = Outputs::default();
+            taken.take(path, "--json").map_err(gate::same_file)?;
+            taken.take(read, "a receipt that is read").map_err(gate::same_file)?;
+        }
+    }
     let file = args.json.as_deref().map(|path| AtomicFile::prepare(path, "the comparison", "--json"));
     let file = file.transpose().map_err(io)?;
     let policy = args.policy.policy(&settings::read(&args.config)?.diff);

@@ -59,7 +59,7 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
         })
         .collect();
     let recorded = kind == DriverKind::Software && !args.without_record;
-    let outcomes = pool::run(&jobs, width(args.jobs, kind), |job| child::spawn(&job.arguments, DEADLINE));
+    let outcomes = pool::run("faults", &jobs, width(args.jobs, kind), |job| child::spawn(&job.arguments, DEADLINE));
     let rows: Vec<Row> = faults
         .iter()
         .zip(outcomes.chunks(2))

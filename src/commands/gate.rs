@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use graphproof::config::{AllowList, Job, Partition, Settings};
-use graphproof::receipt::{self, AtomicFile, ConfigUsed, NotRun, Provenance, Receipt, Request};
+use graphproof::receipt::{self, AtomicFile, ConfigUsed, NotRun, Outputs, Provenance, Receipt, Request, SameFile};
+use graphproof::report::notice::Notice;
 use graphproof::report::sources::Sources;
 use graphproof::report::{
     Event, Github, HtmlReport, JobName, JsonLines, Junit, LaneStart, Opening, ReceiptWriter, Reporters, Sarif,
@@ -22,10 +23,11 @@ use graphproof_harness::retry;
 use graphproof_kernels::Shape;
 
 use super::suite::{self, Planned, Suite};
-use super::{Failure, settings};
+use super::{Failure, bless, settings};
 use crate::args::{GateArgs, ReportArgs};
 use crate::interrupt;
 use crate::output::json::io;
+use crate::output::print;
 
 pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
     if let Some(revision) = &args.against {
@@ -37,10 +39,16 @@ pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::new(ExitCode::Usage, anyhow!(error)));
     }
     let gate = Gate::new(args)?;
-    let mut reporters = reporters(&args.report)?;
+    let mut reporters = reporters(&args.report, files(args, &gate.settings)?)?;
+    if args.bless {
+        bless::check(&gate.jobs)?;
+    }
     let suite = Suite::open(gate.settings.driver, suite::source(gate.settings.compile), gate.jobs.clone())?;
     let (receipt, poisoned) = gate.run(&suite, args.report.wants_receipt(), &mut reporters)?;
-    let code = written(&mut reporters).map(|()| receipt.exit_code);
+    let mut code = written(&mut reporters).map(|()| receipt.exit_code);
+    if let Some(folder) = gate.settings.locked.as_deref().filter(|_| args.bless) {
+        code = bless::accept(folder, &receipt).and_then(|told| print(&told)).and(code);
+    }
     if poisoned {
         leave(code);
     }
@@ -73,6 +81,7 @@ impl<'a> Gate<'a> {
         let mut run = Run {
             suite,
             settings,
+            bless: self.args.bless,
             allow: AllowList::new(settings.allow.clone()),
             stop: Arc::clone(&self.stop),
             poisoned_by: None,
@@ -96,6 +105,8 @@ impl<'a> Gate<'a> {
         let mut receipt = receipt(suite, request, self.provenance.clone(), lanes, interrupted);
         if kept && !self.args.no_geometry && !poisoned && !interrupted {
             let shapes: Vec<Shape> = self.jobs.iter().map(|job| job.shape).collect();
+            let words = "the lanes' memory at 65,536 and 131,072 keys is allocated, a few seconds in all";
+            let _notice = Notice::of_known_length("gate", words);
             receipt.geometry = receipt::geometry(&suite.session, &shapes);
         }
         let receipt = receipt.sealed();
@@ -124,13 +135,30 @@ pub(super) fn leave(code: Result<u8, Failure>) -> ! {
     std::process::exit(i32::from(code))
 }
 
-/// The terminal, and every file that was asked for; each is tried before the run.
-pub fn reporters(args: &ReportArgs) -> Result<Reporters, Failure> {
+/// The terminal, and every file that was asked for; each is tried before the run. `taken` holds what else
+/// the run reads and writes.
+pub fn reporters(args: &ReportArgs, mut taken: Outputs) -> Result<Reporters, Failure> {
+    let on_github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    let github = (on_github || args.github) && !args.no_github;
+    let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty() && github).map(PathBuf::from);
+    // All before the first: opening a file for events empties it.
+    let files = [
+        ("--json", &args.json),
+        ("--events", &args.events),
+        ("--html", &args.html),
+        ("--trace", &args.trace),
+        ("--junit", &args.junit),
+        ("--sarif", &args.sarif),
+        ("GITHUB_STEP_SUMMARY", &summary),
+    ];
+    for (option, path) in files {
+        path.iter().try_for_each(|path| taken.take(path, option)).map_err(same_file)?;
+    }
+    let file = |path: &Path, what: &str, option: &str| AtomicFile::prepare(path, what, option).map_err(io);
     let mut reporters = Reporters::default();
     reporters.add(Terminal::stdout());
     if let Some(path) = &args.json {
-        let file = AtomicFile::prepare(path, "the receipt", "--json").map_err(io)?;
-        reporters.add(ReceiptWriter::new(file));
+        reporters.add(ReceiptWriter::new(file(path, "the receipt", "--json")?));
     }
     if let Some(path) = &args.events {
         let file = File::create(path)
@@ -139,24 +167,35 @@ pub fn reporters(args: &ReportArgs) -> Result<Reporters, Failure> {
         reporters.add(JsonLines::new(file, path.display().to_string()));
     }
     if let Some(path) = &args.html {
-        reporters.add(HtmlReport::new(AtomicFile::prepare(path, "the report", "--html").map_err(io)?));
+        reporters.add(HtmlReport::new(file(path, "the report", "--html")?));
     }
     if let Some(path) = &args.trace {
-        reporters.add(TraceWriter::new(AtomicFile::prepare(path, "the trace", "--trace").map_err(io)?));
+        reporters.add(TraceWriter::new(file(path, "the trace", "--trace")?));
     }
     if let Some(path) = &args.junit {
-        reporters.add(Junit::new(AtomicFile::prepare(path, "the verdicts", "--junit").map_err(io)?));
+        reporters.add(Junit::new(file(path, "the verdicts", "--junit")?));
     }
     if let Some(path) = &args.sarif {
-        let file = AtomicFile::prepare(path, "the findings", "--sarif").map_err(io)?;
-        reporters.add(Sarif::new(file, Sources::here()));
+        reporters.add(Sarif::new(file(path, "the findings", "--sarif")?, Sources::here()));
     }
-    let on_github = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
-    if (on_github || args.github) && !args.no_github {
-        let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from);
+    if github {
         reporters.add(Github::new(std::io::stdout(), summary, Sources::here()));
     }
     Ok(reporters)
+}
+
+/// Two files of one run are one.
+pub(super) fn same_file(error: SameFile) -> Failure {
+    Failure::new(ExitCode::Usage, error)
+}
+
+/// What a gate reads and writes beside its reports.
+pub(super) fn files(args: &GateArgs, settings: &Settings) -> Result<Outputs, Failure> {
+    let mut taken = Outputs::default();
+    for (what, path) in [("the configuration", &settings.file), ("--json-against", &args.json_against)] {
+        path.iter().try_for_each(|path| taken.take(path, what)).map_err(same_file)?;
+    }
+    Ok(taken)
 }
 
 /// The jobs of this part, and those that are left to the others.
@@ -198,6 +237,8 @@ fn opening(suite: &Suite, steps: u64) -> Opening {
 struct Run<'a> {
     suite: &'a Suite,
     settings: &'a Settings,
+    /// Whether the graphs will be accepted, and are not compared.
+    bless: bool,
     allow: AllowList,
     stop: Arc<AtomicBool>,
     /// The step that left the device unusable.
@@ -237,12 +278,12 @@ impl Run<'_> {
 
     /// Why the next job does not run, if it does not.
     fn not_to_be_run(&self) -> Option<(Verdict, Option<String>)> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Some((Verdict::Interrupted, None));
+        }
         if let Some(culprit) = &self.poisoned_by {
             let reason = format!("step '{culprit}' left the device unusable; run this one by itself");
             return Some((Verdict::NotRun, Some(reason)));
-        }
-        if self.stop.load(Ordering::Relaxed) {
-            return Some((Verdict::Interrupted, None));
         }
         let culprit = self.failed.as_ref().filter(|_| self.settings.fail_fast)?;
         Some((Verdict::NotRun, Some(format!("step '{culprit}' failed before, and --fail-fast ends the run there"))))
@@ -257,7 +298,8 @@ impl Run<'_> {
     ) -> Result<LaneReport, Failure> {
         let asked = config.steps;
         let mut progress = |Progress::Steps(done)| reporters.tell(&Event::Progress { lane, done, asked });
-        let (allow, locked) = (&mut self.allow, self.settings.locked.as_deref());
+        let locked = self.settings.locked.as_deref().filter(|_| !self.bless);
+        let allow = &mut self.allow;
         let mut settle = |report: &mut LaneReport| {
             if let Some(folder) = locked {
                 compare_with_reviewed(folder, report)?;

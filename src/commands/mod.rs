@@ -2,6 +2,7 @@
 
 mod against;
 pub mod bench;
+mod bless;
 pub mod conformance;
 pub mod diff;
 pub mod doctor;

@@ -1,5 +1,7 @@
 //! The settings of a gate run: the command line over the configuration over the defaults.
 
+use std::path::PathBuf;
+
 use graphproof::config::{self, Settings};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_kernels::Shape;
@@ -34,7 +36,12 @@ pub fn resolve(args: &GateArgs) -> Result<Settings, Failure> {
     settings.patience = args.patience.unwrap_or(settings.patience);
     settings.retries = args.retries.unwrap_or(settings.retries);
     settings.fail_fast = (settings.fail_fast || args.fail_fast) && !args.no_fail_fast;
-    settings.locked = args.locked.clone().or(settings.locked).filter(|_| !args.no_locked);
+    if let Some(folder) = &args.locked {
+        settings.locked = Some(folder.clone().map_or_else(reviewed, Ok)?);
+    } else if args.bless && settings.locked.is_none() {
+        settings.locked = Some(reviewed()?);
+    }
+    settings.locked = settings.locked.filter(|_| !args.no_locked);
     Ok(settings)
 }
 
@@ -45,10 +52,7 @@ pub fn read(args: &ConfigArgs) -> Result<Settings, Failure> {
     }
     let found = match &args.config {
         Some(file) => Some(file.clone()),
-        None => {
-            let here = std::env::current_dir().context("the current folder cannot be told").map_err(io)?;
-            config::find(&here)
-        }
+        None => config::find(&here()?),
     };
     let Some(file) = found else {
         tracing::info!("no graphproof.toml: the defaults hold");
@@ -56,6 +60,15 @@ pub fn read(args: &ConfigArgs) -> Result<Settings, Failure> {
     };
     tracing::info!(file = %file.display(), "configuration");
     Settings::read(&file).map_err(|error| Failure::new(error.exit_code(), error))
+}
+
+/// The folder with the reviewed graphs.
+fn reviewed() -> Result<PathBuf, Failure> {
+    Ok(config::find_reviewed(&here()?))
+}
+
+fn here() -> Result<PathBuf, Failure> {
+    std::env::current_dir().context("the current folder cannot be told").map_err(io)
 }
 
 /// A shape of the command line.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use graphproof::config::{Job, Settings};
 use graphproof::receipt::{SourceHash, TreeUsed};
+use graphproof::report::notice::Notice;
 use graphproof_harness::cuda::Session;
 use graphproof_harness::driver::{self, DriverChoice, Selected};
 use graphproof_harness::exit_code::ExitCode;
@@ -35,7 +36,10 @@ impl Suite {
     /// Makes the steps of `jobs` with the kernels of `source`, and opens the driver.
     pub fn open(driver: DriverChoice, source: PtxSource, jobs: Vec<Job>) -> Result<Self, Failure> {
         // Before a driver is opened: a typing error should not cost a device.
+        let compiling = (source != PtxSource::Committed)
+            .then(|| Notice::of_known_length("--compile", "the kernels are compiled with NVRTC, about 10 s in all"));
         let jobs = plan(jobs, source).map_err(kernels_failure)?;
+        drop(compiling);
         let kernels = describe(source, &jobs).map_err(kernels_failure)?;
         let (selected, session) = driver::open(driver)?;
         tracing::info!(driver = selected.kind.name(), reason = selected.reason, "driver selected");

@@ -77,6 +77,23 @@ pub fn find(folder: &Path) -> Option<PathBuf> {
     Some(up.join(FILE_NAME))
 }
 
+/// The folder above the `snapshots/` with reviewed graphs that is nearest to `folder`, found as
+/// [`find`] finds the configuration, and told as a path from `folder`. Where there is none, the root of
+/// the checkout: that is where they will be.
+pub fn find_reviewed(folder: &Path) -> PathBuf {
+    let holds = |above: &Path| {
+        let entries = std::fs::read_dir(above.join("snapshots")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).any(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with("graph_") && name.ends_with(".snap")
+        })
+    };
+    let last = checkout::folders(folder).count().saturating_sub(1);
+    let depth = checkout::folders(folder).position(holds).unwrap_or(last);
+    let up: PathBuf = std::iter::repeat_n("..", depth).collect();
+    if depth == 0 { PathBuf::from(".") } else { up }
+}
+
 impl Settings {
     /// The defaults, changed by what `file` says.
     ///
@@ -114,8 +131,10 @@ impl Settings {
         settings.fail_fast = raw.policy.fail_fast.unwrap_or(settings.fail_fast);
         settings.retries = raw.policy.retries.unwrap_or(settings.retries);
         if raw.policy.locked == Some(true) {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-            settings.locked = Some(folder.unwrap_or(Path::new(".")).to_owned());
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            // Links in a path would lead `..` elsewhere.
+            let up = folder.canonicalize().map_or_else(|_| PathBuf::from("."), |real| find_reviewed(&real));
+            settings.locked = Some(if up == Path::new(".") { folder.to_owned() } else { folder.join(up) });
         }
         settings.diff = source.diff(raw.diff)?;
         for (name, own) in raw.step {

@@ -19,7 +19,7 @@ use crate::diff::Policy;
 
 pub use allow::{Allow, AllowList};
 pub use error::ConfigError;
-pub use file::{FILE_NAME, find};
+pub use file::{FILE_NAME, find, find_reviewed};
 pub use init::INITIAL;
 pub use partition::{Partition, PartitionError};
 

@@ -4,10 +4,12 @@
 //! field `seal` is a hash of everything else, so that a receipt changed by hand is told from one
 //! that graphproof wrote.
 
+mod atomic;
 mod file;
 mod geometry;
 mod layout;
 mod merge;
+mod outputs;
 mod provenance;
 mod schema;
 mod seal;
@@ -18,10 +20,12 @@ use graphproof_harness::report::{LaneReport, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use file::{AtomicFile, ReadError, read};
+pub use atomic::AtomicFile;
+pub use file::{ReadError, read};
 pub use geometry::{LANES, LENGTHS, geometry};
 pub use layout::lay_out;
 pub use merge::{MergeError, Part, merge};
+pub use outputs::{Outputs, SameFile};
 pub use provenance::{Git, Host, Provenance, git_in};
 pub use schema::schema_text;
 

@@ -66,6 +66,9 @@ pub fn annotations(receipt: &Receipt, sources: &Sources) -> String {
             let _ = writeln!(text, "::notice title=not run::{}", data(&reason));
         }
     }
+    if receipt.verdict == Verdict::Interrupted {
+        text.push_str("::error title=INTERRUPTED::the run was stopped before its end, and not every job was judged\n");
+    }
     for entry in receipt.request.config.iter().flat_map(|config| &config.unused_allow) {
         let _ = writeln!(text, "::warning title=unused allow::{}", data(entry));
     }
@@ -105,7 +108,11 @@ fn property(text: &str) -> String {
 /// The run in Markdown.
 pub fn summary(receipt: &Receipt) -> String {
     let receipt = &*escape::receipt(receipt);
-    let word = if receipt.verdict == Verdict::Pass { "passed" } else { "did not pass" };
+    let word = match receipt.verdict {
+        Verdict::Pass => "passed",
+        Verdict::Interrupted => "was INTERRUPTED",
+        _ => "did not pass",
+    };
     let part = receipt.request.partition.as_ref().map_or(String::new(), |part| format!(", part {}", cell(part)));
     let mut text = format!(
         "## graphproof {word}{part}\n\n{} driver: {}; {}\n\n",

@@ -26,13 +26,7 @@ impl Junit {
 impl Reporter for Junit {
     fn event(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
         match event {
-            Event::RunEnded { receipt, verdict, .. } if *verdict != Verdict::Interrupted => {
-                self.0.write(&document(receipt)?)
-            }
-            Event::RunEnded { .. } => {
-                eprintln!("interrupted: nothing was written to {}", self.0.path().display());
-                Ok(())
-            }
+            Event::RunEnded { receipt, .. } => self.0.write(&document(receipt)?),
             _ => Ok(()),
         }
     }
@@ -123,6 +117,11 @@ fn case<W: Write>(xml: &mut Writer<W>, lane: &LaneReport, name: &str) -> std::io
             xml.create_element("skipped").with_attribute(("message", reason.as_str())).write_empty()?;
             return Ok(());
         }
+        if lane.verdict == Verdict::Interrupted {
+            let message = format!("stopped after {} of {} replays", lane.steps_compared, lane.steps_asked);
+            let attributes = [("type", "INTERRUPTED"), ("message", message.as_str())];
+            xml.create_element("error").with_attributes(attributes).write_empty()?;
+        }
         let mut aside = String::new();
         for found in lane.findings.iter().filter(|found| found.severity == Severity::Warning) {
             aside.push_str(&finding::render(&lane.step, found));
@@ -152,7 +151,7 @@ fn counts(lanes: &[&LaneReport]) -> [Attribute; 5] {
     [
         Attribute("tests", lanes.len().to_string()),
         Attribute("failures", count(LaneReport::failed)),
-        Attribute("errors", "0".to_owned()),
+        Attribute("errors", count(|lane| lane.verdict == Verdict::Interrupted)),
         Attribute("skipped", count(|lane| lane.verdict == Verdict::NotRun)),
         Attribute("time", seconds(lanes.iter().map(|lane| lane.times.wall).sum())),
     ]

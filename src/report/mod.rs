@@ -10,6 +10,7 @@ pub mod html;
 mod jsonl;
 pub mod junit;
 pub mod look;
+pub mod notice;
 pub mod progress;
 mod receipt_file;
 pub mod sarif;

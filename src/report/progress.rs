@@ -1,28 +1,48 @@
-//! Progress bars on a terminal; nothing in a pipe.
+//! How far a command is: a bar on a terminal; in a pipe one line, of what takes longer than some seconds.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::notice::Notice;
+
 /// Shows how far a count is.
 pub struct StepBar {
     bar: ProgressBar,
+    notice: Notice,
+    total: u64,
+    began: Instant,
 }
 
 impl StepBar {
-    /// A bar for `steps` steps of `step`.
-    pub fn new(step: &str, steps: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>14} [{bar:32}] {pos}/{len} steps, {eta} left") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_prefix(step.to_owned());
-        StepBar { bar }
+    /// A bar for `total` pieces of what `name` says.
+    pub fn new(name: &str, total: u64) -> Self {
+        Self::on(ProgressDrawTarget::stderr(), name, total)
     }
 
-    /// `done` steps are done.
+    /// No bar, but the line in a pipe: for what prints as it goes on.
+    pub fn in_pipes(name: &str, total: u64) -> Self {
+        Self::on(ProgressDrawTarget::hidden(), name, total)
+    }
+
+    fn on(target: ProgressDrawTarget, name: &str, total: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        if let Ok(style) = ProgressStyle::with_template("{prefix:>14} [{bar:32}] {pos}/{len}, {eta} left") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(name.to_owned());
+        StepBar { bar, notice: Notice::new(name, format!("0 of {total}")), total, began: Instant::now() }
+    }
+
+    /// `done` pieces are done.
     pub fn at(&self, done: u64) {
         self.bar.set_position(done);
+        if done > 0 {
+            let left = self.began.elapsed().as_secs_f64() / done as f64 * self.total.saturating_sub(done) as f64;
+            let left =
+                Duration::try_from_secs_f64(left).map_or(String::new(), |left| format!(", {} left", about(left)));
+            self.notice.known(format!("{done} of {}{left}", self.total));
+        }
     }
 }
 
@@ -42,6 +62,7 @@ pub struct RunBar {
     steps: Vec<String>,
     lane_began: Instant,
     lane: usize,
+    notice: Notice,
 }
 
 impl RunBar {
@@ -52,7 +73,8 @@ impl RunBar {
         if let Ok(style) = ProgressStyle::with_template("{prefix:>14} [{bar:24}] {wide_msg}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        RunBar { bar, estimate: Estimate::new(asked), steps, lane_began: Instant::now(), lane: 0 }
+        let notice = Notice::new("gate", "no replay yet".to_owned());
+        RunBar { bar, estimate: Estimate::new(asked), steps, lane_began: Instant::now(), lane: 0, notice }
     }
 
     /// The job at `lane` begins.
@@ -78,8 +100,14 @@ impl RunBar {
         self.bar.set_position(self.estimate.parts(done, elapsed));
         let jobs = self.steps.len();
         let asked = self.estimate.asked.get(self.lane).copied().unwrap_or(0);
-        let left = self.estimate.left(done, elapsed).map_or(String::new(), |left| format!(", {} left", about(left)));
-        self.bar.set_message(format!("job {} of {jobs}, {done}/{asked} replays{left}", self.lane + 1));
+        let left = self.estimate.left(done, elapsed);
+        let words = left.map_or(String::new(), |left| format!(", {} left", about(left)));
+        let message = format!("job {} of {jobs}, {done}/{asked} replays{words}", self.lane + 1);
+        if left.is_some() {
+            let step = self.steps.get(self.lane).map_or("", String::as_str);
+            self.notice.known(format!("{step}, {message}"));
+        }
+        self.bar.set_message(message);
     }
 }
 

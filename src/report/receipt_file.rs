@@ -1,11 +1,9 @@
 //! The receipt as a reporter.
 
-use graphproof_harness::report::Verdict;
-
 use super::{Event, Reporter};
 use crate::receipt::AtomicFile;
 
-/// Writes the receipt when the run has ended. A run that was stopped leaves none.
+/// Writes the receipt when the run has ended. That of a run which was stopped says so.
 pub struct ReceiptWriter(AtomicFile);
 
 impl ReceiptWriter {
@@ -18,11 +16,7 @@ impl ReceiptWriter {
 impl Reporter for ReceiptWriter {
     fn event(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
         match event {
-            Event::RunEnded { receipt, verdict, .. } if *verdict != Verdict::Interrupted => self.0.write_json(receipt),
-            Event::RunEnded { .. } => {
-                eprintln!("interrupted: no receipt was written to {}", self.0.path().display());
-                Ok(())
-            }
+            Event::RunEnded { receipt, .. } => self.0.write_json(receipt),
             _ => Ok(()),
         }
     }

@@ -31,13 +31,7 @@ impl Sarif {
 impl Reporter for Sarif {
     fn event(&mut self, event: &Event<'_>) -> anyhow::Result<()> {
         match event {
-            Event::RunEnded { receipt, verdict, .. } if *verdict != Verdict::Interrupted => {
-                self.file.write_json(&document(receipt, &self.sources))
-            }
-            Event::RunEnded { .. } => {
-                eprintln!("interrupted: nothing was written to {}", self.file.path().display());
-                Ok(())
-            }
+            Event::RunEnded { receipt, .. } => self.file.write_json(&document(receipt, &self.sources)),
             _ => Ok(()),
         }
     }
@@ -69,7 +63,8 @@ pub fn document(receipt: &Receipt, sources: &Sources) -> Value {
         }},
         "automationDetails": { "id": format!("graphproof/{part}/") },
         "invocations": [{
-            "executionSuccessful": true,
+            "executionSuccessful": receipt.verdict != Verdict::Interrupted,
+            "toolExecutionNotifications": notifications(receipt),
             "exitCode": receipt.exit_code,
             "arguments": provenance.arguments,
             "startTimeUtc": time::utc(provenance.began),
@@ -91,6 +86,13 @@ pub fn document(receipt: &Receipt, sources: &Sources) -> Value {
         "version": "2.1.0",
         "runs": [run],
     })
+}
+
+/// That a run was stopped: what is not among its results is not known to be safe.
+fn notifications(receipt: &Receipt) -> Vec<Value> {
+    let text = "INTERRUPTED: the run was stopped before its end, and not every job was judged";
+    let stopped = receipt.verdict == Verdict::Interrupted;
+    stopped.then(|| json!({ "level": "error", "message": { "text": text } })).into_iter().collect()
 }
 
 fn rule(id: &str) -> Value {

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Stdout, Write};
 
 use anyhow::Context as _;
-use graphproof_harness::report::{LaneReport, Verdict};
+use graphproof_harness::report::Verdict;
 
 use super::look::Look;
 use super::progress::RunBar;
@@ -171,7 +171,7 @@ fn verdict_line(receipt: &Receipt, look: Look) -> String {
     let not_run = lanes.iter().filter(|lane| lane.verdict == Verdict::NotRun).count();
     let word = match receipt.verdict {
         Verdict::Pass => "PASS",
-        Verdict::Interrupted if !lanes.iter().any(LaneReport::failed) => "INTERRUPTED",
+        Verdict::Interrupted => "INTERRUPTED",
         _ => "FAIL",
     };
     let mut names: Vec<&str> = lanes.iter().map(|lane| lane.step.as_str()).collect();

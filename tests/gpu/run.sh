@@ -69,10 +69,12 @@ if [ "$size" = small ]; then
     exit $failed
 fi
 
-# 1,000 replays of each lane, and of the variant on tensor cores.
+# 1,000 replays of each lane, and of the variants on tensor cores.
 gate default 120 1000 sq=64
 # One receipt holds the geometry: its buffers take most of the device for a moment.
 gate default-mma 60 1000 sq=64 --step fused-mma --no-geometry
+gate default-wgmma 60 1000 sq=64 --step fused-wgmma --no-geometry
+gate wgmma-8192 60 1000 sq=512,sk=8192,h=64,d=128,topk=2048 --step fused-wgmma --no-geometry
 gate medium 200 1000 sq=256,sk=2048,h=16,d=128,topk=512 --no-geometry
 # The fused lane at lengths that the slab cannot reach; the longest takes over three minutes.
 gate length-8192 60 1000 sq=512,sk=8192,h=16,d=128,topk=1024 --step fused --no-geometry
@@ -91,7 +93,7 @@ for length in 8192 16384 32768 65536; do
     shape=sq=$length,sk=$length,h=64,d=128,topk=2048
     dump=$work/dump && mkdir -p "$dump"
     part "speed.$length" 150 "$gp" bench step --driver "$driver" --seconds 0 --shape "$shape" \
-        --step fused-mma --step fused --dump "$dump" --json "out/speed.$length.json"
+        --step fused-wgmma --step fused-mma --step fused --dump "$dump" --json "out/speed.$length.json"
     part "torch.$length" 120 python3 "$work/torch_bench.py" "$dump" "out/torch.$length.json"
     rm -rf "$dump"
 done

@@ -22,6 +22,8 @@ const ACCESS_POLICY_WINDOW: u32 = 1;
 const COOPERATIVE: u32 = 2;
 const CLUSTER_DIMENSION: u32 = 4;
 const CLUSTER_SCHEDULING: u32 = 5;
+/// Of a kernel that may begin before the one ahead of it has ended; here it never does.
+const PROGRAMMATIC_STREAM_SERIALIZATION: u32 = 6;
 const PRIORITY: u32 = 8;
 const MEM_SYNC_DOMAIN_MAP: u32 = 9;
 const MEM_SYNC_DOMAIN: u32 = 10;
@@ -108,6 +110,7 @@ pub(crate) fn attributes(given: &[CUlaunchAttribute]) -> Cuda<(bool, Arc<[CUlaun
             CLUSTER_DIMENSION if (0..3).all(|word| attribute.value.word(word) <= 1) => {}
             ACCESS_POLICY_WINDOW
             | CLUSTER_SCHEDULING
+            | PROGRAMMATIC_STREAM_SERIALIZATION
             | PRIORITY
             | MEM_SYNC_DOMAIN_MAP
             | MEM_SYNC_DOMAIN

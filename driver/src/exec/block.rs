@@ -42,6 +42,7 @@ pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: 
             * (u64::from(block[1]) + u64::from(launch.config.grid[1]) * u64::from(block[2]));
     let seed = mix(launch.order_seed ^ mix(linear));
     worker.poison_shared(seed);
+    worker.clear_reserved(code);
     for warp in 0..warps {
         prepare(worker, launch, code, block, warp, threads);
     }
@@ -59,6 +60,7 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3
     // SAFETY: `begin` made room for `file_bytes` bytes of each warp; this one does not run yet.
     let mut registers = unsafe { RegisterFile::cleared(file, code.file_bytes) };
     let static_shared = launch.kernel.static_shared_bytes;
+    let workspace = worker.workspace;
     for &(slot, init) in &code.scalars {
         let value = match init {
             ScalarInit::Constant(v) => v,
@@ -73,6 +75,7 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3
             ScalarInit::DynamicShared => u64::from(config.dynamic_shared_bytes),
             ScalarInit::TotalShared => u64::from(config.dynamic_shared_bytes) + u64::from(static_shared),
             ScalarInit::Grid => 0,
+            ScalarInit::Workspace => workspace,
         };
         registers.set_uniform(slot, value);
     }
@@ -154,9 +157,11 @@ impl State<'_, '_> {
     /// Lets one warp run until it stops.
     fn turn(&mut self, index: u32) -> Result<(), Fault> {
         self.worker.enter(index);
+        // Blocks that wait for each other run on threads of their own, more than there are processors.
+        let together = self.worker.stop.is_some();
         loop {
             let ctx = &mut self.worker.ctx;
-            ctx.fuel = if ctx.warp.turn == 0 { TURN } else { LANE_TURN };
+            ctx.fuel = if ctx.warp.turn == 0 && !together { TURN } else { LANE_TURN };
             let inst = ctx.pick();
             interpret(ctx, inst);
             let event = std::mem::replace(&mut ctx.event, Event::None);
@@ -192,7 +197,12 @@ impl State<'_, '_> {
         if self.patience > 0 && (0..self.warps).any(|w| waits(self.worker.warp(w))) {
             self.patience -= 1;
         }
-        if self.launch.cancel.load(std::sync::atomic::Ordering::Relaxed) {
+        let mut cancelled = self.launch.cancel.load(std::sync::atomic::Ordering::Relaxed);
+        if let Some(stop) = &self.worker.stop {
+            cancelled |= stop.load(std::sync::atomic::Ordering::Relaxed);
+            std::thread::yield_now();
+        }
+        if cancelled {
             return Err(self.fault(FaultKind::Cancelled, 0, 0, u32::MAX));
         }
         Ok(())

@@ -54,6 +54,8 @@ pub(crate) enum ScalarInit {
     TotalShared,
     /// `%gridid`.
     Grid,
+    /// Address of the counters by which a grid waits for itself.
+    Workspace,
 }
 
 /// What fills a vector slot before a warp starts.
@@ -97,6 +99,8 @@ pub(crate) struct Code {
     pub memory_sites: u32,
     /// How a block changes over to the kernel's `plain` code, if lanes of this one meet.
     pub parting: Option<Parting>,
+    /// Where the shared memory for the system's own use begins, which starts as zeros, if it is used.
+    pub reserved: Option<u32>,
     /// The code relies on warps that lie along x: `%tid.x / 32` is one value per warp.
     pub needs_rows: bool,
 }
@@ -111,6 +115,11 @@ impl std::fmt::Debug for Code {
 }
 
 impl Code {
+    /// Whether the blocks of a launch may wait for each other.
+    pub fn waits_for_grid(&self) -> bool {
+        self.scalars.iter().any(|&(_, init)| init == ScalarInit::Workspace)
+    }
+
     /// Line, text and source place of the instruction at `pc`.
     pub fn place(&self, pc: usize) -> (u32, String, Option<(String, u32)>) {
         let Some(origin) = self.origin_of.get(pc).and_then(|&o| self.origins.get(o as usize)) else {

@@ -50,6 +50,12 @@ pub enum FaultKind {
     Trap,
     /// Warps wait at barriers that can never complete: `CUDA_ERROR_LAUNCH_FAILED`, with the reason.
     Barrier(String),
+    /// An indirect call of what is no function of its prototype, or cannot be called from there:
+    /// `CUDA_ERROR_LAUNCH_FAILED`.
+    Call {
+        /// What was called.
+        address: u64,
+    },
     /// `cudaGraphSetConditional` with a handle that the graph being launched does not have:
     /// `CUDA_ERROR_LAUNCH_FAILED`.
     Conditional {
@@ -73,6 +79,10 @@ impl fmt::Display for FaultKind {
                 write!(f, "misaligned {} {space} address {address:#x} (must be a multiple of {align})", verb(write))
             }
             Self::Trap => write!(f, "trap"),
+            Self::Call { address } => write!(
+                f,
+                "indirect call of {address:#x}, which is no function of that prototype, is recursive, or cannot run"
+            ),
             Self::Barrier(why) => write!(f, "barrier that cannot complete: {why}"),
             Self::Conditional { handle, outside: true } => {
                 write!(f, "conditional handle {handle:#x} set outside a launch of a graph with conditional nodes")

@@ -10,9 +10,11 @@ mod block;
 mod code;
 mod decode;
 mod fault;
+mod grid;
 mod isa;
 mod launch;
 mod order;
+mod output;
 mod parting;
 mod pool;
 mod program;
@@ -28,5 +30,6 @@ pub mod forms {
 pub use fault::{Fault, FaultKind};
 pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange};
+pub use output::take_output;
 pub use pool::{Pool, blocks_ended, run, run_in_graph};
 pub use program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, Target};

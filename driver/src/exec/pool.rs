@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use super::block;
 use super::code::Code;
 use super::fault::{Fault, FaultKind};
+use super::grid;
 use super::launch::{Conditional, ExecStats, Launch};
 use super::order::Permutation;
 use super::worker;
@@ -153,7 +154,7 @@ fn help(shared: &Shared) {
             outcome.helpers -= 1;
             if done.is_err() {
                 job.stop.store(true, Ordering::Relaxed);
-                let fault = broken(launch);
+                let fault = broken(launch, PANICKED.to_owned());
                 outcome.fault.get_or_insert((u64::MAX, fault));
             }
             job.left.notify_all();
@@ -162,10 +163,12 @@ fn help(shared: &Shared) {
     }
 }
 
+const PANICKED: &str = "internal error: the interpreter panicked";
+
 /// What a launch reports when the interpreter itself failed.
-fn broken(launch: &Launch<'_>) -> Fault {
+pub(super) fn broken(launch: &Launch<'_>, why: String) -> Fault {
     Fault {
-        kind: FaultKind::Barrier("internal error: the interpreter panicked".to_owned()),
+        kind: FaultKind::Barrier(why),
         kernel: launch.kernel.name.clone(),
         ptx_line: 0,
         ptx_text: String::new(),
@@ -202,7 +205,7 @@ fn blocks(job: &Job, launch: &Launch<'_>, code: &Code, conditionals: &[Condition
     });
 }
 
-fn one(worker: &mut worker::Worker, launch: &Launch<'_>, code: &Code, linear: u64) -> Result<(), Fault> {
+pub(super) fn one(worker: &mut worker::Worker, launch: &Launch<'_>, code: &Code, linear: u64) -> Result<(), Fault> {
     let [x, y, _] = launch.config.grid.map(u64::from);
     let block = [(linear % x) as u32, (linear / x % y) as u32, (linear / x / y) as u32];
     if launch.cancel.load(Ordering::Relaxed) {
@@ -247,6 +250,9 @@ pub fn run_in_graph(launch: &Launch<'_>, conditionals: &[Conditional], pool: &Po
         Some(plain) if kernel.code.needs_rows && !rows(launch.config.block) => plain,
         _ => &kernel.code,
     };
+    if code.waits_for_grid() && count <= grid::MOST {
+        return grid::run(launch, code, conditionals, count);
+    }
     let order = Permutation::new(count, launch.order_seed);
     if count == 1 || pool.threads.is_empty() || count.saturating_mul(threads) <= INLINE_THREADS {
         return worker::with(|worker| {
@@ -283,7 +289,7 @@ pub fn run_in_graph(launch: &Launch<'_>, conditionals: &[Conditional], pool: &Po
     outcome.closed = true;
     if done.is_err() {
         job.stop.store(true, Ordering::Relaxed);
-        outcome.fault.get_or_insert((u64::MAX, broken(launch)));
+        outcome.fault.get_or_insert((u64::MAX, broken(launch, PANICKED.to_owned())));
     }
     while outcome.helpers > 0 {
         outcome = job.left.wait(outcome).unwrap_or_else(PoisonError::into_inner);

@@ -199,6 +199,8 @@ pub struct Entry {
     pub(super) function: usize,
     /// Position in `Program::globals`, by position in the module's variables.
     pub(super) places: Arc<[Option<u32>]>,
+    /// Position of the heap in `Program::globals`, if the module has one.
+    pub(super) heap: Option<u32>,
     pub(super) isa: Isa,
     pub(super) decoded: OnceLock<Result<Arc<Kernel>, Box<PtxError>>>,
 }

@@ -1,9 +1,12 @@
 //! What a thread needs to run blocks, kept from launch to launch.
 
 use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::block::empty_warp;
 use super::code::Code;
+use super::decode::RESERVED_SHARED;
 use super::launch::{Conditional, Launch, MemoryRange};
 use super::order::mix;
 use super::parting::Parting;
@@ -43,6 +46,10 @@ pub(super) struct Worker {
     shared: Room,
     locals: Room,
     hits: Vec<MemoryRange>,
+    /// Address of the counters by which a grid waits for itself, or 0.
+    pub workspace: u64,
+    /// Set when another block of a grid whose blocks wait for each other has failed.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 thread_local! {
@@ -87,6 +94,8 @@ impl Worker {
             shared: Room::default(),
             locals: Room::default(),
             hits: Vec::new(),
+            workspace: 0,
+            stop: None,
         }
     }
 
@@ -119,6 +128,14 @@ impl Worker {
         ctx.hits = self.hits.as_mut_ptr();
         ctx.conditionals = conditionals;
         ctx.event = Event::None;
+    }
+
+    /// Zeroes the shared memory that is the system's own, if the code uses it.
+    pub fn clear_reserved(&mut self, code: &Code) {
+        let Some(begin) = code.reserved else { return };
+        let len = (self.ctx.shared_len.saturating_sub(begin) as usize).min(RESERVED_SHARED as usize);
+        // SAFETY: within the shared memory that `begin` has made room for; no warp runs.
+        unsafe { std::ptr::write_bytes(self.ctx.shared.add(begin as usize), 0, len) };
     }
 
     /// Fills shared memory with a pattern that depends on the seed, so that a kernel which reads

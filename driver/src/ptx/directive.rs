@@ -552,9 +552,6 @@ impl<'a> Parser<'a> {
             return Err(self.unsupported(span, "vector registers are not executed"));
         }
         let ty = Type::from_name(word).ok_or_else(|| self.unexpected("a register type such as `.b32`"))?;
-        if ty == Type::B128 {
-            return Err(self.unsupported(span, "128-bit registers are not executed"));
-        }
         self.advance();
         Ok(ty)
     }

@@ -377,7 +377,9 @@ impl Parser<'_> {
             _ => self.displacement()?,
         };
         if self.is_mark(b',') {
-            return Err(self.unsupported(span, "a tensor address (`[map, {coordinates}]`) is not executed"));
+            return Err(
+                self.unsupported(span, "a texture, a surface or a tensor map (`[map, {coordinates}]`) is not executed")
+            );
         }
         self.mark(b']')?;
         Ok(Operand::Address(Address { base, offset }))
@@ -410,10 +412,21 @@ pub(super) fn special_register(name: &str) -> bool {
         "%cluster_ctarank",
         "%cluster_nctarank",
         "%is_explicit_cluster",
+        "%reserved_smem_offset_begin",
+        "%reserved_smem_offset_end",
+        "%reserved_smem_offset_cap",
         "%current_graph_exec",
     ];
     let vector =
         ["%tid", "%ntid", "%ctaid", "%nctaid", "%clusterid", "%nclusterid", "%cluster_ctaid", "%cluster_nctaid"];
+    let number = |prefix: &str, suffix: &str, count: u32| {
+        let digits = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
+        digits.and_then(|digits| digits.parse::<u32>().ok()).is_some_and(|n| n < count)
+    };
     plain.contains(&name)
+        || number("%envreg", "", 32)
+        || number("%pm", "", 8)
+        || number("%pm", "_64", 8)
+        || number("%reserved_smem_offset_", "", 2)
         || name.rsplit_once('.').is_some_and(|(base, axis)| vector.contains(&base) && matches!(axis, "x" | "y" | "z"))
 }

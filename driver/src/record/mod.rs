@@ -12,6 +12,7 @@ mod work;
 
 use std::backtrace::Backtrace;
 use std::cell::Cell;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -88,16 +89,29 @@ pub fn position() -> u64 {
     recorder().as_ref().map_or(0, |recorder| recorder.sequence)
 }
 
-/// Runs `wait`, which blocks the host inside the call in progress.
+/// Runs `wait`, which blocks the host inside the call in progress. What kernels have printed until then
+/// appears.
 pub(crate) fn blocked<R>(wait: impl FnOnce() -> R) -> R {
     if !is_on() {
-        return wait();
+        let result = wait();
+        print();
+        return result;
     }
     let began = Instant::now();
     let result = wait();
     let nanoseconds = began.elapsed().as_nanos() as u64;
     BLOCKED_NS.with(|blocked| blocked.set(blocked.get() + nanoseconds.max(1)));
+    print();
     result
+}
+
+fn print() {
+    let text = crate::exec::take_output();
+    if !text.is_empty() {
+        // A closed standard output is no error of the call.
+        let _ = std::io::stdout().lock().write_all(&text);
+        let _ = std::io::stdout().flush();
+    }
 }
 
 /// Keeps device work of the recording that is on; `make` gets the recording's start.

@@ -87,14 +87,35 @@ pub fn launch(program: &Program, shape: Shape, memory: &Memory, values: &[u64]) 
     launch_entry(program.entries[0].kernel().expect("an executed kernel"), shape, memory, values)
 }
 
+/// As [`launch`], with the addresses of the program's globals.
+pub fn launch_with_globals(
+    program: &Program,
+    shape: Shape,
+    memory: &Memory,
+    values: &[u64],
+    globals: &[u64],
+) -> Result<ExecStats, Fault> {
+    run_kernel(program.entries[0].kernel().expect("an executed kernel"), shape, memory, values, globals)
+}
+
 /// Runs a kernel with 64-bit parameters.
 pub fn launch_entry(kernel: &Kernel, shape: Shape, memory: &Memory, values: &[u64]) -> Result<ExecStats, Fault> {
+    run_kernel(kernel, shape, memory, values, &[])
+}
+
+fn run_kernel(
+    kernel: &Kernel,
+    shape: Shape,
+    memory: &Memory,
+    values: &[u64],
+    globals: &[u64],
+) -> Result<ExecStats, Fault> {
     let (map, cancel, parameters) = (memory.map(), AtomicBool::new(false), parameters(values));
     let launch = Launch {
         kernel,
         config: LaunchConfig { grid: shape.grid, block: shape.block, dynamic_shared_bytes: shape.shared },
         parameters: &parameters,
-        globals: &[],
+        globals,
         memory: &map,
         order_seed: shape.seed,
         cancel: &cancel,

@@ -10,8 +10,8 @@ use graphproof_driver::ptx::{PtxError, PtxErrorKind};
 /// A module with one instruction, for a target that has every form.
 fn decode(instruction: &str) -> Result<Program, PtxError> {
     Program::from_ptx(&format!(
-        ".version 9.0\n.target sm_90a\n.address_size 64\n.visible .entry k(.param .u64 x)\n{{\n\
-         .reg .pred p, q;\n.reg .b16 h;\n.reg .b32 r;\n.reg .b64 d;\n.reg .f32 f;\n.reg .f64 g;\n.shared .b8 s[16];\n\
+        ".version 9.0\n.target sm_90a\n.address_size 64\n.func function() {{ ret; }}\n.visible .entry k(.param .u64 x)\n{{\n\
+         .reg .pred p, q;\n.reg .b16 h;\n.reg .b32 r;\n.reg .b64 d;\n.reg .f32 f;\n.reg .f64 g;\n.reg .b128 w;\n.shared .b8 s[16];\n\
          L:\n{instruction};\nret;\n}}\n"
     ))
 }
@@ -27,7 +27,7 @@ fn page() -> String {
          Written from the decoder's table by `UPDATE_DOCS=1 cargo test -p graphproof-driver --test ptx_forms_math`; a test \
          compares the two, decodes every form below, and tries neighbours that must be refused.\n\n\
          A pattern stands for instructions: `{.x|.y}` is one of its members or nothing, `(.x|.y)` one of its members. \
-         Operands are named by type: `h` has 16 bits, `r` 32, `d` 64, `f` is single precision, `g` double, `p` and `q` are \
+         Operands are named by type: `h` has 16 bits, `r` 32, `d` 64, `w` 128, `f` is single precision, `g` double, `p` and `q` are \
          predicates. A source may be a constant, any instruction may have a guard, and a predicate source may have `!`. \
          Some forms need a later target than sm_80, as in PTX; those are refused for an earlier one.\n\n\
          An instruction of another form is refused with its line and the reason, and with it the kernel that needs it.\n",
@@ -99,7 +99,7 @@ fn every_opcode_has_a_form() {
             .map(|f| f.split(['.', ' ']).next().unwrap_or_default().to_owned())
             .collect();
         // These need a table, a function or a later system to stand in one instruction.
-        let alone = ["brx", "call", "pmevent", "griddepcontrol"];
+        let alone = ["brx", "call", "pmevent"];
         for opcode in family.opcodes {
             assert!(named.contains(*opcode) || alone.contains(opcode), "`{opcode}` has no form");
         }

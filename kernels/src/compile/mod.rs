@@ -225,8 +225,20 @@ impl Nvrtc {
 pub fn compile(stem: &str, sources: &[(String, Cow<'static, str>)]) -> Result<String, CompileError> {
     let nvrtc = Nvrtc::find()?;
     tracing::info!(path = nvrtc.path(), version = nvrtc.version(), module = stem, "compiling with NVRTC");
-    let options = sources.iter().find(|(name, _)| name == "options.txt").map_or("", |(_, text)| text);
-    nvrtc.compile(&format!("{stem}.cu"), sources, &options.split_whitespace().collect::<Vec<_>>())
+    let file = format!("{stem}.cu");
+    nvrtc.compile(&file, sources, &options(&file, sources))
+}
+
+/// The options of `options.txt`, those that the source's first line gives (`// nvrtc: …`) in place of
+/// shared ones of the same name.
+fn options<'a>(file: &str, sources: &'a [(String, Cow<'static, str>)]) -> Vec<&'a str> {
+    let text = |wanted: &str| sources.iter().find(|(name, _)| name == wanted).map_or("", |(_, text)| text.as_ref());
+    let first = text(file).lines().next().unwrap_or_default();
+    let own: Vec<&str> = first.strip_prefix("// nvrtc: ").unwrap_or_default().split_whitespace().collect();
+    let name = |option: &'a str| option.split('=').next().unwrap_or(option);
+    let shared = text("options.txt").split_whitespace();
+    let kept = shared.filter(|option| own.iter().all(|own| name(own) != name(option)));
+    kept.chain(own.iter().copied()).collect()
 }
 
 #[cfg(test)]
@@ -253,12 +265,24 @@ mod tests {
             eprintln!("the_pinned_compiler_makes_the_committed_ptx is skipped: {nvrtc:?} is not the pinned version");
             return;
         }
-        for stem in ["fused", "select"] {
+        for stem in ["fused", "select", "fused_wgmma"] {
             let compiled = module(stem, PtxSource::Compile).unwrap();
             let committed = module(stem, PtxSource::Committed).unwrap();
             assert!(compiled.ptx == committed.ptx, "{stem}");
             assert_eq!(compiled.source_sha256, committed.source_sha256);
         }
+    }
+
+    #[test]
+    fn a_source_s_own_option_replaces_the_shared_one() {
+        let source = |name: &str, text: &'static str| (name.to_owned(), Cow::Borrowed(text));
+        let sources = [
+            source("options.txt", "--gpu-architecture=compute_80\n--fmad=false\n"),
+            source("a.cu", "// nvrtc: --gpu-architecture=compute_90a\nint x;"),
+            source("b.cu", "int x; // nvrtc: --fmad=true"),
+        ];
+        assert_eq!(options("a.cu", &sources), ["--fmad=false", "--gpu-architecture=compute_90a"]);
+        assert_eq!(options("b.cu", &sources), ["--gpu-architecture=compute_80", "--fmad=false"]);
     }
 
     #[test]

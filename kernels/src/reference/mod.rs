@@ -18,7 +18,7 @@ use graphproof_harness::step::HostBuffers;
 pub use compare::{Mismatch, close_enough};
 pub use score::{effective, row_scores};
 pub use select::{Pick, pick};
-pub use statistics::{Statistics, exp_nonpositive, of_row, of_splits};
+pub use statistics::{Statistics, exp_nonpositive, of_row, of_splits, of_warpgroups};
 
 use crate::layout;
 use crate::shape::Shape;
@@ -79,6 +79,7 @@ pub fn expected(lane: Lane, shape: &Shape, inputs: &HostBuffers) -> StepResult<E
             }
             Lane::Fused => of_row(&scores, statistics::by_half_tile),
             Lane::FusedMma => of_row(&scores, statistics::by_pair),
+            Lane::FusedWgmma => of_warpgroups(&scores),
             Lane::Decode => of_splits(&scores, layout::SPLIT_KEYS as usize),
         };
         let first = bits.len();
@@ -92,7 +93,7 @@ pub fn expected(lane: Lane, shape: &Shape, inputs: &HostBuffers) -> StepResult<E
     expected.set("score", &score);
     match lane {
         Lane::Materialized | Lane::Streamed => expected.set("mask", &mask),
-        Lane::Fused | Lane::FusedMma | Lane::Decode => {
+        Lane::Fused | Lane::FusedMma | Lane::FusedWgmma | Lane::Decode => {
             expected.set("max", &max);
             expected.set("sum_exp", &sum);
             expected.set("bits", &bits);

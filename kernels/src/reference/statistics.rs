@@ -62,11 +62,12 @@ fn add_partial(running: &mut Statistics, other: Statistics) {
     running.maximum = maximum;
 }
 
-/// Joins 32 lanes: the maximum, then the rescaled sums by a butterfly of xor 16, 8, 4, 2, 1.
-fn join(lanes: &[Statistics; LANES]) -> Statistics {
+/// Joins a power of two of lanes: the maximum, then the rescaled sums by a butterfly from half their
+/// number down to 1.
+fn join<const N: usize>(lanes: &[Statistics; N]) -> Statistics {
     let maximum = lanes.iter().fold(f32::NEG_INFINITY, |most, lane| larger(most, lane.maximum));
     let mut sums = lanes.map(|lane| lane.sum * exp_difference(lane.maximum, maximum));
-    for step in [16, 8, 4, 2, 1] {
+    for step in (0..N.ilog2()).rev().map(|bit| 1 << bit) {
         let before = sums;
         for (lane, sum) in sums.iter_mut().enumerate() {
             *sum = before[lane] + before[lane ^ step];
@@ -95,6 +96,26 @@ pub fn of_row(scores: &[f32], owned: impl Fn(usize) -> [usize; 2]) -> Statistics
         }
     }
     join(&lanes)
+}
+
+/// Statistics of a row as two warpgroups take it, tile by tile in turn: of the 16 keys of a tile that a
+/// warp has, quad l owns l and l + 8; quads are joined by a butterfly of xor 4, 2, 1, and warps in order.
+pub fn of_warpgroups(scores: &[f32]) -> Statistics {
+    const WARPS: usize = 4;
+    const QUADS: usize = 8;
+    let mut all = [[NONE; QUADS]; 2 * WARPS];
+    for (number, tile) in scores.chunks(TILE).enumerate() {
+        for (warp, quads) in all[number % 2 * WARPS..][..WARPS].iter_mut().enumerate() {
+            for (quad, running) in quads.iter_mut().enumerate() {
+                let key = |half: usize| tile.get(warp * 16 + half * 8 + quad).copied().unwrap_or(f32::NEG_INFINITY);
+                add_pair(running, key(0), key(1));
+            }
+        }
+    }
+    let mut warps = all.map(|quads| join(&quads)).into_iter();
+    let mut joined = warps.next().unwrap_or(NONE);
+    warps.for_each(|warp| add_partial(&mut joined, warp));
+    joined
 }
 
 /// Statistics of a row that is scored in splits of `split` keys: each split for itself, then
@@ -130,7 +151,9 @@ mod tests {
         let scores: Vec<f32> = (0..1000).map(|i| ((i * 37) % 101) as f32 * 0.1 - 5.0).collect();
         let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let exact: f64 = scores.iter().map(|&s| (f64::from(s) - f64::from(most)).exp()).sum();
-        for found in [of_row(&scores, by_half_tile), of_row(&scores, by_pair), of_splits(&scores, 256)] {
+        for found in
+            [of_row(&scores, by_half_tile), of_row(&scores, by_pair), of_warpgroups(&scores), of_splits(&scores, 256)]
+        {
             assert_eq!(found.maximum, most);
             assert!((f64::from(found.sum) / exact - 1.0).abs() < 1e-6);
         }

@@ -1,4 +1,4 @@
-//! The fused lanes, on the CUDA cores and on tensor cores: they share buffers and parameters.
+//! The fused lanes, on the CUDA cores and on two generations of tensor cores: they share buffers and parameters.
 
 use graphproof_harness::context::{Launch, StepContext};
 use graphproof_harness::error::StepResult;
@@ -20,17 +20,26 @@ pub(super) fn buffers(shape: &Shape) -> Vec<BufferSpec> {
 
 pub(super) fn record(lane: Lane, shape: &Shape, cx: &mut StepContext<'_>) -> StepResult<()> {
     let Shape { sq, sk, b, h, d, topk } = *shape;
-    let (kernel, layout) = match lane {
-        Lane::FusedMma => (format!("fused_mma_d{d}"), layout::fused_mma(shape)),
-        _ => (format!("fused_d{d}"), layout::fused(shape)),
+    let (kernel, rows, block, shared, capacity) = match lane {
+        Lane::FusedWgmma => {
+            let (capacity, shared) = layout::fused_wgmma(shape);
+            (format!("fused_wgmma_d{d}"), layout::WGMMA_ROWS, layout::WGMMA_THREADS, shared, capacity)
+        }
+        _ => {
+            let (stem, of) = match lane {
+                Lane::FusedMma => ("fused_mma", layout::fused_mma(shape)),
+                _ => ("fused", layout::fused(shape)),
+            };
+            (format!("{stem}_d{d}"), of.warps, of.warps * layout::WARP, of.shared_bytes, of.capacity)
+        }
     };
     // The kernel sets the bits of its picks only.
     cx.memset("bits", 0)?;
     cx.launch(
         Launch::new(kernel)
-            .grid([sq.div_ceil(layout.warps), b, 1])
-            .block([layout.warps * layout::WARP, 1, 1])
-            .shared(layout.shared_bytes)
+            .grid([sq.div_ceil(rows), b, 1])
+            .block([block, 1, 1])
+            .shared(shared)
             .buffer("q")
             .buffer("k")
             .buffer("w")
@@ -46,6 +55,6 @@ pub(super) fn record(lane: Lane, shape: &Shape, cx: &mut StepContext<'_>) -> Ste
             .value(b)
             .value(h)
             .value(topk)
-            .value(layout.capacity),
+            .value(capacity),
     )
 }

@@ -22,13 +22,16 @@ pub enum Lane {
     Decode,
     /// The fused lane on tensor cores.
     FusedMma,
+    /// The fused lane on Hopper's tensor cores (sm_90a).
+    FusedWgmma,
 }
 
 impl Lane {
     /// The lanes of the default suite.
     pub const SUITE: [Lane; 4] = [Lane::Materialized, Lane::Streamed, Lane::Fused, Lane::Decode];
     /// All lanes.
-    pub const ALL: [Lane; 5] = [Lane::Materialized, Lane::Streamed, Lane::Fused, Lane::Decode, Lane::FusedMma];
+    pub const ALL: [Lane; 6] =
+        [Lane::Materialized, Lane::Streamed, Lane::Fused, Lane::Decode, Lane::FusedMma, Lane::FusedWgmma];
 
     /// The name of the lane's step.
     pub const fn name(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Lane {
             Lane::Fused => "fused",
             Lane::Decode => "decode",
             Lane::FusedMma => "fused-mma",
+            Lane::FusedWgmma => "fused-wgmma",
         }
     }
 
@@ -49,6 +53,9 @@ impl Lane {
             Lane::Fused => "streaming top-k and softmax statistics without a score buffer, bit mask",
             Lane::Decode => "one token appended to an index cache on the device, then the fused lane over it",
             Lane::FusedMma => "the fused lane on tensor cores: cp.async, ldmatrix, mma.sync",
+            Lane::FusedWgmma => {
+                "the fused lane on Hopper's tensor cores: wgmma, at most 64 heads; needs a GPU of sm_90"
+            }
         }
     }
 
@@ -60,6 +67,7 @@ impl Lane {
             Lane::Fused => &["fused"],
             Lane::Decode => &["decode"],
             Lane::FusedMma => &["fused_mma"],
+            Lane::FusedWgmma => &["fused_wgmma"],
         }
     }
 
@@ -68,7 +76,7 @@ impl Lane {
         match self {
             Lane::Materialized => materialized::buffers(shape),
             Lane::Streamed => streamed::buffers(shape),
-            Lane::Fused | Lane::FusedMma => fused::buffers(shape),
+            Lane::Fused | Lane::FusedMma | Lane::FusedWgmma => fused::buffers(shape),
             Lane::Decode => decode::buffers(shape),
         }
     }

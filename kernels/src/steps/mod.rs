@@ -15,6 +15,7 @@ pub use lane::Lane;
 
 use crate::error::KernelsError;
 use crate::inputs::{self, Extents};
+use crate::layout::WGMMA_HEADS;
 use crate::memory::memory_story;
 use crate::ptx::{self, PtxSource};
 use crate::shape::{Shape, ShapeError};
@@ -35,6 +36,9 @@ impl IndexerStep {
     /// A shape that cannot be run; stale PTX; no NVRTC, or a source that does not compile.
     pub fn new(lane: Lane, shape: &Shape, source: PtxSource) -> Result<Self, KernelsError> {
         shape.validate()?;
+        if lane == Lane::FusedWgmma && shape.h > WGMMA_HEADS {
+            return Err(ShapeError::TooLarge { name: "h", value: shape.h, most: WGMMA_HEADS }.into());
+        }
         for spec in lane.buffers(shape) {
             if spec.bytes().is_none_or(|bytes| i64::try_from(bytes).is_err()) {
                 return Err(ShapeError::Overflow { buffer: spec.name.into_owned(), shape: *shape }.into());
@@ -105,7 +109,7 @@ impl Step for IndexerStep {
         match self.lane {
             Lane::Materialized => materialized::record(&self.shape, cx),
             Lane::Streamed => streamed::record(&self.shape, cx),
-            Lane::Fused | Lane::FusedMma => fused::record(self.lane, &self.shape, cx),
+            Lane::Fused | Lane::FusedMma | Lane::FusedWgmma => fused::record(self.lane, &self.shape, cx),
             Lane::Decode => decode::record(&self.shape, cx),
         }
     }
@@ -168,7 +172,18 @@ mod tests {
     #[test]
     fn an_unknown_step_lists_the_known_ones() {
         let error = step("dense", &Shape::default(), PtxSource::Committed).err().unwrap().to_string();
-        assert_eq!(error, "no step is called 'dense'; the steps are materialized, streamed, fused, decode, fused-mma");
+        assert_eq!(
+            error,
+            "no step is called 'dense'; the steps are materialized, streamed, fused, decode, fused-mma, fused-wgmma"
+        );
+    }
+
+    #[test]
+    fn more_heads_than_a_kernel_has_room_for_are_refused() {
+        let shape = Shape { h: 65, ..Shape::default() };
+        let error = step("fused-wgmma", &shape, PtxSource::Committed).err().unwrap().to_string();
+        assert_eq!(error, "h=65 is more than the 64 that the kernels support");
+        assert!(step("fused", &shape, PtxSource::Committed).is_ok());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use graphproof_harness::gate::{self, GateConfig, Part, Parts};
 use crate::args::BenchChecksArgs;
 use crate::commands::Failure;
 use crate::commands::suite::Suite;
+use crate::output::progress::StepBar;
 use crate::output::table::time;
 
 /// What a run without checks does too.
@@ -51,6 +52,7 @@ pub fn run(args: &BenchChecksArgs) -> Result<ExitCode, Failure> {
         suite.kernels,
     );
     let mut measured = Vec::with_capacity(suite.jobs.len());
+    let bar = StepBar::new("bench checks", suite.jobs.len() as u64);
     for step in suite.steps() {
         let failed = |findings| {
             let error = anyhow!("step '{}' is not safe to replay: {findings:?}", step.name());
@@ -63,7 +65,9 @@ pub fn run(args: &BenchChecksArgs) -> Result<ExitCode, Failure> {
             return Err(failed(outcome.report.findings));
         }
         measured.push(Measured { name: step.name().to_owned(), plain, gate: outcome.parts });
+        bar.at(measured.len() as u64);
     }
+    drop(bar);
     print!("{}", render(&measured));
     Ok(ExitCode::Passed)
 }

@@ -15,6 +15,7 @@ use crate::commands::Failure;
 use crate::commands::suite::Suite;
 use crate::output::finding;
 use crate::output::json::io;
+use crate::output::progress::StepBar;
 use crate::output::table::time;
 
 /// One measured step.
@@ -53,6 +54,7 @@ pub fn run(args: &BenchStepArgs) -> Result<ExitCode, Failure> {
     );
     println!("step          TFLOP/s   replay, device  replay, launch and wait  eager        eager/replay  capture");
     let mut rows = Vec::new();
+    let bar = StepBar::in_pipes("bench step", suite.jobs.len() as u64);
     for step in suite.steps() {
         let mut failed = None;
         let mut visit = |name: &str, bytes: &[u8]| {
@@ -74,6 +76,7 @@ pub fn run(args: &BenchStepArgs) -> Result<ExitCode, Failure> {
         let row = row(step.name(), &shape, speed);
         println!("{}", line(&row));
         rows.push(row);
+        bar.at(rows.len() as u64);
     }
     if let Some(folder) = &args.dump {
         let shape = serde_json::to_vec(&shape).map_err(|error| io(error.into()))?;

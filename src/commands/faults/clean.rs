@@ -68,8 +68,9 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     );
     let cases: Vec<(&'static str, &'static str)> =
         shapes.iter().flat_map(|&shape| Lane::SUITE.map(|lane| (lane.name(), shape))).collect();
-    let sweeps =
-        pool::run(&cases, super::width(args.jobs, kind), |&(lane, shape)| sweep(lane, shape, args.seeds, kind));
+    let sweeps = pool::run("faults --clean", &cases, super::width(args.jobs, kind), |&(lane, shape)| {
+        sweep(lane, shape, args.seeds, kind)
+    });
     for sweep in &sweeps {
         if let Some(how) = &sweep.died {
             print(&format!("died: {} at {}: {how}\n", sweep.lane, sweep.shape))?;

@@ -11,6 +11,7 @@ use crate::args::FaultsArgs;
 use crate::commands::Failure;
 use crate::output::print;
 use graphproof::report::finding;
+use graphproof::report::notice::Notice;
 
 /// Runs the fault in a process of its own and prints its findings. They are what is asked for, so
 /// that they are no failure; their absence is.
@@ -21,6 +22,8 @@ pub fn run(name: &str, args: &FaultsArgs) -> Result<ExitCode, Failure> {
     };
     let kind = driver::select(args.driver)?.kind;
     let job = Job::fault(&fault, Variant::Planted, kind, args.without_record);
+    let words = format!("'{}' runs, {} s at most", fault.name, DEADLINE.as_secs());
+    let _notice = Notice::of_known_length("faults --show", &words);
     let reports = match child::spawn(&job.arguments, DEADLINE) {
         Outcome::Reports(reports) => reports,
         Outcome::Died(how) => return Err(Failure::new(ExitCode::Internal, anyhow!("the child died: {how}"))),

@@ -5,10 +5,10 @@ use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::exec::vm::map::{Next, cold, step};
 use crate::exec::vm::{flow, predicate};
-use crate::ptx::{Function, Instruction, Operand, Type, VarRef};
+use crate::ptx::{Function, Instruction, Operand, Space, Type, VarRef};
 
 /// Calls nested deeper than this are taken for recursion that never ends.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 impl<'a> Lower<'a> {
     pub fn control(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
@@ -81,11 +81,33 @@ impl<'a> Lower<'a> {
                     "shared::cta",
                     "mbarrier_init",
                     "sync_restrict::shared::cta",
+                    "sync_restrict::shared::cluster",
+                    "async.shared::cta",
+                    "shared::cluster",
+                    "async::generic",
+                    "tensormap::generic",
                 ] {
                     m.take(word);
                 }
-                self.operands(i, 0..=0)?;
+                // `fence.proxy.tensormap::generic.acquire` names the map and its size.
+                if i.operands.len() == 2 {
+                    self.address(i, 0, Space::Generic)?;
+                    if i.operands[1] != Operand::Int(128) {
+                        return Err(invalid("a fence is for the 128 bytes of a tensor map").at(1));
+                    }
+                } else {
+                    self.operands(i, 0..=0)?;
+                }
                 self.push(Form::Fields(cold::<Next<flow::Fence>>()), &[], &[], 0);
+                Ok(())
+            }
+            // Every launch begins when those before it have ended.
+            "griddepcontrol" => {
+                if m.one_of(&["wait", "launch_dependents"]).is_none() {
+                    return Err(invalid("`griddepcontrol` needs `.wait` or `.launch_dependents`"));
+                }
+                self.operands(i, 0..=0)?;
+                self.nothing();
                 Ok(())
             }
             "nanosleep" => {
@@ -105,50 +127,61 @@ impl<'a> Lower<'a> {
         if let [Operand::List(list), tail @ ..] = rest {
             (returns, rest) = (list, tail);
         }
-        let [Operand::Function(callee), tail @ ..] = rest else {
-            return Err(unsupported("an indirect call is not executed"));
+        let (target, tail) = match rest {
+            [target, tail @ ..] => (target, tail),
+            [] => return Err(invalid("`call` names no function")),
         };
-        let arguments: &[Operand] = match tail {
-            [] => &[],
-            [Operand::List(list)] => list,
-            _ => return Err(unsupported("an indirect call is not executed")),
+        let (arguments, prototype): (&[Operand], _) = match tail {
+            [] => (&[], None),
+            [Operand::List(list)] => (list, None),
+            [Operand::List(list), prototype] => (list, Some(prototype)),
+            [prototype] => (&[], Some(prototype)),
+            _ => return Err(invalid("`call` has too many operands")),
+        };
+        let Operand::Function(callee) = target else {
+            return self.indirect_call(target, prototype, returns, arguments);
         };
         let Some((_, function)) = self.module.function(&callee.0) else {
             return Err(invalid(format!("function `{}` is not declared", callee.0)));
         };
-        if !function.defined && callee.0 == "__assertfail" {
-            // What CUDA C's `assert` calls; the device tells it from a trap by the statement.
-            self.push(Form::Trap, &[], &[], 0);
-            return Ok(());
+        if function.defined {
+            return self.direct_call(function, returns, arguments);
         }
-        if !function.defined && callee.0 == "cudaGraphSetConditional" {
-            return self.set_conditional(function, returns, arguments);
+        match callee.0.as_str() {
+            "__assertfail" => {
+                // What CUDA C's `assert` calls; the device tells it from a trap by the statement.
+                self.push(Form::Trap, &[], &[], 0);
+                Ok(())
+            }
+            "cudaGraphSetConditional" => self.set_conditional(function, returns, arguments),
+            "vprintf" | "malloc" | "free" => self.builtin(function, returns, arguments),
+            other => Err(unsupported(format!("a call of the external function `{other}` is not executed"))),
         }
-        if !function.defined {
-            return Err(unsupported(format!("a call of the external function `{}` is not executed", callee.0)));
-        }
+    }
+
+    /// Inlines a function of the module.
+    pub fn direct_call(&mut self, function: &'a Function, returns: &[Operand], arguments: &[Operand]) -> Result<()> {
+        let name = &function.name;
         if let Some(error) = &function.refused {
             return Err(super::lower::Problem { whole: Some(error.clone()), ..unsupported("") });
         }
-        if self.frames.iter().any(|f| f.function.name == function.name) || self.frames.len() >= MAX_DEPTH {
-            return Err(unsupported(format!("a recursive call of `{}` is not executed", callee.0)));
+        if self.is_open(function) || self.frames.len() >= MAX_DEPTH {
+            return Err(unsupported(format!("a recursive call of `{name}` is not executed")));
         }
         if arguments.len() != function.params.len() || returns.len() != function.returns.len() {
             return Err(invalid(format!(
-                "`{}` takes {} arguments and returns {}",
-                callee.0,
+                "`{name}` takes {} arguments and returns {}",
                 function.params.len(),
                 function.returns.len()
             )));
         }
-        let registers = self.ir.classes.len() as u32;
         let mut places = Vec::new();
         let mut inputs = Vec::new();
         for (argument, param) in arguments.iter().zip(&function.params) {
             match param.register {
                 Some(register) => {
                     let value = self.source(argument, function.registers.ty(register))?;
-                    inputs.push((registers + register, value));
+                    inputs.push((register, value));
                     places.push(0);
                 }
                 None => places.push(self.call_place(argument)?),
@@ -159,27 +192,36 @@ impl<'a> Lower<'a> {
         for (result, param) in returns.iter().zip(&function.returns) {
             match param.register {
                 Some(register) => {
-                    let ty = function.registers.ty(register);
-                    outputs.push((self.destination(result, ty)?, registers + register));
+                    outputs.push((self.destination(result, function.registers.ty(register))?, register));
                     return_places.push(0);
                 }
                 None => return_places.push(self.call_place(result)?),
             }
         }
+        let halves = inputs.iter().map(|&(r, _)| r).chain(outputs.iter().map(|&(_, r)| r));
+        if halves.into_iter().any(|r| function.registers.ty(r) == Type::B128) {
+            return Err(unsupported("a `.reg .b128` parameter is not executed"));
+        }
         // The call itself counts as one instruction.
         self.nothing();
-        // `frame` numbers the function's registers from here.
+        // `frame` numbers the function's registers from here: nothing may take a register in between.
+        let registers = self.ir.classes.len() as u32;
         self.ir.classes.extend(function.registers.types().map(super::lower::class));
-        for (d, value) in inputs {
-            self.copy_register(d, value);
+        for (register, value) in inputs {
+            self.copy_register(registers + register, value);
         }
         self.ir.classes.truncate(registers as usize);
         self.frame(function, places, return_places)
             .map_err(|e| super::lower::Problem { whole: Some(Box::new(e)), ..invalid("") })?;
-        for (d, value) in outputs {
-            self.copy_register(d, Src::Reg(value));
+        for (d, register) in outputs {
+            self.copy_register(d, Src::Reg(registers + register));
         }
         Ok(())
+    }
+
+    /// Whether a function is being inlined.
+    pub fn is_open(&self, function: &Function) -> bool {
+        self.frames.iter().any(|frame| std::ptr::eq(frame.function, function))
     }
 
     /// A call of the device runtime's `cudaGraphSetConditional(handle, value)`.
@@ -208,7 +250,7 @@ impl<'a> Lower<'a> {
     }
 
     /// Local offset of a `.param` variable in a call.
-    fn call_place(&mut self, operand: &Operand) -> Result<u64> {
+    pub fn call_place(&mut self, operand: &Operand) -> Result<u64> {
         let frame = self.top();
         match operand {
             Operand::Var(VarRef::Local(n), 0) => Ok(frame.variables[*n as usize]),

@@ -111,6 +111,7 @@ fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, 
         file_bytes: slots.bytes as usize,
         memory_sites: sites,
         parting: None,
+        reserved: lowered.reserved.map(|at| at as u32),
         needs_rows: facts.needs_rows,
     };
     Made { code, slots, meetings: met, starts }
@@ -243,6 +244,11 @@ impl Emitter<'_> {
                 let site = self.site();
                 let list = self.list([at(&d, 0), at(&s, 1), at(&s, 2)]);
                 self.put(node, h, [u32::from(d.is_empty()), at(&s, 0), site, list], node.imm);
+            }
+            Form::AtomicWide(h, flag) => {
+                let site = self.site();
+                let list = self.list(d.iter().copied().chain(s[1..].iter().copied()));
+                self.put(node, h, [u32::from(flag), at(&s, 0), site, list], node.imm);
             }
             Form::Matrix(h) => {
                 let (site, last) = (self.site(), s.len() - 1);

@@ -45,6 +45,8 @@ pub(crate) enum Form {
     StoreVector(HandlerSet),
     /// Address `a`, site `b`, list at `c`: destination (or the first value), values.
     Atomic(HandlerSet),
+    /// Address `a`, site `b`, list at `c`: two destinations, two and two values. `d`: second field.
+    AtomicWide(HandlerSet, bool),
     /// Address `a`, site `b`, list at `c`: last source, then destinations or other sources.
     Matrix(HandlerSet),
     /// `a` shared, `d` its site, `b` global, `c` its site; list index in `imm >> 16`: third source,

@@ -16,6 +16,8 @@ pub(crate) struct Lowered {
     pub origins: Vec<Origin>,
     /// Static shared bytes.
     pub shared: u64,
+    /// Where in it the system's own begins, if it is used.
+    pub reserved: Option<u64>,
     /// Local bytes of a thread.
     pub local: u64,
 }
@@ -39,6 +41,8 @@ pub(super) struct Frame<'a> {
     pub returns: Vec<u64>,
     /// Where `ret` goes.
     pub end: u32,
+    /// The high half of each register of 128 bits; its low half is where a register of 64 bits is.
+    pub highs: HashMap<u32, Reg>,
 }
 
 pub(super) struct Lower<'a> {
@@ -55,9 +59,17 @@ pub(super) struct Lower<'a> {
     function_shared: HashMap<(String, usize), u64>,
     pub shared: u64,
     pub local: u64,
+    /// Where the system's own shared memory begins, if it is used.
+    pub reserved: Option<u64>,
+    /// Where the next `alloca` takes from, if there is any.
+    pub stack: Option<Reg>,
+    /// Position of the heap in `Program::globals`, if the module has one.
+    pub heap: Option<u32>,
+    /// Functions whose address is taken, once that has been asked for.
+    pub addresses_taken: Option<Vec<u32>>,
     pub guard: Option<(Reg, bool)>,
     /// The statement's first operation has been written.
-    counted: bool,
+    pub counted: bool,
     pub carry: Option<Reg>,
 }
 
@@ -94,7 +106,7 @@ impl Problem {
 pub(super) fn class(ty: Type) -> Class {
     match ty {
         Type::Pred => Class::Pred,
-        _ if ty.size() == 8 => Class::Double,
+        _ if ty.size() >= 8 => Class::Double,
         _ => Class::Word,
     }
 }
@@ -104,6 +116,7 @@ pub(crate) fn kernel(
     module: &Module,
     function: &Function,
     places: &[Option<u32>],
+    heap: Option<u32>,
 ) -> std::result::Result<Lowered, PtxError> {
     let mut lower = Lower {
         module,
@@ -117,6 +130,10 @@ pub(crate) fn kernel(
         function_shared: HashMap::new(),
         shared: 0,
         local: 0,
+        reserved: None,
+        stack: None,
+        heap,
+        addresses_taken: None,
         guard: None,
         counted: false,
         carry: None,
@@ -129,15 +146,17 @@ pub(crate) fn kernel(
         lower.module_shared.push(offset);
     }
     lower.frame(function, Vec::new(), Vec::new())?;
+    lower.place_stack();
     // Dynamic shared memory starts behind all static variables, of called functions too.
     let dynamic = lower.shared.next_multiple_of(16);
     lower.resolve_dynamic(dynamic);
     let local = lower.local.next_multiple_of(16);
-    Ok(Lowered { ir: lower.ir, origins: lower.origins, shared: lower.shared, local })
+    let Lower { ir, origins, shared, reserved, .. } = lower;
+    Ok(Lowered { ir, origins, shared, reserved, local })
 }
 
 /// Takes room at the end of a space.
-fn place(end: &mut u64, size: u64, align: u64) -> u64 {
+pub(super) fn place(end: &mut u64, size: u64, align: u64) -> u64 {
     let at = end.next_multiple_of(align.max(1));
     *end = at + size;
     at
@@ -190,7 +209,10 @@ impl<'a> Lower<'a> {
             };
             variables.push(offset);
         }
-        self.frames.push(Frame { function, registers, labels, tables, variables, params, returns, end });
+        let wide = function.registers.types().enumerate().filter(|(_, ty)| *ty == Type::B128);
+        let highs = wide.map(|(r, _)| (r as u32, self.temp(Class::Double))).collect();
+        self.frames.push(Frame { function, registers, labels, tables, variables, params, returns, end, highs });
+        let saved = self.save_stack(function);
         let mut next_label = function.labels.iter().enumerate().map(|(i, l)| (l.at, i as u32)).collect::<Vec<_>>();
         next_label.sort_unstable();
         let mut next_label = next_label.into_iter().peekable();
@@ -225,6 +247,7 @@ impl<'a> Lower<'a> {
             self.label(labels + label);
         }
         self.label(end);
+        self.restore_stack(saved);
         if self.frames.len() == 1 {
             // Running off the end of a kernel ends the lanes.
             self.push(Form::Exit, &[], &[], 0);

@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod bitwise;
+mod builtin;
 mod compare;
 mod control;
 mod convert;
@@ -15,6 +16,7 @@ pub(super) mod forms;
 mod graph;
 mod ir;
 mod lower;
+mod mbarrier;
 mod memory;
 mod modifiers;
 mod moves;
@@ -27,6 +29,8 @@ mod video;
 mod warp;
 
 use std::sync::{Arc, OnceLock};
+
+pub(crate) use operands::RESERVED_SHARED;
 
 use super::isa::Isa;
 use super::program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program};
@@ -54,7 +58,14 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
         init: variable.init.clone(),
         addresses: variable.relocations.iter().filter_map(|value| AddressValue::new(value, &places)).collect(),
     });
-    let globals = globals.collect();
+    let mut globals: Vec<GlobalVariable> = globals.collect();
+    // The heap of kernels that allocate: one more variable, without a name.
+    let allocates = |name: &str| module.function(name).is_some_and(|(_, function)| !function.defined);
+    let heap = (allocates("malloc") || allocates("free")).then_some(globals.len() as u32);
+    if heap.is_some() {
+        let size = u64::from(super::vm::heap::HEAP_BYTES);
+        globals.push(GlobalVariable { name: String::new(), size, align: 256, init: Vec::new(), addresses: Vec::new() });
+    }
     let kernels = module.functions.iter().enumerate().filter(|(_, function)| function.entry && function.defined);
     let entries = kernels.map(|(index, function)| {
         let parameters = function.params.iter();
@@ -66,6 +77,7 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
             module: module.clone(),
             function: index,
             places: places.clone(),
+            heap,
             isa,
             decoded: OnceLock::new(),
         })
@@ -81,7 +93,7 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
     if let Some(error) = &function.refused {
         return Err((**error).clone());
     }
-    let lowered = lower::kernel(module, function, &entry.places)?;
+    let lowered = lower::kernel(module, function, &entry.places, entry.heap)?;
     if lowered.shared > MAX_SHARED || lowered.local > MAX_LOCAL {
         let message = format!(
             "`{}` has {} bytes of shared and {} of local memory; at most {MAX_SHARED} and {MAX_LOCAL} exist",

@@ -1,9 +1,10 @@
 //! `mov`, `cvta`, `isspacep`.
 
-use super::ir::{Class, Src};
+use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, class, invalid, unsupported};
 use super::modifiers::Modifiers;
-use crate::exec::vm::map::{hot1, hot2, op1, op2};
+use crate::exec::code::ScalarInit;
+use crate::exec::vm::map::{exec, hot1, hot2, op1, op2};
 use crate::exec::vm::memory::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW};
 use crate::exec::vm::{bits, predicate};
 use crate::ptx::{Instruction, Operand, Space, Type};
@@ -12,6 +13,9 @@ impl<'a> Lower<'a> {
     pub fn mov(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         let Some(ty) = m.ty() else { return Err(invalid("`mov` has no type")) };
         self.operands(i, 2..=2)?;
+        if ty == Type::B128 {
+            return self.mov_wide(i);
+        }
         match (&i.operands[0], &i.operands[1]) {
             (Operand::Vector(parts), source) => self.unpack(parts, source, ty),
             (_, Operand::Vector(parts)) => {
@@ -31,6 +35,31 @@ impl<'a> Lower<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// `mov.b128`: a register, or its halves.
+    fn mov_wide(&mut self, i: &'a Instruction) -> Result<()> {
+        let sources = match &i.operands[1] {
+            Operand::Vector(parts) if parts.len() == 2 => {
+                [self.source(&parts[0], Type::B64)?, self.source(&parts[1], Type::B64)?]
+            }
+            other => self.wide_halves(other, false).map_err(|p| p.at(1))?.map(Src::Reg),
+        };
+        let to = match &i.operands[0] {
+            Operand::Vector(parts) if parts.len() == 2 => {
+                [self.destination(&parts[0], Type::B64)?, self.destination(&parts[1], Type::B64)?]
+            }
+            other => self.wide_halves(other, true).map_err(|p| p.at(0))?,
+        };
+        // Through temporaries: what is written first may be read second.
+        let through = [self.temp(Class::Double), self.temp(Class::Double)];
+        for (t, source) in through.into_iter().zip(sources) {
+            self.copy_register(t, source);
+        }
+        for (d, t) in to.into_iter().zip(through) {
+            self.copy_register(d, Src::Reg(t));
+        }
+        Ok(())
     }
 
     fn pack(&mut self, d: u32, parts: &[Operand], ty: Type) -> Result<()> {
@@ -140,30 +169,96 @@ impl<'a> Lower<'a> {
     }
 
     pub fn isspacep(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let spaces = ["global", "const", "shared", "shared::cta", "local", "param", "param::entry"];
-        let Some(space) = m.one_of(&spaces).and_then(Space::from_name) else {
-            return Err(invalid("`isspacep` needs a state space"));
-        };
+        // A block that is in no cluster is one of its own.
+        let spaces = ["global", "const", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry"];
+        let Some(name) = m.one_of(&spaces) else { return Err(invalid("`isspacep` needs a state space")) };
+        let space = if name == "shared::cluster" { Some(Space::Shared) } else { Space::from_name(name) };
         self.operands(i, 2..=2)?;
         let d = self.dst(i, 0, Type::Pred)?;
         let a = self.src(i, 1, Type::U64)?;
         let window = match space {
-            Space::Shared => SHARED_WINDOW,
-            Space::Local => LOCAL_WINDOW,
-            Space::Param => PARAM_WINDOW,
-            Space::Const => return Err(unsupported("`isspacep.const` is not executed")),
+            Some(Space::Shared) => SHARED_WINDOW,
+            Some(Space::Local) => LOCAL_WINDOW,
+            Some(Space::Param) => PARAM_WINDOW,
+            Some(Space::Const) => {
+                let (p, _) = self.constant_space(a);
+                self.logic(predicate::COPY, d, p, p);
+                return Ok(());
+            }
             _ => 0,
         };
         let top = self.temp(class(Type::U64));
         let by = self.constant(56);
         self.map(hot2::<crate::exec::vm::integer::Shr<u64>>(), top, &[a, by]);
-        let op = if window == 0 {
-            crate::exec::vm::predicate::setp::<predicate::Lt<u64>>()
-        } else {
-            crate::exec::vm::predicate::setp::<predicate::Eq<u64>>()
+        if window != 0 {
+            let window = self.constant(window >> 56);
+            self.map(predicate::setp::<predicate::Eq<u64>>(), d, &[Src::Reg(top), window]);
+            return Ok(());
+        }
+        // Global is what no other space has.
+        let bound = self.constant(PARAM_WINDOW >> 56);
+        let (constant, any) = self.constant_space(a);
+        if !any {
+            self.map(predicate::setp::<predicate::Lt<u64>>(), d, &[Src::Reg(top), bound]);
+            return Ok(());
+        }
+        let (low, not) = (self.temp(Class::Pred), self.temp(Class::Pred));
+        self.map(predicate::setp::<predicate::Lt<u64>>(), low, &[Src::Reg(top), bound]);
+        self.logic(predicate::NOT, not, constant, constant);
+        self.logic(predicate::AND, d, Src::Reg(low), Src::Reg(not));
+        Ok(())
+    }
+
+    /// Whether an address lies in one of the module's `.const` variables, and whether it has any.
+    fn constant_space(&mut self, address: Src) -> (Src, bool) {
+        let mut found = self.temp(Class::Pred);
+        self.push(Form::Fields(exec::<predicate::Constant>()), &[found], &[], 0);
+        let mut any = false;
+        for n in 0..self.module.variables.len() {
+            let variable = &self.module.variables[n];
+            let (Space::Const, Some(Some(place))) = (variable.space, self.places.get(n)) else { continue };
+            any = true;
+            let (start, size) = (self.scalar(ScalarInit::Global(*place, 0)), self.constant(variable.size));
+            let at = self.temp(Class::Double);
+            self.map(hot2::<crate::exec::vm::integer::Sub<u64>>(), at, &[address, start]);
+            let (inside, either) = (self.temp(Class::Pred), self.temp(Class::Pred));
+            self.map(predicate::setp::<predicate::Lt<u64>>(), inside, &[Src::Reg(at), size]);
+            self.logic(predicate::OR, either, Src::Reg(found), Src::Reg(inside));
+            found = either;
+        }
+        (Src::Reg(found), any)
+    }
+
+    /// `createpolicy`: what a cache should keep. Nothing here has one, so that any value will do.
+    pub fn create_policy(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+        let Some(kind) = m.one_of(&["fractional", "range", "cvt"]) else {
+            return Err(invalid("`createpolicy` needs `.fractional`, `.range` or `.cvt`"));
         };
-        let bound = self.constant(if window == 0 { PARAM_WINDOW >> 56 } else { window >> 56 });
-        self.map(op, d, &[Src::Reg(top), bound]);
+        for word in ["global", "L2", "L2::evict_last", "L2::evict_first", "L2::evict_normal", "L2::evict_unchanged"] {
+            m.take(word);
+        }
+        if m.ty() != Some(Type::B64) {
+            return Err(invalid("`createpolicy` makes a `.b64`"));
+        }
+        let counts = match kind {
+            "fractional" => 1..=2,
+            "range" => 4..=4,
+            _ => 2..=2,
+        };
+        self.operands(i, counts)?;
+        match kind {
+            "fractional" if i.operands.len() == 2 => drop(self.src(i, 1, Type::F32)?),
+            "range" => {
+                self.address(i, 1, Space::Generic)?;
+                self.src(i, 2, Type::U32)?;
+                self.src(i, 3, Type::U32)?;
+            }
+            "cvt" => drop(self.src(i, 1, Type::B64)?),
+            _ => {}
+        }
+        let d = self.dst(i, 0, Type::B64)?;
+        let policy = self.constant(1);
+        self.copy_register(d, policy);
         Ok(())
     }
 }

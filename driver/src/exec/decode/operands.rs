@@ -3,9 +3,14 @@
 use super::ir::{Class, Form, Reg, Src};
 use super::lower::{DYNAMIC, Lower, Problem, Result, class, invalid, unsupported};
 use crate::exec::code::{ScalarInit, VectorInit};
-use crate::exec::vm::map::{Next, cold, exec, op1};
+use crate::exec::program::function_address;
+use crate::exec::vm::map::{Next, cold, exec, hot2, op1};
 use crate::exec::vm::{bits, flow, predicate};
 use crate::ptx::{AddressBase, Instruction, Operand, RegisterName, Space, Type, VarRef};
+
+/// Bytes of shared memory for the system's own use, of which each `%reserved_smem_offset` has half.
+/// Cooperative groups' tiles of more than a warp exchange values there.
+pub(crate) const RESERVED_SHARED: u64 = 2048;
 
 impl<'a> Lower<'a> {
     pub fn scalar(&mut self, init: ScalarInit) -> Src {
@@ -67,13 +72,28 @@ impl<'a> Lower<'a> {
         match operand {
             Operand::Reg(r) => {
                 let (name, declared) = self.ast_register(*r);
-                if declared == Type::Pred || declared.size() < ty.size() {
+                let whole = (declared == Type::B128) == (ty == Type::B128);
+                if declared == Type::Pred || declared.size() < ty.size() || !whole {
                     return Err(invalid(format!("`{name}` is `{declared}`, which cannot hold `{ty}`")));
                 }
                 Ok(self.top().registers + r)
             }
             Operand::Sink => Ok(self.temp(class(ty))),
             _ => Err(invalid("the destination is not a register")),
+        }
+    }
+
+    /// The two halves of a register of 128 bits. `written`: `_` will do.
+    pub fn wide_halves(&mut self, operand: &Operand, written: bool) -> Result<[Reg; 2]> {
+        match operand {
+            Operand::Reg(r) => {
+                self.check(*r, Type::B128)?;
+                let high = self.top().highs.get(r).copied();
+                let high = high.ok_or_else(|| invalid("this register has not 128 bits"))?;
+                Ok([self.top().registers + r, high])
+            }
+            Operand::Sink if written => Ok([self.temp(Class::Double), self.temp(Class::Double)]),
+            _ => Err(invalid("this operand is not a register of 128 bits")),
         }
     }
 
@@ -104,6 +124,12 @@ impl<'a> Lower<'a> {
                 Ok(Src::Reg(d))
             }
             Operand::Var(var, offset) => Ok(self.address_of(*var, *offset)?.1),
+            Operand::Function(name) => {
+                let Some((function, _)) = self.module.function(&name.0) else {
+                    return Err(invalid(format!("function `{}` is not declared", name.0)));
+                };
+                Ok(self.constant(function_address(function)))
+            }
             other => {
                 let bits = immediate(other, ty)?;
                 Ok(self.constant(bits))
@@ -115,7 +141,8 @@ impl<'a> Lower<'a> {
     pub fn wide_source(&mut self, operand: &Operand, ty: Type) -> Result<Src> {
         if let Operand::Reg(r) = operand {
             let (name, declared) = self.ast_register(*r);
-            if declared == Type::Pred || declared.size() < ty.size() {
+            let whole = (declared == Type::B128) == (ty == Type::B128);
+            if declared == Type::Pred || declared.size() < ty.size() || !whole {
                 return Err(invalid(format!("`{name}` is `{declared}`, which is narrower than `{ty}`")));
             }
             return Ok(Src::Reg(self.top().registers + r));
@@ -186,10 +213,20 @@ impl<'a> Lower<'a> {
             "%globaltimer" => (None, None, clock(3, Class::Double)),
             "%globaltimer_lo" => (None, None, clock(4, Class::Word)),
             "%globaltimer_hi" => (None, None, clock(5, Class::Word)),
+            // A grid that waits for itself finds its counters there.
+            "%envreg1" => return self.workspace(32),
+            "%envreg2" => return self.workspace(0),
+            envreg if envreg.starts_with("%envreg") => (Some(ScalarInit::Constant(0)), None, None),
+            // Nothing is counted here.
+            counter if counter.starts_with("%pm") => (Some(ScalarInit::Constant(0)), None, None),
+            reserved if reserved.starts_with("%reserved_smem_offset_") => {
+                let offset = self.reserved_shared(reserved);
+                (Some(ScalarInit::Constant(offset)), None, None)
+            }
             _ => return Err(unsupported(format!("special register `{name}` is not executed"))),
         };
         if let Some(init) = scalar {
-            return Ok((self.scalar(init), name == "%gridid"));
+            return Ok((self.scalar(init), name == "%gridid" || name.ends_with("_64")));
         }
         if let Some(init) = vector {
             if let Some(&r) = self.inputs.get(&init) {
@@ -206,6 +243,33 @@ impl<'a> Lower<'a> {
         let d = self.temp(class);
         self.push(Form::Fields(cold::<Next<flow::Clock>>()), &[d], &[], kind);
         Ok((Src::Reg(d), class == Class::Double))
+    }
+
+    /// One half of the address of the launch's workspace: bits `shift` and up.
+    fn workspace(&mut self, shift: u64) -> Result<(Src, bool)> {
+        let address = self.scalar(ScalarInit::Workspace);
+        let (high, d) = (self.temp(Class::Double), self.temp(Class::Word));
+        let by = self.constant(shift);
+        self.map(hot2::<crate::exec::vm::integer::Shr<u64>>(), high, &[address, by]);
+        self.map(op1::<bits::Low32>(), d, &[Src::Reg(high)]);
+        Ok((Src::Reg(d), false))
+    }
+
+    /// Where in shared memory the region lies that the system keeps for itself, and its parts.
+    fn reserved_shared(&mut self, name: &str) -> u64 {
+        let begin = match self.reserved {
+            Some(begin) => begin,
+            None => {
+                let begin = super::lower::place(&mut self.shared, RESERVED_SHARED, 128);
+                *self.reserved.insert(begin)
+            }
+        };
+        match name.rsplit('_').next() {
+            Some("1") => begin + RESERVED_SHARED / 2,
+            Some("end") => begin + RESERVED_SHARED,
+            Some("cap") => RESERVED_SHARED,
+            _ => begin,
+        }
     }
 
     /// Space and address (in that space) of a variable.
@@ -287,9 +351,6 @@ pub(super) fn immediate(operand: &Operand, ty: Type) -> Result<u64> {
         (Operand::Float { single: Some(bits), .. }, Type::F32 | Type::B32 | Type::U32 | Type::S32) => u64::from(*bits),
         (Operand::Float { value, single: None }, Type::F32) => u64::from((*value as f32).to_bits()),
         (Operand::Float { value, .. }, Type::F64 | Type::B64) => value.to_bits(),
-        (Operand::Function(name), _) => {
-            return Err(unsupported(format!("the address of function `{}` is not executed", name.0)));
-        }
         _ => return Err(invalid(format!("this operand cannot be a `{ty}`"))),
     };
     Ok(match ty.size() {

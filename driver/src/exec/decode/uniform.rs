@@ -208,7 +208,7 @@ impl Analysis<'_> {
         while changed {
             changed = false;
             for node in &self.ir.nodes {
-                let source = node.traits.volatile || matches!(node.form, Form::Atomic(_));
+                let source = node.traits.volatile || matches!(node.form, Form::Atomic(_) | Form::AtomicWide(..));
                 if source || sources(node).any(|r| tainted[r as usize]) {
                     for &d in &node.d {
                         changed |= !std::mem::replace(&mut tainted[d as usize], true);

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::ctx::{Ctx, LANES, each_active};
 use super::half::Half;
@@ -90,6 +91,37 @@ impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WID
     }
 }
 
+/// `atom.exch.b128` (`d`: 1) and `atom.cas.b128`. List at `c`: destination, b and c, two halves each.
+pub(crate) struct Atomic128<const SPACE: u8, const WIDE: bool>;
+
+impl<const SPACE: u8, const WIDE: bool> Step for Atomic128<SPACE, WIDE> {
+    fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
+        // The host has no atomic of this width everywhere; accesses of other widths to the same place
+        // at once are a race in PTX too.
+        static ONE: Mutex<()> = Mutex::new(());
+        let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, 16, true) else {
+            return std::ptr::null();
+        };
+        let operand = |n: usize| c.extra(i.c, n);
+        let [d0, d1, b0, b1, c0, c1] = std::array::from_fn(operand);
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        each_active(c, |c, l| {
+            let place = spread.at(l, 16);
+            let pair = |low: u32, high: u32| -> [u64; 2] { [c.lane(low, l), c.lane(high, l)] };
+            let (b, z) = (pair(b0, b1), pair(c0, c1));
+            let old: [u64; 2] = peek(place);
+            if i.d == 1 {
+                poke(place, b);
+            } else if old == b {
+                poke(place, z);
+            }
+            c.set_lane(d0, l, old[0]);
+            c.set_lane(d1, l, old[1]);
+        });
+        std::ptr::from_ref(i).wrapping_add(1)
+    }
+}
+
 macro_rules! updates {
     ($($name:ident: $t:ty = |$old:ident, $b:ident, $c:ident| $e:expr;)*) => {$(
         pub(crate) struct $name;
@@ -104,6 +136,38 @@ macro_rules! updates {
 fn add_half<H: Half>(a: H, b: H) -> H {
     let (s, e) = super::rounding::two_sum(a.value(), b.value());
     H::round(super::rounding::to_odd(s, e), 0)
+}
+
+/// The lesser (or the greater) one; a number rather than a NaN, and -0 less than +0.
+fn pick_half<H: Half>(a: H, b: H, greater: bool) -> H {
+    let (x, y) = (a.value(), b.value());
+    match (x.is_nan(), y.is_nan()) {
+        (true, true) => H::from_raw(H::NAN),
+        (true, false) => b,
+        (false, true) => a,
+        (false, false) if (x.total_cmp(&y) == std::cmp::Ordering::Greater) == greater => a,
+        (false, false) => b,
+    }
+}
+
+fn pick_two<H: Half>(a: u32, b: u32, greater: bool) -> u32
+where
+    Two<H>: Lane<Slot = u32>,
+{
+    let (x, y) = (Two::<H>::from_slot(a), Two::<H>::from_slot(b));
+    Two(pick_half(x.0, y.0, greater), pick_half(x.1, y.1, greater)).to_slot()
+}
+
+/// As [`pick_half`], of floats in single precision.
+fn pick_single(a: u32, b: u32, greater: bool) -> u32 {
+    let (x, y) = (f32::from_bits(a), f32::from_bits(b));
+    match (x.is_nan(), y.is_nan()) {
+        (true, true) => 0x7fff_ffff,
+        (true, false) => b,
+        (false, true) => a,
+        (false, false) if (x.total_cmp(&y) == std::cmp::Ordering::Greater) == greater => a,
+        (false, false) => b,
+    }
 }
 
 fn add_two<H: Half>(a: u32, b: u32) -> u32
@@ -136,6 +200,16 @@ updates! {
     AddBf16: u16 = |old, b, c| add_half(BF16(old), BF16(b)).0;
     AddF16x2: u32 = |old, b, c| add_two::<F16>(old, b);
     AddBf16x2: u32 = |old, b, c| add_two::<BF16>(old, b);
+    MinF32: u32 = |old, b, c| pick_single(old, b, false);
+    MaxF32: u32 = |old, b, c| pick_single(old, b, true);
+    MinF16: u16 = |old, b, c| pick_half(F16(old), F16(b), false).0;
+    MaxF16: u16 = |old, b, c| pick_half(F16(old), F16(b), true).0;
+    MinBf16: u16 = |old, b, c| pick_half(BF16(old), BF16(b), false).0;
+    MaxBf16: u16 = |old, b, c| pick_half(BF16(old), BF16(b), true).0;
+    MinF16x2: u32 = |old, b, c| pick_two::<F16>(old, b, false);
+    MaxF16x2: u32 = |old, b, c| pick_two::<F16>(old, b, true);
+    MinBf16x2: u32 = |old, b, c| pick_two::<BF16>(old, b, false);
+    MaxBf16x2: u32 = |old, b, c| pick_two::<BF16>(old, b, true);
     MinU32: u32 = |old, b, c| old.min(b);
     MinS32: u32 = |old, b, c| (old as i32).min(b as i32) as u32;
     MinU64: u64 = |old, b, c| old.min(b);

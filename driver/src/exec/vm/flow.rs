@@ -233,6 +233,17 @@ impl Step for SetConditional {
     }
 }
 
+/// A call of address `a`, which is none of the functions that may be called so.
+pub(crate) struct LostCall;
+impl Step for LostCall {
+    fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
+        let lane = c.warp.active.trailing_zeros();
+        let address: u64 = c.lane(i.a, lane as usize);
+        c.fault(i, lane, FaultKind::Call { address });
+        std::ptr::null()
+    }
+}
+
 /// Nothing: hints, and the instruction that stands for a call.
 pub(crate) struct Nothing;
 impl Exec for Nothing {

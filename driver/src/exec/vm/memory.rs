@@ -244,7 +244,7 @@ impl Ctx {
         Some(places)
     }
 
-    fn reach_one(
+    pub fn reach_one(
         &mut self,
         space: u8,
         address: u64,

@@ -1,0 +1,230 @@
+// Exact top-k of a list in shared memory by one warpgroup, and its order.
+#pragma once
+#include "select.cuh"
+#include "warpgroup.cuh"
+
+// What the threads of a warpgroup share while they select.
+struct GroupScratch {
+    u32 histogram[RADIX_BINS];
+    u64 low[4];
+    u64 high[4];
+    Bin bin;
+    u32 kept;
+};
+
+__device__ __forceinline__ u64 shuffle_xor(u64 value, u32 step) {
+    u32 low = __shfl_xor_sync(FULL_MASK, (u32)value, step);
+    u32 high = __shfl_xor_sync(FULL_MASK, (u32)(value >> 32), step);
+    return ((u64)high << 32) | low;
+}
+
+// The lowest and the highest key of the warpgroup, of what each thread found.
+__device__ __forceinline__ void group_extremes(u64 &low, u64 &high, GroupScratch *scratch, u32 barrier) {
+    u32 warp = threadIdx.x % WARPGROUP / LANES;
+#pragma unroll
+    for (u32 step = 16; step; step >>= 1) {
+        u64 other = shuffle_xor(low, step);
+        low = other < low ? other : low;
+        other = shuffle_xor(high, step);
+        high = other > high ? other : high;
+    }
+    if (threadIdx.x % LANES == 0u) {
+        scratch->low[warp] = low;
+        scratch->high[warp] = high;
+    }
+    meet(barrier, WARPGROUP);
+#pragma unroll
+    for (u32 i = 0; i < 4u; ++i) {
+        low = scratch->low[i] < low ? scratch->low[i] : low;
+        high = scratch->high[i] > high ? scratch->high[i] : high;
+    }
+}
+
+// The bin of the `wanted`-th largest key of a histogram that the warpgroup has filled.
+__device__ __forceinline__ Bin group_bin(u32 wanted, GroupScratch *scratch, u32 barrier) {
+    meet(barrier, WARPGROUP);
+    if (threadIdx.x % WARPGROUP < LANES) {
+        Bin bin = find_bin(scratch->histogram, wanted);
+        if (threadIdx.x % LANES == 0u) {
+            scratch->bin = bin;
+        }
+    }
+    meet(barrier, WARPGROUP);
+    return scratch->bin;
+}
+
+__device__ __forceinline__ void clear_histogram(GroupScratch *scratch) {
+    u32 rank = threadIdx.x % WARPGROUP;
+    scratch->histogram[rank] = 0;
+    scratch->histogram[rank + WARPGROUP] = 0;
+}
+
+// Keys of a list that each thread of the warpgroup holds while it selects: lists have at most
+// HELD * WARPGROUP cells.
+#define HELD 27u
+
+// A bound that exactly `wanted` of the warpgroup's more than `wanted` unique keys reach; 0 is no key. The
+// first pass splits the range of scores into 256 parts of equal width in score, which spreads them best;
+// the next passes split the range of keys that holds the bound.
+__device__ __forceinline__ u64 group_bound(const u64 (&keys)[HELD], u32 wanted, GroupScratch *scratch, u32 barrier) {
+    u64 low = ~0ull;
+    u64 high = 0;
+#pragma unroll
+    for (u32 i = 0; i < HELD; ++i) {
+        low = keys[i] && keys[i] < low ? keys[i] : low;
+        high = keys[i] > high ? keys[i] : high;
+    }
+    clear_histogram(scratch);
+    group_extremes(low, high, scratch, barrier);
+    float base = key_score(low);
+    float scale = 255.9f / (key_score(high) - base);
+    if (scale > 0.0f && scale < __uint_as_float(0x7f800000u)) {
+#pragma unroll
+        for (u32 i = 0; i < HELD; ++i) {
+            if (keys[i]) {
+                atomicAdd(scratch->histogram + min((u32)((key_score(keys[i]) - base) * scale), 255u), 1u);
+            }
+        }
+        Bin bin = group_bin(wanted, scratch, barrier);
+        low = ~0ull;
+        high = 0;
+#pragma unroll
+        for (u32 i = 0; i < HELD; ++i) {
+            if (keys[i] && min((u32)((key_score(keys[i]) - base) * scale), 255u) == bin.digit) {
+                low = keys[i] < low ? keys[i] : low;
+                high = keys[i] > high ? keys[i] : high;
+            }
+        }
+        clear_histogram(scratch);
+        group_extremes(low, high, scratch, barrier);
+        if (bin.population == bin.wanted) {
+            return low;
+        }
+        wanted = bin.wanted;
+    }
+    for (;;) {
+        u64 width = high - low;
+        u32 shift = width >> 8 ? 56u - (u32)__clzll((long long)width) : 0u;
+#pragma unroll
+        for (u32 i = 0; i < HELD; ++i) {
+            if (keys[i] >= low && keys[i] <= high) {
+                atomicAdd(scratch->histogram + (u32)((keys[i] - low) >> shift), 1u);
+            }
+        }
+        Bin bin = group_bin(wanted, scratch, barrier);
+        low += (u64)bin.digit << shift;
+        u64 last = low + ((1ull << shift) - 1ull);
+        high = last < high ? last : high;
+        if (bin.population == bin.wanted || shift == 0u) {
+            return low;
+        }
+        wanted = bin.wanted;
+        clear_histogram(scratch);
+        meet(barrier, WARPGROUP);
+    }
+}
+
+// Keeps the best `topk` of `count` > topk keys, in any order; returns the bound that they reach.
+__device__ __forceinline__ u64 group_cut(u64 *list, u32 count, u32 topk, GroupScratch *scratch, u32 barrier) {
+    u32 rank = threadIdx.x % WARPGROUP;
+    u32 lane = threadIdx.x % LANES;
+    u64 mine[HELD];
+#pragma unroll
+    for (u32 i = 0; i < HELD; ++i) {
+        u32 at = i * WARPGROUP + rank;
+        mine[i] = at < count ? list[at] : 0ull;
+    }
+    if (rank == 0u) {
+        scratch->kept = 0;
+    }
+    u64 bound = group_bound(mine, topk, scratch, barrier);
+    u32 keeps = 0;
+#pragma unroll
+    for (u32 i = 0; i < HELD; ++i) {
+        keeps += mine[i] >= bound ? 1u : 0u;
+    }
+    u32 through = keeps;
+#pragma unroll
+    for (u32 step = 1; step < LANES; step <<= 1) {
+        u32 below = __shfl_up_sync(FULL_MASK, through, step);
+        through += lane >= step ? below : 0u;
+    }
+    u32 to = 0;
+    if (lane == LANES - 1u) {
+        to = atomicAdd(&scratch->kept, through);
+    }
+    to = __shfl_sync(FULL_MASK, to, LANES - 1u) + through - keeps;
+#pragma unroll
+    for (u32 i = 0; i < HELD; ++i) {
+        if (mine[i] >= bound) {
+            list[to++] = mine[i];
+        }
+    }
+    meet(barrier, WARPGROUP);
+    return bound;
+}
+
+// Of two keys, the one that belongs in this place.
+__device__ __forceinline__ u64 place(u64 mine, u64 other, bool larger) {
+    return (mine > other) == larger ? mine : other;
+}
+
+// A warpgroup sorts 16 keys a thread, descending by (thread, position): a bitonic network with the
+// positions in registers, lanes by shuffle and warps through `exchange` [16 * WARPGROUP].
+__device__ __forceinline__ void group_sort(u64 (&keys)[16], u64 *exchange, u32 barrier) {
+    u32 rank = threadIdx.x % WARPGROUP;
+#pragma unroll
+    for (u32 run = 2; run <= 8u; run <<= 1) {
+#pragma unroll
+        for (u32 stride = run >> 1; stride; stride >>= 1) {
+#pragma unroll
+            for (u32 i = 0; i < 16u; ++i) {
+                if (!(i & stride)) {
+                    bool descending = !(i & run);
+                    u64 a = keys[i];
+                    u64 b = keys[i + stride];
+                    keys[i] = place(a, b, descending);
+                    keys[i + stride] = place(b, a, !descending);
+                }
+            }
+        }
+    }
+#pragma unroll 1
+    for (u32 run = 16; run <= 16u * WARPGROUP; run <<= 1) {
+        bool descending = !((rank * 16u) & run);
+#pragma unroll 1
+        for (u32 stride = run >> 1; stride >= 16u; stride >>= 1) {
+            u32 step = stride / 16u;
+            bool larger = !(rank & step) == descending;
+            if (step < LANES) {
+#pragma unroll
+                for (u32 i = 0; i < 16u; ++i) {
+                    keys[i] = place(keys[i], shuffle_xor(keys[i], step), larger);
+                }
+            } else {
+#pragma unroll
+                for (u32 i = 0; i < 16u; ++i) {
+                    exchange[i * WARPGROUP + rank] = keys[i];
+                }
+                meet(barrier, WARPGROUP);
+#pragma unroll
+                for (u32 i = 0; i < 16u; ++i) {
+                    keys[i] = place(keys[i], exchange[i * WARPGROUP + (rank ^ step)], larger);
+                }
+                meet(barrier, WARPGROUP);
+            }
+        }
+#pragma unroll
+        for (u32 stride = 8; stride; stride >>= 1) {
+#pragma unroll
+            for (u32 i = 0; i < 16u; ++i) {
+                if (!(i & stride)) {
+                    u64 a = keys[i];
+                    u64 b = keys[i + stride];
+                    keys[i] = place(a, b, descending);
+                    keys[i + stride] = place(b, a, !descending);
+                }
+            }
+        }
+    }
+}
