@@ -9,8 +9,8 @@ use super::half::{Half, bf16_of};
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::{F1, define};
 use super::rounding::{
-    DOWN, FTZ, NAN64, NEAREST, RELU, ROUNDING, SAT, SATFINITE, UP, ZERO, canonical, canonical64, flush, narrow,
-    saturate64, to_odd,
+    DOWN, FTZ, NAN32, NAN64, NEAREST, NEAREST_AWAY, RELU, ROUNDING, SAT, SATFINITE, UP, ZERO, canonical, canonical64,
+    flush, narrow, saturate64, to_odd,
 };
 use crate::ptx::Type;
 
@@ -239,8 +239,8 @@ define! {
     Tf32(a: f32; mode) -> u32 = {
         let bits = a.to_bits();
         if a.is_nan() {
-            // As hardware does: a NaN whose payload is below the kept bits becomes infinite.
-            bits & !0x1fff
+            // As hardware does in the plain form: a NaN whose payload is below the kept bits becomes infinite.
+            if mode == NEAREST_AWAY { bits & !0x1fff } else { NAN32 }
         } else {
             let half = if mode & ROUNDING == NEAREST { 0xfff + (bits >> 13 & 1) } else if mode & ROUNDING == ZERO { 0 } else { 0x1000 };
             let r = if a.is_infinite() { bits } else { bits.wrapping_add(half) & !0x1fff };
