@@ -1,6 +1,7 @@
 //! The command line, as data.
 
 mod compare;
+mod kernels;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
 
 pub use compare::{DiffArgs, MergeArgs, PolicyArgs, ReplayArgs};
+pub use kernels::{KernelsArgs, KernelsChildArgs};
 
 /// Proves that a GPU step is safe to run as a CUDA graph: runs it eagerly, captures it, replays
 /// the graph over many steps with varying inputs, and reports the first thing that differs.
@@ -52,6 +54,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Ask a driver, case by case, whether it does in stream capture what CUDA is known to do.
     Conformance(ConformanceArgs),
+    /// Run random kernels, and compare what a driver answers with another's answers, bit for bit.
+    Kernels(KernelsArgs),
     /// Compare two receipts lane by lane: what did this kernel change do?
     Diff(DiffArgs),
     /// Join the receipts of the parts of a suite to one.
@@ -62,6 +66,8 @@ pub enum Command {
     Bench(BenchArgs),
     #[command(hide = true)]
     ConformanceChild(ConformanceChildArgs),
+    #[command(hide = true)]
+    KernelsChild(KernelsChildArgs),
 }
 
 /// Values that are not given come from `graphproof.toml`, and else from its defaults.

@@ -4,5 +4,6 @@
 pub mod config;
 pub mod conformance;
 pub mod diff;
+pub mod kernelfuzz;
 pub mod receipt;
 pub mod report;

@@ -65,6 +65,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Explain(args)) => commands::explain::run(args.id.as_deref()),
         Some(Command::Conformance(args)) => commands::conformance::run(&args),
         Some(Command::ConformanceChild(args)) => commands::conformance::run_child(&args),
+        Some(Command::Kernels(args)) => commands::kernels::run(&args),
+        Some(Command::KernelsChild(args)) => commands::kernels::run_child(&args),
         Some(Command::Faults(args)) => commands::faults::run(&args),
         Some(Command::FaultChild(args)) => commands::faults::run_child(&args),
         Some(Command::Diff(args)) => commands::diff::run(&args),

@@ -11,6 +11,7 @@ pub mod faults;
 pub mod gate;
 pub mod graph;
 pub mod init;
+pub mod kernels;
 pub mod list;
 pub mod merge;
 pub mod report;

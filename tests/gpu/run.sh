@@ -65,6 +65,7 @@ if [ "$size" = small ]; then
     part checks 120 "$gp" bench checks --driver "$driver" --steps 8
     part faults 300 "$gp" faults --driver "$driver" --filter S0 --json "out/faults.json"
     part conformance 300 "$gp" conformance --driver "$driver" --filter begin/ --json "out/conformance.json"
+    part kernels 120 "$gp" kernels --driver "$driver" --against software --seeds 0..60 --record "out/kernels.txt"
     exit $failed
 fi
 
@@ -84,6 +85,8 @@ part compare 60 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/compare_device" 
 part checks 60 "$gp" bench checks --driver "$driver" --steps 1000
 part faults 240 "$gp" faults --driver "$driver" --json "out/faults.json"
 part conformance 420 "$gp" conformance --driver "$driver" --json "out/conformance.json"
+# Random kernels: what differs from the software driver is cut down and kept.
+part kernels 180 "$gp" kernels --driver "$driver" --against software --seeds 0..3600 --cases "out/kernels" --record "out/kernels.txt"
 
 # Speed beside PyTorch, on the same inputs.
 for length in 8192 16384 32768 65536; do

@@ -107,10 +107,12 @@ fn scalars() {
                 t = t.max(low).min(high);
             }
             let c = part(w[2], "", d);
+            // The first result is a word of D's type when it is compared.
+            let word = part(t as u32, "", d);
             t = match second {
                 ".add" => t + c,
-                ".min" => t.min(c),
-                ".max" => t.max(c),
+                ".min" => word.min(c),
+                ".max" => word.max(c),
                 _ => t,
             };
             let t = t.rem_euclid(1i128 << 32) as u32;

@@ -73,6 +73,9 @@ impl<'a> Lower<'a> {
             if i.opcode != "div" || ty != Type::F32 {
                 return Err(invalid(format!("`{}{ty}` has no `.approx` or `.full`", i.opcode)));
             }
+            if approximate {
+                return self.apply(i, ty, op2::<real::DivApprox32>(), mode);
+            }
         } else if matches!(i.opcode, "div" | "fma") && rounding.is_none() {
             return Err(invalid(format!("`{}{ty}` needs a rounding such as `.rn`", i.opcode)));
         }

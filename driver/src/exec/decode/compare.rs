@@ -156,7 +156,12 @@ impl<'a> Lower<'a> {
             self.logic(p::COPY, copy, o, o);
             Src::Reg(copy)
         });
-        for (d, value) in [(Some(first), result), (second, opposite)] {
+        let mut writes = [(Some(first), result), (second, opposite)];
+        // A destination that is the guard too is written last: each write is guarded.
+        if self.guard.is_some_and(|(guard, _)| guard == first) {
+            writes.reverse();
+        }
+        for (d, value) in writes {
             let Some(d) = d else { continue };
             match other {
                 Some(o) => self.logic(kind, d, Src::Reg(value), o),

@@ -4,12 +4,12 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::ctx::{Ctx, each_active};
+use super::ctx::{Ctx, LANES, each_active};
 use super::half::Half;
 use super::lane::{BF16, F16, Lane, Slot, Two};
 use super::map::Step;
-use super::memory::{SHARED, peek, poke};
-use super::rounding::canonical;
+use super::memory::{GENERIC, SHARED, SHARED_WINDOW, WINDOW, peek, poke};
+use super::rounding::{FTZ, canonical, flush};
 use crate::exec::code::Inst;
 
 /// Changes `old`, given the operands.
@@ -17,6 +17,11 @@ pub(crate) trait Update {
     /// As it lies in memory.
     type Word: Word;
     fn f(old: Self::Word, b: Self::Word, c: Self::Word) -> Self::Word;
+    /// The same in global memory, where one differs.
+    #[inline(always)]
+    fn global(old: Self::Word, b: Self::Word, c: Self::Word) -> Self::Word {
+        Self::f(old, b, c)
+    }
 }
 
 /// A word that atomics work on.
@@ -65,8 +70,10 @@ impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WID
             return std::ptr::null();
         };
         let (d, b, z) = (c.extra(i.c, 0), c.extra(i.c, 1), c.extra(i.c, 2));
+        let addresses = (SPACE == GENERIC).then(|| c.addresses::<WIDE>(i.a, i.imm));
         each_active(c, |c, l| {
             let place = spread.at(l, bytes as usize);
+            let shared = addresses.is_some_and(|all| all[l & (LANES - 1)] & WINDOW == SHARED_WINDOW);
             let (y, z) = (U::Word::from_slot(c.lane(b, l)), U::Word::from_slot(c.lane(z, l)));
             // One thread runs all of a block, so that shared memory needs no lock.
             let old = if SPACE == SHARED {
@@ -74,7 +81,7 @@ impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WID
                 poke(place, U::f(old, y, z));
                 old
             } else {
-                U::Word::update(place, |old| U::f(old, y, z))
+                U::Word::update(place, |old| if shared { U::f(old, y, z) } else { U::global(old, y, z) })
             };
             if i.d == 0 {
                 c.set_lane(d, l, old.to_slot());
@@ -171,10 +178,23 @@ where
     Two(add_half(x.0, y.0), add_half(x.1, y.1)).to_slot()
 }
 
+/// Adds singles. In shared memory subnormals stay; in global memory they become zeros of their sign (PTX
+/// ISA, `atom`).
+pub(crate) struct AddF32;
+impl Update for AddF32 {
+    type Word = u32;
+    fn f(old: u32, b: u32, _: u32) -> u32 {
+        canonical(f32::from_bits(old) + f32::from_bits(b)).to_bits()
+    }
+    fn global(old: u32, b: u32, c: u32) -> u32 {
+        let flushed = |bits: u32| flush(f32::from_bits(bits), FTZ).to_bits();
+        flushed(Self::f(flushed(old), flushed(b), c))
+    }
+}
+
 updates! {
     Add32: u32 = |old, b, c| old.wrapping_add(b);
     Add64: u64 = |old, b, c| old.wrapping_add(b);
-    AddF32: u32 = |old, b, c| canonical(f32::from_bits(old) + f32::from_bits(b)).to_bits();
     AddF64: u64 = |old, b, c| super::rounding::canonical64(f64::from_bits(old) + f64::from_bits(b)).to_bits();
     AddF16: u16 = |old, b, c| add_half(F16(old), F16(b)).0;
     AddBf16: u16 = |old, b, c| add_half(BF16(old), BF16(b)).0;

@@ -9,8 +9,8 @@ use super::half::{Half, bf16_of};
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::{F1, define};
 use super::rounding::{
-    DOWN, FTZ, NAN64, NEAREST, NEAREST_AWAY, RELU, ROUNDING, SAT, SATFINITE, UP, ZERO, canonical, canonical64, flush,
-    narrow, saturate64, to_odd,
+    DOWN, FTZ, NAN32, NAN64, NEAREST, NEAREST_AWAY, RELU, ROUNDING, SAT, SATFINITE, UP, ZERO, canonical, canonical64,
+    flush, narrow, saturate64, to_odd,
 };
 use crate::ptx::Type;
 
@@ -141,6 +141,8 @@ fn nan(bits: u64, from: Type, to: Type, mode: u32) -> u64 {
 fn convert(bits: u64, mode: u32) -> u64 {
     let destination = TYPES[(mode >> 8 & 15) as usize % TYPES.len()];
     let source = TYPES[(mode >> 16 & 15) as usize % TYPES.len()];
+    // Compilers drop `.ftz` towards a half: subnormal singles round as any number does.
+    let mode = if matches!(destination, Type::F16 | Type::BF16) { mode & !FTZ } else { mode };
     match (read(bits, source, mode), destination.is_float()) {
         (Value::Int(v), false) => {
             let (low, high) = bounds(destination);
@@ -153,12 +155,11 @@ fn convert(bits: u64, mode: u32) -> u64 {
         }
         (Value::Real(x), false) => {
             let (low, high) = bounds(destination);
-            if x.is_nan() {
-                // As an H200 answers: zero, but the lowest number to or from 64 bits.
-                let wide = source == Type::F64 || destination.size() == 8;
-                return cut(if wide { 1 << (8 * destination.size() - 1) } else { 0 }, destination);
-            }
-            cut((integral(x, mode) as i128).clamp(low, high), destination)
+            // PTX ISA, `cvt`: a NaN becomes 0 between types of 32 bits and fewer, else the highest bit alone.
+            let wide = source == Type::F64 || destination.size() == 8;
+            let nan = if wide { 1 << (8 * destination.size() - 1) } else { 0 };
+            let v = if x.is_nan() { nan } else { (integral(x, mode) as i128).clamp(low, high) };
+            cut(v, destination)
         }
         (Value::Real(x), true) => {
             let x = if mode & INTEGRAL != 0 { integral(x, mode) } else { x };
@@ -261,13 +262,13 @@ define! {
     PackF32(a: f32, b: f32; mode) -> u32 = pack(a, b, mode);
     /// `cvt.rna.tf32.f32`: the single keeps 10 fraction bits.
     Tf32(a: f32; mode) -> u32 = {
-        let x = canonical(a);
-        let bits = x.to_bits();
-        if x.is_nan() {
-            if mode & ROUNDING == NEAREST_AWAY { bits } else { bits & !0x1fff }
+        let bits = a.to_bits();
+        if a.is_nan() {
+            // As hardware does in the plain form: a NaN whose payload is below the kept bits becomes infinite.
+            if mode == NEAREST_AWAY { bits & !0x1fff } else { NAN32 }
         } else {
             let half = if mode & ROUNDING == NEAREST { 0xfff + (bits >> 13 & 1) } else if mode & ROUNDING == ZERO { 0 } else { 0x1000 };
-            let r = if x.is_infinite() { bits } else { bits.wrapping_add(half) & !0x1fff };
+            let r = if a.is_infinite() { bits } else { bits.wrapping_add(half) & !0x1fff };
             let r = if mode & SATFINITE != 0 && r & 0x7fff_ffff == 0x7f80_0000 { r - 0x2000 } else { r };
             if mode & RELU != 0 && r >> 31 != 0 { 0 } else { r }
         }

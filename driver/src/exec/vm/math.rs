@@ -64,12 +64,11 @@ pub(crate) fn log2(x: f32) -> f32 {
 
 /// `f` of the upper word of `x`, upper word of the result; subnormals flushed.
 pub(crate) fn coarse64(x: f64, f: fn(f64) -> f64) -> f64 {
-    if x.is_nan() {
-        return f64::from_bits(NAN64);
-    }
     let cut = |v: f64| {
         let v = if v.is_subnormal() { 0.0f64.copysign(v) } else { v };
         f64::from_bits(v.to_bits() & 0xffff_ffff_0000_0000)
     };
-    canonical64(cut(f(cut(x))))
+    // A NaN whose payload is in the lower word is an infinity by its upper one.
+    let upper = cut(x);
+    if upper.is_nan() { f64::from_bits(NAN64) } else { canonical64(cut(f(upper))) }
 }

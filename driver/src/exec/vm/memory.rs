@@ -11,7 +11,7 @@ pub(crate) const SHARED_WINDOW: u64 = 0xfe << 56;
 pub(crate) const LOCAL_WINDOW: u64 = 0xfd << 56;
 /// Top byte of a generic address that means kernel parameters.
 pub(crate) const PARAM_WINDOW: u64 = 0xfc << 56;
-const WINDOW: u64 = 0xff << 56;
+pub(crate) const WINDOW: u64 = 0xff << 56;
 
 /// State spaces, as a constant of a handler.
 pub(crate) const GLOBAL: u8 = 0;
@@ -89,7 +89,7 @@ fn space_name(space: u8) -> &'static str {
 impl Ctx {
     /// The lanes' addresses, offset included. `WIDE`: the register has 64 bits.
     #[inline(always)]
-    fn addresses<const WIDE: bool>(&self, operand: u32, offset: u64) -> [u64; LANES] {
+    pub fn addresses<const WIDE: bool>(&self, operand: u32, offset: u64) -> [u64; LANES] {
         let mut r = [0u64; LANES];
         if WIDE {
             let a: [u64; LANES] = self.lanes(operand);

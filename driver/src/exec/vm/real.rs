@@ -75,7 +75,7 @@ fn fused(a: f32, b: f32, c: f32, mode: u32) -> f32 {
     let (a, b, c) = (flush(a, mode), flush(b, mode), flush(c, mode));
     let r = if mode & ROUNDING == NEAREST { a.mul_add(b, c) } else { round::fma32(a, b, c, mode) };
     let r = finish(r, mode);
-    if mode & RELU != 0 && r < 0.0 { 0.0 } else { r }
+    if mode & RELU != 0 && r <= 0.0 { 0.0 } else { r }
 }
 
 /// A NaN that signals becomes quiet.
@@ -91,7 +91,8 @@ fn test(class: std::num::FpCategory, mode: u32) -> bool {
         1 => class == Infinite,
         2 => class != Nan,
         3 => class == Nan,
-        4 => class == Normal,
+        // PTX ISA, `testp`: zeros count as normal.
+        4 => matches!(class, Normal | Zero),
         _ => class == Subnormal,
     }
 }
@@ -109,6 +110,11 @@ define! {
     SubMode32(a: f32, b: f32; mode) -> f32 = with2(a, b, mode, |a, b| a - b, |a, b, m| round::add32(a, -b, m));
     MulMode32(a: f32, b: f32; mode) -> f32 = with2(a, b, mode, |a, b| a * b, round::mul32);
     FmaMode32(a: f32, b: f32, c: f32; mode) -> f32 = fused(a, b, c, mode);
+    /// `div.approx.f32`: the product with an approximate reciprocal, which is 0 for |b| above 2^126.
+    DivApprox32(a: f32, b: f32; mode) -> f32 = {
+        let b = if b.is_finite() && b.abs() > 85_070_591_730_234_615_865_843_651_857_942_052_864.0 { f32::INFINITY.copysign(b) } else { b };
+        if a.is_infinite() && b.is_infinite() { f32::from_bits(round::NAN32) } else { with2(a, b, mode, |a, b| a / b, round::div32) }
+    };
     DivMode32(a: f32, b: f32; mode) -> f32 = with2(a, b, mode, |a, b| a / b, round::div32);
     MinMode32(a: f32, b: f32; mode) -> f32 = extreme32(a, b, mode, min32);
     MaxMode32(a: f32, b: f32; mode) -> f32 = extreme32(a, b, mode, max32);

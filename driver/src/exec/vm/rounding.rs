@@ -191,80 +191,62 @@ pub(crate) fn sqrt32(a: f32, mode: u32) -> f32 {
 }
 
 pub(crate) fn add64(a: f64, b: f64, mode: u32) -> f64 {
-    let (s, e) = two_sum(a, b);
-    let finite = a.is_finite() && b.is_finite();
-    if s == 0.0 {
-        return zero_sum(s, a, b, mode);
-    }
-    if s.is_infinite() { bounded(s, finite, mode) } else { direct(s, e, mode) }
+    fma64(a, 1.0, b, mode)
 }
 
 pub(crate) fn mul64(a: f64, b: f64, mode: u32) -> f64 {
-    let p = a * b;
-    if p.is_infinite() {
-        return bounded(p, a.is_finite() && b.is_finite(), mode);
-    }
-    if a == 0.0 || b == 0.0 || p.is_nan() {
-        return p;
-    }
-    direct(p, product_error(a, b, p), mode)
-}
-
-/// What `p`, the nearest double of `a * b`, lost: exact, or right in sign where it underflows.
-fn product_error(a: f64, b: f64, p: f64) -> f64 {
-    if p.abs() > 1e-250 {
-        return a.mul_add(b, -p);
-    }
-    // Scaled up by a power of two, the error is representable.
-    let scale = f64::from_bits(0x5F30_0000_0000_0000);
-    let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
-    let lost = (small * scale).mul_add(large, -(p * scale));
-    // A product far below the smallest number is lost whole.
-    if lost == 0.0 && p == 0.0 { 1f64.copysign(a) * 1f64.copysign(b) } else { lost }
+    if !a.is_finite() || !b.is_finite() || a == 0.0 || b == 0.0 { a * b } else { fused64(a, b, 0.0, mode) }
 }
 
 pub(crate) fn fma64(a: f64, b: f64, c: f64, mode: u32) -> f64 {
-    let s = a.mul_add(b, c);
-    if mode & ROUNDING == NEAREST || s.is_nan() {
-        return s;
+    if mode & ROUNDING == NEAREST || !a.is_finite() || !b.is_finite() || !c.is_finite() {
+        return a.mul_add(b, c);
     }
-    if s.is_infinite() {
-        return bounded(s, a.is_finite() && b.is_finite() && c.is_finite(), mode);
+    if a == 0.0 || b == 0.0 {
+        let p = a * b;
+        return if c == 0.0 { zero_sum(p + c, p, c, mode) } else { c };
     }
-    let p = a * b;
-    if p.is_infinite() || a == 0.0 || b == 0.0 {
-        return if p.is_finite() { add64(p, c, mode) } else { s };
-    }
-    if p.abs() < 1e-250 {
-        return fma64_of_small(a, b, c, s, mode);
-    }
-    let lost = product_error(a, b, p);
-    let (u, v) = two_sum(p, c);
-    let (g, h) = two_sum(v, lost);
-    let (k, l) = two_sum(u - s, g);
-    let error = if k != 0.0 { k } else { l + h };
-    if s == 0.0 && error == 0.0 { zero_sum(s, p, c, mode) } else { direct(s, error, mode) }
+    fused64(a, b, c, mode)
 }
 
-/// [`fma64`] where the product is so small that its own rounding error may not be representable.
-fn fma64_of_small(a: f64, b: f64, c: f64, s: f64, mode: u32) -> f64 {
-    let sign = 1f64.copysign(a) * 1f64.copysign(b);
-    if c.abs() > 1e-200 {
-        // Below half a unit of C's last place: the nearest sum is C.
-        return direct(s, sign, mode);
+/// Magnitude of a finite double as a whole number and a power of two.
+fn whole(x: f64) -> (u128, i32) {
+    let (bits, field) = (x.to_bits() & ((1 << 52) - 1), (x.to_bits() >> 52 & 0x7ff) as i32);
+    if field == 0 { (u128::from(bits), -1074) } else { (u128::from(bits | 1 << 52), field - 1075) }
+}
+
+/// `a * b + c` of finite numbers, none of the factors zero, rounded once in the direction of `mode`.
+/// In whole numbers: where a product underflows, no double holds what it lost.
+fn fused64(a: f64, b: f64, c: f64, mode: u32) -> f64 {
+    // The leading bit at 125: room for a carry, and below for what an addend loses.
+    let lead = |(m, e): (u128, i32)| {
+        let by = m.leading_zeros() as i32 - 2;
+        if m == 0 { (0, i32::MIN) } else { (m << by, e - by) }
+    };
+    let ((ma, ea), (mb, eb)) = (whole(a), whole(b));
+    let product = (lead((ma * mb, ea + eb)), a.is_sign_negative() != b.is_sign_negative());
+    let addend = (lead(whole(c)), c.is_sign_negative());
+    let in_order = (product.0.1, product.0.0) >= (addend.0.1, addend.0.0);
+    let (((large, e), negative), ((small, least), opposite)) =
+        if in_order { (product, addend) } else { (addend, product) };
+    let apart = e.saturating_sub(least).clamp(0, 127) as u32;
+    // The last bit records that something was lost.
+    let small = (small >> apart) | u128::from(small & ((1 << apart) - 1) != 0);
+    let sum = if negative == opposite { large + small } else { large - small };
+    if sum == 0 {
+        return if mode & ROUNDING == DOWN { -0.0 } else { 0.0 };
     }
-    let up = 900;
-    let (small, large) = if a.abs() < b.abs() { (a, b) } else { (b, a) };
-    let (x, z, t) = (scaled(small, up), scaled(c, up), scaled(s, up));
-    let p = x * large;
-    if p.abs() < 1e-250 {
-        return direct(s, sign, mode);
-    }
-    let (u, v) = two_sum(p, z);
-    let (g, h) = two_sum(v, x.mul_add(large, -p));
-    let (k, l) = two_sum(u - t, g);
-    let error = if k != 0.0 { k } else { l + h };
-    if s == 0.0 && error == 0.0 { zero_sum(s, a * b, c, mode) } else { direct(s, error, mode) }
+    let last = (e + 127 - sum.leading_zeros() as i32 - 52).max(-1074);
+    // At least 21 bits go: the sum has more than 73.
+    let drop = (last - e).clamp(0, 127) as u32;
+    let lost = sum & ((1 << drop) - 1) != 0;
+    let away = mode & ROUNDING == if negative { DOWN } else { UP };
+    let kept = (sum >> drop) as u64 + u64::from(lost && away);
+    // A normal number's leading bit adds one to the exponent field by itself.
+    let bits = (((last + 1074) as u64) << 52) + kept;
+    let infinity = f64::INFINITY.to_bits();
+    let magnitude = if bits < infinity { bits } else { infinity - u64::from(!away) };
+    f64::from_bits(magnitude | u64::from(negative) << 63)
 }
 
 pub(crate) fn div64(a: f64, b: f64, mode: u32) -> f64 {
