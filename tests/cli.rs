@@ -54,7 +54,7 @@ fn steps_run_on_the_stream_and_are_captured_in_the_mode_that_is_asked_for() {
     for (stream, mode) in [("nonblocking", "thread-local"), ("per-thread", "relaxed"), ("legacy", "global")] {
         let asked = ["gate", "--step", "decode", "--driver", "software", "--steps", "4", "--stream", stream];
         let output = run(&[&asked[..], &["--mode", mode]].concat(), 0);
-        assert!(output.contains("PASS: 1 steps, 4 of 4 replays equal"), "{output}");
+        assert!(output.contains("PASS: 1 step, 4 of 4 replays equal"), "{output}");
         assert!(output.contains(&format!("run on a {stream} stream and captured in {mode} mode")), "{output}");
     }
     assert!(run(&["gate", "--stream", "wide"], 2).contains("'wide' is none of blocking, nonblocking"));

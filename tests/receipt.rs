@@ -225,7 +225,7 @@ fn a_file_that_grows_too_large_leaves_the_old_one() {
     let folder = folder();
     let (name, before) = kept(folder.path());
     // In units of 512 bytes: more than the embedded driver library, less than the receipt.
-    let gate = "ulimit -f 72; exec \"$0\" --driver software --steps 2 --json kept.json";
+    let gate = "ulimit -f 97; exec \"$0\" --driver software --steps 16 --json kept.json";
     let (status, output) = shell(folder.path(), gate);
     assert_eq!(status, Some(14), "{output}");
     assert!(output.contains("PASS"), "the run is told all the same:\n{output}");

@@ -75,10 +75,11 @@ fn a_launch_that_no_device_can_do_says_why() {
 #[test]
 fn what_the_driver_has_no_model_of_is_no_fault_of_the_step() {
     let unmodelled = |cx: &mut StepContext<'_>| {
-        let mut address = 0;
-        // SAFETY: the address is written to a local.
-        let result = unsafe { sys::cuMemAddressReserve(&mut address, 2 << 20, 0, 0, 0) };
-        cx.check("cuMemAddressReserve", result)
+        let mut handle = sys::CUipcMemHandle { reserved: [0; 64] };
+        let address = cx.address("in")?;
+        // SAFETY: the handle is written to a local.
+        let result = unsafe { sys::cuIpcGetMemHandle(&mut handle, address) };
+        cx.check("cuIpcGetMemHandle", result)
     };
     for finding in
         [told(unmodelled), told(move |cx| if capturing(cx) { unmodelled(cx) } else { cx.launch(copy("in", "out")) })]
@@ -89,7 +90,7 @@ fn what_the_driver_has_no_model_of_is_no_fault_of_the_step() {
         }
         assert!(finding.seen.contains("no model in the software driver"), "{}", finding.seen);
         assert!(!finding.help.contains("run eagerly first"), "{}", finding.help);
-        here(&finding, "cuMemAddressReserve");
+        here(&finding, "cuIpcGetMemHandle");
     }
 }
 

@@ -94,18 +94,20 @@ pub fn position() -> u64 {
 pub(crate) fn blocked<R>(wait: impl FnOnce() -> R) -> R {
     if !is_on() {
         let result = wait();
-        print();
+        print_output();
         return result;
     }
     let began = Instant::now();
     let result = wait();
     let nanoseconds = began.elapsed().as_nanos() as u64;
     BLOCKED_NS.with(|blocked| blocked.set(blocked.get() + nanoseconds.max(1)));
-    print();
+    print_output();
     result
 }
 
-fn print() {
+/// Writes what kernels have printed to standard output. A call that would wait calls it where there is
+/// nothing to wait for, too.
+pub(crate) fn print_output() {
     let text = crate::exec::take_output();
     if !text.is_empty() {
         // A closed standard output is no error of the call.

@@ -32,6 +32,7 @@ impl Driver {
             drop(world);
             let copy = memory().space.copy(params)?;
             copy.run();
+            record::print_output();
             return Ok(());
         }
         let work = NodeParams::Memcpy(CopyWork { params: *params, staged: None });
@@ -158,6 +159,7 @@ impl Driver {
     /// Waits until the whole device is idle, as a free does.
     pub fn wait_for_device(&self) {
         if self.engine.pending() == 0 {
+            record::print_output();
             return;
         }
         let contexts: Vec<u64> = self.world().contexts.iter().map(|(handle, _)| handle).collect();
