@@ -59,13 +59,11 @@ fn words(kernel: &Kernel, task: &Task, difference: &Difference, out: &mut String
     }
     let (per_thread, places) = (output_bytes(kernel) / 8, places(kernel));
     let threads = kernel.all_threads() as usize;
-    let mut shown = 0;
-    for n in (0..a.len().min(b.len())).filter(|&n| a[n] != b[n]) {
+    for (shown, n) in (0..a.len().min(b.len())).filter(|&n| a[n] != b[n]).enumerate() {
         if shown == MOST_WORDS {
             out.push_str("// …\n");
             return;
         }
-        shown += 1;
         let what = if n < task.output / 8 {
             let (thread, slot) = match kernel.layout {
                 Layout::Slots => (n % threads, n / threads),

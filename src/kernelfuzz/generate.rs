@@ -69,7 +69,7 @@ pub fn kernel(seed: u64, options: Options) -> Kernel {
         code: Code::default(),
         uniform: true,
         together: true,
-        ragged: threads % 32 != 0,
+        ragged: !threads.is_multiple_of(32),
         function: false,
         locals: Vec::new(),
         functions: Vec::new(),
@@ -324,10 +324,10 @@ impl Gen {
         if class == Class::Pred {
             return self.source_predicate();
         }
-        if self.function || self.draw.chance(60) {
-            if let Some(var) = self.existing(class, Some(ty.kind)) {
-                return var;
-            }
+        if (self.function || self.draw.chance(60))
+            && let Some(var) = self.existing(class, Some(ty.kind))
+        {
+            return var;
         }
         self.load_input(ty)
     }

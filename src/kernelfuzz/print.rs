@@ -42,7 +42,7 @@ pub fn print(kernel: &Kernel) -> String {
     stores(kernel, &mut body);
 
     let mut registers: BTreeMap<Class, u32> = BTreeMap::new();
-    for var in body.lines().flat_map(|line| named(line)) {
+    for var in body.lines().flat_map(named) {
         let most = registers.entry(var.class).or_default();
         *most = (*most).max(var.number + 1);
     }

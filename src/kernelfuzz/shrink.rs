@@ -83,7 +83,7 @@ fn shape(best: &mut Kernel, differs: &mut dyn FnMut(&Kernel) -> bool) {
             if (1..now).contains(&extent) {
                 let mut candidate = best.clone();
                 candidate.block[axis] = extent;
-                if (!candidate.full_warps() || candidate.threads() % 32 == 0) && differs(&candidate) {
+                if (!candidate.full_warps() || candidate.threads().is_multiple_of(32)) && differs(&candidate) {
                     *best = candidate;
                     break;
                 }
