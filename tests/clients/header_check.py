@@ -57,6 +57,10 @@ FIELDS = {
     ("CUDA_MEMSET_NODE_PARAMS_v2", "fill"): "dst",
     ("CUDA_HOST_NODE_PARAMS", "function"): "fn",
     ("CUDA_HOST_NODE_PARAMS_v2", "host"): "fn",
+    **{
+        ("CUmemAllocationProp", name): f"allocFlags.{name}"
+        for name in ("compressionType", "gpuDirectRDMACapable", "usage", "reserved")
+    },
     ("CUgraphEdgeData", "kind"): "type",
     ("CUgraphNodeParams", "member"): "reserved1",
     # CUDA 13.5 made its first two bytes a flag.
