@@ -19,7 +19,7 @@ out=${1:-target/gpu-bundle.tar.gz}
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mkdir -p "$folder/bin" "$folder/lib" "$folder/kernels" "$folder/tests"
+mkdir -p "$folder/bin" "$folder/lib" "$folder/tests"
 cargo test --locked "${tests[@]}" --no-run --message-format=json |
     python3 -c 'import json, shutil, sys
 for line in sys.stdin:
@@ -31,7 +31,6 @@ cp "$built/graphproof" "$folder/bin/"
 cp "$library" "$folder/lib/"
 # Names of functions stay; the program keeps its line tables, which name the lines of findings.
 strip --strip-debug "$folder/bin/reference" "$folder/bin/compare_device" "$folder/lib/libgraphproof_driver.so"
-cp -r kernels/ptx "$folder/kernels/"
 cp -r tests/conformance "$folder/tests/"
 cp -r snapshots "$folder/"
 cp tests/gpu/torch_bench.py "$folder/"
