@@ -11,7 +11,7 @@ use graphproof::kernelfuzz::interpreter::Interpreter;
 use graphproof::kernelfuzz::record::Record;
 use graphproof::kernelfuzz::table::GENERATION;
 use graphproof::kernelfuzz::task::{Answer, Engine, Full, Task};
-use graphproof_driver::exec::Isa;
+use graphproof_exec::Isa;
 
 const NOW: Options = Options { generation: GENERATION, raw_nan: false };
 

@@ -189,8 +189,8 @@ impl Bench {
 
 /// The interpreter on [`LAUNCHED_NODES`] empty kernels, without the driver.
 fn kernels_alone() -> Result<Duration, CUresult> {
-    let pool = crate::exec::Pool::new(1);
-    crate::exec::bench::launch_overhead(&pool).map(|one| one * LAUNCHED_NODES).map_err(|_| CUresult::UNKNOWN)
+    let pool = graphproof_exec::Pool::new(1);
+    graphproof_exec::bench::launch_overhead(&pool).map(|one| one * LAUNCHED_NODES).map_err(|_| CUresult::UNKNOWN)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub fn cancel_all() {
 
 /// Blocks of kernels that ended so far in this process: a number that stands still while a kernel that
 /// never ends holds the device.
-pub use crate::exec::blocks_ended;
+pub use graphproof_exec::blocks_ended;
 
 /// Explains an address: which allocation it lies in, or which one it just misses.
 pub fn describe(address: u64) -> Description {

@@ -3,8 +3,6 @@
 pub mod abi;
 pub mod bench;
 pub mod control;
-pub mod exec;
 pub mod loader;
-pub mod ptx;
 pub mod record;
 pub mod software;

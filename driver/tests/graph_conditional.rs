@@ -14,7 +14,7 @@ use graphproof_driver::abi::*;
 use graphproof_driver::control::last_fault;
 
 /// `conditional.cu` as NVRTC 12.8 compiles it with `--relocatable-device-code=true`.
-const PTX: &str = include_str!("ptx_nvrtc/conditional80.ptx");
+const PTX: &str = include_str!("nvrtc/conditional80.ptx");
 const IF: u64 = 0;
 const WHILE: u64 = 1;
 const SWITCH: u64 = 2;

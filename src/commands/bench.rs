@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use graphproof::report::notice::Notice;
-use graphproof_driver::exec::{self, Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, bench};
+use graphproof_exec::{Fault, Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, bench};
 use graphproof_harness::buffers::BufferSet;
 use graphproof_harness::cuda::NodeKind;
 use graphproof_harness::driver::DriverChoice;
@@ -147,7 +147,7 @@ fn kernels(topology: &Topology, buffers: &BufferSet, inputs: &HostBuffers, progr
             order_seed: 0,
             cancel: &cancel,
         };
-        let found = bench::throughput(&launch, TIME).map_err(|fault: exec::Fault| anyhow!("{fault:?}"))?;
+        let found = bench::throughput(&launch, TIME).map_err(|fault: Fault| anyhow!("{fault:?}"))?;
         println!(
             "{name:<26}  {:.2} G lane-instructions/s a core, {:.2} ns a warp instruction, {:.2} M warp instructions, {}",
             found.lane_instructions_per_second() / 1e9,

@@ -14,7 +14,7 @@ use graphproof::kernelfuzz::print::{HEADER, print};
 use graphproof::kernelfuzz::record::{Record, Sample};
 use graphproof::kernelfuzz::task::{Engine, Full, Task};
 use graphproof::kernelfuzz::{approximate, case, serve};
-use graphproof_driver::exec::Isa;
+use graphproof_exec::Isa;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use graphproof_driver::exec::{Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, PtxError, run};
+use graphproof_exec::{Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, PtxError, run};
 
 use super::inputs;
 use super::print::HEADER;

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use super::args::{not_null, write, write_if};
 use super::types::{CUfunction, CUmodule};
 use super::{CUresult, Cuda};
-use crate::exec::{Entry, Kernel};
 use crate::software::device::{
     BLOCKS_PER_MULTIPROCESSOR, CAPABILITY, MAX_THREADS_PER_BLOCK, MULTIPROCESSORS, REGISTERS, SHARED_PER_BLOCK_OPTIN,
     SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED, WARP,
@@ -15,6 +14,7 @@ use crate::software::device::{
 use crate::software::driver;
 use crate::software::launch::resident_blocks_of;
 use crate::software::module::{Function, Settings};
+use graphproof_exec::{Entry, Kernel};
 
 const MAX_DYNAMIC_SHARED: u32 = 8;
 const CARVEOUT: u32 = 9;

@@ -7,12 +7,12 @@ use super::graph_types::*;
 use super::launch::parameters;
 use super::types::{CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D, CUcontext, CUevent};
 use super::{CUresult, Cuda};
-use crate::exec::LaunchConfig;
 use crate::software::graph::{AllocationRequest, NodeInfo, NodeType, Ownership};
 use crate::software::work::{
     ConditionalKind, CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, UserData,
 };
 use crate::software::{EventId, World};
+use graphproof_exec::LaunchConfig;
 
 /// Work with what a node keeps beside it.
 pub(super) type Described = (NodeParams, NodeInfo);

@@ -6,8 +6,8 @@ use std::ptr;
 
 use super::args::slice;
 use super::{CUresult, Cuda};
-use crate::exec::Program;
 use crate::software::module::ImageError;
+use graphproof_exec::Program;
 
 const WALL_TIME: u32 = 2;
 const INFO_LOG: u32 = 3;

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use super::args::{not_null, read, slice};
 use super::types::{CUfunction, CUlaunchAttribute, CUlaunchConfig, CUstream};
 use super::{CUresult, Cuda};
-use crate::exec::{Entry, LaunchConfig};
 use crate::record;
 use crate::software::work::{KernelWork, NodeParams};
 use crate::software::{driver, launch};
+use graphproof_exec::{Entry, LaunchConfig};
 
 /// `CU_LAUNCH_PARAM_BUFFER_POINTER`.
 const BUFFER_POINTER: usize = 1;

@@ -10,9 +10,9 @@ use super::jit::Options;
 use super::module::{parse_bytes, parse_memory, read_file};
 use super::types::{CUdevice, CUdeviceptr, CUfunction, CUkernel, CUlibrary, CUmodule};
 use super::{CUresult, Cuda};
-use crate::exec::Entry;
 use crate::software::driver;
 use crate::software::module::{Settings, kernel_of};
+use graphproof_exec::Entry;
 
 /// The global of a library in the current context.
 fn global(library: CUlibrary, name: &str) -> Cuda<(u64, u64)> {

@@ -7,9 +7,9 @@ use super::args::{not_null, text, write, write_if};
 use super::jit::Options;
 use super::types::{CUdeviceptr, CUfunction, CUmodule};
 use super::{CUresult, Cuda};
-use crate::exec::Program;
 use crate::software::driver;
 use crate::software::module::{ImageError, parse_image};
+use graphproof_exec::Program;
 
 /// An image from a file.
 pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, ImageError> {

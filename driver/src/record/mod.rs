@@ -108,7 +108,7 @@ pub(crate) fn blocked<R>(wait: impl FnOnce() -> R) -> R {
 /// Writes what kernels have printed to standard output. A call that would wait calls it where there is
 /// nothing to wait for, too.
 pub(crate) fn print_output() {
-    let text = crate::exec::take_output();
+    let text = graphproof_exec::take_output();
     if !text.is_empty() {
         // A closed standard output is no error of the call.
         let _ = std::io::stdout().lock().write_all(&text);

@@ -5,7 +5,7 @@
 //! the number of multiprocessors is this device's own.
 
 use crate::abi::{CUresult, Cuda};
-use crate::exec::CLOCK_KHZ;
+use graphproof_exec::CLOCK_KHZ;
 
 /// `cuDeviceGetName`.
 pub const NAME: &str = "graphproof software device";

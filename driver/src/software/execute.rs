@@ -17,7 +17,7 @@ use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodePara
 use super::{EventId, batch, interpreter};
 use crate::abi::CUresult;
 use crate::abi::door::host_function;
-use crate::{exec, record};
+use crate::record;
 
 /// What the engine's queues hold.
 #[derive(Debug)]
@@ -172,7 +172,7 @@ fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultRep
         .kernel()
         .map_err(|code| FaultReport::of_work(code, format!("kernel `{}` cannot run", work.function.entry.name)))?;
     let map = memory().space.map();
-    let launch = exec::Launch {
+    let launch = graphproof_exec::Launch {
         kernel,
         config: work.config,
         parameters: &work.parameters,

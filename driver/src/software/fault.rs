@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use super::graph::unknowns;
 use super::memory::memory;
 use crate::abi::{CUresult, Cuda};
-use crate::exec::{Fault, FaultKind};
 use crate::record;
+use graphproof_exec::{Fault, FaultKind};
 
 /// An error of executed work, in full.
 #[derive(Debug, Clone)]

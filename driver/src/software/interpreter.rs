@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::thread;
 
 use super::setting;
-use crate::exec::{self, Conditional, ExecStats, Fault, Launch, Pool};
+use graphproof_exec::{Conditional, ExecStats, Fault, Launch, Pool};
 
 /// Executes a launch to its end; `conditionals` are those of the graph that it belongs to.
 pub fn run(launch: &Launch<'_>, conditionals: &[Conditional]) -> Result<ExecStats, Box<Fault>> {
@@ -15,5 +15,5 @@ pub fn run(launch: &Launch<'_>, conditionals: &[Conditional]) -> Result<ExecStat
             threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
         Pool::new(threads.get())
     });
-    exec::run_in_graph(launch, conditionals, &POOL).map_err(Box::new)
+    graphproof_exec::run_in_graph(launch, conditionals, &POOL).map_err(Box::new)
 }

@@ -3,8 +3,8 @@
 use super::device::{self, MAX_BLOCK, MAX_GRID, MAX_THREADS_PER_BLOCK, MULTIPROCESSORS, REGISTERS, resident_blocks};
 use super::work::KernelWork;
 use crate::abi::{CUresult, Cuda};
-use crate::exec::{Kernel, LaunchConfig};
 use crate::record;
+use graphproof_exec::{Kernel, LaunchConfig};
 
 /// Checks a launch against the limits of the device and of the function.
 pub fn check(work: &KernelWork) -> Cuda {

@@ -9,8 +9,8 @@ use super::device::{CAPABILITY, PTX_ISA, SHARED_PER_BLOCK};
 use super::memory::{Origin, memory};
 use super::{ContextId, World};
 use crate::abi::{CUresult, Cuda};
-use crate::exec::{Entry, GlobalVariable, Kernel, Program, PtxErrorKind};
 use crate::record;
+use graphproof_exec::{Entry, GlobalVariable, Kernel, Program, PtxErrorKind};
 
 /// A kernel as one context sees it: what `CUfunction` names.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ pub fn parse_image(image: &[u8]) -> Result<Program, ImageError> {
 
 /// A text of a newer PTX ISA than the driver knows is refused for that, as a driver does.
 fn check_version(text: &str) -> Result<(), ImageError> {
-    let Some((major, minor)) = crate::ptx::declared_version(text) else { return Ok(()) };
+    let Some((major, minor)) = graphproof_exec::ptx::declared_version(text) else { return Ok(()) };
     if (major, minor) <= PTX_ISA {
         return Ok(());
     }

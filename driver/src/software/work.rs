@@ -8,7 +8,7 @@ use super::EventId;
 use super::module::Function;
 use crate::abi::CUresult;
 use crate::abi::types::{CUDA_MEMCPY3D, CUdeviceptr, CUlaunchAttribute, CUstream, CUstreamBatchMemOpParams};
-use crate::exec::{Conditional, LaunchConfig};
+use graphproof_exec::{Conditional, LaunchConfig};
 
 /// One piece of device work. A captured one becomes a graph node; an eager one goes to the
 /// engine as it is. Kinds that only a graph can hold (child graphs, conditional bodies) wrap it:

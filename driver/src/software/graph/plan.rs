@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::exec::{ExecWork, Snapshot};
-use crate::exec::Conditional;
 use crate::software::work::{NodeParams, Plan, PlanWork, Step};
+use graphproof_exec::Conditional;
 
 /// For each node, the nodes that wait for it.
 pub(super) fn dependents(snapshot: &Snapshot) -> Vec<Vec<u32>> {

@@ -7,8 +7,8 @@ use super::array::Array;
 use super::virtual_memory::VirtualMemory;
 use super::window::{PAGE, Window, map};
 use crate::abi::{CUresult, Cuda};
-use crate::exec::{MemoryMap, MemoryRange};
 use crate::software::{Handles, Kind};
+use graphproof_exec::{MemoryMap, MemoryRange};
 
 /// Fresh allocations up to this size are filled with [`POISON`].
 const POISON_LIMIT: u64 = 1 << 20;

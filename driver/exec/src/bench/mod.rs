@@ -1,0 +1,81 @@
+//! Measurements of the interpreter: lane-instructions a second, and the cost of a small launch.
+
+mod load;
+
+pub use load::{ENTRIES, LoadBench, load};
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crate::fault::Fault;
+use crate::launch::{ExecStats, Launch, LaunchConfig, MemoryMap};
+use crate::pool::{Pool, run};
+use crate::program::Program;
+
+/// What [`throughput`] found.
+#[derive(Debug, Clone, Copy)]
+pub struct Throughput {
+    /// What one launch executes.
+    pub stats: ExecStats,
+    /// Launches made.
+    pub launches: u32,
+    /// The fastest of them.
+    pub best: Duration,
+}
+
+impl Throughput {
+    /// Lane-instructions a second of the fastest launch.
+    pub fn lane_instructions_per_second(&self) -> f64 {
+        self.stats.lane_instructions as f64 / self.best.as_secs_f64()
+    }
+
+    /// Nanoseconds for one warp-instruction of the fastest launch.
+    pub fn nanoseconds_per_warp_instruction(&self) -> f64 {
+        self.best.as_secs_f64() * 1e9 / self.stats.warp_instructions.max(1) as f64
+    }
+}
+
+/// Repeats `launch` on one thread for at least `time` and reports the fastest run.
+///
+/// # Errors
+/// The fault of the first launch that has one.
+pub fn throughput(launch: &Launch<'_>, time: Duration) -> Result<Throughput, Fault> {
+    let pool = Pool::new(1);
+    let begin = Instant::now();
+    let mut found = Throughput { stats: ExecStats::default(), launches: 0, best: Duration::MAX };
+    while found.launches < 3 || begin.elapsed() < time {
+        let start = Instant::now();
+        found.stats = run(launch, &pool)?;
+        found.best = found.best.min(start.elapsed());
+        found.launches += 1;
+    }
+    Ok(found)
+}
+
+const EMPTY: &str = ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry empty()\n{\n\tret;\n}\n";
+
+/// Mean time of a launch of an empty kernel with one block of 32 threads on `pool`.
+///
+/// # Errors
+/// None is expected; a fault of the empty kernel would be one.
+pub fn launch_overhead(pool: &Pool) -> Result<Duration, Fault> {
+    const LAUNCHES: u32 = 2000;
+    let Ok(program) = Program::from_ptx(EMPTY) else { return Ok(Duration::ZERO) };
+    let Some(kernel) = program.kernel("empty") else { return Ok(Duration::ZERO) };
+    let (memory, cancel) = (MemoryMap::default(), AtomicBool::new(false));
+    let launch = Launch {
+        kernel,
+        config: LaunchConfig { grid: [1; 3], block: [32, 1, 1], dynamic_shared_bytes: 0 },
+        parameters: &[],
+        globals: &[],
+        memory: &memory,
+        order_seed: 0,
+        cancel: &cancel,
+    };
+    run(&launch, pool)?;
+    let start = Instant::now();
+    for _ in 0..LAUNCHES {
+        run(&launch, pool)?;
+    }
+    Ok(start.elapsed() / LAUNCHES)
+}

@@ -1,0 +1,115 @@
+//! What lies between the syntax tree and flat code: one list of operations on virtual registers.
+
+use crate::code::{HandlerSet, ScalarInit, VectorInit};
+use crate::vm::map::Op;
+
+/// Width of a virtual register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Up to 32 bits.
+    Word,
+    /// 64 bits.
+    Double,
+    /// A predicate.
+    Pred,
+}
+
+/// A virtual register.
+pub(crate) type Reg = u32;
+
+/// A source operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Src {
+    /// A virtual register.
+    Reg(Reg),
+    /// Something fixed before the block starts, by index into [`Ir::scalars`].
+    Fixed(u32),
+}
+
+/// How operands map to the fields of an instruction.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    /// `d`, then `a`, `b`, `c`; the handler may depend on which are scalar.
+    Map(Op),
+    /// As `Map`, with one handler.
+    Fields(HandlerSet),
+    /// All operands, destinations first, in a list at `c`.
+    List(HandlerSet),
+    /// `d`, address `a`, site `b`.
+    Load(HandlerSet),
+    /// Address `a`, site `b`, list of destinations at `c`.
+    LoadVector(HandlerSet),
+    /// Address `a`, site `b`, value `d`.
+    Store(HandlerSet),
+    /// Address `a`, site `b`, list of values at `c`.
+    StoreVector(HandlerSet),
+    /// Address `a`, site `b`, list at `c`: destination (or the first value), values.
+    Atomic(HandlerSet),
+    /// Address `a`, site `b`, list at `c`: two destinations, two and two values. `d`: second field.
+    AtomicWide(HandlerSet, bool),
+    /// Address `a`, site `b`, list at `c`: last source, then destinations or other sources.
+    Matrix(HandlerSet),
+    /// `a` shared, `d` its site, `b` global, `c` its site; list index in `imm >> 16`: third source,
+    /// two offsets.
+    Copy(HandlerSet, [i32; 2]),
+    /// A label.
+    Label(u32),
+    /// To a label.
+    Jump(u32),
+    /// To a label where predicate `s[0]` holds (or not: second field).
+    Branch(u32, bool),
+    /// To one of the labels of table `.0`, by register `s[0]`.
+    Table(u32),
+    /// The lanes end.
+    Exit,
+    /// A barrier of the block: number, thread count, predicate.
+    Barrier(HandlerSet),
+    /// Stops the kernel.
+    Trap,
+}
+
+/// Facts about an operation that its handler hides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traits {
+    /// Reads memory that nothing writes during the launch.
+    pub constant: bool,
+    /// Reads what others may be writing: two lanes that read at once may differ.
+    pub volatile: bool,
+    /// Gives every lane of the full warp the same value.
+    pub collective: bool,
+    /// Chooses one of its operands (`selp`).
+    pub selects: bool,
+    /// Of the bytes that it loads, those that are used, a bit each; 0: all.
+    pub used_bytes: u32,
+    /// Shifts right.
+    pub shift_right: bool,
+}
+
+/// One operation.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub form: Form,
+    pub d: Vec<Reg>,
+    pub s: Vec<Src>,
+    pub imm: u64,
+    /// Guard predicate, negated.
+    pub guard: Option<(Reg, bool)>,
+    /// Index of the statement it comes from.
+    pub origin: u32,
+    /// It is the one by which its statement is counted.
+    pub counted: bool,
+    /// What the analysis of uniform values has to know about it.
+    pub traits: Traits,
+}
+
+/// A kernel's operations.
+#[derive(Default)]
+pub(crate) struct Ir {
+    pub nodes: Vec<Node>,
+    pub classes: Vec<Class>,
+    pub scalars: Vec<ScalarInit>,
+    /// Registers that are filled before the kernel starts.
+    pub inputs: Vec<(Reg, VectorInit)>,
+    pub labels: u32,
+    pub tables: Vec<Vec<u32>>,
+}

@@ -1,0 +1,17 @@
+//! PTX executed, against scalar references that share no code with the interpreter.
+#![allow(missing_docs, clippy::result_large_err, clippy::needless_range_loop, reason = "a test")]
+
+mod cases;
+mod clocks;
+mod common;
+mod convergence;
+mod device_runtime;
+mod forms;
+mod general;
+mod instructions;
+mod math;
+mod memory;
+mod programs;
+mod refusal;
+mod special_registers;
+mod widened;

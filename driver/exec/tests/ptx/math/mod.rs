@@ -1,0 +1,10 @@
+//! Arithmetic, conversions and matrix products: every form, and the page that lists them.
+
+mod documented;
+mod formats;
+mod fp8;
+mod halves;
+mod harness;
+mod mma;
+mod video;
+mod wmma;
