@@ -1,15 +1,20 @@
 //! `graphproof list`.
 
+use std::sync::Arc;
+
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_kernels::Lane;
 
-use super::Failure;
+use super::{Failure, suite};
+use crate::args::ListArgs;
+use crate::suite::Suite;
 
-pub fn run() -> Result<ExitCode, Failure> {
-    let width = Lane::ALL.iter().map(|lane| lane.name().len()).max().unwrap_or(0);
-    for lane in Lane::ALL {
-        let default = if Lane::SUITE.contains(&lane) { "" } else { " (not in the default suite)" };
-        println!("{:width$}  {}{default}", lane.name(), lane.description());
-    }
+pub fn run(args: &ListArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
+    let steps = suite::chosen(&args.suite, own)?.steps();
+    let width = steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+    let line = |step: &crate::suite::Listed| {
+        let default = if step.by_default { "" } else { " (not in the default suite)" };
+        format!("{:width$}  {}{default}\n", step.name, step.summary)
+    };
+    crate::output::print(&steps.iter().map(line).collect::<String>())?;
     Ok(ExitCode::Passed)
 }

@@ -4,22 +4,21 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::receipt::git_in;
 use anyhow::{Context as _, anyhow};
-use graphproof::receipt::git_in;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_kernels::{KernelTree, Origin};
 
-use super::Failure;
-use crate::output::json::io;
+use crate::suite::SuiteError;
 
 /// Reads `kernels/cu` and `kernels/ptx` of `revision` in the checkout around the current folder, which
 /// must be the one that the [present kernels](KernelTree::present) are of.
 ///
 /// # Errors
 /// No git, no checkout, no such revision, no kernels in it, or present kernels of another tree.
-pub fn kernels(revision: &str) -> Result<KernelTree, Failure> {
-    let usage = |error| Failure::new(ExitCode::Usage, error);
-    let no_kernels = |error| Failure::new(ExitCode::Kernels, error);
+pub fn kernels(revision: &str) -> Result<KernelTree, SuiteError> {
+    let usage = |error| SuiteError::new(ExitCode::Usage, error);
+    let no_kernels = |error| SuiteError::new(ExitCode::Kernels, error);
     let present = KernelTree::present();
     let root = match present.origin() {
         Origin::Checkout(root) => root.as_path(),
@@ -64,8 +63,12 @@ pub fn kernels(revision: &str) -> Result<KernelTree, Failure> {
     Ok(KernelTree::of_revision(name, paths.iter().map(|path| inner(path)).zip(texts)))
 }
 
+fn io(error: anyhow::Error) -> SuiteError {
+    SuiteError::new(ExitCode::Io, error)
+}
+
 /// What a git command prints; the inner error is what it said instead.
-fn git(folder: &Path, arguments: &[&str]) -> Result<Result<String, String>, Failure> {
+fn git(folder: &Path, arguments: &[&str]) -> Result<Result<String, String>, SuiteError> {
     let output = git_in(folder).args(arguments).output();
     let output = output.context("git cannot be run, and --against reads the revision through it").map_err(io)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -8,17 +8,18 @@ use libloading::os::unix;
 use crate::checkout;
 
 /// Folders that may hold the library, best first: the pinned one that `regenerate.py` put into the
-/// checkout that the run stands in, then a toolkit.
+/// checkout that the run stands in, the packages of an active virtual environment, then a toolkit.
 pub(super) fn folders() -> Vec<PathBuf> {
     let mut folders = Vec::new();
-    if let Some(root) = checkout::root() {
-        let packages = root.join(".cuda/lib");
-        for python in sorted_entries(&packages, "python3") {
-            folders.push(python.join("site-packages/nvidia/cuda_nvrtc/lib"));
-        }
+    let here = std::env::current_dir().unwrap_or_default();
+    if let Some(packages) = checkout::folders(&here).map(|folder| folder.join(".cuda/lib")).find(|path| path.is_dir()) {
+        folders.extend(of_packages(&packages));
         if folders.is_empty() {
             folders.push(packages);
         }
+    }
+    if let Some(environment) = std::env::var_os("VIRTUAL_ENV") {
+        folders.extend(of_packages(&PathBuf::from(environment).join("lib")));
     }
     for variable in ["CUDA_PATH", "CUDA_HOME"] {
         if let Some(toolkit) = std::env::var_os(variable) {
@@ -27,6 +28,14 @@ pub(super) fn folders() -> Vec<PathBuf> {
     }
     folders.push(PathBuf::from("/usr/local/cuda/lib64"));
     folders
+}
+
+/// The folders of NVRTC's packages for Python below `lib`.
+fn of_packages(lib: &Path) -> Vec<PathBuf> {
+    let inner =
+        |python: PathBuf| ["cuda_nvrtc/lib", "cu13/lib"].map(|folder| python.join("site-packages/nvidia").join(folder));
+    let folders = sorted_entries(lib, "python3").into_iter().flat_map(inner);
+    folders.filter(|folder| folder.is_dir()).collect()
 }
 
 /// Entries of `folder` whose name starts with `prefix`, sorted; none if it cannot be read.

@@ -5,7 +5,7 @@ use graphproof_harness::geometry::{self, Measured};
 use graphproof_kernels::memory::{self, memory_story};
 use graphproof_kernels::{Lane, Shape};
 
-use super::{Geometry, Term};
+use crate::receipt::{Geometry, Term};
 
 /// The lanes whose memory grows with the length in ways worth comparing.
 pub const LANES: [Lane; 3] = [Lane::Materialized, Lane::Streamed, Lane::Fused];

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use graphproof_harness::exit_code::ExitCode;
 
-/// A configuration that cannot be used.
+/// A configuration, or another file of this kind, that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the configuration {file} cannot be read: {error}")]
+    #[error("{file} cannot be read: {error}")]
     Io {
         /// The file.
         file: String,
@@ -41,8 +41,11 @@ impl ConfigError {
 }
 
 /// The text of a file, to say where in it something is wrong.
-pub(super) struct Source<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Its name.
     pub file: &'a Path,
+    /// All of it.
     pub text: &'a str,
 }
 
@@ -78,10 +81,18 @@ fn plain(message: &str) -> String {
 }
 
 /// `did you mean 'steps'? `, or nothing where no name is near.
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|name| (strsim::normalized_damerau_levenshtein(word, name), name));
-    match nearest.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((likeness, name)) if likeness >= 0.5 => format!("did you mean '{name}'? "),
-        _ => String::new(),
-    }
+pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
+    near(word, known.iter().copied()).map_or_else(String::new, |name| format!("did you mean '{name}'? "))
+}
+
+/// The one of `known` that is nearest to `word`, if any is near.
+///
+/// ```
+/// assert_eq!(graphproof_report::config::near("softmx", ["exp", "softmax"]), Some("softmax"));
+/// assert_eq!(graphproof_report::config::near("q", ["exp", "softmax"]), None);
+/// ```
+pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = known.into_iter().map(|name| (strsim::normalized_damerau_levenshtein(word, name), name));
+    let (likeness, name) = likeness.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (likeness >= 0.5).then_some(name)
 }

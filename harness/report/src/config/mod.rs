@@ -14,14 +14,15 @@ use std::path::PathBuf;
 
 use graphproof_harness::capture_as::{CaptureMode, StreamKind};
 use graphproof_harness::driver::DriverChoice;
-use graphproof_kernels::{Lane, Shape};
 
 use crate::diff::Policy;
+use crate::suite::{Parameters, Suite, default_shape};
 
 pub use allow::{Allow, AllowList};
-pub use error::ConfigError;
-pub use file::{FILE_NAME, find, find_reviewed};
-pub use init::INITIAL;
+pub(crate) use error::did_you_mean;
+pub use error::{ConfigError, Source, near};
+pub use file::{FILE_NAME, diff_policy, find, find_reviewed};
+pub use init::initial;
 pub use partition::{Partition, PartitionError};
 
 /// What a gate run is made of.
@@ -30,7 +31,7 @@ pub struct Settings {
     /// The steps to judge, by name.
     pub suite: Vec<String>,
     /// The shapes to judge each at.
-    pub shapes: Vec<Shape>,
+    pub shapes: Vec<Parameters>,
     /// The seeds to judge each with.
     pub seeds: Vec<u64>,
     /// Replays of each job.
@@ -65,7 +66,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OfStep {
     /// Its shapes.
-    pub shapes: Option<Vec<Shape>>,
+    pub shapes: Option<Vec<Parameters>>,
     /// Its seeds.
     pub seeds: Option<Vec<u64>>,
     /// Its replays.
@@ -78,18 +79,20 @@ pub struct Job {
     /// The step's name.
     pub step: String,
     /// The shape.
-    pub shape: Shape,
+    pub shape: Parameters,
     /// Seed of the inputs.
     pub seed: u64,
     /// Replays.
     pub steps: u64,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// The defaults for `suite`: each of its default steps at the default shape.
+    pub fn of(suite: &dyn Suite) -> Self {
+        let steps = suite.steps().into_iter().filter(|step| step.by_default);
         Settings {
-            suite: Lane::SUITE.iter().map(|lane| lane.name().to_owned()).collect(),
-            shapes: vec![Shape::default()],
+            suite: steps.map(|step| step.name).collect(),
+            shapes: vec![default_shape(suite)],
             seeds: vec![0],
             steps: 64,
             driver: DriverChoice::Auto,
@@ -106,9 +109,7 @@ impl Default for Settings {
             file: None,
         }
     }
-}
 
-impl Settings {
     /// Every job once: by step, then by shape, then by seed. Seeds come last because they do not
     /// change how long a job takes: the parts of a partition then take about as long as each other.
     pub fn jobs(&self) -> Vec<Job> {
@@ -119,7 +120,7 @@ impl Settings {
             let steps = own.steps.unwrap_or(self.steps);
             for shape in distinct(own.shapes.as_ref().unwrap_or(&self.shapes)) {
                 for seed in distinct(own.seeds.as_ref().unwrap_or(&self.seeds)) {
-                    jobs.push(Job { step: step.clone(), shape: *shape, seed: *seed, steps });
+                    jobs.push(Job { step: step.clone(), shape: shape.clone(), seed: *seed, steps });
                 }
             }
         }
@@ -135,19 +136,22 @@ fn distinct<T: PartialEq>(values: &[T]) -> impl Iterator<Item = &T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::tests::Lanes;
 
     #[test]
     fn jobs_are_all_combinations_once() {
-        let shapes: Vec<Shape> = ["sk=64", "sk=128"].iter().map(|text| text.parse().unwrap()).collect();
+        let shapes: Vec<Parameters> = ["sk=64", "sk=128"].iter().map(|text| Lanes.shape(text).unwrap()).collect();
         let settings = Settings {
             suite: ["fused", "decode", "fused"].map(str::to_owned).to_vec(),
             shapes: shapes.clone(),
             seeds: vec![7, 8, 7],
             of_step: [("decode".to_owned(), OfStep { seeds: Some(vec![1]), steps: Some(9), shapes: None })].into(),
-            ..Settings::default()
+            ..Settings::of(&Lanes)
         };
-        let job =
-            |step: &str, shape: usize, seed, steps| Job { step: step.to_owned(), shape: shapes[shape], seed, steps };
+        let job = |step: &str, shape: usize, seed, steps| {
+            let shape = shapes[shape].clone();
+            Job { step: step.to_owned(), shape, seed, steps }
+        };
         assert_eq!(
             settings.jobs(),
             [

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use graphproof_harness::checkout;
 use graphproof_harness::finding::catalogue;
-use graphproof_kernels::{Lane, Shape, checkout};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Source, did_you_mean};
 use super::{Allow, OfStep, Settings};
 use crate::diff::{Kind, Policy};
+use crate::suite::{Parameters, Suite, unknown_step};
 
 /// The name under which a configuration is found.
 pub const FILE_NAME: &str = "graphproof.toml";
@@ -95,24 +96,22 @@ pub fn find_reviewed(folder: &Path) -> PathBuf {
 }
 
 impl Settings {
-    /// The defaults, changed by what `file` says.
+    /// The defaults for `suite`, changed by what `file` says.
     ///
     /// # Errors
     /// The file cannot be read, is not TOML, or says something that cannot be.
-    pub fn read(file: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigError::Io { file: file.display().to_string(), error })?;
-        Self::parse(file, &text)
+    pub fn read(file: &Path, suite: &dyn Suite) -> Result<Self, ConfigError> {
+        Self::parse(file, &text_of(file)?, suite)
     }
 
-    /// The defaults, changed by `text`, which stands in `file`.
+    /// The defaults for `suite`, changed by `text`, which stands in `file`.
     ///
     /// # Errors
     /// It is not TOML, or says something that cannot be.
-    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        let source = Source { file, text };
+    pub fn parse(file: &Path, text: &str, suite: &dyn Suite) -> Result<Self, ConfigError> {
+        let source = Reader { source: Source { file, text }, suite };
         let raw: Raw = toml::from_str(text).map_err(|error| source.parser(&error))?;
-        let mut settings = Settings { file: Some(file.to_owned()), ..Settings::default() };
+        let mut settings = Settings { file: Some(file.to_owned()), ..Settings::of(suite) };
         if let Some(names) = raw.suite {
             let names = source.filled("suite", names)?;
             settings.suite = names.into_iter().map(|name| source.step(name)).collect::<Result<_, _>>()?;
@@ -136,7 +135,7 @@ impl Settings {
             let up = folder.canonicalize().map_or_else(|_| PathBuf::from("."), |real| find_reviewed(&real));
             settings.locked = Some(if up == Path::new(".") { folder.to_owned() } else { folder.join(up) });
         }
-        settings.diff = source.diff(raw.diff)?;
+        settings.diff = source.source.diff(raw.diff)?;
         for (name, own) in raw.step {
             settings.of_step.insert(source.step(name)?, source.of_step(own)?);
         }
@@ -145,22 +144,22 @@ impl Settings {
     }
 }
 
-impl Source<'_> {
-    fn of_step(&self, raw: RawStep) -> Result<OfStep, ConfigError> {
-        let shapes = raw.shapes.map(|shapes| {
-            let shapes = self.filled("shapes", shapes)?;
-            let shape = |text: Spanned<String>| {
-                text.get_ref().parse::<Shape>().map_err(|error| self.wrong(text.span(), error.to_string()))
-            };
-            shapes.into_iter().map(shape).collect::<Result<Vec<Shape>, _>>()
-        });
-        Ok(OfStep {
-            shapes: shapes.transpose()?,
-            seeds: raw.seeds.map(|seeds| self.filled("seeds", seeds)).transpose()?,
-            steps: raw.steps.map(|steps| self.positive("steps", steps)).transpose()?,
-        })
-    }
+/// The policy of `[diff]` in `file`, whatever suite the rest of the file is about.
+///
+/// # Errors
+/// As for [`Settings::read`].
+pub fn diff_policy(file: &Path) -> Result<Policy, ConfigError> {
+    let text = text_of(file)?;
+    let source = Source { file, text: &text };
+    let raw: Raw = toml::from_str(&text).map_err(|error| source.parser(&error))?;
+    source.diff(raw.diff)
+}
 
+fn text_of(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file).map_err(|error| ConfigError::Io { file: file.display().to_string(), error })
+}
+
+impl Source<'_> {
     fn diff(&self, raw: RawDiff) -> Result<Policy, ConfigError> {
         let kind =
             |name: Spanned<String>| name.get_ref().parse::<Kind>().map_err(|message| self.wrong(name.span(), message));
@@ -173,6 +172,37 @@ impl Source<'_> {
             allowed: raw.allow.into_iter().map(kind).collect::<Result<_, _>>()?,
             max_memory_growth: memory.unwrap_or(0.0),
             max_time_growth: raw.max_time_growth.map(|number| percent("max-time-growth", number)).transpose()?,
+        })
+    }
+}
+
+/// A file in the making of settings.
+struct Reader<'a> {
+    source: Source<'a>,
+    suite: &'a dyn Suite,
+}
+
+impl<'a> std::ops::Deref for Reader<'a> {
+    type Target = Source<'a>;
+
+    fn deref(&self) -> &Source<'a> {
+        &self.source
+    }
+}
+
+impl Reader<'_> {
+    fn of_step(&self, raw: RawStep) -> Result<OfStep, ConfigError> {
+        let shapes = raw.shapes.map(|shapes| {
+            let shapes = self.filled("shapes", shapes)?;
+            let shape = |text: Spanned<String>| {
+                self.suite.shape(text.get_ref()).map_err(|error| self.wrong(text.span(), error.to_string()))
+            };
+            shapes.into_iter().map(shape).collect::<Result<Vec<Parameters>, _>>()
+        });
+        Ok(OfStep {
+            shapes: shapes.transpose()?,
+            seeds: raw.seeds.map(|seeds| self.filled("seeds", seeds)).transpose()?,
+            steps: raw.steps.map(|steps| self.positive("steps", steps)).transpose()?,
         })
     }
 
@@ -191,13 +221,10 @@ impl Source<'_> {
     }
 
     fn step(&self, name: Spanned<String>) -> Result<String, ConfigError> {
-        let known = Lane::ALL.map(Lane::name);
-        if known.contains(&name.get_ref().as_str()) {
+        if self.suite.steps().iter().any(|step| step.name == *name.get_ref()) {
             return Ok(name.into_inner());
         }
-        let near = did_you_mean(name.get_ref(), &known);
-        let message = format!("no step is called '{}'; {near}the steps are {}", name.get_ref(), known.join(", "));
-        Err(self.wrong(name.span(), message))
+        Err(self.wrong(name.span(), unknown_step(name.get_ref(), self.suite)))
     }
 
     fn allow(&self, raw: Spanned<RawAllow>) -> Result<Allow, ConfigError> {
@@ -219,7 +246,8 @@ impl Source<'_> {
         };
         let (line, _) = self.place(id.span().start);
         let step = step.map(|name| self.step(name)).transpose()?;
-        let place = format!("{}:{line}", self.file.file_name().unwrap_or(self.file.as_os_str()).display());
+        let place =
+            format!("{}:{line}", self.source.file.file_name().unwrap_or(self.source.file.as_os_str()).display());
         Ok(Allow { id: id.into_inner(), step, reason, place })
     }
 }
@@ -227,24 +255,26 @@ impl Source<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::INITIAL;
+    use crate::config::initial;
+    use crate::suite::tests::Lanes;
 
     fn parse(text: &str) -> Result<Settings, String> {
-        Settings::parse(Path::new("graphproof.toml"), text).map_err(|error| error.to_string())
+        Settings::parse(Path::new("graphproof.toml"), text, &Lanes).map_err(|error| error.to_string())
     }
 
     fn default() -> Settings {
-        Settings { file: Some("graphproof.toml".into()), ..Settings::default() }
+        Settings { file: Some("graphproof.toml".into()), ..Settings::of(&Lanes) }
     }
 
     #[test]
     fn the_initial_file_and_an_empty_one_say_the_defaults() {
-        assert_eq!(parse(INITIAL).unwrap(), default());
+        assert_eq!(parse(&initial(&Lanes)).unwrap(), default());
         assert_eq!(parse("").unwrap(), default());
     }
 
     #[test]
     fn the_initial_file_names_every_key() {
+        let initial = initial(&Lanes);
         // What serde knows stands in its message about a key that it does not know.
         let tables = [("", ""), ("", "[policy]"), ("", "[diff]"), ("#", "[step.decode]"), ("#", "[[allow]]")];
         for (table, wrong) in tables.map(|(comment, head)| (comment, format!("{head}\nzz = 1"))) {
@@ -261,7 +291,7 @@ mod tests {
                     format!("\n# [{key}."),
                 ]
                 .iter()
-                .any(|form| INITIAL.contains(form.as_str()));
+                .any(|form| initial.contains(form.as_str()));
                 assert!(stands, "initial.toml lacks {key}");
             }
         }
@@ -269,7 +299,8 @@ mod tests {
 
     #[test]
     fn the_examples_in_the_comments_of_the_initial_file_can_be_used() {
-        let (_, examples) = INITIAL.split_once("# What differs for one step:").unwrap();
+        let initial = initial(&Lanes);
+        let (_, examples) = initial.split_once("# What differs for one step:").unwrap();
         let text: String = examples
             .lines()
             .filter_map(|line| line.strip_prefix("# "))
@@ -286,7 +317,7 @@ mod tests {
         let text = "suite = ['fused']\nshapes = ['sk=64', 'sk=128']\nseeds = [3, 4]\nsteps = 5\ndriver = 'software'\n\
                     compile = true\npatience = 9\n[policy]\nfail-fast = true\nretries = 2\nlocked = true\n\
                     [diff]\nallow = ['bits']\nmax-memory-growth = 1\nmax-time-growth = 2.5\n[step.fused]\nsteps = 6\n[[allow]]\nid = 'V07'\nreason = 'because'\n";
-        let settings = Settings::parse(Path::new("ci/graphproof.toml"), text).unwrap();
+        let settings = Settings::parse(Path::new("ci/graphproof.toml"), text, &Lanes).unwrap();
         assert_eq!((settings.suite.as_slice(), settings.shapes.len()), (&["fused".to_owned()][..], 2));
         assert_eq!((settings.seeds.as_slice(), settings.steps, settings.patience), (&[3, 4][..], 5, 9));
         assert!(settings.compile && settings.fail_fast && settings.retries == 2);
@@ -309,7 +340,7 @@ mod tests {
             ("\n\nsteps = 0", "3:9: 'steps' must be at least 1"),
             ("seeds = []", "1:9: 'seeds' is empty: nothing would be run"),
             ("suite = ['fused', 'fuzed']", "1:19: no step is called 'fuzed'; did you mean 'fused'?"),
-            ("shapes = ['sk=0']", "1:11: sk must be at least 1"),
+            ("shapes = ['sk=x']", "1:11: sk=x is not a whole number"),
             ("driver = 'cuda'", "1:10: 'cuda' is none of auto, system, software"),
             ("[step.dekode]\nsteps = 1", "1:7: no step is called 'dekode'; did you mean 'decode'?"),
             ("[diff]\nallow = ['bit']", "2:10: 'bit' is none of bits, topology"),

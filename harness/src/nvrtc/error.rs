@@ -1,4 +1,4 @@
-//! Why the kernels could not be compiled.
+//! Why a source could not be compiled.
 
 use std::ffi::NulError;
 
@@ -7,8 +7,9 @@ use std::ffi::NulError;
 pub enum CompileError {
     /// No library was found.
     #[error(
-        "NVRTC was not found, so the kernels cannot be compiled; `python3 kernels/regenerate.py` installs the pinned \
-         one into .cuda/, or set CUDA_PATH to a CUDA toolkit. Tried: {}",
+        "NVRTC was not found, so CUDA C++ cannot be compiled: `pip install nvidia-cuda-nvrtc-cu12` puts one into the \
+         active virtual environment, CUDA_PATH names a toolkit's, and in a checkout of graphproof \
+         `python3 kernels/regenerate.py` installs the pinned one. Tried: {}",
         tried.join("; ")
     )]
     NotFound {
@@ -26,7 +27,7 @@ pub enum CompileError {
         error: String,
     },
     /// The source does not compile.
-    #[error("kernels/cu/{file} does not compile with {compiler} ({code}):\n{log}")]
+    #[error("{file} does not compile with {compiler} ({code}):\n{log}")]
     Source {
         /// The source file.
         file: String,
@@ -50,4 +51,14 @@ pub enum CompileError {
     /// A source holds a NUL byte.
     #[error("a kernel source holds a NUL byte: {0}")]
     Nul(#[from] NulError),
+}
+
+impl CompileError {
+    /// The same error about the file as its reader knows it.
+    pub fn of_file(mut self, name: impl Into<String>) -> Self {
+        if let CompileError::Source { file, .. } = &mut self {
+            *file = name.into();
+        }
+        self
+    }
 }

@@ -10,7 +10,7 @@ impl Receipt {
         let open = Receipt { seal: String::new(), ..self.clone() };
         // Compact and in the order of the fields: white space in the file does not count.
         let text = serde_json::to_vec(&open).unwrap_or_default();
-        Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(&text)
     }
 
     /// The receipt with its seal.
@@ -23,4 +23,9 @@ impl Receipt {
     pub fn is_sealed(&self) -> bool {
         self.seal == self.hash()
     }
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,7 +6,6 @@
 
 mod atomic;
 mod file;
-mod geometry;
 mod layout;
 mod merge;
 mod outputs;
@@ -22,12 +21,12 @@ use serde::{Deserialize, Serialize};
 
 pub use atomic::AtomicFile;
 pub use file::{ReadError, read};
-pub use geometry::{LANES, LENGTHS, geometry};
 pub use layout::lay_out;
 pub use merge::{MergeError, Part, merge};
 pub use outputs::{Outputs, SameFile};
 pub use provenance::{Git, Host, Provenance, git_in};
 pub use schema::schema_text;
+pub use seal::sha256;
 
 /// Version of the format. It rises with every change that an older reader would misread.
 pub const FORMAT: u32 = 1;
@@ -80,7 +79,11 @@ pub struct Request {
     pub steps: u64,
     /// Where the kernels come from, in words.
     pub kernels: String,
-    /// The tree that the kernels are of; none in a receipt of an earlier version.
+    /// The suite that the steps are of; none in a receipt of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
+    /// The tree that the kernels are of; none where a suite does not say, and in a receipt of an earlier
+    /// version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<TreeUsed>,
     /// The part of the suite, as `2/8`; none for the whole.

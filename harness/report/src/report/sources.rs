@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use graphproof_kernels::checkout;
+use graphproof_harness::checkout;
 
 /// A checkout, or the current folder outside one.
 #[derive(Debug, Clone)]
