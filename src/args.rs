@@ -39,8 +39,8 @@ pub enum Command {
     Gate(Box<GateArgs>),
     /// Write a graphproof.toml with every key, its default and what it does.
     Init(InitArgs),
-    /// List the steps.
-    List,
+    /// List the steps, or the checks that judge them.
+    List(ListArgs),
     /// Print the graph that a step is captured into, with every address named by its buffer.
     Graph(GraphArgs),
     /// Tell which driver, device and compiler would be used, and why.
@@ -68,6 +68,16 @@ pub enum Command {
     ConformanceChild(ConformanceChildArgs),
     #[command(hide = true)]
     KernelsChild(KernelsChildArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// List the checks, what each reads and which ids it finds.
+    #[arg(long)]
+    pub checks: bool,
+    /// Print the list as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Values that are not given come from `graphproof.toml`, and else from its defaults.

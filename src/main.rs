@@ -59,7 +59,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         None => commands::gate::run(&cli.gate),
         Some(Command::Gate(args)) => commands::gate::run(&args),
         Some(Command::Init(args)) => commands::init::run(&args),
-        Some(Command::List) => commands::list::run(),
+        Some(Command::List(args)) => commands::list::run(&args),
         Some(Command::Graph(args)) => commands::graph::run(&args),
         Some(Command::Doctor(args)) => commands::doctor::run(&args),
         Some(Command::Explain(args)) => commands::explain::run(args.id.as_deref()),

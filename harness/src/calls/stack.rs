@@ -1,6 +1,6 @@
 //! Lines of the step out of a backtrace.
 
-use crate::finding::Site;
+use crate::finding::{Site, SiteKind};
 
 /// Frames that are nobody's step: the driver's, the harness's, cudarc's, the standard library's and
 /// those that glibc starts a thread with.
@@ -26,7 +26,7 @@ pub fn frames(backtrace: &str, what: &str) -> Vec<Site> {
         let (_column, line, file) = (parts.next(), parts.next(), parts.next());
         let (Some(line), Some(file)) = (line.and_then(|line| line.parse().ok()), file) else { continue };
         let what = if sites.is_empty() { what.to_owned() } else { function.to_owned() };
-        sites.push(Site { what, file: relative(file).to_owned(), line });
+        sites.push(Site { what, file: relative(file).to_owned(), line, kind: SiteKind::of_file(file) });
     }
     sites
 }
