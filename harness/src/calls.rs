@@ -16,7 +16,7 @@ use crate::checks::trend::Series;
 use crate::driver::{self, DriverKind};
 use crate::finding::{Id, Site};
 
-pub use stack::frames;
+pub use stack::{frames, is_machinery};
 
 /// Calls kept of one stretch: a step makes far fewer.
 const CAPACITY: usize = 1 << 14;
