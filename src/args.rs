@@ -43,7 +43,7 @@ pub enum Command {
     Gate(Box<GateArgs>),
     /// Write a graphproof.toml with every key, its default and what it does.
     Init(InitArgs),
-    /// List the steps.
+    /// List the steps, or the checks that judge them.
     List(ListArgs),
     /// Print the graph that a step is captured into, with every address named by its buffer.
     Graph(GraphArgs),
@@ -78,6 +78,18 @@ pub enum Command {
     #[cfg(feature = "indexer")]
     #[command(hide = true)]
     KernelsChild(KernelsChildArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub suite: SuiteArgs,
+    /// List the checks, what each reads and which ids it finds.
+    #[arg(long)]
+    pub checks: bool,
+    /// Print the list as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Values that are not given come from `graphproof.toml`, and else from its defaults.
@@ -165,12 +177,6 @@ pub struct SuiteArgs {
     /// The steps of this file, written in TOML, instead of the program's own.
     #[arg(long = "suite", value_name = "FILE")]
     pub file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    #[command(flatten)]
-    pub suite: SuiteArgs,
 }
 
 /// Which configuration holds.

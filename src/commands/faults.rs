@@ -99,7 +99,7 @@ fn not_planted(filtered: bool) -> Vec<matrix::NotPlanted> {
 fn told(outcome: &Outcome) -> Vec<String> {
     match outcome {
         Outcome::Reports(reports) => {
-            reports.iter().flat_map(|report| report.findings.iter().map(|finding| finding.id.clone())).collect()
+            reports.iter().flat_map(|report| report.findings.iter().map(|finding| finding.id.to_string())).collect()
         }
         Outcome::Died(_) => Vec::new(),
     }

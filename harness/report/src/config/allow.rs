@@ -1,13 +1,13 @@
 //! Findings that are known: they are shown, and do not fail the gate.
 
-use graphproof_harness::finding::Severity;
+use graphproof_harness::finding::{Id, Severity};
 use graphproof_harness::report::{LaneReport, Verdict};
 
 /// One `[[allow]]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allow {
     /// Id of the finding.
-    pub id: String,
+    pub id: Id,
     /// The step; every step, if none is named.
     pub step: Option<String>,
     /// Why it is allowed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use graphproof_harness::checkout;
-use graphproof_harness::finding::catalogue;
+use graphproof_harness::finding::Id;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -232,12 +232,12 @@ impl Reader<'_> {
         let RawAllow { id, step, reason } = raw.into_inner();
         let id =
             id.ok_or_else(|| self.wrong(whole.clone(), "this [[allow]] has no 'id': which finding is allowed?"))?;
-        if catalogue::find(id.get_ref()).is_none() {
-            let known: Vec<&str> = catalogue::ENTRIES.iter().map(|entry| entry.id).collect();
+        let Ok(known) = id.get_ref().parse() else {
+            let known: Vec<&str> = Id::ALL.iter().map(|id| id.as_str()).collect();
             let near = did_you_mean(id.get_ref(), &known);
             let message = format!("there is no finding id '{}'; {near}`graphproof explain` lists them", id.get_ref());
             return Err(self.wrong(id.span(), message));
-        }
+        };
         let empty = || format!("this [[allow]] of {} has no 'reason': say why it is allowed", id.get_ref());
         let reason = match reason {
             None => return Err(self.wrong(whole, empty())),
@@ -248,7 +248,7 @@ impl Reader<'_> {
         let step = step.map(|name| self.step(name)).transpose()?;
         let place =
             format!("{}:{line}", self.source.file.file_name().unwrap_or(self.source.file.as_os_str()).display());
-        Ok(Allow { id: id.into_inner(), step, reason, place })
+        Ok(Allow { id: known, step, reason, place })
     }
 }
 

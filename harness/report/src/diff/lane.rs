@@ -253,7 +253,7 @@ impl FindingKey {
             (None, Severity::Warning) => "warning",
         };
         FindingKey {
-            id: finding.id.clone(),
+            id: finding.id.to_string(),
             severity: severity.to_owned(),
             title: finding.title.clone(),
             what: finding.site.as_ref().map_or_else(String::new, |site| site.what.clone()),

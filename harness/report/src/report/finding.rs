@@ -17,7 +17,7 @@ pub fn render(step_name: &str, finding: &Finding) -> String {
     };
     match &finding.site {
         Some(site) => {
-            let _ = writeln!(text, "  --> {}:{}", site.file, site.line);
+            let _ = writeln!(text, "  --> {}", site.place());
             let _ = writeln!(text, "   | {} ({place}, check '{}')", site.what, finding.check);
         }
         None => {
@@ -25,7 +25,7 @@ pub fn render(step_name: &str, finding: &Finding) -> String {
         }
     }
     if let Some(origin) = &finding.origin {
-        let _ = writeln!(text, "  ::: {}:{}", origin.file, origin.line);
+        let _ = writeln!(text, "  ::: {}", origin.place());
         let _ = writeln!(text, "   | {}", origin.what);
     }
     if !finding.expected.is_empty() {

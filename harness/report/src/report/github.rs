@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use graphproof_harness::finding::{Finding, Severity};
+use graphproof_harness::finding::{Finding, Severity, SiteKind};
 use graphproof_harness::report::{LaneReport, Verdict};
 
 use super::sources::{Place, Sources};
@@ -81,7 +81,7 @@ fn annotation(lane: &LaneReport, finding: &Finding, sources: &Sources) -> String
         Severity::Warning => "warning",
     };
     let mut properties = Vec::new();
-    if let Some(site) = &finding.site
+    if let Some(site) = finding.site.as_ref().filter(|site| site.kind != SiteKind::Library)
         && let Place::Within(path) = sources.place(&site.file)
     {
         properties.push(format!("file={},line={}", property(&path), site.line));
@@ -134,7 +134,7 @@ pub fn summary(receipt: &Receipt) -> String {
         let told = finding::render(&lane.step, finding);
         let block = format!(
             "\n<details><summary><code>{}</code> {} ({})</summary>\n\n{}\n</details>\n",
-            tagged(&finding.id),
+            finding.id,
             tagged(&finding.title),
             tagged(&job(lane)),
             fenced(&told)

@@ -1,7 +1,7 @@
 //! SARIF 2.1.0, as code-scanning services read it.
 
 use graphproof_harness::finding::explain::{self, Explanation, Family, Look, Section};
-use graphproof_harness::finding::{Finding, Severity, Site};
+use graphproof_harness::finding::{Finding, Id, Severity, Site, SiteKind};
 use graphproof_harness::report::{LaneReport, Verdict};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -41,12 +41,12 @@ impl Reporter for Sarif {
 pub fn document(receipt: &Receipt, sources: &Sources) -> Value {
     let receipt = &*escape::receipt(receipt);
     let found = || receipt.lanes.iter().flat_map(|lane| lane.findings.iter().map(move |finding| (lane, finding)));
-    let mut ids: Vec<&str> = found().map(|(_, finding)| finding.id.as_str()).collect();
+    let mut ids: Vec<Id> = found().map(|(_, finding)| finding.id).collect();
     ids.sort_unstable();
     ids.dedup();
     let results: Vec<Value> = found()
         .map(|(lane, finding)| {
-            let index = ids.binary_search(&finding.id.as_str()).unwrap_or_default();
+            let index = ids.binary_search(&finding.id).unwrap_or_default();
             result(lane, finding, index, sources)
         })
         .collect();
@@ -59,7 +59,7 @@ pub fn document(receipt: &Receipt, sources: &Sources) -> Value {
             "name": "graphproof",
             "version": provenance.graphproof,
             "semanticVersion": provenance.graphproof,
-            "rules": ids.iter().map(|id| rule(id)).collect::<Vec<_>>(),
+            "rules": ids.iter().map(|id| rule(*id)).collect::<Vec<_>>(),
         }},
         "automationDetails": { "id": format!("graphproof/{part}/") },
         "invocations": [{
@@ -95,9 +95,9 @@ fn notifications(receipt: &Receipt) -> Vec<Value> {
     stopped.then(|| json!({ "level": "error", "message": { "text": text } })).into_iter().collect()
 }
 
-fn rule(id: &str) -> Value {
-    let Some(text) = explain::find(id) else { return json!({ "id": id }) };
-    let family = Family::ALL.into_iter().find(|family| id.starts_with(family.letter())).map(Family::title);
+fn rule(id: Id) -> Value {
+    let text = id.explanation();
+    let family = Family::ALL.into_iter().find(|family| id.as_str().starts_with(family.letter())).map(Family::title);
     json!({
         "id": id,
         "shortDescription": { "text": text.entry.title },
@@ -119,7 +119,9 @@ fn markdown(text: &Explanation) -> String {
 fn result(lane: &LaneReport, finding: &Finding, rule_index: usize, sources: &Sources) -> Value {
     let mut location = Map::new();
     if let Some(site) = &finding.site {
-        location.insert("physicalLocation".to_owned(), physical(site, sources));
+        if site.kind != SiteKind::Library {
+            location.insert("physicalLocation".to_owned(), physical(site, sources));
+        }
         location.insert("message".to_owned(), json!({ "text": escape::message(&site.what) }));
     }
     location.insert(
@@ -170,7 +172,8 @@ fn fingerprint(lane: &LaneReport, finding: &Finding) -> String {
     let mut hash = Sha256::new();
     let site =
         |site: &Option<Site>| site.as_ref().map_or(String::new(), |site| format!("{}\0{}", site.file, site.what));
-    for part in [&finding.id, &finding.check, &lane.step, &site(&finding.site), &site(&finding.origin)] {
+    let (id, check) = (finding.id.as_str(), finding.check.name());
+    for part in [id, check, &lane.step, &site(&finding.site), &site(&finding.origin)] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }

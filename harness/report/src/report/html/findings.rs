@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use graphproof_harness::finding::{Finding, Severity, Site, explain};
+use graphproof_harness::finding::{Finding, Id, Severity, Site};
 use graphproof_harness::report::LaneReport;
 use maud::{Markup, html};
 
@@ -28,7 +28,7 @@ pub fn choose(lanes: &[LaneReport]) -> Vec<At> {
         .flat_map(every)
         .take_while(|&at| {
             let finding = &lanes[at.0].findings[at.1];
-            let first = explained.insert(finding.id.as_str());
+            let first = explained.insert(finding.id);
             room.take(card(lanes, at, first, true)).is_some()
         })
         .collect()
@@ -43,7 +43,7 @@ pub fn section(lanes: &[LaneReport], chosen: &[At], drawn: &HashSet<usize>) -> M
             p { "None. What could not be checked is said " a href="#not-checked" { "below" } "." }
         }
         @for &at in chosen {
-            (card(lanes, at, explained.insert(lanes[at.0].findings[at.1].id.as_str()), drawn.contains(&at.0)))
+            (card(lanes, at, explained.insert(lanes[at.0].findings[at.1].id), drawn.contains(&at.0)))
         }
         @if all > chosen.len() {
             (missing(&count((all - chosen.len()) as u64, "further finding"), "The receipt (--json) holds all."))
@@ -89,7 +89,7 @@ fn card(lanes: &[LaneReport], (lane, number): At, first: bool, graph_is_drawn: b
                     dd.help { (cut(&finding.help, MOST_TEXT)) }
                 }
             }
-            (explanation(&finding.id, first))
+            (explanation(finding.id, first))
         }
     }
 }
@@ -97,7 +97,7 @@ fn card(lanes: &[LaneReport], (lane, number): At, first: bool, graph_is_drawn: b
 fn place(label: &str, site: &Site) -> Markup {
     html! {
         dt { (label) }
-        dd { code { (site.file) ":" (site.line) } br; (cut(&site.what, MOST_TEXT)) }
+        dd { code { (site.place()) } br; (cut(&site.what, MOST_TEXT)) }
     }
 }
 
@@ -112,7 +112,7 @@ fn row(label: &str, text: &str) -> Markup {
 
 /// The notes of a reviewed graph's drift are the lines of a unified diff.
 fn is_diff(finding: &Finding) -> bool {
-    finding.id == "T01" && !finding.notes.is_empty()
+    finding.id == Id::T01 && !finding.notes.is_empty()
 }
 
 /// Lines of a unified diff, whole: those added and removed marked by sign and by colour.
@@ -130,17 +130,15 @@ fn difference(lines: &[String]) -> Markup {
     }
 }
 
-fn explanation(id: &str, first: bool) -> Markup {
+fn explanation(id: Id, first: bool) -> Markup {
     html! {
-        @match explain::find(id) {
-            Some(text) if first => {
-                details id=(links::explanation(id)) {
-                    summary { "What " (id) " means, why CUDA behaves so, and how to fix it" }
-                    (markdown::explanation(text))
-                }
+        @if first {
+            details id=(links::explanation(id)) {
+                summary { "What " (id) " means, why CUDA behaves so, and how to fix it" }
+                (markdown::explanation(id.explanation()))
             }
-            Some(_) => p { a href={ "#" (links::explanation(id)) } { "What " (id) " means" } },
-            None => p { "This graphproof knows no text for " (id) "." },
+        } @else {
+            p { a href={ "#" (links::explanation(id)) } { "What " (id) " means" } }
         }
     }
 }

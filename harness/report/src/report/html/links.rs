@@ -1,6 +1,6 @@
 //! Anchors, and which findings stand at which node.
 
-use graphproof_harness::finding::{Finding, Site};
+use graphproof_harness::finding::{Finding, Id, Site};
 use graphproof_harness::report::LaneReport;
 
 use super::units::cut;
@@ -21,9 +21,8 @@ pub fn node(lane: usize, node: usize) -> String {
 }
 
 /// The anchor of the explanation of an id.
-pub fn explanation(id: &str) -> String {
-    // Ids come from a file: only what is safe in an anchor stays.
-    format!("explain-{}", id.chars().filter(char::is_ascii_alphanumeric).collect::<String>())
+pub fn explanation(id: Id) -> String {
+    format!("explain-{id}")
 }
 
 /// The first node of the lane's graph that was made where the finding stands.

@@ -50,7 +50,7 @@ impl<'a> Steps<'a> {
         let mut found: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
         for finding in &lane.findings {
             if let Some(step) = finding.step {
-                found.entry(step).or_default().insert(&finding.id);
+                found.entry(step).or_default().insert(finding.id.as_str());
             }
         }
         let count = lane.steps_compared.saturating_sub(lane.steps_agreeing);
@@ -200,7 +200,7 @@ fn tooltip(steps: &Steps<'_>, state: State, from: u64, until: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use graphproof_harness::finding::Finding;
+    use graphproof_harness::finding::{Check, Finding, Id};
     use graphproof_harness::report::{Digests, Times, Verdict};
 
     use super::*;
@@ -217,7 +217,7 @@ mod tests {
             steps_agreeing: agreeing,
             steps_differing: Vec::new(),
             steps_controlled: 0,
-            findings: found.iter().map(|&step| Finding::new("R01", "bits").at_step(step)).collect(),
+            findings: found.iter().map(|&step| Finding::new(Id::R01, Check::Bits).at_step(step)).collect(),
             graph: None,
             memory: None,
             times: Times::default(),

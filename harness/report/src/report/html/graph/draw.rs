@@ -55,8 +55,8 @@ pub fn marks_of<'a>(part: &Box, marks: &'a HashMap<usize, Marks>) -> Vec<(&'a st
     let mut all: Vec<(&str, Option<&str>)> = Vec::new();
     for node in part.node..part.node + part.count {
         for (id, anchor) in marks.get(&node).into_iter().flatten() {
-            if !all.iter().any(|(known, _)| known == id) {
-                all.push((id, anchor.as_deref()));
+            if !all.iter().any(|(known, _)| id == known) {
+                all.push((id.as_str(), anchor.as_deref()));
             }
         }
     }
@@ -138,7 +138,7 @@ fn face<'a>(
     let inner = width - 2.0 * PAD;
     let fit = |text: &str, room: f64, size: f64| cut(text, ((room / (size * ADVANCE)) as usize).max(4));
     let (name, detail) = words(node);
-    let site = node.site.as_ref().map_or(String::new(), |site| format!("\n{}:{}", site.file, site.line));
+    let site = node.site.as_ref().map_or(String::new(), |site| format!("\n{}", site.place()));
     let chips = chips(&node.buffers, inner, roles);
     let marks = marks_of(part, marks);
     let lines = 1.0 + f64::from(u8::from(!detail.is_empty())) + f64::from(u8::from(!marks.is_empty()));

@@ -6,6 +6,7 @@ pub mod layout;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use graphproof_harness::finding::Id;
 use graphproof_harness::report::LaneReport;
 use maud::{Markup, html};
 
@@ -62,7 +63,7 @@ impl Pictures {
 }
 
 /// The ids of findings at a node, each with the anchor of the first such finding, if it has one.
-type Marks = BTreeMap<String, Option<String>>;
+type Marks = BTreeMap<Id, Option<String>>;
 
 fn card(lanes: &[LaneReport], lane: usize, linked: &HashSet<At>) -> Markup {
     let report = &lanes[lane];
@@ -78,7 +79,7 @@ fn card(lanes: &[LaneReport], lane: usize, linked: &HashSet<At>) -> Markup {
         let anchor = linked.contains(&(lane, number)).then(|| links::finding(lane, number));
         let Some(site) = &finding.site else { continue };
         for &node in at_site.get(&(site.file.as_str(), site.line)).into_iter().flatten() {
-            marks.entry(node).or_default().entry(finding.id.clone()).or_insert_with(|| anchor.clone());
+            marks.entry(node).or_default().entry(finding.id).or_insert_with(|| anchor.clone());
         }
     }
     let boxes = Boxes::of(graph, |node| marks.contains_key(&node));
