@@ -65,7 +65,7 @@ impl Step for Axpy {
     }
 
     fn modules(&self) -> Vec<Module> {
-        vec![Module { name: "axpy.ptx".into(), ptx: AXPY.into(), source_sha256: None }]
+        vec![Module::ptx("axpy.ptx", AXPY)]
     }
 
     fn buffers(&self) -> Vec<BufferSpec> {

@@ -41,7 +41,7 @@ pub enum Command {
     /// Judge steps: eager runs, capture, replays, comparison.
     #[command(after_help = exit_codes())]
     Gate(Box<GateArgs>),
-    /// Write a graphproof.toml with every key, its default and what it does.
+    /// Write a graphproof.toml with every key, its default and what it does, or a file of steps.
     Init(InitArgs),
     /// List the steps, or the checks that judge them.
     List(ListArgs),
@@ -222,9 +222,12 @@ pub struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Where to write it.
-    #[arg(default_value = crate::config::FILE_NAME, value_name = "FILE")]
-    pub file: PathBuf,
+    /// Where to write it [default: graphproof.toml, or step.toml with --step].
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Write a file of steps for `gate --suite` instead, with comments.
+    #[arg(long)]
+    pub step: bool,
 }
 
 impl ReportArgs {

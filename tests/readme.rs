@@ -8,7 +8,7 @@ use std::process::Command;
 
 use support::{folder, run};
 
-const PAGES: [&str; 4] = ["README.md", "docs/gate.md", "docs/kernel-change.md", "docs/drivers.md"];
+const PAGES: [&str; 5] = ["README.md", "docs/own-step.md", "docs/gate.md", "docs/kernel-change.md", "docs/drivers.md"];
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name)

@@ -1,12 +1,11 @@
 //! The device allocations of a step, and the ledger that names every address.
 
 use std::collections::HashMap;
-use std::panic::Location;
 use std::sync::Arc;
 
 use crate::cuda::{CudaError, DeviceMemory, Guard, MemoryPool, Session, Stream};
 use crate::error::{StepError, StepResult};
-use crate::finding::Site;
+use crate::finding::{Place, Site};
 use crate::step::{BufferSpec, Role};
 
 /// One set of a step's buffers. The harness keeps two: one for eager runs, one for the graph.
@@ -140,7 +139,7 @@ impl BufferSet {
     ///
     /// # Errors
     /// The driver's. The buffer keeps its old allocation then.
-    pub fn reallocate(&mut self, index: usize, stream: &Stream, at: &Location<'_>) -> Result<(), CudaError> {
+    pub fn reallocate(&mut self, index: usize, stream: &Stream, at: impl Into<Place>) -> Result<(), CudaError> {
         let fresh = self.pool.allocate(self.memory[index].len(), self.guard, stream)?;
         stream.synchronize()?;
         let name = &self.specs[index].name;

@@ -94,15 +94,7 @@ pub fn element_text(dtype: DType, bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "(none)".to_owned();
     }
-    let bits = number(bytes);
-    match dtype {
-        DType::Bf16 => format!("{} (0x{bits:04x})", f32::from_bits((bits as u32) << 16)),
-        DType::F32 => format!("{} (0x{bits:08x})", f32::from_bits(bits as u32)),
-        DType::I32 => format!("{} (0x{bits:08x})", bits as u32 as i32),
-        DType::U32 => format!("0x{bits:08x}"),
-        DType::U64 => format!("0x{bits:016x}"),
-        DType::U8 => format!("0x{bits:02x}"),
-    }
+    dtype.text(number(bytes))
 }
 
 /// A flat element index as coordinates: `[2,0,17]`.

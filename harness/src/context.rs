@@ -7,10 +7,14 @@ use std::sync::Arc;
 use cudarc::driver::sys::{CUresult, CUstream};
 
 use crate::buffers::BufferSet;
-use crate::cuda::{self, CudaError, DeviceMemory, Function, GraphNode, PinnedMemory, Stream};
+use crate::cuda::{
+    self, Condition, ConditionalHandle, CudaError, DeviceMemory, Event, Function, GraphNode, PinnedMemory, Stream,
+    end_body,
+};
 use crate::error::{StepError, StepResult};
-use crate::finding::Site;
+use crate::finding::{Place, Site};
 use crate::kernels::Kernels;
+use crate::step::Module;
 use crate::watchdog::Heartbeat;
 
 /// Dynamic shared memory that a launch may have without opting in (CUDA Programming Guide,
@@ -23,6 +27,18 @@ const MOST_THREADS: u32 = 1024;
 const MOST_BLOCK: [u32; 3] = [1024, 1024, 64];
 const MOST_GRID: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
 
+/// Turns of a `while` body that an eager run makes at most.
+const MOST_TURNS: u32 = 1 << 20;
+
+/// The kernel behind [`StepContext::conditional`].
+pub(crate) const SET_CONDITIONAL: &str = "graphproof_set_conditional";
+
+/// What a step that uses [`StepContext::conditional`] has to name among its modules: the kernel that sets
+/// a graph's conditional value from a buffer.
+pub fn conditional_module() -> Module {
+    Module::ptx("graphproof_conditional.ptx", include_str!("conditional.ptx"))
+}
+
 /// Handed to [`Step::record`](crate::step::Step::record).
 ///
 /// Every method that enqueues work remembers the caller's line, so that a finding can name it.
@@ -32,7 +48,13 @@ pub struct StepContext<'a> {
     pub(crate) kernels: &'a Kernels,
     pub(crate) heartbeat: &'a Arc<Heartbeat>,
     pub(crate) capturing: bool,
+    /// Whether the stream is held, so that nothing can be read behind it.
+    pub(crate) held: bool,
     pub(crate) enqueued: Vec<Enqueued>,
+    /// Where what follows is enqueued instead.
+    pub(crate) side: Option<Arc<Stream>>,
+    /// Where what follows stands, if not in the caller's line.
+    pub(crate) place: Option<Place>,
 }
 
 /// One piece of work that a step enqueued through its context.
@@ -53,19 +75,28 @@ pub struct Launch {
     grid: [u32; 3],
     block: [u32; 3],
     shared_bytes: u32,
+    cooperative: bool,
     arguments: Vec<Argument>,
 }
 
 #[derive(Debug, Clone)]
 enum Argument {
-    Buffer(String),
+    /// The address of a byte of a buffer.
+    Buffer(String, u64),
     Bytes(Vec<u8>),
 }
 
 impl Launch {
     /// A launch of `kernel` with one block of one thread.
     pub fn new(kernel: impl Into<String>) -> Self {
-        Launch { kernel: kernel.into(), grid: [1; 3], block: [1; 3], shared_bytes: 0, arguments: Vec::new() }
+        Launch {
+            kernel: kernel.into(),
+            grid: [1; 3],
+            block: [1; 3],
+            shared_bytes: 0,
+            cooperative: false,
+            arguments: Vec::new(),
+        }
     }
 
     /// Blocks in x, y, z.
@@ -86,9 +117,27 @@ impl Launch {
         self
     }
 
+    /// A cooperative launch (`cuLaunchCooperativeKernel`): all blocks run at once, and may wait for each
+    /// other.
+    pub fn cooperative(mut self) -> Self {
+        self.cooperative = true;
+        self
+    }
+
     /// Appends the address of a declared buffer.
-    pub fn buffer(mut self, name: impl Into<String>) -> Self {
-        self.arguments.push(Argument::Buffer(name.into()));
+    pub fn buffer(self, name: impl Into<String>) -> Self {
+        self.buffer_at(name, 0)
+    }
+
+    /// Appends the address of byte `offset` of a declared buffer.
+    pub fn buffer_at(mut self, name: impl Into<String>, offset: u64) -> Self {
+        self.arguments.push(Argument::Buffer(name.into(), offset));
+        self
+    }
+
+    /// Appends a value by its bytes, as they lie in memory.
+    pub fn bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.arguments.push(Argument::Bytes(bytes.into()));
         self
     }
 
@@ -131,14 +180,22 @@ impl StepContext<'_> {
     /// driver's error.
     #[track_caller]
     pub fn launch(&mut self, launch: Launch) -> StepResult<()> {
-        let at = Location::caller();
+        let at = self.here(Location::caller());
+        self.launch_at(launch, &at)
+    }
+
+    fn launch_at(&mut self, launch: Launch, at: &Place) -> StepResult<()> {
         let what = format!("launch of {}", launch.kernel);
         let (function, mut arguments) = self.resolve(&launch).map_err(|error| error.at(&what, at))?;
         self.beat(what, at);
         if launch.shared_bytes > SHARED_WITHOUT_OPT_IN {
             self.done(function.allow_shared(launch.shared_bytes), at)?;
         }
-        let result = function.launch(launch.grid, launch.block, launch.shared_bytes, &mut arguments, self.stream);
+        let Launch { grid, block, shared_bytes, cooperative, .. } = launch;
+        let result = match cooperative {
+            false => function.launch(grid, block, shared_bytes, &mut arguments, self.current()),
+            true => function.launch_cooperative(grid, block, shared_bytes, &mut arguments, self.current()),
+        };
         let result = result.map_err(|error| match launch.impossible(function.most_threads()) {
             Some(why) => CudaError { why: Some(why), ..error },
             None => error,
@@ -153,7 +210,14 @@ impl StepContext<'_> {
         let mut arguments = Vec::with_capacity(launch.arguments.len());
         for argument in &launch.arguments {
             arguments.push(match argument {
-                Argument::Buffer(name) => self.memory(name)?.address().to_ne_bytes().to_vec(),
+                Argument::Buffer(name, offset) => {
+                    let memory = self.memory(name)?;
+                    if *offset >= memory.len() as u64 {
+                        let text = format!("byte {offset} of buffer '{name}', which has {}", memory.len());
+                        return Err(StepError::Other(text));
+                    }
+                    (memory.address() + offset).to_ne_bytes().to_vec()
+                }
                 Argument::Bytes(bytes) => bytes.clone(),
             });
         }
@@ -175,11 +239,11 @@ impl StepContext<'_> {
     /// An unknown buffer, or the driver's error.
     #[track_caller]
     pub fn memset(&mut self, buffer: &str, value: u8) -> StepResult<()> {
-        let at = Location::caller();
+        let at = &self.here(Location::caller());
         let what = format!("memset of '{buffer}'");
         let memory = self.memory(buffer).map_err(|error| error.at(&what, at))?;
         self.beat(what.clone(), at);
-        let result = memory.fill(value, self.stream);
+        let result = memory.fill(value, self.current());
         self.done(result, at)?;
         self.remember(Site::new(what, at), None)
     }
@@ -190,7 +254,7 @@ impl StepContext<'_> {
     /// An unknown buffer, sizes that differ, or the driver's error.
     #[track_caller]
     pub fn copy(&mut self, destination: &str, source: &str) -> StepResult<()> {
-        let at = Location::caller();
+        let at = &self.here(Location::caller());
         let what = format!("copy of '{source}' to '{destination}'");
         let (to, from) = (self.memory(destination), self.memory(source));
         let to = to.map_err(|error| error.at(&what, at))?;
@@ -201,14 +265,138 @@ impl StepContext<'_> {
             return Err(StepError::Other(text).at(what, at));
         }
         self.beat(what.clone(), at);
-        let result = to.copy_from(from, self.stream);
+        let result = to.copy_from(from, self.current());
         self.done(result, at)?;
         self.remember(Site::new(what, at), None)
     }
 
+    /// Sets the place that findings name for what follows, for a step that is written in a language of its
+    /// own; `None` names the caller's line again.
+    pub fn at(&mut self, place: Option<Place>) {
+        self.place = place;
+    }
+
+    /// Puts what follows on another stream, or on the step's own again. Under capture the stream must have
+    /// joined by an event, and the step's own must wait for it at the end.
+    pub fn on(&mut self, stream: Option<Arc<Stream>>) {
+        self.side = stream;
+    }
+
+    /// Whether this run is captured.
+    pub fn is_capturing(&self) -> bool {
+        self.capturing
+    }
+
+    /// Records an event behind what the stream has so far (`cuEventRecord`).
+    ///
+    /// # Errors
+    /// The driver's.
+    #[track_caller]
+    pub fn record_event(&mut self, event: &Event) -> StepResult<()> {
+        let at = &self.here(Location::caller());
+        self.beat("cuEventRecord".to_owned(), at);
+        let result = event.record(self.current());
+        self.done(result, at)?;
+        self.remember(Site::new("cuEventRecord", at), None)
+    }
+
+    /// Makes what the stream gets from now on wait for an event (`cuStreamWaitEvent`).
+    ///
+    /// # Errors
+    /// The driver's.
+    #[track_caller]
+    pub fn wait_event(&mut self, event: &Event) -> StepResult<()> {
+        let at = &self.here(Location::caller());
+        self.beat("cuStreamWaitEvent".to_owned(), at);
+        let result = event.wait(self.current());
+        self.done(result, at)?;
+        self.remember(Site::new("cuStreamWaitEvent", at), None)
+    }
+
+    /// Runs `body` once if the 32-bit number in `flag` is not 0, or as long as it is not. Captured, this is
+    /// a conditional node, whose value a kernel sets from `flag`: the step must have the module
+    /// [`conditional_module`]. Eagerly the host reads the flag and waits for it, as an engine without
+    /// graphs does. A `while` body has to set the flag anew. `inner` is a stream that the step uses for
+    /// nothing else: the body is captured on it.
+    ///
+    /// # Errors
+    /// The driver's, the body's, or a flag that is no buffer of 4 bytes.
+    #[track_caller]
+    pub fn conditional(
+        &mut self,
+        kind: Condition,
+        flag: &str,
+        inner: &Arc<Stream>,
+        body: &mut dyn FnMut(&mut Self) -> StepResult<()>,
+    ) -> StepResult<()> {
+        let at = self.here(Location::caller());
+        let what = format!("conditional on '{flag}'");
+        let memory = self.memory(flag).map_err(|error| error.at(&what, &at))?;
+        if memory.len() != 4 {
+            let text = format!("the condition '{flag}' has {} bytes; it must be one 32-bit number", memory.len());
+            return Err(StepError::Other(text).at(&what, &at));
+        }
+        if self.held {
+            // What the flag will be is not known, and the probe asks only whether the host waits.
+            return body(self);
+        }
+        if !self.capturing {
+            // Far more than a step does; a body that never clears its flag would not end.
+            for _ in 0..MOST_TURNS {
+                if self.flag(flag, &at)? == 0 {
+                    return Ok(());
+                }
+                body(self)?;
+                if kind == Condition::If {
+                    return Ok(());
+                }
+            }
+            let text = format!("the condition '{flag}' is still not 0 after {MOST_TURNS} turns of its body");
+            return Err(StepError::Other(text).at(&what, &at));
+        }
+        let created = ConditionalHandle::new(self.current());
+        let handle = created.map_err(|error| StepError::Cuda { error, place: at.clone() })?;
+        let set = Launch::new(SET_CONDITIONAL).value(handle.argument()).buffer(flag);
+        self.launch_at(set.clone(), &at)?;
+        let begun = handle.begin_body(kind, self.current(), inner);
+        begun.map_err(|error| StepError::Cuda { error, place: at.clone() })?;
+        let outer = self.side.replace(Arc::clone(inner));
+        let mut done = body(self);
+        if done.is_ok() && kind == Condition::While {
+            self.side = Some(Arc::clone(inner));
+            done = self.launch_at(set, &at);
+        }
+        self.side = outer;
+        let ended = end_body(inner);
+        done?;
+        self.done(ended, &at)?;
+        self.remember(Site::new(what, &at), None)
+    }
+
+    /// The 32-bit number in a buffer, waited for.
+    fn flag(&self, buffer: &str, at: &Place) -> StepResult<u32> {
+        let memory = self.memory(buffer)?;
+        let read = || {
+            let mut host = PinnedMemory::new(4)?;
+            memory.download(&mut host, self.current())?;
+            self.current().synchronize()?;
+            Ok(u32::from_ne_bytes(host.bytes().try_into().unwrap_or_default()))
+        };
+        read().map_err(|error| StepError::Cuda { error, place: at.clone() })
+    }
+
+    fn current(&self) -> &Stream {
+        self.side.as_deref().unwrap_or(self.stream)
+    }
+
+    /// The place that findings name for a call from `caller`.
+    fn here(&self, caller: &Location<'_>) -> Place {
+        self.place.clone().unwrap_or_else(|| caller.into())
+    }
+
     /// The stream to enqueue on, for calls that this type does not wrap.
     pub fn stream(&self) -> CUstream {
-        self.stream.raw()
+        self.current().raw()
     }
 
     /// The device address of a declared buffer.
@@ -217,7 +405,7 @@ impl StepContext<'_> {
     /// An unknown buffer.
     #[track_caller]
     pub fn address(&self, buffer: &str) -> StepResult<u64> {
-        let at = Location::caller();
+        let at = &self.here(Location::caller());
         let memory = self.memory(buffer).map_err(|error| error.at(format!("address of '{buffer}'"), at))?;
         Ok(memory.address())
     }
@@ -228,23 +416,23 @@ impl StepContext<'_> {
     /// Anything but `CUDA_SUCCESS`.
     #[track_caller]
     pub fn check(&mut self, function: &'static str, result: CUresult) -> StepResult<()> {
-        let at = Location::caller();
+        let at = &self.here(Location::caller());
         self.done(cuda::check(function, result), at)?;
         self.remember(Site::new(function, at), None)
     }
 
-    fn beat(&self, what: String, at: &'static Location<'static>) {
+    fn beat(&self, what: String, at: &Place) {
         self.heartbeat.at(Site::new(what, at));
     }
 
-    fn done(&self, result: Result<(), CudaError>, at: &'static Location<'static>) -> StepResult<()> {
-        result.map_err(|error| StepError::Cuda { error, location: at })
+    fn done(&self, result: Result<(), CudaError>, at: &Place) -> StepResult<()> {
+        result.map_err(|error| StepError::Cuda { error, place: at.clone() })
     }
 
     fn remember(&mut self, site: Site, kernel: Option<String>) -> StepResult<()> {
         // After a call that invalidated the capture there is no tail to ask for, and the step's
         // own next call reports it.
-        let nodes = if self.capturing { self.stream.capture_tail().unwrap_or_default() } else { Vec::new() };
+        let nodes = if self.capturing { self.current().capture_tail().unwrap_or_default() } else { Vec::new() };
         self.enqueued.push(Enqueued { site, kernel, nodes });
         Ok(())
     }
@@ -303,7 +491,7 @@ impl HostContext<'_> {
     pub fn check(&mut self, function: &'static str, result: CUresult) -> StepResult<()> {
         let location = Location::caller();
         self.last.set(Some(location));
-        cuda::check(function, result).map_err(|error| StepError::Cuda { error, location })
+        cuda::check(function, result).map_err(|error| StepError::Cuda { error, place: location.into() })
     }
 
     /// Gives a buffer a fresh allocation of the same size, as an engine does when a workspace
@@ -316,7 +504,19 @@ impl HostContext<'_> {
         let at = Location::caller();
         self.last.set(Some(at));
         let index = self.buffers.index(buffer).map_err(|error| error.at(format!("reallocation of '{buffer}'"), at))?;
-        self.buffers.reallocate(index, self.stream, at).map_err(|error| StepError::Cuda { error, location: at })
+        self.buffers.reallocate(index, self.stream, at).map_err(|error| StepError::Cuda { error, place: at.into() })
+    }
+
+    /// [`reallocate`](Self::reallocate) for a step that is written in a language of its own: findings name
+    /// `place`.
+    ///
+    /// # Errors
+    /// As for `reallocate`.
+    pub fn reallocate_at(&mut self, buffer: &str, place: Place) -> StepResult<()> {
+        let index =
+            self.buffers.index(buffer).map_err(|error| error.at(format!("reallocation of '{buffer}'"), &place))?;
+        let done = self.buffers.reallocate(index, self.stream, &place);
+        done.map_err(|error| StepError::Cuda { error, place })
     }
 
     /// Overwrites the whole of a buffer from the host and waits for it.
@@ -339,6 +539,6 @@ impl HostContext<'_> {
             memory.upload(&staging, self.stream)?;
             self.stream.synchronize()
         };
-        copy().map_err(|error| StepError::Cuda { error, location: at })
+        copy().map_err(|error| StepError::Cuda { error, place: at.into() })
     }
 }

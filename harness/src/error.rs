@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use crate::cuda::CudaError;
 use crate::exit_code::ExitCode;
-use crate::finding::Site;
+use crate::finding::{Place, Site};
 use crate::step::DType;
 
 /// Result of a step's own code.
@@ -14,12 +14,12 @@ pub type StepResult<T> = Result<T, StepError>;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StepError {
     /// A driver call failed.
-    #[error("{error} at {}:{}", location.file(), location.line())]
+    #[error("{error} at {place}")]
     Cuda {
         /// The driver's answer.
         error: CudaError,
         /// The line of the step that made the call.
-        location: &'static Location<'static>,
+        place: Place,
     },
     /// A name that the step did not declare.
     #[error("the step has no buffer '{name}' here; it declares {}", known.join(", "))]
@@ -72,7 +72,7 @@ pub enum StepError {
         /// What the step was doing: `launch of scale`.
         what: String,
         /// The line.
-        location: &'static Location<'static>,
+        place: Place,
     },
 }
 
@@ -84,18 +84,18 @@ impl StepError {
     }
 
     /// The same error with the line that met it, unless it has one.
-    pub(crate) fn at(self, what: impl Into<String>, location: &'static Location<'static>) -> Self {
+    pub(crate) fn at(self, what: impl Into<String>, place: impl Into<Place>) -> Self {
         match self {
             StepError::Cuda { .. } | StepError::At { .. } => self,
-            error => StepError::At { error: Box::new(error), what: what.into(), location },
+            error => StepError::At { error: Box::new(error), what: what.into(), place: place.into() },
         }
     }
 
     /// The line of the step that met the error, where it is known.
     pub fn site(&self) -> Option<Site> {
         match self {
-            StepError::Cuda { error, location } => Some(Site::new(error.function, location)),
-            StepError::At { what, location, .. } => Some(Site::new(what, location)),
+            StepError::Cuda { error, place } => Some(Site::new(error.function, place)),
+            StepError::At { what, place, .. } => Some(Site::new(what, place)),
             _ => None,
         }
     }
@@ -176,7 +176,7 @@ pub enum RunError {
         /// The step.
         step: String,
         /// What it says.
-        error: StepError,
+        error: Box<StepError>,
     },
 }
 

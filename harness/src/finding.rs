@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
 pub use check::{Check, UnknownCheck};
 pub use id::{Id, UnknownId};
@@ -33,6 +34,8 @@ pub enum SiteKind {
     Python,
     /// A line of a kernel: of CUDA C++ or of PTX.
     Kernel,
+    /// A line of a file that declares steps.
+    Toml,
     /// A function of a library or program without line tables: the file is the library, the line 0.
     Library,
 }
@@ -44,6 +47,7 @@ impl SiteKind {
             "rs" => SiteKind::Rust,
             "py" | "pyx" => SiteKind::Python,
             "ptx" => SiteKind::Kernel,
+            "toml" => SiteKind::Toml,
             _ => SiteKind::C,
         }
     }
@@ -51,6 +55,33 @@ impl SiteKind {
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
     fn is_rust(&self) -> bool {
         *self == SiteKind::Rust
+    }
+}
+
+/// A line of a source: of Rust, or of whatever a step was written in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as a reader would open it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+}
+
+impl From<&Location<'_>> for Place {
+    fn from(location: &Location<'_>) -> Self {
+        Place { file: location.file().into(), line: location.line() }
+    }
+}
+
+impl From<&Place> for Place {
+    fn from(place: &Place) -> Self {
+        place.clone()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
     }
 }
 
@@ -70,8 +101,10 @@ pub struct Site {
 
 impl Site {
     /// The site of `what` at a caller's location.
-    pub fn new(what: impl Into<String>, location: &Location<'_>) -> Self {
-        Site { what: what.into(), file: location.file().to_owned(), line: location.line(), kind: SiteKind::Rust }
+    pub fn new(what: impl Into<String>, place: impl Into<Place>) -> Self {
+        let Place { file, line } = place.into();
+        let kind = SiteKind::of_file(&file);
+        Site { what: what.into(), file: file.to_string(), line, kind }
     }
 
     /// The place in short: `file:line`, or the library alone.

@@ -21,7 +21,11 @@ impl Kernels {
     pub fn load(sources: &[Module]) -> Result<Self, RunError> {
         let mut kernels = Kernels { modules: Vec::with_capacity(sources.len()), by_name: BTreeMap::new() };
         for source in sources {
-            let module = LoadedModule::load(&source.ptx).map_err(|(error, log)| RunError::Module {
+            let loaded = match &source.image {
+                Some(image) => LoadedModule::load_image(image),
+                None => LoadedModule::load(&source.ptx),
+            };
+            let module = loaded.map_err(|(error, log)| RunError::Module {
                 module: source.name.to_string(),
                 // The log says it all.
                 error: CudaError { why: error.why.filter(|_| log.is_empty()), ..error },

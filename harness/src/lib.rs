@@ -16,6 +16,7 @@ pub mod context;
 pub mod cuda;
 pub mod digest;
 pub mod driver;
+pub mod dtype;
 pub mod error;
 pub mod exit_code;
 pub mod finding;

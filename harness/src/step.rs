@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::context::{HostContext, StepContext};
+pub use crate::dtype::DType;
 use crate::error::{StepError, StepResult};
 
 /// A unit of GPU work that is to become a CUDA graph.
@@ -87,15 +88,29 @@ pub struct ClosedForm {
     pub bytes: u64,
 }
 
-/// PTX text with its origin.
-#[derive(Debug, Clone)]
+/// PTX text, or machine code in its place, with its origin.
+#[derive(Debug, Clone, Default)]
 pub struct Module {
     /// Name for messages, such as `fused.ptx`.
     pub name: Cow<'static, str>,
-    /// PTX text, without a terminating NUL.
+    /// PTX text, without a terminating NUL; empty where there is an image.
     pub ptx: Cow<'static, str>,
+    /// The content of a `.cubin` or `.fatbin`, in place of PTX text.
+    pub image: Option<Cow<'static, [u8]>>,
     /// SHA-256 of the CUDA source that the PTX was made from, in hex, if known.
     pub source_sha256: Option<String>,
+}
+
+impl Module {
+    /// PTX text without a known source.
+    pub fn ptx(name: impl Into<Cow<'static, str>>, ptx: impl Into<Cow<'static, str>>) -> Self {
+        Module { name: name.into(), ptx: ptx.into(), ..Module::default() }
+    }
+
+    /// What is loaded, as bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.image.as_deref().unwrap_or(self.ptx.as_bytes())
+    }
 }
 
 /// What a buffer is to the step.
@@ -120,48 +135,6 @@ impl fmt::Display for Role {
             Role::Output => "output",
             Role::Scratch => "scratch",
         })
-    }
-}
-
-/// Element type of a buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DType {
-    /// bfloat16.
-    Bf16,
-    /// IEEE binary32.
-    F32,
-    /// Signed 32-bit integer.
-    I32,
-    /// Unsigned 32-bit integer; also bit masks.
-    U32,
-    /// Unsigned 64-bit integer.
-    U64,
-    /// Bytes.
-    U8,
-}
-
-impl DType {
-    /// Bytes of one element.
-    pub const fn size(self) -> usize {
-        match self {
-            DType::U8 => 1,
-            DType::Bf16 => 2,
-            DType::F32 | DType::I32 | DType::U32 => 4,
-            DType::U64 => 8,
-        }
-    }
-
-    /// The name used in receipts and messages: `bf16`, `f32`, ….
-    pub const fn name(self) -> &'static str {
-        match self {
-            DType::Bf16 => "bf16",
-            DType::F32 => "f32",
-            DType::I32 => "i32",
-            DType::U32 => "u32",
-            DType::U64 => "u64",
-            DType::U8 => "u8",
-        }
     }
 }
 

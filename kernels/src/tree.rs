@@ -239,7 +239,8 @@ impl Misfit {
 }
 
 fn made(stem: &str, ptx: Cow<'static, str>, sources: &Sources) -> Module {
-    Module { name: Cow::Owned(format!("{stem}.ptx")), ptx, source_sha256: Some(ptx::combined_hash(sources)) }
+    let source_sha256 = Some(ptx::combined_hash(sources));
+    Module { source_sha256, ..Module::ptx(format!("{stem}.ptx"), ptx) }
 }
 
 fn parse(manifest: &str) -> Result<Manifest, String> {

@@ -1,9 +1,9 @@
-//! `graphproof init`: a configuration to start from.
+//! `graphproof init`: a configuration, or a file of steps, to start from.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 
-use crate::config::initial;
+use crate::config::{FILE_NAME, initial};
 use anyhow::anyhow;
 use graphproof_harness::exit_code::ExitCode;
 
@@ -12,16 +12,24 @@ use crate::args::InitArgs;
 use crate::output::json::io;
 use crate::suite::Suite;
 
+/// What `--step` writes where no file is named.
+const STEP_FILE: &str = "step.toml";
+
 pub fn run(args: &InitArgs, suite: &dyn Suite) -> Result<ExitCode, Failure> {
-    let name = args.file.display();
+    let (default, text, what) = match args.step {
+        false => (FILE_NAME, initial(suite), "every key with its default"),
+        true => (STEP_FILE, graphproof_stepfile::INITIAL.to_owned(), "a step; judge it with `gate --suite`"),
+    };
+    let file = args.file.clone().unwrap_or_else(|| default.into());
+    let name = file.display();
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .open(&args.file)
-        .and_then(|mut file| file.write_all(initial(suite).as_bytes()));
+        .open(&file)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Ok(()) => {
-            println!("wrote {name}: every key with its default");
+            println!("wrote {name}: {what}");
             Ok(ExitCode::Passed)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {

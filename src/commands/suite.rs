@@ -5,6 +5,7 @@ use std::sync::Arc;
 use graphproof_harness::cuda::Session;
 use graphproof_harness::driver::{self, DriverChoice, Selected};
 use graphproof_harness::step::Step;
+use graphproof_stepfile::StepFile;
 
 use super::Failure;
 use crate::args::{SuiteArgs, TargetArgs};
@@ -33,8 +34,10 @@ pub struct PlannedJob {
 
 /// The suite that the command line names, or else the program's own.
 pub fn chosen(args: &SuiteArgs, own: Arc<dyn Suite>) -> Result<Arc<dyn Suite>, Failure> {
-    let _ = args;
-    Ok(own)
+    match &args.file {
+        Some(file) => Ok(Arc::new(StepFile::read(file)?)),
+        None => Ok(own),
+    }
 }
 
 /// With `compile`, the same steps with kernels that are compiled now.
@@ -101,7 +104,7 @@ pub fn hashes<'a>(steps: impl IntoIterator<Item = &'a Arc<dyn Step>>) -> Vec<Sou
         }
         hashes.push(SourceHash {
             file: module.name.to_string(),
-            ptx_sha256: sha256(module.ptx.as_bytes()),
+            ptx_sha256: sha256(module.bytes()),
             source_sha256: module.source_sha256,
         });
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::buffers::BufferSet;
+use crate::context::SET_CONDITIONAL;
 use crate::cuda::NodeKind;
 use crate::finding::{Check, Finding, Id, Site};
 use crate::topology::{Node, Topology, headline};
@@ -98,7 +99,10 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
             let words = pa.iter().zip(pb).enumerate().flat_map(|(number, ((_, x), (_, y)))| {
                 (0..x.len().min(y.len())).step_by(8).map(move |offset| (number, offset, x, y))
             });
+            // A conditional value belongs to its graph: the kernel that sets it is given another in each capture.
+            let handle = |number: usize| left == SET_CONDITIONAL && number == 0;
             words
+                .filter(|(number, ..)| !handle(*number))
                 .filter_map(|(number, offset, x, y)| {
                     let name = |node: &Node, buffers: &BufferSet| {
                         let pointer = node.pointers.iter().find(|p| p.parameter == Some((number, offset)))?;

@@ -11,8 +11,8 @@ const CHECK: Check = Check::Capture;
 /// The finding for an error that the step returned while it was captured.
 pub fn from_step_error(error: &StepError) -> Finding {
     match error {
-        StepError::Cuda { error, location } => {
-            let site = Some(Site::new(error.function, location));
+        StepError::Cuda { error, place } => {
+            let site = Some(Site::new(error.function, place));
             match faults::no_model(error, CHECK) {
                 Some(finding) => finding.at(site),
                 None => from_call(error).at(site).contrast("CUDA_SUCCESS", error.to_string()),
@@ -49,14 +49,14 @@ pub fn left_open(error: &CudaError, enqueued: &[Enqueued], step: u64) -> Finding
 /// The finding for an error of the host's work between replays that comes from the graph, if it
 /// does: an event that was recorded in the capture exists only in the graph.
 pub fn event_outside(error: &StepError, step: u64) -> Option<Finding> {
-    let StepError::Cuda { error, location } = error else { return None };
+    let StepError::Cuda { error, place } = error else { return None };
     let waits =
         ["cuStreamWaitEvent", "cuEventSynchronize", "cuEventQuery"].iter().any(|name| error.function.starts_with(name));
     let refused = matches!(error.code, 1 | 907);
     (waits && refused).then(|| {
         Finding::new(Id::V12, CHECK)
             .at_step(step)
-            .at(Some(Site::new(error.function, location)))
+            .at(Some(Site::new(error.function, place)))
             .contrast("CUDA_SUCCESS", error.to_string())
     })
 }

@@ -12,6 +12,8 @@ pub struct Event {
 
 // SAFETY: an event handle may be used from any thread; the driver API is thread-safe.
 unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
 
 impl Event {
     /// An event that measures time.
@@ -30,6 +32,15 @@ impl Event {
     /// The driver's.
     pub fn record(&self, stream: &Stream) -> Result<(), CudaError> {
         cu!(cuEventRecord(self.raw, stream.raw()))
+    }
+
+    /// Makes what `stream` gets from now on wait for the event. Under capture a stream that did not take
+    /// part joins it so.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn wait(&self, stream: &Stream) -> Result<(), CudaError> {
+        cu!(cuStreamWaitEvent(stream.raw(), self.raw, 0))
     }
 
     /// Whether the work before the event is done.

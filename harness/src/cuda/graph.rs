@@ -24,6 +24,10 @@ impl GraphNode {
     pub(super) fn from_raw(raw: CUgraphNode) -> Self {
         GraphNode(raw)
     }
+
+    pub(super) fn raw(self) -> CUgraphNode {
+        self.0
+    }
 }
 
 /// One end of a copy.
@@ -109,6 +113,11 @@ impl NodeKind {
 impl CapturedGraph {
     pub(super) fn from_raw(raw: CUgraph) -> Self {
         CapturedGraph { raw }
+    }
+
+    /// Leaves the graph to whoever owns it.
+    pub(super) fn forget(self) {
+        std::mem::forget(self);
     }
 
     /// The nodes, in the driver's order, which is that of their creation.

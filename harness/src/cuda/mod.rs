@@ -4,6 +4,7 @@
 //! layer waits on and records events of its own around each launch (an isolation error inside a
 //! capture, chelsea0x3b/cudarc#501) and keeps errors of `Drop` for the next call.
 
+mod conditional;
 mod event;
 mod graph;
 mod memory;
@@ -11,6 +12,7 @@ mod module;
 mod session;
 mod stream;
 
+pub use conditional::{Condition, ConditionalHandle, end_body};
 pub use event::Event;
 pub use graph::{CapturedGraph, CopyEnd, GraphExec, GraphNode, NodeKind};
 pub use memory::{

@@ -32,18 +32,27 @@ impl LoadedModule {
     /// # Errors
     /// `CUDA_ERROR_INVALID_PTX`, `CUDA_ERROR_UNSUPPORTED_PTX_VERSION`, … and the log.
     pub fn load(ptx: &str) -> Result<Self, (CudaError, String)> {
-        let no_log = |error| (error, String::new());
         let text = CString::new(ptx).map_err(|_| {
             let error = CudaError::new("cuModuleLoadDataEx", cudarc::driver::sys::CUresult::CUDA_ERROR_INVALID_PTX);
             (error, "the text holds a NUL character".to_owned())
         })?;
+        Self::load_image(text.as_bytes_with_nul())
+    }
+
+    /// Loads an image: machine code (`.cubin`), several of them and PTX (`.fatbin`), or PTX text that ends
+    /// with a NUL. Machine code says how long it is, so a whole file is what it takes.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load), and `CUDA_ERROR_NO_BINARY_FOR_GPU`.
+    pub fn load_image(image: &[u8]) -> Result<Self, (CudaError, String)> {
+        let no_log = |error| (error, String::new());
         let mut log = vec![0u8; 8192];
         let mut options = [CUjit_option::CU_JIT_ERROR_LOG_BUFFER, CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
         let mut values = [log.as_mut_ptr().cast::<c_void>(), log.len() as *mut c_void];
         let mut raw = std::ptr::null_mut();
         cu!(cuModuleLoadDataEx(
             &mut raw,
-            text.as_ptr().cast(),
+            image.as_ptr().cast(),
             options.len() as u32,
             options.as_mut_ptr(),
             values.as_mut_ptr()
@@ -145,18 +154,26 @@ impl Function {
         stream: &Stream,
     ) -> Result<(), CudaError> {
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
-        cu!(cuLaunchKernel(
-            self.raw,
-            grid[0],
-            grid[1],
-            grid[2],
-            block[0],
-            block[1],
-            block[2],
-            shared_bytes,
-            stream.raw(),
-            pointers.as_mut_ptr(),
-            std::ptr::null_mut()
-        ))
+        let ([x, y, z], [bx, by, bz], stream) = (grid, block, stream.raw());
+        let (parameters, extra) = (pointers.as_mut_ptr(), std::ptr::null_mut());
+        cu!(cuLaunchKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters, extra))
+    }
+
+    /// Enqueues a launch whose blocks may wait for each other.
+    ///
+    /// # Errors
+    /// The driver's; `CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE` where not all blocks fit the device at once.
+    pub fn launch_cooperative(
+        self,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared_bytes: u32,
+        arguments: &mut [Vec<u8>],
+        stream: &Stream,
+    ) -> Result<(), CudaError> {
+        let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
+        let ([x, y, z], [bx, by, bz]) = (grid, block);
+        let (stream, parameters) = (stream.raw(), pointers.as_mut_ptr());
+        cu!(cuLaunchCooperativeKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters))
     }
 }

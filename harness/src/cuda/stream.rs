@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use cudarc::driver::sys::{CUstream, CUstreamCaptureMode, CUstreamCaptureStatus};
+use cudarc::driver::sys::{CUgraph, CUstream, CUstreamCaptureMode, CUstreamCaptureStatus};
 
 use super::{CapturedGraph, CudaError, GraphNode, cu};
 use crate::capture_as::{CaptureMode, StreamKind};
@@ -125,16 +125,21 @@ impl Stream {
     /// # Errors
     /// The driver's.
     pub fn capture_tail(&self) -> Result<Vec<GraphNode>, CudaError> {
+        Ok(self.capture_state()?.1)
+    }
+
+    /// While capturing: the graph in the making, and the nodes that the next work would depend on.
+    pub(super) fn capture_state(&self) -> Result<(CUgraph, Vec<GraphNode>), CudaError> {
         let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
         let (mut id, mut graph) = (0, std::ptr::null_mut());
         let (mut nodes, mut edges, mut count) = (std::ptr::null(), std::ptr::null(), 0usize);
         cu!(cuStreamGetCaptureInfo_v3(self.raw, &mut status, &mut id, &mut graph, &mut nodes, &mut edges, &mut count))?;
         if nodes.is_null() || count == 0 {
-            return Ok(Vec::new());
+            return Ok((graph, Vec::new()));
         }
         // SAFETY: the driver says that `nodes` holds `count` handles until the next call on the stream.
         let nodes = unsafe { std::slice::from_raw_parts(nodes, count) };
-        Ok(nodes.iter().map(|&node| GraphNode::from_raw(node)).collect())
+        Ok((graph, nodes.iter().map(|&node| GraphNode::from_raw(node)).collect()))
     }
 }
 

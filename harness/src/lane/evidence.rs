@@ -203,7 +203,8 @@ impl Lane {
     pub(super) fn probe_dummy(&mut self, step: u64, graph: &Captured) -> Result<(), Ended> {
         self.heartbeat.enter("dummy inputs", step);
         let given = self.step.fill_dummy(&mut self.inputs);
-        let inputs_error = |error| Ended::Run(RunError::Inputs { step: self.step.name().to_owned(), error });
+        let inputs_error =
+            |error| Ended::Run(RunError::Inputs { step: self.step.name().to_owned(), error: Box::new(error) });
         if !given.map_err(inputs_error)? {
             return Ok(());
         }

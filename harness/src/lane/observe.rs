@@ -56,7 +56,7 @@ impl Lane {
     }
 
     fn inputs_error(&self, error: StepError) -> Ended {
-        Ended::Run(RunError::Inputs { step: self.step.name().to_owned(), error })
+        Ended::Run(RunError::Inputs { step: self.step.name().to_owned(), error: Box::new(error) })
     }
 }
 

@@ -108,7 +108,7 @@ impl Lane {
         self.driver(saved, "saving the state")?;
         self.heartbeat.enter("stalled stream", step);
         let (probed, calls) =
-            calls::during(|| stall::probe(&self.stream, &self.heartbeat, || self.record(&self.eager, false)));
+            calls::during(|| stall::probe(&self.stream, &self.heartbeat, || self.record_held(&self.eager)));
         let ((recorded, enqueued), blocked) = match probed {
             Ok(probed) => probed,
             Err(error) => {

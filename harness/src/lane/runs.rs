@@ -24,7 +24,7 @@ impl Lane {
         let name = || self.step.name().to_owned();
         self.step
             .fill_inputs(step, self.config.seed, &mut self.inputs)
-            .map_err(|error| RunError::Inputs { step: name(), error })?;
+            .map_err(|error| RunError::Inputs { step: name(), error: Box::new(error) })?;
         self.stage_inputs()
     }
 
@@ -35,7 +35,8 @@ impl Lane {
             let spec = &self.specs[*index];
             if spec.role == Role::Input {
                 let image = self.inputs.bytes(&spec.name);
-                let image = image.map_err(|error| RunError::Inputs { step: self.step.name().to_owned(), error })?;
+                let image = image
+                    .map_err(|error| RunError::Inputs { step: self.step.name().to_owned(), error: Box::new(error) })?;
                 staging.bytes_mut().copy_from_slice(image);
                 self.parts.switch(Part::Comparison);
                 self.input_digests.push((*index, digest::of_bytes(image)));
@@ -134,13 +135,25 @@ impl Lane {
     }
 
     pub(super) fn record(&self, buffers: &BufferSet, capturing: bool) -> (Result<(), StepError>, Vec<Enqueued>) {
+        self.record_on(buffers, capturing, false)
+    }
+
+    /// An eager run on a stream that is held.
+    pub(super) fn record_held(&self, buffers: &BufferSet) -> (Result<(), StepError>, Vec<Enqueued>) {
+        self.record_on(buffers, false, true)
+    }
+
+    fn record_on(&self, buffers: &BufferSet, capturing: bool, held: bool) -> (Result<(), StepError>, Vec<Enqueued>) {
         let mut cx = StepContext {
             stream: if capturing { self.captured_stream() } else { &self.stream },
             buffers,
             kernels: &self.kernels,
             heartbeat: &self.heartbeat,
             capturing,
+            held,
             enqueued: Vec::new(),
+            side: None,
+            place: None,
         };
         let result = self.step.record(&mut cx);
         (result, cx.enqueued)

@@ -117,7 +117,7 @@ impl Lane {
 
     fn init_state(&mut self) -> Result<(), RunError> {
         let mut state = HostBuffers::zeroed(self.specs.iter(), |role| role == Role::State);
-        let step_error = |error| RunError::Inputs { step: self.step.name().to_owned(), error };
+        let step_error = |error| RunError::Inputs { step: self.step.name().to_owned(), error: Box::new(error) };
         self.step.init_state(self.config.seed, &mut state).map_err(step_error)?;
         for (index, staging) in &mut self.uploads {
             let spec = &self.specs[*index];

@@ -42,7 +42,7 @@ impl Step for TestStep {
     }
 
     fn modules(&self) -> Vec<Module> {
-        vec![Module { name: "kernels.ptx".into(), ptx: include_str!("kernels.ptx").into(), source_sha256: None }]
+        vec![Module::ptx("kernels.ptx", include_str!("kernels.ptx"))]
     }
 
     fn buffers(&self) -> Vec<BufferSpec> {

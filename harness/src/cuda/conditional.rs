@@ -1,0 +1,86 @@
+//! Conditional nodes in a capture: handle, node, and the capture of its body.
+
+use cudarc::driver::sys::{
+    CUDA_CONDITIONAL_NODE_PARAMS, CUgraph, CUgraphConditionalHandle, CUgraphConditionalNodeType, CUgraphNodeParams,
+    CUgraphNodeType, CUstreamCaptureMode,
+};
+
+use super::{CapturedGraph, CudaError, GraphNode, Stream, cu};
+
+/// What a conditional node does with its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Runs it once if the value is not 0.
+    If,
+    /// Runs it as long as the value is not 0.
+    While,
+}
+
+/// A conditional value of the graph that a stream is captured into.
+#[derive(Debug, Clone, Copy)]
+pub struct ConditionalHandle {
+    raw: CUgraphConditionalHandle,
+    graph: CUgraph,
+}
+
+impl ConditionalHandle {
+    /// A value of the graph that `stream` is captured into; 0 at each launch of the graph.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn new(stream: &Stream) -> Result<Self, CudaError> {
+        let (graph, _) = stream.capture_state()?;
+        let mut raw = 0;
+        // 1: CU_GRAPH_COND_ASSIGN_DEFAULT.
+        cu!(cuGraphConditionalHandleCreate(&mut raw, graph, std::ptr::null_mut(), 0, 1))?;
+        Ok(ConditionalHandle { raw, graph })
+    }
+
+    /// What a kernel is given to set the value.
+    pub fn argument(&self) -> u64 {
+        self.raw
+    }
+
+    /// Adds the node behind the work of `stream` so far, and makes the stream go on behind it. What
+    /// `inner` gets until [`end_body`] is captured into the body.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn begin_body(&self, kind: Condition, stream: &Stream, inner: &Stream) -> Result<GraphNode, CudaError> {
+        let (_, after) = stream.capture_state()?;
+        let after: Vec<_> = after.iter().map(|node| node.raw()).collect();
+        let kind = match kind {
+            Condition::If => CUgraphConditionalNodeType::CU_GRAPH_COND_TYPE_IF,
+            Condition::While => CUgraphConditionalNodeType::CU_GRAPH_COND_TYPE_WHILE,
+        };
+        // SAFETY: plain data, for which zeros are valid: the first node type is a kernel's.
+        let mut params: CUgraphNodeParams = unsafe { std::mem::zeroed() };
+        params.type_ = CUgraphNodeType::CU_GRAPH_NODE_TYPE_CONDITIONAL;
+        let mut context = std::ptr::null_mut();
+        cu!(cuCtxGetCurrent(&mut context))?;
+        params.__bindgen_anon_1.conditional = CUDA_CONDITIONAL_NODE_PARAMS {
+            handle: self.raw,
+            type_: kind,
+            size: 1,
+            phGraph_out: std::ptr::null_mut(),
+            ctx: context,
+        };
+        let mut node = std::ptr::null_mut();
+        cu!(cuGraphAddNode_v2(&mut node, self.graph, after.as_ptr(), std::ptr::null(), after.len(), &mut params))?;
+        // SAFETY: the member that was set above; the driver has filled in the array, which is the node's.
+        let body = unsafe { *params.__bindgen_anon_1.conditional.phGraph_out };
+        // 1: CU_STREAM_SET_CAPTURE_DEPENDENCIES.
+        cu!(cuStreamUpdateCaptureDependencies_v2(stream.raw(), &mut node, std::ptr::null(), 1, 1))?;
+        let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        cu!(cuStreamBeginCaptureToGraph(inner.raw(), body, std::ptr::null(), std::ptr::null(), 0, mode))?;
+        Ok(GraphNode::from_raw(node))
+    }
+}
+
+/// Ends what [`ConditionalHandle::begin_body`] began. The graph of the body belongs to its node.
+///
+/// # Errors
+/// The driver's.
+pub fn end_body(inner: &Stream) -> Result<(), CudaError> {
+    inner.end_capture().map(CapturedGraph::forget)
+}

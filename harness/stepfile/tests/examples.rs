@@ -1,0 +1,114 @@
+//! Every example is judged on the software driver and passes; planted faults in them are told at their line.
+
+mod common;
+
+use common::{EXAMPLES, example, judge, judge_text};
+use graphproof_harness::finding::Id;
+use graphproof_harness::report::Verdict;
+use graphproof_report::suite::Suite as _;
+use graphproof_stepfile::{INITIAL, StepFile};
+
+#[test]
+fn every_example_passes_at_its_own_shape_and_at_another() {
+    for (name, other) in EXAMPLES {
+        for shape in ["", other] {
+            let report = judge(name, shape);
+            assert_eq!(report.verdict, Verdict::Pass, "{name} at '{shape}': {:#?}", report.findings);
+            assert_eq!(report.steps_agreeing, report.steps_asked, "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_initial_file_passes() {
+    let report = judge_text("step.toml", INITIAL, "n=77");
+    assert_eq!(report.verdict, Verdict::Pass, "{:#?}", report.findings);
+    assert_eq!(report.memory.map(|memory| memory.closed_form), Some(Some(4 + 2 * 77 * 4)));
+}
+
+#[test]
+fn every_file_of_the_folder_is_an_example_here() {
+    let folder = example("");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".toml"))
+        .collect();
+    files.sort();
+    let mut known = EXAMPLES.map(|(name, _)| name.to_owned());
+    known.sort();
+    assert_eq!(files, known);
+    for name in known {
+        assert!(!StepFile::read(&example(&name)).unwrap().steps().is_empty(), "{name}");
+    }
+}
+
+/// An example, one edit, and the finding with a word of the line that it must name.
+#[test]
+fn planted_faults_are_told_at_their_line() {
+    let plants = [
+        // A scalar that the host passes by value and changes.
+        (
+            "chain.toml",
+            "{ i32 = \"width\" }]",
+            "{ i32 = \"width - step % 2\" }]",
+            &[Id::V01][..],
+            "launch = \"add_bias\"",
+        ),
+        // A branch of the host on what it knows of the step.
+        (
+            "chain.toml",
+            "launch = \"relu\"",
+            "launch = \"relu\"\nwhen = \"step % 2 == 0\"",
+            &[Id::V02, Id::V05],
+            "launch = \"relu\"",
+        ),
+        // A wait in the middle.
+        (
+            "chain.toml",
+            "[[step.work]]\nlaunch = \"relu\"",
+            "[[step.work]]\nhost = \"synchronize\"\n\n[[step.work]]\nlaunch = \"relu\"",
+            &[Id::S01],
+            "host = \"synchronize\"",
+        ),
+        // `.item()`.
+        (
+            "chain.toml",
+            "[[step.work]]\nlaunch = \"relu\"",
+            "[[step.work]]\nhost = \"read\"\nbuffer = \"a\"\n\n[[step.work]]\nlaunch = \"relu\"",
+            &[Id::S08, Id::C01],
+            "host = \"read\"",
+        ),
+        // Nobody joins the side stream.
+        ("fork.toml", "[[step.work]]\nwait = \"done\"\n", "", &[Id::C04], "wait = \"inputs\""),
+        // A counter that nobody clears.
+        ("grid_sync.toml", "[[step.work]]\nmemset = \"arrived\"\nvalue = 0\n", "", &[Id::R01, Id::V07, Id::E02], ""),
+    ];
+    for (name, from, to, ids, line) in plants {
+        let text = std::fs::read_to_string(example(name)).unwrap();
+        assert!(text.contains(from), "{name} has changed: {from}");
+        let text = text.replace(from, to);
+        let report = judge_text(name, &text, "");
+        assert_eq!(report.verdict, Verdict::Fail, "{name}: {to}");
+        let finding = report.findings.iter().find(|finding| ids.contains(&finding.id));
+        let finding = finding.unwrap_or_else(|| panic!("{name}: none of {ids:?} in {:#?}", report.findings));
+        if line.is_empty() {
+            continue;
+        }
+        let site = finding.site.as_ref().unwrap_or_else(|| panic!("{name}: {finding:#?} has no place"));
+        assert!(site.file.ends_with(name), "{name}: {site}");
+        let there = text.lines().nth(site.line as usize - 1).unwrap_or_default();
+        assert_eq!(there, line, "{name}: {site}");
+    }
+}
+
+#[test]
+fn a_buffer_that_moves_between_replays_is_told() {
+    let text = std::fs::read_to_string(example("softmax.toml")).unwrap();
+    let text = text + "\n[[step.before]]\nreallocate = \"top\"\nwhen = \"step == 3\"\n";
+    let report = judge_text("softmax.toml", &text, "");
+    let finding = report.findings.iter().find(|finding| finding.id == Id::A08).expect("A08");
+    let origin = finding.origin.as_ref().expect("where it moved");
+    let there = text.lines().nth(origin.line as usize - 1).unwrap_or_default();
+    assert_eq!(there, "reallocate = \"top\"", "{origin}");
+}
