@@ -115,8 +115,7 @@ fn end_of_item(text: &str) -> usize {
 }
 
 fn item(piece: &str) -> Item {
-    let mut item =
-        Item { text: piece.to_owned(), kind: Kind::Other, linkage: Linkage::Local, symbol: String::new() };
+    let mut item = Item { text: piece.to_owned(), kind: Kind::Other, linkage: Linkage::Local, symbol: String::new() };
     if OF_A_LINE[..3].iter().any(|word| piece.starts_with(word)) {
         item.kind = Kind::Header;
         return item;

@@ -148,7 +148,8 @@ fn relinked(text: &str, now: Linkage, definition: Option<Linkage>) -> String {
 /// The newest version and target that a text asks for.
 fn header(parts: &[Vec<Item>]) -> String {
     let number = |text: &str| {
-        let digits: String = text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+        let digits: String =
+            text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
         digits.parse::<u32>().unwrap_or(0)
     };
     let version = |text: &str| {
