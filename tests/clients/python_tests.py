@@ -26,8 +26,9 @@ SECONDS = 240
 # Modules of numba-cuda's test package, one for each of the things that it does with the driver.
 NUMBA = """cudadrv.test_streams cudadrv.test_events cudadrv.test_cuda_memory cudadrv.test_cuda_driver
     cudadrv.test_context_stack cudadrv.test_host_alloc cudadrv.test_linker cudadrv.test_cuda_ndarray
-    cudapy.test_array cudapy.test_constmem cudapy.test_sync cudapy.test_warp_ops
-    cudapy.test_reduction cudapy.test_complex cudapy.test_blackscholes cudapy.test_matmul""".split()
+    cudapy.test_array cudapy.test_constmem cudapy.test_sync cudapy.test_warp_ops cudapy.test_reduction
+    cudapy.test_complex cudapy.test_blackscholes cudapy.test_localmem cudapy.test_operator
+    cudapy.test_record_dtype cudapy.test_gufunc""".split()
 
 
 def words(output):

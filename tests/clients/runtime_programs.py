@@ -46,6 +46,14 @@ def run(program, variables):
     return ("pass" if done.returncode == 0 and done.stdout.endswith("ok\n") else "fail"), output
 
 
+def names(library):
+    """What a library exports, with the version of each name."""
+    command = ["nm", "-D", "--with-symbol-versions", "--defined-only", library]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    found = (line.split()[-1].replace("@@", "@") for line in lines)
+    return {name for name in found if "@libcudart" in name}
+
+
 def main():
     nvcc = compiler()
     folder = libraries.make(TARGET / "libraries")
@@ -54,7 +62,7 @@ def main():
     results, outputs = {}, {}
     for source in sorted(SOURCES.glob("*.cu")):
         name = source.stem
-        program = TARGET / name
+        program = TARGET / f"{name}.program"
         command = [*nvcc, "-cudart", "shared", *OPTIONS.get(name, []), source, "-o", program]
         built = subprocess.run(command, capture_output=True, text=True)
         if built.returncode:
@@ -62,7 +70,7 @@ def main():
         results[name], outputs[name] = run(program, variables)
 
     # A program that holds the runtime in itself is told so in one line.
-    held = TARGET / "held"
+    held = TARGET / "held.program"
     source = SOURCES / "vector_add.cu"
     library = environment.toolkit_folder() / "lib"
     subprocess.run([*nvcc, f"-L{library}", "-cudart", "static", source, "-o", held], check=True)
@@ -70,6 +78,10 @@ def main():
     told = [line for line in output.splitlines() if line.startswith("graphproof: ")]
     right = result == "fail" and len(told) == 1 and "nvcc -cudart shared" in told[0]
     results["runtime_in_itself"], outputs["runtime_in_itself"] = ("pass" if right else "fail"), output
+
+    # Every name that NVIDIA's library has is there, in its version.
+    missing = names(library / "libcudart.so.13") - names(folder / "libcudart.so.13")
+    results["every_name"], outputs["every_name"] = ("fail" if missing else "pass"), " ".join(sorted(missing))
     expectations.compare(LIST, "C++ programs on our libcudart", results, outputs)
 
 
