@@ -134,7 +134,7 @@ impl<'a> Lower<'a> {
             // an H200 answers so.
             let outside = |position: i128, length: i128| position & 255 >= 32 && length & 255 > 0;
             if let (Type::S32, Operand::Int(p), Operand::Int(n)) = (ty, &i.operands[2], &i.operands[3])
-                && outside((*p).into(), (*n).into())
+                && outside(*p, *n)
             {
                 s[0] = self.constant(u32::MAX.into());
             }
