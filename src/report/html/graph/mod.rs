@@ -1,6 +1,7 @@
 //! The graph of each lane as a picture.
 
 mod collapse;
+mod compared;
 mod draw;
 pub mod layout;
 
@@ -14,6 +15,7 @@ use super::links;
 use super::room::{self, missing};
 use super::units::{count, cut, grouped};
 use collapse::{Boxes, COLLAPSE_ABOVE};
+pub use compared::side_by_side;
 pub use draw::role_class;
 
 /// Bytes for all pictures.
@@ -64,6 +66,12 @@ impl Pictures {
 /// The ids of findings at a node, each with the anchor of the first such finding, if it has one.
 type Marks = BTreeMap<String, Option<String>>;
 
+/// The roles of a lane's buffers, by name.
+fn roles(report: &LaneReport) -> HashMap<&str, &str> {
+    let buffers = report.memory.iter().flat_map(|memory| &memory.buffers);
+    buffers.map(|buffer| (buffer.name.as_str(), buffer.role.as_str())).collect()
+}
+
 fn card(lanes: &[LaneReport], lane: usize, linked: &HashSet<At>) -> Markup {
     let report = &lanes[lane];
     let Some(graph) = &report.graph else { return html! {} };
@@ -82,12 +90,7 @@ fn card(lanes: &[LaneReport], lane: usize, linked: &HashSet<At>) -> Markup {
         }
     }
     let boxes = Boxes::of(graph, |node| marks.contains_key(&node));
-    let roles: HashMap<&str, &str> = report
-        .memory
-        .iter()
-        .flat_map(|memory| &memory.buffers)
-        .map(|buffer| (buffer.name.as_str(), buffer.role.as_str()))
-        .collect();
+    let roles = roles(report);
     let name = links::name(lanes, lane);
     let (picture, wide) = draw::picture(&name, lane, graph, &boxes, &marks, &roles);
     let collapsed = boxes.boxes.iter().filter(|part| part.count > 1).count();
