@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use graphproof::diff::{Diff, Judgement, Policy};
-use graphproof::receipt::{self, AtomicFile, Outputs, Receipt};
-use graphproof::report::html;
+use crate::diff::{Diff, Judgement, Policy};
+use crate::receipt::{self, AtomicFile, Outputs, Receipt};
+use crate::report::html;
 use graphproof_harness::exit_code::ExitCode;
 
 use super::{Failure, gate, settings};
@@ -29,7 +29,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
         path.as_deref().map(|path| AtomicFile::prepare(path, "the comparison", option)).transpose().map_err(io)
     };
     let (json, page) = (prepare(&args.json, "--json")?, prepare(&args.html, "--html")?);
-    let policy = args.policy.policy(&settings::read(&args.config)?.diff);
+    let policy = args.policy.policy(&settings::policy(&args.config)?);
     let (old, new) = (read(&args.old)?, read(&args.new)?);
     let names = [&args.old, &args.new].map(|path| path.display().to_string());
     let diff =

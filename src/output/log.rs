@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::filter::LevelFilter;
 
-use graphproof::report::{escape, fold};
+use crate::report::{escape, fold};
 
 use crate::commands::Failure;
 

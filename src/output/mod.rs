@@ -5,8 +5,8 @@ pub mod log;
 
 use std::io::{ErrorKind, Write as _};
 
-use graphproof::report::fold;
-use graphproof::report::look::Look;
+use crate::report::fold;
+use crate::report::look::Look;
 
 use crate::commands::Failure;
 
@@ -23,4 +23,4 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-pub use graphproof::report::{escape, finding, progress, table};
+pub use crate::report::{escape, finding, progress, table};
