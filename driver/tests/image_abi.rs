@@ -90,6 +90,10 @@ fn a_managed_variable_is_the_hosts_too() {
     let (mut address, mut size) = (0, 0);
     ok!(cuModuleGetGlobal_v2(&mut address, &mut size, module, c"shared_with_host".as_ptr()));
     assert_eq!(size, 4);
+    // `CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES`: one `__constant__ int`.
+    let mut constant = 0;
+    ok!(cuFuncGetAttribute(&mut constant, 2, function(module, c"many")));
+    assert_eq!(constant, 4);
     let host = address as *mut i32;
     // SAFETY: managed memory, while the device is idle.
     unsafe {
@@ -212,6 +216,8 @@ fn opaque_child() {
     ok!(cuMemAlloc_v2(&mut other, 64));
     ok!(cuMemsetD32_v2(out, 1, 16));
     ok!(cuMemsetD32_v2(other, 1, 16));
+    // The fill is asynchronous, and a non-blocking stream does not wait for it.
+    ok!(cuCtxSynchronize());
     ok!(cuStreamCreate(&mut stream, 1));
     ok!(cuStreamBeginCapture_v2(stream, 0));
     let mut parameter = out + 16;

@@ -336,6 +336,27 @@ impl StepContext<'_> {
             let text = format!("the condition '{flag}' has {} bytes; it must be one 32-bit number", memory.len());
             return Err(StepError::Other(text).at(&what, &at));
         }
+        let before = self.enqueued.len();
+        let mut nodes = Vec::new();
+        let done = self.branch(kind, flag, inner, body, &at, &mut nodes);
+        // The work of a body is no node of the graph, and eagerly it depends on the flag: to the checks, a
+        // conditional is one piece of work.
+        self.enqueued.truncate(before);
+        done?;
+        self.enqueued.push(Enqueued { site: Site::new(what, &at), kernel: None, nodes });
+        Ok(())
+    }
+
+    /// The work of a conditional, and the nodes of the graph itself that it made.
+    fn branch(
+        &mut self,
+        kind: Condition,
+        flag: &str,
+        inner: &Arc<Stream>,
+        body: &mut dyn FnMut(&mut Self) -> StepResult<()>,
+        at: &Place,
+        nodes: &mut Vec<GraphNode>,
+    ) -> StepResult<()> {
         if self.held {
             // What the flag will be is not known, and the probe asks only whether the host waits.
             return body(self);
@@ -343,7 +364,7 @@ impl StepContext<'_> {
         if !self.capturing {
             // Far more than a step does; a body that never clears its flag would not end.
             for _ in 0..MOST_TURNS {
-                if self.flag(flag, &at)? == 0 {
+                if self.flag(flag, at)? == 0 {
                     return Ok(());
                 }
                 body(self)?;
@@ -352,25 +373,24 @@ impl StepContext<'_> {
                 }
             }
             let text = format!("the condition '{flag}' is still not 0 after {MOST_TURNS} turns of its body");
-            return Err(StepError::Other(text).at(&what, &at));
+            return Err(StepError::Other(text).at(format!("conditional on '{flag}'"), at));
         }
-        let created = ConditionalHandle::new(self.current());
-        let handle = created.map_err(|error| StepError::Cuda { error, place: at.clone() })?;
+        let failed = |error| StepError::Cuda { error, place: at.clone() };
+        let handle = ConditionalHandle::new(self.current()).map_err(failed)?;
         let set = Launch::new(SET_CONDITIONAL).value(handle.argument()).buffer(flag);
-        self.launch_at(set.clone(), &at)?;
-        let begun = handle.begin_body(kind, self.current(), inner);
-        begun.map_err(|error| StepError::Cuda { error, place: at.clone() })?;
+        self.launch_at(set.clone(), at)?;
+        nodes.extend(self.enqueued.last().map(|set| set.nodes.clone()).unwrap_or_default());
+        nodes.push(handle.begin_body(kind, self.current(), inner).map_err(failed)?);
         let outer = self.side.replace(Arc::clone(inner));
         let mut done = body(self);
         if done.is_ok() && kind == Condition::While {
             self.side = Some(Arc::clone(inner));
-            done = self.launch_at(set, &at);
+            done = self.launch_at(set, at);
         }
         self.side = outer;
         let ended = end_body(inner);
         done?;
-        self.done(ended, &at)?;
-        self.remember(Site::new(what, &at), None)
+        ended.map_err(failed)
     }
 
     /// The 32-bit number in a buffer, waited for.

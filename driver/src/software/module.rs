@@ -28,6 +28,8 @@ pub struct Function {
     pub globals: Arc<[u64]>,
     /// `.version` of its PTX: 10 × major + minor.
     pub ptx_version: u32,
+    /// Constant memory of its module, in bytes.
+    pub constant_bytes: u64,
     /// It stands for machine code, and is not executed.
     pub opaque: bool,
     /// What can be set.
@@ -106,12 +108,21 @@ impl Settings {
         self.max_dynamic_shared.store(bytes, Ordering::Relaxed);
     }
 
-    /// Copies the values of another function: a kernel's settings go to each of its functions.
+    /// Takes over what was set of a kernel: it goes to each of its functions. What was set of the function
+    /// alone stays where the kernel says nothing.
     fn copy_from(&self, other: &Self) {
         let limit = other.max_dynamic_shared.load(Ordering::Relaxed);
-        self.max_dynamic_shared.store(limit, Ordering::Relaxed);
-        self.carveout.store(other.carveout.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.cache.store(other.cache.load(Ordering::Relaxed), Ordering::Relaxed);
+        if limit != UNSET {
+            self.max_dynamic_shared.store(limit, Ordering::Relaxed);
+        }
+        let carveout = other.carveout.load(Ordering::Relaxed);
+        if carveout != -1 {
+            self.carveout.store(carveout, Ordering::Relaxed);
+        }
+        let cache = other.cache.load(Ordering::Relaxed);
+        if cache != 0 {
+            self.cache.store(cache, Ordering::Relaxed);
+        }
     }
 }
 
@@ -287,6 +298,7 @@ impl World {
                     entry: entry.clone(),
                     globals: globals.clone(),
                     ptx_version: version,
+                    constant_bytes: program.constant_bytes(),
                     opaque: program.opaque,
                     settings: Settings::default(),
                     name: c_name(entry),

@@ -50,6 +50,9 @@ fn small(value: f64, exponent_bits: i32, mantissa_bits: i32, most: u8, nan: u8) 
         return sign | nan;
     }
     let magnitude = value.abs();
+    if magnitude.is_infinite() {
+        return sign | most;
+    }
     let bias = (1 << (exponent_bits - 1)) - 1;
     // The exponent of the element's last place; the smallest numbers share that of the subnormal ones.
     let exponent = if magnitude == 0.0 { 1 - bias } else { (magnitude.log2().floor() as i32).max(1 - bias) };
