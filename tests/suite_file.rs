@@ -47,7 +47,7 @@ fn the_file_of_the_document_is_read_and_judged_where_there_is_a_compiler() {
     assert!(receipt["sources"][0]["source_sha256"].is_string(), "{}", receipt["sources"]);
     let text = std::fs::read_to_string(here.path().join("twice.toml")).expect("written");
     std::fs::write(here.path().join("twice.toml"), text.replace("y[i] =", "z[i] =")).expect("written");
-    let error = run(here.path(), &arguments, 5).error;
+    let error = run(here.path(), &arguments, 13).error;
     assert!(error.contains("twice.toml:5: ") && error.contains("\"z\" is undefined"), "{error}");
 }
 

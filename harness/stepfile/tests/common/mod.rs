@@ -12,9 +12,8 @@ use graphproof_report::suite::Suite as _;
 use graphproof_stepfile::StepFile;
 
 /// The examples, each with another shape.
-pub const EXAMPLES: [(&str, &str); 6] = [
+pub const EXAMPLES: [(&str, &str); 5] = [
     ("chain.toml", "rows=3,width=43"),
-    ("conditional.toml", "n=129"),
     ("fork.toml", "n=33"),
     ("grid_sync.toml", "n=999,blocks=7"),
     ("softmax.toml", "rows=1,width=1"),
