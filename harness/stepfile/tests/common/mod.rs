@@ -12,10 +12,9 @@ use graphproof_report::suite::Suite as _;
 use graphproof_stepfile::StepFile;
 
 /// The examples, each with another shape.
-pub const EXAMPLES: [(&str, &str); 5] = [
+pub const EXAMPLES: [(&str, &str); 4] = [
     ("chain.toml", "rows=3,width=43"),
     ("fork.toml", "n=33"),
-    ("grid_sync.toml", "n=999,blocks=7"),
     ("softmax.toml", "rows=1,width=1"),
     ("triton.toml", "rows=9,n=256"),
 ];
