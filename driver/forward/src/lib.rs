@@ -8,8 +8,6 @@
 mod inside;
 
 #[cfg(not(graphproof_library))]
-mod elf;
-#[cfg(not(graphproof_library))]
 mod unpack;
 #[cfg(not(graphproof_library))]
 pub use unpack::{Behind, ForwardError, Forwarder, SOFTWARE_FILE, find_real, find_software};

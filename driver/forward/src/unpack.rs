@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::elf;
+use object::{Architecture, Object as _, ObjectSection as _, ObjectSymbol as _};
 
 include!(env!("FORWARD_PLACEHOLDER"));
 
@@ -117,16 +117,15 @@ impl Forwarder {
         }
         let refuse = |why: &str| ForwardError::Driver { path: behind.path.clone(), reason: why.to_owned() };
         let driver = std::fs::read(&behind.path).map_err(|error| refuse(&error.to_string()))?;
-        if !elf::is_x86_64(&driver) {
+        let elf = object::File::parse(&*driver).map_err(|error| refuse(&error.to_string()))?;
+        if elf.architecture() != Architecture::X86_64 {
             return Err(refuse("it is no library for x86-64"));
         }
-        let has = |bytes: &[u8]| driver.windows(bytes.len()).any(|window| window == bytes);
-        if has(b"InitializeInjectionNvtx2") && has(&PLACEHOLDER.as_bytes()[..17]) {
-            return Err(refuse("it is the recorder itself"));
+        let names = elf.dynamic_symbols().filter(|symbol| symbol.is_definition() || !symbol.is_undefined());
+        let mut theirs: Vec<&[u8]> = names.filter_map(|symbol| symbol.name_bytes().ok()).collect();
+        if theirs.contains(&&b"InitializeInjectionNvtx2"[..]) {
+            return Err(refuse("it is the recorder itself: a trace runs inside another"));
         }
-        let theirs = elf::symbols(&driver).ok_or_else(|| refuse("its symbols cannot be read"))?;
-        let mut theirs: Vec<&[u8]> =
-            theirs.iter().filter(|symbol| symbol.is_defined).map(|symbol| symbol.name).collect();
         theirs.sort_unstable();
         let (library, ours) = for_driver(&behind.path, &theirs).map_err(|why| refuse(&why))?;
         let unseen =
@@ -170,6 +169,10 @@ impl Forwarder {
     }
 }
 
+/// Bytes of a dynamic symbol (`Elf64_Sym`), and where in it its section is named.
+const SYMBOL_BYTES: usize = 24;
+const SECTION_AT: usize = 6;
+
 /// The library's bytes with the driver's path in them, and without the functions that the driver lacks: a
 /// program that looks one up shall not find it. The second half is the names that it has.
 fn for_driver(driver: &Path, theirs: &[&[u8]]) -> Result<(Vec<u8>, Vec<Vec<u8>>), String> {
@@ -186,14 +189,18 @@ fn for_driver(driver: &Path, theirs: &[&[u8]]) -> Result<(Vec<u8>, Vec<Vec<u8>>)
         place[..path.len()].copy_from_slice(path);
         at += found + PLACEHOLDER.len();
     }
-    let symbols = elf::symbols(LIBRARY).ok_or("the recorder's own symbols cannot be read")?;
+    let elf = object::File::parse(LIBRARY).map_err(|error| error.to_string())?;
+    let table = elf.section_by_name(".dynsym").and_then(|section| section.file_range());
+    let (start, _) = table.ok_or("the recorder's own symbols cannot be read")?;
     let mut ours = Vec::new();
-    for symbol in symbols.iter().filter(|symbol| symbol.is_defined && symbol.name.starts_with(b"cu")) {
-        if theirs.binary_search(&symbol.name).is_ok() {
-            ours.push(symbol.name.to_vec());
+    for symbol in elf.dynamic_symbols().filter(|symbol| !symbol.is_undefined()) {
+        let Some(name) = symbol.name_bytes().ok().filter(|name| name.starts_with(b"cu")) else { continue };
+        if theirs.binary_search(&name).is_ok() {
+            ours.push(name.to_vec());
         } else {
             // Undefined: the loader looks on.
-            library[symbol.entry + elf::SECTION_AT..][..2].fill(0);
+            let entry = start as usize + symbol.index().0 * SYMBOL_BYTES;
+            library[entry + SECTION_AT..][..2].fill(0);
         }
     }
     ours.sort_unstable();
