@@ -21,8 +21,12 @@ pub(super) enum Action {
     LaunchEx,
     /// A graph is instantiated.
     Instantiate,
+    /// An executable graph is updated; it, then the graph.
+    Update,
     /// A graph is launched.
     GraphLaunch,
+    /// A thread's capture mode is exchanged for the one that argument 0 points to.
+    ExchangeMode,
     /// Memory, a stream, an event, a graph, a module, a context comes or goes.
     Keep,
     /// As [`Action::Keep`], and who did it is worth a stack.
@@ -51,16 +55,12 @@ impl Action {
             "cuLaunchKernel" | "cuLaunchCooperativeKernel" => Launch,
             "cuLaunchKernelEx" => LaunchEx,
             "cuGraphInstantiate" | "cuGraphInstantiateWithFlags" | "cuGraphInstantiateWithParams" => Instantiate,
+            "cuGraphExecUpdate" => Update,
+            "cuThreadExchangeStreamCaptureMode" => ExchangeMode,
             "cuGraphLaunch" => GraphLaunch,
             "cuModuleUnload" | "cuLibraryUnload" => Unload,
             "cuLibraryGetKernel" => Kernel,
-            _ if base.starts_with("cuMemAlloc")
-                || base.starts_with("cuMemFree")
-                || base.starts_with("cuGraphExecUpdate")
-                || base.starts_with("cuThreadExchangeStreamCaptureMode") =>
-            {
-                KeepWithStack
-            }
+            _ if base.starts_with("cuMemAlloc") || base.starts_with("cuMemFree") => KeepWithStack,
             "cuMemCreate"
             | "cuMemMap"
             | "cuMemUnmap"

@@ -3,6 +3,7 @@
 use graphproof_api::{Argument, Function, Role};
 use graphproof_door::{Tag, ValueParts};
 
+use super::action::Action;
 use super::frame::Frame;
 use super::table::Info;
 
@@ -158,7 +159,9 @@ pub(super) fn stream(frame: &Frame, info: &Info) -> Option<u64> {
 pub(super) fn values(frame: &Frame, info: &Info, result: u32, values: &mut [ValueParts; MOST]) -> usize {
     for (place, value) in info.words.iter().zip(values.iter_mut()) {
         value.word = word(frame, place);
-        let writes = place.written != 0 && result == 0 && value.word != 0;
+        // An update that failed says where.
+        let done = result == 0 || info.action == Action::Update;
+        let writes = place.written != 0 && done && value.word != 0;
         value.written = writes.then(|| {
             let mut bytes = [0u8; 8];
             // SAFETY: a successful call wrote that many bytes there just now, through the caller's own

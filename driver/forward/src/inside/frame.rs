@@ -21,6 +21,8 @@ pub(super) struct Frame {
     pub recorded: bool,
     /// Whether it was made inside another.
     pub nested: bool,
+    /// What an argument pointed to before the call, where that is of interest.
+    pub before: u32,
     /// The frame of the call around it.
     pub outer: usize,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use graphproof_door::{Class, GraphNode, GraphPart, Kind, ValueParts, sys};
+use graphproof_door::{Class, GraphNode, GraphPart, Kind, sys};
 
 use super::record::{MOST, RECORDER};
 use super::{functions, real};
@@ -23,10 +23,8 @@ fn write(part: &GraphPart) {
     });
 }
 
-/// Reads the graph of a successful instantiation back; `values` are the call's arguments.
-pub(super) fn read_back(values: &[ValueParts]) {
-    let exec = values.first().and_then(|value| value.written).unwrap_or(0);
-    let graph = values.get(1).map_or(0, |value| value.word);
+/// Reads back the graph that `exec` was made of, or updated from.
+pub(super) fn read_back(graph: u64, exec: u64) {
     if graph != 0 {
         read(graph, exec, 0);
     }

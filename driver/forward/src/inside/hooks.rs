@@ -54,6 +54,11 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
         match info.action {
             Action::DestroyStream => captures::end(nth(frame, info, 0)),
             Action::DestroyContext => captures::end_all(),
+            Action::ExchangeMode => {
+                let mode = nth(frame, info, 0) as *const u32;
+                // SAFETY: the caller's place, which the call is about to read.
+                frame.before = if mode.is_null() { 0 } else { unsafe { mode.read() } };
+            }
             _ => {}
         }
         let address = std::ptr::from_mut(frame).addr();
@@ -123,6 +128,10 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
     if keeps_structures {
         arguments::structures(info, values, result, &mut |tag, index, bytes| tags.push((tag, index, bytes)));
     }
+    let before = frame.before.to_le_bytes();
+    if info.action == Action::ExchangeMode {
+        tags.push((Tag::Pointee, 0, &before));
+    }
     let launch = Launch::of(frame, info);
     let stream = launch.stream.or_else(|| arguments::stream(frame, info));
     let stream_bytes = launch.stream.map(u64::to_le_bytes);
@@ -147,8 +156,10 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
     }
     tags.extend(invalid.iter().map(|bytes| (Tag::Invalidated, 0, &bytes[..])));
 
-    let escaped = launch.function != 0 && captures::active() != 0 && capture != Some(graphproof_door::Capture::Active);
-    let wants_stack = failed && result != 4 || !invalid.is_empty() || escaped || is_worth_a_stack(info, capturing);
+    // CUDA_ERROR_DEINITIALIZED: the process ends, and its stack is nobody's.
+    let failure = failed && result != 4;
+    let launches = launch.function != 0 && capturing;
+    let wants_stack = failure || !invalid.is_empty() || launches || is_worth_a_stack(info, capturing);
     let stack = if wants_stack { stacks::take(frame) } else { 0 };
 
     let call = CallParts {
@@ -176,8 +187,9 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
             _ => {}
         }
     });
-    if info.action == Action::Instantiate && result == SUCCESS {
-        graphs::read_back(values);
+    if matches!(info.action, Action::Instantiate | Action::Update) && result == SUCCESS {
+        let first = values.first().map_or(0, |value| value.written.unwrap_or(value.word));
+        graphs::read_back(values.get(1).map_or(0, |value| value.word), first);
     }
 }
 

@@ -89,7 +89,8 @@ int main(int count, char **arguments) {
         int (*unseen)(long) = (int (*)(long))find("cuNotInTheTable");
         printf("%d %s\n", unseen(41), dlsym(library, "cuMemAlloc_v2") ? "found" : "absent");
     } else if (!strcmp(what, "nested")) {
-        printf("%d %d\n", occupancy(&grid, &block, NULL, calls, 5, 3), grid);
+        int result = occupancy(&grid, &block, NULL, calls, 5, 3);
+        printf("%d %d\n", result, grid);
     } else if (!strcmp(what, "jump")) {
         for (int turn = 1; turn <= 3; turn++)
             if (!setjmp(place))
