@@ -1,5 +1,5 @@
 //! The parts of `graphproof` beside the command line: receipts and their comparison, reporters,
-//! conformance.
+//! conformance, recorded programs.
 
 pub mod config;
 pub mod conformance;
@@ -7,3 +7,4 @@ pub mod diff;
 pub mod kernelfuzz;
 pub mod receipt;
 pub mod report;
+pub mod trace;

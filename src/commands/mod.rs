@@ -14,6 +14,7 @@ pub mod init;
 pub mod kernels;
 pub mod list;
 pub mod merge;
+pub mod recorded;
 pub mod report;
 mod revision;
 mod settings;
