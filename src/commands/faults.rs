@@ -14,7 +14,7 @@ use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
 
-use super::{Failure, suite};
+use super::Failure;
 use crate::args::{FaultChildArgs, FaultsArgs};
 use crate::output::json::ReceiptFile;
 use crate::output::print;
@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     // Once, and not by every child that could not run.
-    suite::check_present()?;
+    crate::indexer::check_present()?;
     if args.clean {
         return clean::run(args);
     }

@@ -1,42 +1,45 @@
 //! `graphproof list`.
 
+use std::sync::Arc;
+
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::finding::{Check, Id};
-use graphproof_kernels::Lane;
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, suite};
 use crate::args::ListArgs;
 use crate::output;
+use crate::suite::Suite;
 
-pub fn run(args: &ListArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &ListArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
     if args.checks {
         checks(args.json)?
     } else {
-        steps(args.json)?
+        steps(suite::chosen(&args.suite, own)?.as_ref(), args.json)?
     }
     Ok(ExitCode::Passed)
 }
 
 #[derive(Serialize)]
 struct ListedStep {
-    name: &'static str,
-    description: &'static str,
+    name: String,
+    description: String,
     in_default_suite: bool,
 }
 
-fn steps(json: bool) -> Result<(), Failure> {
-    let steps = Lane::ALL.map(|lane| ListedStep {
-        name: lane.name(),
-        description: lane.description(),
-        in_default_suite: Lane::SUITE.contains(&lane),
+fn steps(suite: &dyn Suite, json: bool) -> Result<(), Failure> {
+    let listed = suite.steps().into_iter().map(|step| ListedStep {
+        name: step.name,
+        description: step.summary,
+        in_default_suite: step.by_default,
     });
+    let steps: Vec<ListedStep> = listed.collect();
     if json {
         return print_json(&steps);
     }
     let rows = steps.iter().map(|step| {
         let default = if step.in_default_suite { "" } else { " (not in the default suite)" };
-        (step.name, format!("{}{default}", step.description))
+        (step.name.as_str(), format!("{}{default}", step.description))
     });
     table(&rows.collect::<Vec<_>>())
 }

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use graphproof::receipt::{AtomicFile, Outputs};
-use graphproof::report::look::Look;
-use graphproof::trace::{Report, text};
 use graphproof_door::{Trace, TraceError};
 use graphproof_harness::exit_code::ExitCode;
+use graphproof_trace::Report;
 
 use super::{Failure, gate};
 use crate::output::json::io;
+use crate::receipt::{AtomicFile, Outputs};
+use crate::report::look::Look;
+use crate::report::{html, program};
 
 /// The files that are asked for, each tried before the program runs.
 pub struct Told {
@@ -19,13 +20,13 @@ pub struct Told {
 
 impl Told {
     /// `taken`: what else the run reads and writes.
-    pub fn prepare(html: Option<&Path>, json: Option<&Path>, mut taken: Outputs) -> Result<Self, Failure> {
-        for (path, option) in [(html, "--html"), (json, "--json")] {
+    pub fn prepare(page: Option<&Path>, json: Option<&Path>, mut taken: Outputs) -> Result<Self, Failure> {
+        for (path, option) in [(page, "--html"), (json, "--json")] {
             path.into_iter().try_for_each(|path| taken.take(path, option)).map_err(gate::same_file)?;
         }
         let file = |path: &Path, option: &str| AtomicFile::prepare(path, "the report", option).map_err(io);
         Ok(Told {
-            html: html.map(|path| file(path, "--html")).transpose()?,
+            html: page.map(|path| file(path, "--html")).transpose()?,
             json: json.map(|path| file(path, "--json")).transpose()?,
         })
     }
@@ -33,12 +34,12 @@ impl Told {
     /// The report as text, once the files are written.
     pub fn write(&self, report: &Report, look: Look) -> Result<String, Failure> {
         if let Some(file) = &self.html {
-            file.write(graphproof::report::html::program(report).as_bytes()).map_err(io)?;
+            file.write(html::program(report).as_bytes()).map_err(io)?;
         }
         if let Some(file) = &self.json {
             file.write_json(report).map_err(io)?;
         }
-        Ok(text(report, look))
+        Ok(program(report, look))
     }
 }
 

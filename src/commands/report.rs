@@ -1,14 +1,14 @@
 //! `graphproof report`: a kept receipt, or a saved trace, told again.
 
 use anyhow::anyhow;
-use graphproof::receipt::Outputs;
-use graphproof::report::look::Look;
 use graphproof_harness::exit_code::ExitCode;
 
 use super::recorded::{self, Told};
 use super::{Failure, diff, gate};
 use crate::args::{ReplayArgs, ReportArgs};
 use crate::output;
+use crate::receipt::Outputs;
+use crate::report::look::Look;
 
 pub fn run(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     if let Some(trace) = recorded::read(&args.receipt)? {
@@ -37,7 +37,7 @@ fn saved(args: &ReplayArgs, trace: &graphproof_door::Trace) -> Result<ExitCode, 
     let mut taken = Outputs::default();
     taken.take(&args.receipt, "the trace that is read").map_err(gate::same_file)?;
     let told = Told::prepare(html.as_deref(), json.as_deref(), taken)?;
-    let report = graphproof::trace::analyse(trace);
+    let report = graphproof_trace::analyse(trace);
     let text = told.write(&report, Look::of_stdout())?;
     output::print_coloured(&text)?;
     Ok(gate::exit_code(report.exit_code))

@@ -23,4 +23,4 @@ pub fn print_coloured(text: &str) -> Result<(), Failure> {
     }
 }
 
-pub use graphproof::report::{escape, finding, progress, table};
+pub use crate::report::{escape, finding, progress, table};
