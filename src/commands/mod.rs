@@ -17,6 +17,7 @@ pub mod init;
 pub mod kernels;
 pub mod list;
 pub mod merge;
+pub mod recorded;
 pub mod report;
 mod settings;
 mod suite;

@@ -11,17 +11,19 @@ use graphproof_door::Trace;
 use graphproof_forward::{Behind, ForwardError, Forwarder, find_real, find_software};
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_report::receipt::{AtomicFile, Outputs};
 
+use super::recorded::Told;
 use super::{Failure, gate};
 use crate::args::TraceArgs;
+use crate::output;
 use crate::output::json::io;
+use crate::receipt::{AtomicFile, Outputs};
+use crate::report::look::Look;
 
 pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     let mut taken = Outputs::default();
-    for (path, option) in [(&args.html, "--html"), (&args.json, "--json"), (&args.save, "--save")] {
-        path.iter().try_for_each(|path| taken.take(path, option)).map_err(gate::same_file)?;
-    }
+    args.save.iter().try_for_each(|path| taken.take(path, "--save")).map_err(gate::same_file)?;
+    let told = Told::prepare(args.html.as_deref(), args.json.as_deref(), taken)?;
     let save = args.save.as_deref().map(|path| AtomicFile::prepare(path, "the record", "--save").map(|_| path));
     let save = save.transpose().map_err(io)?;
     let program = look::program(&args.command).map_err(|error| Failure::new(ExitCode::Usage, error))?;
@@ -40,8 +42,9 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
         graphproof_door::save(&records, path)
             .map_err(|error| io(anyhow!(error).context(path.display().to_string())))?;
     }
-    tell(&records, &forwarder, &program, &ended);
+    let said = tell(&records, &forwarder, &program, &ended, &told);
     drop(folder);
+    said?;
     ended.pass_on()
 }
 
@@ -65,27 +68,31 @@ fn refused(error: ForwardError) -> Failure {
 }
 
 /// What was seen, on standard error: standard output is the program's.
-fn tell(records: &Path, forwarder: &Forwarder, program: &look::Program, ended: &child::Ended) {
+fn tell(
+    records: &Path,
+    forwarder: &Forwarder,
+    program: &look::Program,
+    ended: &child::Ended,
+    told: &Told,
+) -> Result<(), Failure> {
     let driver = if forwarder.behind().software { "the software driver" } else { "NVIDIA's driver" };
-    eprintln!("graphproof trace: {}, on {driver} ({})", ended.told(), forwarder.behind().path.display());
+    let mut text = format!("graphproof trace: {}, on {driver} ({})\n", ended.told(), forwarder.behind().path.display());
     if let [first, ..] = &forwarder.unseen[..] {
         let count = forwarder.unseen.len();
-        eprintln!("  not seen: {count} functions of this driver that are newer than graphproof, such as {first}");
+        text += &format!("  not seen: {count} functions of this driver that the table lacks, such as {first}\n");
     }
-    for line in &ended.unseen {
-        eprintln!("  not seen: {line}");
-    }
+    ended.unseen.iter().for_each(|line| text += &format!("  not seen: {line}\n"));
+    let mut text = output::escape::text(&text);
     match Trace::open(records) {
         Ok(trace) => {
-            for process in &trace.processes {
-                eprintln!("{}", progress::process(process));
-            }
-            for (name, why) in &trace.unread {
-                eprintln!("  not read: {name}: {why}");
-            }
+            let report = graphproof_trace::analyse(&trace);
+            text += &told.write(&report, Look::of_stderr())?;
         }
-        Err(_) => {
-            eprintln!("No record, no verdict: {}", program.why_nothing());
+        // A program that called no driver leaves no record, and that is all there is to say.
+        Err(graphproof_door::TraceError::Empty(_)) => {
+            text += &output::escape::text(&format!("No record, no verdict: {}\n", program.why_nothing()));
         }
+        Err(error) => return Err(Failure::new(ExitCode::Io, error)),
     }
+    output::print_error(&text)
 }

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
+use crate::report::notice::Notice;
 use anyhow::anyhow;
 use graphproof_forward::{Forwarder, find_software};
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_report::report::notice::Notice;
 
 use crate::args::BenchRecordArgs;
 use crate::commands::Failure;

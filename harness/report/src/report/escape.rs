@@ -16,6 +16,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::receipt::Receipt;
@@ -119,12 +121,17 @@ pub fn message(text: &str) -> String {
 
 /// The receipt with every text as [`line`] gives it, or [`text`] where it may have several.
 pub fn receipt(receipt: &Receipt) -> Cow<'_, Receipt> {
-    let Ok(mut value) = serde_json::to_value(receipt) else { return Cow::Borrowed(receipt) };
+    document(receipt)
+}
+
+/// As [`receipt`], of any document that its own JSON describes whole.
+pub fn document<T: Clone + Serialize + DeserializeOwned>(document: &T) -> Cow<'_, T> {
+    let Ok(mut value) = serde_json::to_value(document) else { return Cow::Borrowed(document) };
     if !clean(&mut value, false) {
-        return Cow::Borrowed(receipt);
+        return Cow::Borrowed(document);
     }
     // A receipt is what its JSON holds: reading one relies on it too.
-    serde_json::from_value(value).map_or(Cow::Borrowed(receipt), Cow::Owned)
+    serde_json::from_value(value).map_or(Cow::Borrowed(document), Cow::Owned)
 }
 
 /// Whether anything was changed.
