@@ -81,6 +81,10 @@ fn recorded(python: &str) {
     let address = allocation.written("dptr").unwrap();
     assert_eq!(line(process, allocation), format!("capture.py:{} allocate", line_of("capture.py", "# allocated here")));
 
+    let frames = &process.stack(allocation.stack.unwrap()).unwrap().python;
+    let functions: Vec<&str> = frames.iter().map(|frame| frame.function.as_str()).collect();
+    assert_eq!(functions, ["allocate", "main", "<module>"], "{python}");
+
     let [launch] = of("cuLaunchKernel")[..] else { panic!() };
     let parameters = launch.bytes(Tag::Parameters).unwrap();
     assert_eq!((parameters.len(), &parameters[..8], parameters[8]), (12, &address.to_le_bytes()[..], 7));
