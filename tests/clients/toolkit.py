@@ -14,8 +14,8 @@ COMPILER_HEADERS = "nvidia-cuda-runtime-cu12==12.8.90"
 FOLDER = ROOT / ".cuda" / "clients"
 
 
-def fetch(requirement):
-    """Installs a pinned package unless it is there; returns the folder of NVIDIA's packages."""
+def package(requirement):
+    """Installs a pinned package unless it is there; returns the folder that it is imported from."""
     name, version = requirement.split("==")
     folder = FOLDER / name
     if not (folder / f"{name.replace('-', '_')}-{version}.dist-info").is_dir():
@@ -24,7 +24,12 @@ def fetch(requirement):
         pip += ["--root-user-action=ignore", "--no-deps", "--upgrade", "--target", folder, requirement]
         if subprocess.run(pip).returncode:
             sys.exit(f"pip could not install {requirement}")
-    return folder / "nvidia"
+    return folder
+
+
+def fetch(requirement):
+    """As package(); returns the folder of NVIDIA's packages."""
+    return package(requirement) / "nvidia"
 
 
 def include():

@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use super::args::{not_null, read, text, write, write_if};
 use super::types::{CUdevice, CUdevprop, CUmemoryPool, CUuuid};
 use super::{CUresult, Cuda};
+use crate::record;
 use crate::software::device::{self, MAX_BLOCK, MAX_GRID};
 use crate::software::driver;
 use crate::software::memory::memory;
@@ -19,6 +20,12 @@ const BUS_ID: &str = "0000:00:00.0";
 entry_points! {
     fn cuInit(Flags: c_uint) {
         if Flags != 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        if let Some(why) = device::refusal() {
+            // The program that meets this need not know of the record.
+            eprintln!("graphproof: {why}");
+            record::note(|| why.to_owned());
             return Err(CUresult::INVALID_VALUE);
         }
         driver().initialise()
@@ -115,8 +122,8 @@ entry_points! {
         not_null(major)?;
         not_null(minor)?;
         check_device(dev)?;
-        unsafe { write(major, device::CAPABILITY.0) }?;
-        unsafe { write(minor, device::CAPABILITY.1) }
+        unsafe { write(major, device::capability().version.0) }?;
+        unsafe { write(minor, device::capability().version.1) }
     }
 
     fn cuDeviceGetPCIBusId(pciBusId: *mut c_char, len: c_int, dev: CUdevice) {

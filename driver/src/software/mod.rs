@@ -50,7 +50,6 @@ pub mod limits;
 pub mod memory;
 pub mod module;
 pub mod stream;
-pub mod tensor_map;
 mod transfer;
 pub mod work;
 

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use super::device::{CAPABILITY, PTX_ISA, SHARED_PER_BLOCK};
+use super::device::{PTX_ISA, SHARED_PER_BLOCK, capability};
 use super::memory::{Origin, memory};
 use super::{ContextId, World};
 use crate::abi::{CUresult, Cuda};
@@ -71,6 +71,8 @@ pub struct Settings {
     pub carveout: AtomicI32,
     /// `CUfunc_cache`.
     pub cache: AtomicU32,
+    /// `CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED`.
+    pub non_portable_cluster: AtomicBool,
     /// Whether a first launch or `cuFuncLoad` has loaded it.
     pub loaded: AtomicBool,
 }
@@ -84,6 +86,7 @@ impl Default for Settings {
             max_dynamic_shared: AtomicU32::new(UNSET),
             carveout: AtomicI32::new(-1),
             cache: AtomicU32::new(0),
+            non_portable_cluster: AtomicBool::new(false),
             loaded: AtomicBool::new(false),
         }
     }
@@ -108,6 +111,8 @@ impl Settings {
         let limit = other.max_dynamic_shared.load(Ordering::Relaxed);
         self.max_dynamic_shared.store(limit, Ordering::Relaxed);
         self.carveout.store(other.carveout.load(Ordering::Relaxed), Ordering::Relaxed);
+        let free = other.non_portable_cluster.load(Ordering::Relaxed);
+        self.non_portable_cluster.store(free, Ordering::Relaxed);
         self.cache.store(other.cache.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
@@ -208,7 +213,7 @@ fn check_version(text: &str) -> Result<(), ImageError> {
 /// PTX for a newer architecture than the device's has nothing in it that the device can run.
 fn check_target(target: &str) -> Result<(), ImageError> {
     let digits: String = target.trim_start_matches("sm_").chars().take_while(char::is_ascii_digit).collect();
-    let capability = CAPABILITY.0 * 10 + CAPABILITY.1;
+    let capability = capability().number();
     match digits.parse::<i32>() {
         Ok(wanted) if wanted > capability => {
             let text = format!(
