@@ -192,7 +192,12 @@ entry_points! {
     fn cuGetExportTable(ppExportTable: *mut *const c_void, pExportTableId: *const CUuuid) {
         let _ = unsafe { read(pExportTableId) }?;
         unsafe { write_if(ppExportTable, std::ptr::null()) };
-        // Private tables of NVIDIA's own libraries.
+        record::note(|| {
+            "a library asks for private tables of NVIDIA's driver, which are not imitated: a program that holds \
+             NVIDIA's CUDA runtime in itself does not start here; build it with `nvcc -cudart shared`, or take a \
+             package that is built so"
+                .to_owned()
+        });
         Err(CUresult::NOT_SUPPORTED)
     }
 

@@ -49,6 +49,7 @@ pub mod launch;
 pub mod limits;
 pub mod memory;
 pub mod module;
+pub mod opaque;
 pub mod stream;
 mod transfer;
 pub mod work;

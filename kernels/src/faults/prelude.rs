@@ -6,6 +6,7 @@ pub(super) use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub(super) use cudarc::driver::sys::CUresult;
 pub(super) use graphproof_harness::context::{Launch, Phase};
 pub(super) use graphproof_harness::error::{StepError, StepResult};
+pub(super) use graphproof_harness::finding::{Check, Id};
 pub(super) use graphproof_harness::step::{Agreement, BufferSpec, DType, Step, Valid};
 
 pub(super) use super::fault::{Expected, Fault, Group, Variant};
