@@ -307,8 +307,8 @@ impl State<'_, '_> {
         }
         self.worker.ctx.ended |= 1 << rank;
         if let Some((issuer, reads)) = self.worker.ctx.flights.using(rank) {
-            let verb = if reads { "reads" } else { "writes" };
-            let why = format!("the block has ended while this copy still {verb} its shared memory: a wait is missing");
+            let verb = if reads { "read" } else { "write" };
+            let why = format!("the block ends while this copy may still {verb} its shared memory: a wait is missing");
             return Err(self.fault(FaultKind::Misuse(why), issuer.warp, issuer.lane, issuer.pc));
         }
         Ok(())

@@ -192,6 +192,8 @@ impl Flight {
 pub(crate) struct Flights {
     flights: Vec<Flight>,
     pub proxy: AsyncProxy,
+    /// Copies of shared memory that are over, and whose group nobody has waited for: group, block, instruction.
+    unwaited: Vec<(Group, u32, Issuer)>,
     /// Groups committed, by thread.
     groups: HashMap<(u32, u8), u32>,
     now: u64,
@@ -202,6 +204,7 @@ impl Flights {
     /// Forgets everything.
     pub fn begin(&mut self, seed: u64) {
         self.flights.clear();
+        self.unwaited.clear();
         self.groups.clear();
         (self.now, self.state) = (0, seed);
     }
@@ -245,7 +248,8 @@ impl Flights {
     /// Closes the group of a thread.
     pub fn commit(&mut self, thread: (u32, u8)) {
         let number = self.groups.entry(thread).or_insert(0);
-        for group in self.flights.iter_mut().filter_map(|flight| flight.group.as_mut()) {
+        let over = self.unwaited.iter_mut().map(|(group, ..)| group);
+        for group in self.flights.iter_mut().filter_map(|flight| flight.group.as_mut()).chain(over) {
             if group.thread == thread && group.number.is_none() {
                 group.number = Some(*number);
             }
@@ -256,10 +260,10 @@ impl Flights {
     /// Lets a thread's groups but the last `open` ones be done; `reading`: lets them have read.
     pub fn wait(&mut self, thread: (u32, u8), open: u32, reading: bool) {
         let committed = self.groups.get(&thread).copied().unwrap_or(0);
-        let old = |flight: &Flight| {
-            let group = flight.group.filter(|group| group.thread == thread);
-            group.and_then(|group| group.number).is_some_and(|number| committed - number > open)
-        };
+        let older =
+            |group: Group| group.thread == thread && group.number.is_some_and(|number| committed - number > open);
+        let old = |flight: &Flight| flight.group.is_some_and(older);
+        self.unwaited.retain(|(group, ..)| !older(*group));
         if reading {
             self.flights.iter_mut().filter(|flight| old(flight)).for_each(Flight::stage);
             return;
@@ -295,17 +299,21 @@ impl Flights {
 
     fn carry_out(&mut self, n: usize) -> Flight {
         let flight = self.flights.remove(n);
+        if let (Some(group), Some(rank)) = (flight.group, flight.reads) {
+            self.unwaited.push((group, rank, flight.issuer));
+        }
         flight.land();
         self.note(&flight);
         flight
     }
 
-    /// A copy that still uses the shared memory of block `rank`, and whether it reads it.
+    /// A copy that uses the shared memory of block `rank` as far as the kernel knows, and whether it reads it.
     pub fn using(&self, rank: u32) -> Option<(Issuer, bool)> {
-        let mut flights = self.flights.iter();
-        flights.find_map(|flight| {
+        let flights = self.flights.iter().find_map(|flight| {
             let reads = flight.reads == Some(rank);
             (reads || flight.writes == Some(rank)).then_some((flight.issuer, reads))
-        })
+        });
+        let unwaited = self.unwaited.iter().find(|(_, of, _)| *of == rank);
+        flights.or(unwaited.map(|&(.., issuer)| (issuer, true)))
     }
 }
