@@ -28,7 +28,9 @@ entry_points! {
             record::note(|| why.to_owned());
             return Err(CUresult::INVALID_VALUE);
         }
-        driver().initialise()
+        driver().initialise()?;
+        crate::loader::tell_of_others();
+        Ok(())
     }
 
     fn cuDriverGetVersion(driverVersion: *mut c_int) {

@@ -17,8 +17,6 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-NUMPY = "numpy==2.4.6"
-TRITON = "triton==3.9.0"
 
 
 def nvrtc(source):
@@ -47,9 +45,6 @@ def nvrtc(source):
 def compiled():
     """The PTX of everything: of kernels.cu, and of Triton's kernels with how they are launched."""
     import prelude
-    import toolkit
-
-    sys.path.insert(0, str(toolkit.package(TRITON)))
     import triton_kernels
 
     return nvrtc(prelude.text((HERE / "kernels.cu").read_text())), triton_kernels.compiled()
@@ -63,9 +58,10 @@ def main():
     arguments = parser.parse_args()
     sys.path[:0] = [str(HERE), str(HERE.parent)]
     if not arguments.source:
-        import toolkit
+        import environment
 
-        sys.path.insert(0, str(toolkit.package(NUMPY)))
+        environment.python()
+        sys.path.insert(0, str(environment.packages()))
         plain, triton = compiled()
         if arguments.ptx:
             arguments.ptx.mkdir(parents=True, exist_ok=True)
