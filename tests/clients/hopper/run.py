@@ -58,10 +58,12 @@ def main():
     arguments = parser.parse_args()
     sys.path[:0] = [str(HERE), str(HERE.parent)]
     if not arguments.source:
-        import environment
+        import toolkit
 
-        environment.python()
-        sys.path.insert(0, str(environment.packages()))
+        # numpy and Triton are there.
+        python = toolkit.environment()
+        if not os.path.samefile(sys.prefix, toolkit.ENVIRONMENT):
+            os.execv(python, [python, *sys.argv])
         plain, triton = compiled()
         if arguments.ptx:
             arguments.ptx.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,11 @@
 """Kernels in Triton, compiled for sm_90 without a GPU."""
 
-import triton
-import triton.language as tl
-from triton.backends.compiler import GPUTarget
+import os
+
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+import triton  # noqa: E402
+import triton.language as tl  # noqa: E402
+from triton.backends.compiler import GPUTarget  # noqa: E402
 
 
 @triton.jit
