@@ -99,6 +99,12 @@ pub(crate) fn add(
         plain(types, depth, a, b, sums, &mut found);
         return found;
     }
+    if b.mantissa == [0; COLUMNS * DEEP] {
+        for row in 0..ROWS {
+            found[row] = sums[row].map(f64::from);
+        }
+        return found;
+    }
     for row in 0..ROWS {
         let (mut old, mut old_exponent) = ([0i32; COLUMNS], [NONE; COLUMNS]);
         for n in 0..COLUMNS {
@@ -112,7 +118,7 @@ pub(crate) fn add(
         for k in 0..depth {
             let e = a.exponent[row * depth + k];
             for n in 0..COLUMNS {
-                top[n] = top[n].max(e + b.exponent[COLUMNS * k + n]);
+                top[n] = top[n].max(e.wrapping_add(b.exponent[COLUMNS * k + n]));
             }
         }
         let mut all = [0i64; COLUMNS];
@@ -129,10 +135,12 @@ pub(crate) fn add(
             for k in first..first + 8 {
                 let (m, e) = (a.mantissa[row * depth + k], a.exponent[row * depth + k]);
                 for n in 0..COLUMNS {
-                    let product = m * b.mantissa[COLUMNS * k + n];
-                    let by = (top[n] - e - b.exponent[COLUMNS * k + n]).min(31) as u32;
-                    let cut = ((product.unsigned_abs() << base) >> by) as i32;
-                    eight[n] += if product < 0 { -cut } else { cut };
+                    let product = m.wrapping_mul(b.mantissa[COLUMNS * k + n]);
+                    let by = top[n].wrapping_sub(e).wrapping_sub(b.exponent[COLUMNS * k + n]).min(31) as u32;
+                    let cut = product.unsigned_abs().wrapping_shl(base).wrapping_shr(by) as i32;
+                    // All ones where it is negative product: the two's complement without a branch.
+                    let sign = product >> 31;
+                    eight[n] = eight[n].wrapping_add((cut ^ sign).wrapping_sub(sign));
                 }
             }
             for n in 0..COLUMNS {
