@@ -101,7 +101,8 @@ pub(crate) fn add(
     }
     if b.mantissa == [0; COLUMNS * DEEP] {
         for row in 0..ROWS {
-            found[row] = sums[row].map(f64::from);
+            // A sum of -0 becomes 0, as anywhere else.
+            found[row] = sums[row].map(|sum| f64::from(sum) + 0.0);
         }
         return found;
     }
