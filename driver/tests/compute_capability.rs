@@ -73,7 +73,7 @@ fn child() {
     for cluster in [1, 2, 4, 8] {
         assert_eq!(launch(any, 16, Some(cluster), &mut out), CUresult::SUCCESS);
         let mut ranks = [u32::MAX; 16];
-        ok!(cuMemcpyDtoH_v2(ranks.as_mut_ptr().cast(), out, 64));
+        ok!(cuMemcpyDtoH_v2(ranks.as_mut_ptr() as u64, out, 64));
         assert_eq!(ranks, std::array::from_fn(|block| block as u32 % cluster), "clusters of {cluster}");
     }
     const WRONG: CUresult = CUresult::INVALID_CLUSTER_SIZE;
