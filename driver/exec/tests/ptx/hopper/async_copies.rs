@@ -59,9 +59,12 @@ fn store(form: &str, then: &str) -> String {
     )
 }
 
+/// What a store makes of 0xdeadbeef, given the new word.
+type Change = fn(u32) -> u32;
+
 #[test]
 fn a_bulk_store_and_its_reductions_are_there_after_the_wait() {
-    let forms: [(&str, fn(u32) -> u32); 5] = [
+    let forms: [(&str, Change); 5] = [
         ("cp.async.bulk.global.shared::cta.bulk_group", |new| new),
         ("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32", |new| 0xdead_beefu32.wrapping_add(new)),
         ("cp.reduce.async.bulk.global.shared::cta.bulk_group.max.s32", |new| {

@@ -159,7 +159,7 @@ fn case() -> impl Strategy<Value = Case> {
             let both = matches!(a, F16 | Bf16);
             let transposed = transposed.map(|t| t && both);
             // Where the other dimension is contiguous it fills whole spans.
-            let fits = |lines: usize, swizzle: usize| lines * 2 % [16, 128, 64, 32][swizzle] == 0;
+            let fits = |lines: usize, swizzle: usize| (lines * 2).is_multiple_of([16, 128, 64, 32][swizzle]);
             Case {
                 half: half && !matches!(a, Bf16 | Tf32 | S8 | U8),
                 transposed: [transposed[0] && !registers, transposed[1] && fits(n, swizzles[1])],
