@@ -149,6 +149,7 @@ fn kernels(topology: &Topology, buffers: &BufferSet, inputs: &HostBuffers, progr
         let launch = Launch {
             kernel,
             config,
+            cluster: [1; 3],
             parameters: &bytes,
             globals: &[],
             memory: &memory,
