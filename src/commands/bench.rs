@@ -158,6 +158,7 @@ fn kernels(
         let launch = Launch {
             kernel,
             config,
+            cluster: [1; 3],
             parameters: &bytes,
             globals: &[],
             memory: &memory,

@@ -76,6 +76,7 @@ pub fn launch_overhead(pool: &Pool) -> Result<Duration, Fault> {
     let launch = Launch {
         kernel,
         config: LaunchConfig { grid: [1; 3], block: [32, 1, 1], dynamic_shared_bytes: 0 },
+        cluster: [1; 3],
         parameters: &[],
         globals: &[],
         memory: &memory,
