@@ -21,6 +21,7 @@ pub mod recorded;
 pub mod report;
 mod settings;
 mod suite;
+pub mod trace;
 
 use graphproof_harness::error::RunError;
 use graphproof_harness::exit_code::ExitCode;

@@ -66,7 +66,8 @@ pub(crate) struct Fields {
     ended: Option<u64>,
     lost: u64,
     overwritten: u64,
-    counts: [u64; 4],
+    /// By [`Count`].
+    pub counts: [u64; 4],
 }
 
 /// Reads the header page.
