@@ -82,7 +82,7 @@ fn tell(
         text += &format!("  not seen: {count} functions of this driver that the table lacks, such as {first}\n");
     }
     ended.unseen.iter().for_each(|line| text += &format!("  not seen: {line}\n"));
-    let mut text = output::escape::text(&text);
+    let mut text = output::escape::text(&text).into_owned();
     match Trace::open(records) {
         Ok(trace) => {
             let report = graphproof_trace::analyse(&trace);
@@ -94,5 +94,6 @@ fn tell(
         }
         Err(error) => return Err(Failure::new(ExitCode::Io, error)),
     }
-    output::print_error(&text)
+    output::print_error(&text);
+    Ok(())
 }

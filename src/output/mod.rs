@@ -23,11 +23,9 @@ pub fn print_coloured(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// As [`print_coloured`], to standard error: where standard output is a program's own.
-pub fn print_error(text: &str) -> Result<(), Failure> {
-    // Nobody may read it; what the program did stays as it is.
+/// As [`print_coloured`], to standard error: where standard output is a program's own. Nobody may read it.
+pub fn print_error(text: &str) {
     let _ = std::io::stderr().lock().write_all(escape::defused(text).as_bytes());
-    Ok(())
 }
 
 pub use crate::report::{escape, finding, progress, table};

@@ -140,7 +140,11 @@ impl Analysis {
             caller: OnceCell::new(),
         };
         if call.result.is_none() {
-            self.notes.push(format!("how {} ends: {} was inside it when the record ended", call.function, seen.thread_name()));
+            self.notes.push(format!(
+                "how {} ends: {} was inside it when the record ended",
+                call.function,
+                seen.thread_name()
+            ));
         }
         let said = self.shadow.apply(call, thread);
         self.captures.apply(&seen, &said, &mut self.shadow, &self.ledger);
@@ -170,7 +174,8 @@ impl Analysis {
         let mut dump = dump;
         if dump.exec != 0 {
             // Graphs inside it were read back while it was.
-            let (children, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(|other| other.exec == 0);
+            let (children, waiting): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.waiting).into_iter().partition(|other| other.exec == 0);
             self.waiting = waiting;
             dump.nodes.extend(children.into_iter().flat_map(|child| child.nodes));
         }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use graphproof_door::{Function, GraphDump, GraphNode};
 use graphproof_harness::finding::{Check, Finding, Id, Site};
 
-use super::captures::{Captured, noted};
+use super::broken::noted;
+use super::captures::Captured;
 use super::memory::{AllocationId, Ledger};
 use super::place::Caller;
 use super::report::{GraphReport, NodeKindReport, NodeReport, PointerReport};
