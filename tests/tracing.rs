@@ -104,7 +104,6 @@ fn settled(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines().filter(|line| !line.starts_with("graphproof trace: the program")) {
         let mut words = line.split_inclusive(' ').peekable();
-        let mut hex = false;
         while let Some(word) = words.next() {
             let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
             let number = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b'.');
@@ -113,10 +112,11 @@ fn settled(text: &str) -> String {
                 matches!(unit, "ns" | "us" | "ms" | "s" | "call" | "calls" | "driver")
             });
             let named = out.ends_with("process ") || out.ends_with("thread ");
-            hex |= bare.starts_with("0x");
             match (bare.starts_with("0x"), number && (unit || named)) {
                 (true, _) => out.push_str(&word.replace(bare, "0x…")),
                 (_, true) => out.push_str(&word.replace(bare, "N")),
+                // The interpreter's own place.
+                _ if word.trim_end().ends_with("/python3") => out.push_str("(python3 "),
                 _ => out.push_str(word),
             }
         }
