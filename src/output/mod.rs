@@ -5,11 +5,15 @@ pub mod log;
 
 use std::io::{ErrorKind, Write as _};
 
+use crate::report::fold;
+use crate::report::look::Look;
+
 use crate::commands::Failure;
 
 /// Prints text without colours to standard output. That nobody reads it any more is no failure; a full disk is.
 pub fn print(text: &str) -> Result<(), Failure> {
-    print_coloured(&escape::text(text))
+    let text = escape::text(text);
+    print_coloured(&fold::folded(&text, Look::of_stdout().width))
 }
 
 /// As [`print`], of text that may hold colours: what comes from outside is escaped in it.

@@ -50,6 +50,14 @@ fn measure(driver: PathBuf) -> Result<ExitCode, Failure> {
             .map_err(|error| Failure::new(ExitCode::NoDriver, anyhow!(error).context(name.display().to_string())))
     };
     let (past, through) = (open(&driver)?, open("libcuda.so.1".as_ref())?);
+    let failed = |code: u32| Failure::new(ExitCode::Driver, anyhow!("cuInit answers {code}"));
+    // SAFETY: only the address is taken; its type is that of cuda.h.
+    let init = unsafe { past.get::<unsafe extern "C" fn(u32) -> u32>(b"cuInit\0") };
+    // SAFETY: as cuda.h says.
+    match unsafe { init.map_err(|error| Failure::new(ExitCode::Driver, error))?(0) } {
+        0 => {}
+        code => return Err(failed(code)),
+    }
     println!("{:<24} {:>10} {:>10} {:>10}", "ns a call", "past it", "through it", "more");
     let clock = time(&|| {
         black_box(graphproof_door::sys::now());

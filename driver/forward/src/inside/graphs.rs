@@ -61,6 +61,10 @@ fn nodes_of(graph: u64) -> Result<Vec<u64>, String> {
     if count > MOST_NODES {
         return Err(format!("{count} nodes are more than are read back"));
     }
+    if count == 0 {
+        // The driver refuses to fill a list of none.
+        return Ok(Vec::new());
+    }
     let mut nodes = vec![0; count];
     // SAFETY: room for so many.
     let result = unsafe { real::cuGraphGetNodes(graph, nodes.as_mut_ptr(), &raw mut count) };
@@ -80,6 +84,9 @@ fn edges_of(graph: u64, nodes: &[u64], id: u64) -> Result<(), String> {
         if result != Some(0) {
             return Err(format!("cuGraphGetEdges answers {result:?}"));
         }
+    }
+    if count == 0 {
+        return Ok(());
     }
     let (mut from, mut to, mut data) = (vec![0; count], vec![0; count], vec![[0; 8]; count]);
     let (sources, targets) = (from.as_mut_ptr(), to.as_mut_ptr());

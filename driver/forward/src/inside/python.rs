@@ -18,6 +18,9 @@ const DEPTH: usize = 64;
 /// Characters kept of a name.
 const LENGTH: usize = 512;
 
+/// `FRAME_OWNED_BY_CSTACK`.
+const OWNED_BY_C: u8 = 3;
+
 /// A frame: its code object, and the position in its code, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Raw {
@@ -43,6 +46,8 @@ struct Layout {
     code: usize,
     previous: usize,
     position: Position,
+    /// Of the mark of frames that stand between C and Python, and are no function's.
+    shim: Option<usize>,
     file: usize,
     name: usize,
     /// Of the characters after a string's head: ASCII, and others.
@@ -55,6 +60,7 @@ const LAYOUT_3_10: Layout = Layout {
     code: 32,
     previous: 24,
     position: Position::Index(96),
+    shim: None,
     file: 104,
     name: 112,
     text: (48, 72),
@@ -65,6 +71,7 @@ const LAYOUT_3_11: Layout = Layout {
     code: 32,
     previous: 48,
     position: Position::Pointer { at: 56, code: 184 },
+    shim: None,
     file: 112,
     name: 128,
     text: (48, 72),
@@ -75,6 +82,7 @@ const LAYOUT_3_12: Layout = Layout {
     code: 0,
     previous: 8,
     position: Position::Pointer { at: 56, code: 192 },
+    shim: Some(70),
     file: 112,
     name: 128,
     text: (40, 56),
@@ -163,6 +171,7 @@ fn told_layout() -> Option<Layout> {
         code: word(30),
         previous: word(29),
         position: Position::Pointer { at: word(31), code: word(43) },
+        shim: Some(word(33)),
         file: word(35),
         name: word(37),
         text: (40, 56),
@@ -203,8 +212,9 @@ pub(super) fn frames() -> Vec<Raw> {
         while !frame.is_null() && steps < 4 * DEPTH && found.len() < DEPTH {
             steps += 1;
             let code = word(frame, layout.code);
-            // Frames between the interpreter and C have something else there.
-            if !code.is_null() && word(code, 8).addr() == python.code_type {
+            let is_shim = layout.shim.is_some_and(|at| frame.add(at).read() == OWNED_BY_C);
+            // Such frames may have something else there.
+            if !is_shim && !code.is_null() && word(code, 8).addr() == python.code_type {
                 let position = match layout.position {
                     Position::Index(at) => frame.add(at).cast::<i32>().read().saturating_mul(2),
                     Position::Pointer { at, code: first } => {

@@ -5,6 +5,7 @@
 //! the receipt holds; what was left out is said where it would have stood.
 
 mod cliff;
+mod diff;
 mod findings;
 mod graph;
 mod lanes;
@@ -24,6 +25,7 @@ pub(crate) mod units;
 use super::{Event, Reporter};
 use crate::receipt::AtomicFile;
 
+pub use diff::diff_page;
 pub use page::page;
 pub use program::program;
 
