@@ -18,7 +18,7 @@ import toolkit
 
 NAMES = {
     "graphproof_driver": ["libcuda.so.1", "libcuda.so"],
-    "graphproof_runtime": ["libcudart.so.12", "libcudart.so.13"],
+    "graphproof_runtime": ["libcudart.so.13", "libcudart.so.12", "libcudart.so"],
     "graphproof_compilers": ["libnvJitLink.so.12", "libnvJitLink.so.13", "libnvrtc.so.12", "libnvrtc.so.13"],
 }
 # Each name a file of its own: it goes by the name that it was loaded under.
