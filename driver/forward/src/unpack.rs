@@ -169,9 +169,10 @@ impl Forwarder {
     }
 }
 
-/// Bytes of a dynamic symbol (`Elf64_Sym`), and where in it its section is named.
+/// Bytes of a dynamic symbol (`Elf64_Sym`), and where in it its section and its value stand.
 const SYMBOL_BYTES: usize = 24;
 const SECTION_AT: usize = 6;
+const VALUE_AT: usize = 8;
 
 /// The library's bytes with the driver's path in them, and without the functions that the driver lacks: a
 /// program that looks one up shall not find it. The second half is the names that it has.
@@ -198,9 +199,10 @@ fn for_driver(driver: &Path, theirs: &[&[u8]]) -> Result<(Vec<u8>, Vec<Vec<u8>>)
         if theirs.binary_search(&name).is_ok() {
             ours.push(name.to_vec());
         } else {
-            // Undefined: the loader looks on.
+            // Of no section and without a value: the loader looks on.
             let entry = start as usize + symbol.index().0 * SYMBOL_BYTES;
             library[entry + SECTION_AT..][..2].fill(0);
+            library[entry + VALUE_AT..][..8].fill(0);
         }
     }
     ours.sort_unstable();

@@ -126,7 +126,7 @@ impl Process {
             images: HashMap::new(),
             stacks: HashMap::new(),
             names: HashMap::new(),
-            segments: segments(&record, fields.used, &mut Damage::default()),
+            segments: Vec::new(),
             record,
         };
         process.segments = segments(&process.record, fields.used, &mut process.damage);

@@ -86,6 +86,7 @@ int main(int count, char **arguments) {
                set(NULL, 0, 1.5f), vectors());
     } else if (!strcmp(what, "names")) {
         /* A newer name resolves; one that the driver lacks does not, though the recorder knows it. */
+        init(0);
         int (*unseen)(long) = (int (*)(long))find("cuNotInTheTable");
         printf("%d %s\n", unseen(41), dlsym(library, "cuMemAlloc_v2") ? "found" : "absent");
     } else if (!strcmp(what, "nested")) {
