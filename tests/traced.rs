@@ -41,6 +41,7 @@ fn conformance(driver: &str, variables: &[(&'static str, OsString)], filter: Opt
         filter: filter.map(str::to_owned),
         jobs: std::thread::available_parallelism().map_or(2, usize::from),
         limit: Duration::from_secs(60),
+        stop: Default::default(),
     };
     run(&options, &mut |_| {}).expect("the suite runs")
 }
