@@ -95,6 +95,7 @@ def finish(graph, on):
         cuda.cuStreamSynchronize(on)
         must(cuda.cuGraphExecDestroy(executable))
         must(cuda.cuGraphDestroy(graph))
+    cuda.cuStreamDestroy_v2(on)
 
 
 def item():
@@ -167,7 +168,8 @@ def leak():
         begin(s)
         launch(data, s)
         graph = end(s)
-        executable = handle(cuda.cuGraphInstantiateWithFlags, graph, c_uint64(0))  # told: L02
+        executable = c_uint64(0)
+        must(cuda.cuGraphInstantiateWithFlags(byref(executable), graph, c_uint64(0)))  # told: L02
         must(cuda.cuGraphLaunch(executable, s))
         cuda.cuStreamSynchronize(s)
         must(cuda.cuGraphDestroy(graph))

@@ -1,7 +1,7 @@
 //! One walk over the events of a process, with everything that looks on.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use graphproof_door::{Call, EventKind, Function, GraphDump, Process, Range};
 use graphproof_harness::finding::Finding;
@@ -77,7 +77,7 @@ struct Analysis {
 /// What one process did.
 pub fn of_process(process: &Process) -> ProcessReport {
     let places = Places::of(process);
-    let mut analysis = Analysis::default();
+    let mut analysis = Analysis { shadow: Shadow::with_modes(modes(process)), ..Analysis::default() };
     for event in process.events() {
         match event.kind {
             EventKind::Thread(name) => drop(analysis.names.insert(event.thread, name)),
@@ -91,6 +91,32 @@ pub fn of_process(process: &Process) -> ProcessReport {
     }
     analysis.report(process)
 }
+
+/// The modes that each thread gives itself, call by call. Where a call's own argument was not kept, what the
+/// next such call of the thread finds tells it; the last one of a pair gives back what the first one took.
+fn modes(process: &Process) -> HashMap<u32, VecDeque<u32>> {
+    let mut found: HashMap<u32, Vec<(Option<u32>, u32)>> = HashMap::new();
+    for event in process.events() {
+        let EventKind::Call(call) = event.kind else { continue };
+        if call.base() != "cuThreadExchangeStreamCaptureMode" || call.result != Some(0) {
+            continue;
+        }
+        let asked = call.pointee("mode").and_then(|bytes| bytes.get(..4)?.try_into().ok()).map(u32::from_le_bytes);
+        let before = call.written("mode").unwrap_or_default() as u32;
+        found.entry(event.thread).or_default().push((asked, before));
+    }
+    let after = |all: &[(Option<u32>, u32)], at: usize| {
+        let next = all.get(at + 1).map(|(_, before)| *before);
+        let pair = at.checked_sub(1).map(|first| all[first].1);
+        let (asked, before) = all[at];
+        asked.or(next).or(pair).unwrap_or(if before == 0 { RELAXED } else { 0 })
+    };
+    let modes = |all: Vec<(Option<u32>, u32)>| (0..all.len()).map(|at| after(&all, at)).collect();
+    found.into_iter().map(|(thread, all)| (thread, modes(all))).collect()
+}
+
+/// `CU_STREAM_CAPTURE_MODE_RELAXED`.
+const RELAXED: u32 = 2;
 
 impl Analysis {
     fn range(&mut self, thread: u32, range: Range) {
@@ -113,6 +139,13 @@ impl Analysis {
             layers: &self.layers,
             caller: OnceCell::new(),
         };
+        if call.result.is_none() {
+            self.notes.push(format!(
+                "how {} ends: {} was inside it when the record ended",
+                call.function,
+                seen.thread_name()
+            ));
+        }
         let said = self.shadow.apply(call, thread);
         self.captures.apply(&seen, &said, &mut self.shadow, &self.ledger);
         self.ledger.apply(call, said.part_of.is_some(), || seen.made());
@@ -138,6 +171,14 @@ impl Analysis {
 
     /// A graph is read back inside or right after the call that instantiates it.
     fn dump(&mut self, dump: GraphDump) {
+        let mut dump = dump;
+        if dump.exec != 0 {
+            // Graphs inside it were read back while it was.
+            let (children, waiting): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut self.waiting).into_iter().partition(|other| other.exec == 0);
+            self.waiting = waiting;
+            dump.nodes.extend(children.into_iter().flat_map(|child| child.nodes));
+        }
         match self.made.remove(&dump.exec) {
             Some((caller, update)) => self.graph(&dump, &caller, update),
             None => self.waiting.push(dump),

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use graphproof_api::Role;
 use graphproof_door::{Call, Capture as Status};
 use graphproof_driver::software::{CaptureId, StreamKind};
 use graphproof_harness::checks::capture::id_of;
-use graphproof_harness::finding::{Check, Finding, Id, Severity, Site};
+use graphproof_harness::finding::{Check, Finding, Id};
 
 use super::analysis::Seen;
-use super::calls::{self, Burden, code_name, is_capture_code, is_work, stream_name, told};
-use super::forks::{Forks, Unjoined};
+use super::broken::{Breaker, begins, broken, by, noted, why};
+use super::calls::{Burden, code_name, is_capture_code, is_work, stream_name, told};
+use super::copies::unpinned;
+use super::forks::Forks;
 use super::memory::Ledger;
 use super::place::Caller;
 use super::report::{BurdenReport, CaptureReport, Disagreement};
@@ -50,31 +51,20 @@ pub struct Work {
     pub layer: String,
 }
 
-struct Open {
-    report: CaptureReport,
-    thread: u32,
-    mode: &'static str,
-    stream: u64,
+/// A capture that goes on.
+pub struct Open {
+    pub report: CaptureReport,
+    pub thread: u32,
+    pub mode: &'static str,
+    pub stream: u64,
     began: u64,
-    begin: Caller,
-    forks: Forks,
-    breakers: Vec<Breaker>,
+    pub begin: Caller,
+    pub forks: Forks,
+    pub breakers: Vec<Breaker>,
     work: Vec<Work>,
     inside: HashMap<(Burden, String, String), u64>,
     /// About its graph, if it gives one.
     findings: Vec<Finding>,
-}
-
-/// A call that ended a capture, or that the model says to end it.
-struct Breaker {
-    id: Id,
-    thread: u32,
-    thread_name: String,
-    caller: Caller,
-    told: String,
-    why: &'static str,
-    /// The call succeeded.
-    silent: bool,
 }
 
 impl Captures {
@@ -386,140 +376,7 @@ impl Captures {
     }
 }
 
-/// The finding for a capture that ended with an error.
-fn broken(open: &Open, seen: &Seen<'_>, result: u32) -> Finding {
-    let end = told(seen.call);
-    if let Some(first) = open.breakers.first().filter(|_| result == 901) {
-        return by(open, first, &end);
-    }
-    let caller = seen.caller();
-    match result {
-        904 => unjoined(open, &end, &caller),
-        908 => {
-            let finding = Finding::new(Id::C07, Check::Trace).at(caller.site.clone()).began(begins(open)).contrast(
-                format!("{} ends the capture that it began", open.report.threads[0]),
-                format!("{} ends it: {end}", seen.thread_name()),
-            );
-            noted(finding, &caller)
-        }
-        code => {
-            let finding = Finding::new(id_of("cuStreamEndCapture", code), Check::Trace)
-                .at(caller.site.clone())
-                .began(begins(open))
-                .contrast("the capture ends with a graph", end)
-                .note(match code {
-                    901 => {
-                        "no recorded call of this process explains it: a call that was not recorded, or one whose \
-                            effect the capture model does not know"
-                    }
-                    _ => why(code),
-                });
-            noted(finding, &caller)
-        }
-    }
-}
-
-/// The finding for a capture that `first` broke.
-fn by(open: &Open, first: &Breaker, end: &str) -> Finding {
-    let seen = match first.silent {
-        true => format!("{}, and the capture was invalid from there on; {end}", first.told),
-        false => format!("{}; {end}", first.told),
-    };
-    let finding = Finding::new(first.id, Check::Trace)
-        .at(first.caller.site.clone())
-        .began(begins(open))
-        .contrast(format!("the {} capture on {} goes on", open.mode, open.report.stream), seen);
-    let finding = noted(finding, &first.caller);
-    let finding = match first.thread == open.thread {
-        true => finding,
-        false => finding.note(format!("called by {}, while {} captures", first.thread_name, open.report.threads[0])),
-    };
-    let more = open.breakers.len() - 1;
-    let finding = finding.note(first.why);
-    if more > 0 { finding.note(format!("{more} later calls failed for the same reason")) } else { finding }
-}
-
-fn unjoined(open: &Open, end: &str, caller: &Caller) -> Finding {
-    let forks = open.forks.unjoined(open.stream);
-    let Some(Unjoined { stream, enrolled, last, destroyed }) = forks.first() else {
-        let finding = Finding::new(Id::C04, Check::Trace).at(caller.site.clone()).began(begins(open));
-        return noted(finding.contrast("every fork is joined", end), caller);
-    };
-    let stream = stream_name(*stream, false);
-    let (id, at) = match destroyed {
-        Some(destroyed) => (Id::C10, destroyed),
-        // Where the work itself was not seen by whom, the wait that made the fork.
-        None => (Id::C04, enrolled.as_ref().filter(|_| last.site.is_none()).unwrap_or(last)),
-    };
-    let finding = Finding::new(id, Check::Trace).at(at.site.clone()).began(begins(open)).contrast(
-        format!("{} waits for the last work of {stream} before the capture ends", open.report.stream),
-        match destroyed {
-            Some(_) => format!("{stream} is destroyed with work that nothing waits for; {end}"),
-            None => format!("nothing waits for the work that stands here, on {stream}; {end}"),
-        },
-    );
-    let finding = noted(finding, at);
-    match enrolled {
-        Some(enrolled) => finding.note(format!("{stream} became part of the capture at {}", enrolled.place())),
-        None => finding,
-    }
-}
-
-/// Where a capture begins, as the second place of a finding.
-fn begins(open: &Open) -> Option<Site> {
-    let what = format!("the capture begins: {} mode, {}", open.mode, open.report.stream);
-    open.begin.site.clone().map(|site| Site { what, ..site })
-}
-
-/// Adds who called.
-pub fn noted(finding: Finding, caller: &Caller) -> Finding {
-    caller.notes().into_iter().fold(finding, Finding::note)
-}
-
-/// The finding as one that does not fail.
-pub fn warning(finding: Finding) -> Finding {
-    Finding { severity: Severity::Warning, ..finding }
-}
-
 fn count(inside: &mut HashMap<(Burden, String, String), u64>, burden: Burden, call: &Call, caller: &Caller) {
     let function = call.row.map_or_else(|| call.function.to_string(), |row| row.name.to_owned());
     *inside.entry((burden, function, caller.place())).or_default() += 1;
-}
-
-/// Host memory of an asynchronous copy that the ledger does not know as pinned: address and bytes.
-pub fn unpinned(call: &Call, ledger: &Ledger) -> Vec<(u64, u64)> {
-    let name = call.base();
-    if !name.starts_with("cuMemcpy") || !name.ends_with("Async") {
-        return Vec::new();
-    }
-    let bytes = call.word("ByteCount").unwrap_or_default();
-    let host = call.values.iter().filter(|value| value.argument.role == Role::Host).map(|value| value.word);
-    let ends = || ["dst", "src"].into_iter().filter_map(|end| call.word(end));
-    // Of a copy that does not say which end is where, one is the host's if the other is known and it is not.
-    let (known, unknown): (Vec<u64>, Vec<u64>) = ends().partition(|&end| ledger.find(end).is_some());
-    let guessed = unknown.into_iter().filter(|_| name == "cuMemcpyAsync" && known.len() == 1);
-    host.chain(guessed).filter(|&address| ledger.find(address).is_none()).map(|address| (address, bytes)).collect()
-}
-
-/// The rule behind an error, in a sentence.
-fn why(code: u32) -> &'static str {
-    match code {
-        900 => {
-            "while a capture goes on, its streams cannot be waited for, and calls that may synchronise are refused: in \
-             GLOBAL mode to every thread, in THREAD_LOCAL mode to the thread that captures"
-        }
-        901 => "the capture had been invalidated before",
-        902 => "a wait would join two captures, which stay apart",
-        903 => "only the stream that a capture began on ends it",
-        905 => "the captured work would depend on work from before the capture, which a replay does not repeat",
-        906 => "the legacy stream waits for every blocking stream of its context, and one of them captures",
-        907 => "an event that was recorded in a capture has no time of its own: it stands for nodes of the graph",
-        0 => "the call succeeded, and the capture model knows that it ends the capture",
-        _ => "the driver refuses this in a capture",
-    }
-}
-
-/// Whether the host waits for a copy because of pageable memory.
-pub fn is_pageable_copy(call: &Call, ledger: &Ledger) -> bool {
-    calls::is_work(call) && !unpinned(call, ledger).is_empty()
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use graphproof_door::{Function, GraphDump, GraphNode};
-use graphproof_driver::software::graph::NodeType;
 use graphproof_harness::finding::{Check, Finding, Id, Site};
 
-use super::captures::{Captured, noted};
+use super::broken::noted;
+use super::captures::Captured;
 use super::memory::{AllocationId, Ledger};
 use super::place::Caller;
 use super::report::{GraphReport, NodeKindReport, NodeReport, PointerReport};
@@ -205,15 +205,11 @@ fn words(node: &GraphNode, functions: &HashMap<u64, Function>) -> Vec<Word> {
             all.push(Word { place, value, is_pointer: known && size == 8 });
         }
     }
-    // Memory that the graph allocates itself is no address that it was given.
-    let own = matches!(node_type(node), Some(NodeType::MemAlloc | NodeType::MemFree | NodeType::Host));
-    let operands = node.operands.iter().filter(|_| !own);
+    // What a copy or fill works on; memory that the graph allocates itself is no address that it was given.
+    let is_address = |what: &str| ["device", "host", "unified"].iter().any(|kind| what.ends_with(kind));
+    let operands = node.operands.iter().filter(|(what, ..)| is_address(what));
     all.extend(operands.map(|(what, value, _)| Word { place: what.clone(), value: *value, is_pointer: true }));
     all
-}
-
-fn node_type(node: &GraphNode) -> Option<NodeType> {
-    [NodeType::MemAlloc, NodeType::MemFree, NodeType::Host].into_iter().find(|kind| *kind as u32 == node.kind)
 }
 
 /// What a node is, without what changes from launch to launch.

@@ -6,8 +6,10 @@
 //! of the [`Report`] are facts; `graphproof_report` tells them on a terminal and as a page.
 
 mod analysis;
+mod broken;
 mod calls;
 mod captures;
+mod copies;
 mod forks;
 mod graphs;
 mod memory;

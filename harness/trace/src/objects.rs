@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use graphproof_door::Call;
 use graphproof_harness::finding::{Check, Finding, Id};
 
-use super::captures::noted;
+use super::broken::noted;
 use super::memory::Made;
 use super::report::AliveReport;
 

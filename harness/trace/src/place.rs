@@ -92,12 +92,12 @@ impl<'a> Places<'a> {
         let native = || stack.native.iter().filter(|frame| !self.is_machine(frame));
         if !stack.python.is_empty() {
             let user = stack.python.iter().position(|frame| !is_package(&frame.file)).unwrap_or(0);
-            let callers = stack.python[user + 1..].iter().take(MOST_CALLERS).map(python).collect();
+            let callers = stack.python[user + 1..].iter().take(MOST_CALLERS).map(|frame| self.python(frame)).collect();
             let through = match user {
                 0 => native().find(|frame| !frame.symbol.is_empty()).map(|frame| self.image_site(frame)),
-                _ => stack.python.first().map(python),
+                _ => stack.python.first().map(|frame| self.python(frame)),
             };
-            return Caller { site: Some(python(&stack.python[user])), callers, through };
+            return Caller { site: Some(self.python(&stack.python[user])), callers, through };
         }
         let sites: Vec<Site> = native().flat_map(|frame| self.native(frame)).take(16).collect();
         let user = sites.iter().position(|site| site.kind != SiteKind::Library).unwrap_or(0);
@@ -107,6 +107,18 @@ impl<'a> Places<'a> {
             callers: later.take(MOST_CALLERS).collect(),
             through: (user > 0).then(|| sites[0].clone()),
         }
+    }
+
+    fn python(&self, frame: &PythonFrame) -> Site {
+        let file = self.relative(&frame.file).to_owned();
+        Site { what: frame.function.clone(), file, line: frame.line, kind: SiteKind::Python }
+    }
+
+    /// A file as it is named from the folder that the program was started in.
+    fn relative<'f>(&self, file: &'f str) -> &'f str {
+        let folder = self.process.start.folder.trim_end_matches('/');
+        let below = (!folder.is_empty()).then(|| file.strip_prefix(folder)?.strip_prefix('/')).flatten();
+        below.unwrap_or(file)
     }
 
     fn image_name(&self, frame: &Frame) -> &str {
@@ -137,7 +149,8 @@ impl<'a> Places<'a> {
                     if is_machinery(&name) {
                         continue;
                     }
-                    sites.push(Site { what: name, file: file.to_owned(), line, kind: SiteKind::of_file(file) });
+                    let kind = SiteKind::of_file(file);
+                    sites.push(Site { what: name, file: self.relative(file).to_owned(), line, kind });
                 }
                 if !sites.is_empty() || lines.loader.find_location(probe).is_ok_and(|place| place.is_some()) {
                     return sites;
@@ -178,10 +191,6 @@ fn is_fixed(path: &Path) -> bool {
     let mut head = [0u8; 18];
     let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut head));
     read.is_ok() && head[16..] == [2, 0]
-}
-
-fn python(frame: &PythonFrame) -> Site {
-    Site { what: frame.function.clone(), file: frame.file.clone(), line: frame.line, kind: SiteKind::Python }
 }
 
 /// Whether a Python file belongs to an installed package or to the interpreter.

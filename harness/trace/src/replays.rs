@@ -7,8 +7,9 @@ use graphproof_door::{Call, Tag};
 use graphproof_harness::finding::{Check, Finding, Id, Site};
 
 use super::analysis::Seen;
+use super::broken::{noted, warning};
 use super::calls::{Burden, code_name};
-use super::captures::{is_pageable_copy, noted, warning};
+use super::copies::is_pageable_copy;
 use super::graphs::{Graph, dead};
 use super::memory::{AllocationId, Ledger};
 use super::place::Caller;

@@ -20,7 +20,7 @@ pub struct Report {
     pub graphproof: String,
     /// The verdict in a word.
     pub verdict: Verdict,
-    /// What `graphproof report` exits with; `graphproof trace` too, where the program itself succeeds.
+    /// What `graphproof report` exits with; `graphproof trace` hands on the program's own code.
     pub exit_code: u8,
     /// Each process, in the order in which they began.
     pub processes: Vec<ProcessReport>,

@@ -1,7 +1,7 @@
 //! The capture model beside a driver: it is told every recorded call, and says what NVIDIA's driver is
 //! known to answer, and which captures the call ends, also where the answer is success.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use graphproof_api::Class;
 use graphproof_door::Call;
@@ -21,7 +21,9 @@ pub struct Shadow {
     kinds: HashMap<u64, StreamKind>,
     /// Context of each thread, and how many there are: with one, all is in it.
     current: HashMap<u32, u64>,
-    contexts: std::collections::HashSet<u64>,
+    contexts: HashSet<u64>,
+    /// The modes that threads give themselves, in order.
+    modes: HashMap<u32, VecDeque<u32>>,
 }
 
 /// What the model says about a call.
@@ -42,6 +44,11 @@ pub struct Prediction {
 }
 
 impl Shadow {
+    /// A model of a process in which threads will give themselves these modes.
+    pub fn with_modes(modes: HashMap<u32, VecDeque<u32>>) -> Self {
+        Shadow { modes, ..Shadow::default() }
+    }
+
     /// The capture that a stream takes part in, as `thread` names it.
     pub fn capture_of(&self, call: &Call, thread: u32, stream: u64) -> Option<CaptureId> {
         self.world.capture_of(self.stream(call, thread, stream))
@@ -132,8 +139,7 @@ impl Shadow {
         let event = |name: &str| call.word(name).map(EventId);
         match (call.base(), stream) {
             ("cuThreadExchangeStreamCaptureMode", _) => {
-                let asked = call.pointee("mode").and_then(|bytes| bytes.get(..4)?.try_into().ok());
-                if let Some(mode) = asked.map(u32::from_le_bytes) {
+                if let Some(mode) = self.modes.get_mut(&thread).and_then(VecDeque::pop_front) {
                     self.world.exchange_mode(who, mode);
                 }
                 Ok(())

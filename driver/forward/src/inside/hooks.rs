@@ -210,7 +210,10 @@ fn is_worth_a_stack(info: &Info, capturing: bool) -> bool {
         | Action::GraphLaunch
         | Action::KeepWithStack => true,
         Action::Transfer => capturing || captures::ever(),
-        _ if capturing => waits || info.class().is_unsafe() || info.class() == CaptureClass::Query,
+        // Captured work too: its nodes are told by the line that made them.
+        _ if capturing => {
+            waits || info.class().is_unsafe() || matches!(info.class(), CaptureClass::Query | CaptureClass::Stream)
+        }
         _ => waits && captures::ever(),
     }
 }

@@ -75,7 +75,8 @@ fn visible(text: &str, lines: bool) -> Cow<'_, str> {
 /// Lines that are printed where a CI service reads along: GitHub takes a line that begins with `::`, and
 /// it, Azure and TeamCity take `##[…]`, `##vso[…]` and `##teamcity[…]`, for commands.
 pub fn defused(text: &str) -> Cow<'_, str> {
-    let command = |line: &str| line.trim_start().starts_with("::");
+    // `:::`, which stands before a second place, begins no command: a name follows two colons.
+    let command = |line: &str| line.trim_start().strip_prefix("::").is_some_and(|rest| !rest.starts_with(":"));
     if !text.contains("##") && !text.lines().any(command) {
         return Cow::Borrowed(text);
     }
@@ -176,6 +177,7 @@ mod tests {
     #[test]
     fn no_line_is_a_command() {
         assert_eq!(defused("a\n  ::error::b\n##[group]x\nc::d"), "a\n  \\u{3a}:error::b\n#\\u{23}[group]x\nc::d");
+        assert_eq!(defused("  ::: src/x.rs:3"), "  ::: src/x.rs:3");
         assert_eq!(message_of_error("a\n::error::b"), "a\n  | \\u{3a}:error::b");
     }
 

@@ -57,7 +57,13 @@ fn of_process(out: &mut String, process: &ProcessReport, look: Look) {
     listed(out, "replays", &process.loops, replays);
     memory(out, process);
     listed(out, "never destroyed", &process.alive, |out, alive| {
-        let _ = writeln!(out, "    {} {}, made at {}", grouped(alive.count), alive.what, alive.place);
+        let _ = writeln!(
+            out,
+            "    {} {}, made at {}",
+            grouped(alive.count),
+            one_or_all(alive.count, &alive.what),
+            alive.place
+        );
     });
     for found in &process.findings {
         let place = format!("process {}", process.pid);
@@ -73,6 +79,11 @@ fn of_process(out: &mut String, process: &ProcessReport, look: Look) {
     for line in &process.not_seen {
         let _ = writeln!(out, "\nnot seen: {line}");
     }
+}
+
+/// `1 stream`, `2 streams`.
+fn one_or_all(count: u64, what: &str) -> &str {
+    if count == 1 { what.trim_end_matches('s') } else { what }
 }
 
 fn listed<T>(out: &mut String, heading: &str, all: &[T], tell: impl Fn(&mut String, &T)) {
