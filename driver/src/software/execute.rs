@@ -179,6 +179,7 @@ fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultRep
     let launch = graphproof_exec::Launch {
         kernel,
         config: work.config,
+        cluster: super::launch::cluster(work, kernel),
         parameters: &work.parameters,
         globals: &work.function.globals,
         memory: &map,

@@ -8,6 +8,7 @@ mod convergence;
 mod device_runtime;
 mod forms;
 mod general;
+mod hopper;
 mod instructions;
 mod math;
 mod memory;
