@@ -4,5 +4,6 @@ pub mod abi;
 pub mod bench;
 pub mod control;
 pub mod loader;
+pub mod observe;
 pub mod record;
 pub mod software;

@@ -131,6 +131,21 @@ impl StepContext<'_> {
     /// driver's error.
     #[track_caller]
     pub fn launch(&mut self, launch: Launch) -> StepResult<()> {
+        self.enqueue(self.stream.raw(), launch)
+    }
+
+    /// As [`launch`](Self::launch), on a stream of the step's own, such as one that it has forked from
+    /// its stream by an event.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch).
+    #[track_caller]
+    pub fn launch_on(&mut self, stream: CUstream, launch: Launch) -> StepResult<()> {
+        self.enqueue(stream, launch)
+    }
+
+    #[track_caller]
+    fn enqueue(&mut self, stream: CUstream, launch: Launch) -> StepResult<()> {
         let at = Location::caller();
         let what = format!("launch of {}", launch.kernel);
         let (function, mut arguments) = self.resolve(&launch).map_err(|error| error.at(&what, at))?;
@@ -138,13 +153,13 @@ impl StepContext<'_> {
         if launch.shared_bytes > SHARED_WITHOUT_OPT_IN {
             self.done(function.allow_shared(launch.shared_bytes), at)?;
         }
-        let result = function.launch(launch.grid, launch.block, launch.shared_bytes, &mut arguments, self.stream);
+        let result = function.launch_on(launch.grid, launch.block, launch.shared_bytes, &mut arguments, stream);
         let result = result.map_err(|error| match launch.impossible(function.most_threads()) {
             Some(why) => CudaError { why: Some(why), ..error },
             None => error,
         });
         self.done(result, at)?;
-        self.remember(Site::new(format!("launch of {}", launch.kernel), at), Some(launch.kernel))
+        self.remember_on(stream, Site::new(format!("launch of {}", launch.kernel), at), Some(launch.kernel))
     }
 
     /// The kernel of a launch, and the bytes of its arguments.
@@ -233,6 +248,18 @@ impl StepContext<'_> {
         self.remember(Site::new(function, at), None)
     }
 
+    /// As [`check`](Self::check), of a call that enqueued work on a stream of the step's own, such as one
+    /// that it has forked from its stream by an event.
+    ///
+    /// # Errors
+    /// Anything but `CUDA_SUCCESS`.
+    #[track_caller]
+    pub fn check_on(&mut self, stream: CUstream, function: &'static str, result: CUresult) -> StepResult<()> {
+        let at = Location::caller();
+        self.done(cuda::check(function, result), at)?;
+        self.remember_on(stream, Site::new(function, at), None)
+    }
+
     fn beat(&self, what: String, at: &'static Location<'static>) {
         self.heartbeat.at(Site::new(what, at));
     }
@@ -242,9 +269,13 @@ impl StepContext<'_> {
     }
 
     fn remember(&mut self, site: Site, kernel: Option<String>) -> StepResult<()> {
+        self.remember_on(self.stream.raw(), site, kernel)
+    }
+
+    fn remember_on(&mut self, stream: CUstream, site: Site, kernel: Option<String>) -> StepResult<()> {
         // After a call that invalidated the capture there is no tail to ask for, and the step's
         // own next call reports it.
-        let nodes = if self.capturing { self.stream.capture_tail().unwrap_or_default() } else { Vec::new() };
+        let nodes = if self.capturing { cuda::capture_tail(stream).unwrap_or_default() } else { Vec::new() };
         self.enqueued.push(Enqueued { site, kernel, nodes });
         Ok(())
     }

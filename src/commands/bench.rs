@@ -146,6 +146,7 @@ fn kernels(topology: &Topology, buffers: &BufferSet, inputs: &HostBuffers, progr
             memory: &memory,
             order_seed: 0,
             cancel: &cancel,
+            footprint: None,
         };
         let found = bench::throughput(&launch, TIME).map_err(|fault: Fault| anyhow!("{fault:?}"))?;
         println!(

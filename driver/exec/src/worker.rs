@@ -94,6 +94,8 @@ impl Worker {
                 conditionals: &[],
                 barrier_votes: [(0, 0); 16],
                 overrun: None,
+                footprint: std::ptr::null(),
+                strong: None,
             },
             widened: None,
             warps: Vec::new(),
@@ -122,6 +124,7 @@ impl Worker {
         let nothing = MemoryRange { base: 0, len: 0, host: std::ptr::null_mut() };
         self.hits.clear();
         self.hits.resize(code.memory_sites as usize, nothing);
+        self.ctx.footprint = launch.footprint.map_or(std::ptr::null(), std::ptr::from_ref);
         self.follow(code);
         let ctx = &mut self.ctx;
         ctx.warp_instructions = 0;
@@ -170,6 +173,7 @@ impl Worker {
         self.ctx.code = code.insts.as_ptr();
         self.ctx.extras = code.extras.as_ptr();
         self.ctx.file_bytes = code.file_bytes;
+        self.ctx.strong = self.ctx.footprint().map(|footprint| footprint.strong_of(code));
     }
 
     /// Changes the block's warps from `code`, by `parting`, to `plain`. None is running.

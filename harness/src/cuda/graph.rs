@@ -295,6 +295,11 @@ pub struct GraphExec {
 unsafe impl Send for GraphExec {}
 
 impl GraphExec {
+    /// The handle as a number.
+    pub fn handle(&self) -> u64 {
+        self.raw.addr() as u64
+    }
+
     /// Enqueues one replay.
     ///
     /// # Errors

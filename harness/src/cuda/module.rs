@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_void};
 
-use cudarc::driver::sys::{CUfunction, CUfunction_attribute, CUjit_option, CUmodule};
+use cudarc::driver::sys::{CUfunction, CUfunction_attribute, CUjit_option, CUmodule, CUstream};
 
 use super::{CudaError, Stream, cu};
 
@@ -144,6 +144,18 @@ impl Function {
         arguments: &mut [Vec<u8>],
         stream: &Stream,
     ) -> Result<(), CudaError> {
+        self.launch_on(grid, block, shared_bytes, arguments, stream.raw())
+    }
+
+    /// As [`launch`](Self::launch), on a stream of the step's own.
+    pub(crate) fn launch_on(
+        self,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared_bytes: u32,
+        arguments: &mut [Vec<u8>],
+        stream: CUstream,
+    ) -> Result<(), CudaError> {
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
         cu!(cuLaunchKernel(
             self.raw,
@@ -154,7 +166,7 @@ impl Function {
             block[1],
             block[2],
             shared_bytes,
-            stream.raw(),
+            stream,
             pointers.as_mut_ptr(),
             std::ptr::null_mut()
         ))

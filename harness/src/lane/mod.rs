@@ -14,6 +14,7 @@ mod setup;
 pub(crate) mod speed;
 mod timeline;
 mod warm;
+mod watch;
 mod writers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,7 +25,7 @@ use crate::buffers::BufferSet;
 use crate::calls;
 use crate::checks::behind::Behind;
 use crate::checks::bits::Pair;
-use crate::checks::{capture, faults};
+use crate::checks::{capture, faults, unordered};
 use crate::compare::device::Comparer;
 use crate::context::{Enqueued, Phase};
 use crate::cuda::{CapturedGraph, CudaError, Event, GraphExec, PinnedMemory, Stream};
@@ -90,6 +91,7 @@ pub(crate) struct Lane {
     findings: HashMap<FindingKey, Seen>,
     finding_order: Vec<FindingKey>,
     evidence: evidence::Evidence,
+    watched: watch::Watched,
     poisoned: bool,
 }
 
@@ -180,10 +182,12 @@ impl Lane {
         if step == PROBE_STEP {
             self.probe_stall(step)?;
         }
+        let watch = self.watch(step);
         if graph.step < step {
             self.prepare_host(step, Phase::Replay)?;
         }
         let replay = self.launch_replay(step, graph)?;
+        self.judge_watched(watch, graph, step);
         times.replay.push(replay);
         times.replay_per_mille.push(replay.saturating_mul(1000) / eager.max(1));
         self.compare_with_replay(step, graph)?;
@@ -291,7 +295,7 @@ impl Lane {
             1 => finding,
             _ => finding.note(format!("and in {} later steps", steps - 1)),
         });
-        told.collect()
+        unordered::point_from_results(told.collect())
     }
 
     fn finish(

@@ -6,6 +6,7 @@ use super::judge::Beside;
 use super::parts::Part;
 use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, nanoseconds};
 use crate::buffers::BufferSet;
+use crate::calls::Calls;
 use crate::checks::behind::Behind;
 use crate::checks::bits::Pair;
 use crate::checks::{addresses, capture, faults, structure};
@@ -72,7 +73,14 @@ impl Lane {
     /// The eager reference, and its control where `controlled`; the reference's time in nanoseconds.
     pub(super) fn run_eager(&mut self, step: u64, controlled: bool) -> Result<u64, Ended> {
         // State that the host writes belongs to the step: it is saved with it.
+        let first = self.watch_first_host_work(step);
+        let watch = self.watch(step);
         self.prepare_host(step, Phase::Eager)?;
+        self.note_first_host_work(first);
+        let watch = watch.map(|watch| {
+            let mark = watch.mark();
+            (watch, mark)
+        });
         if controlled {
             self.heartbeat.enter("eager", step);
             self.parts.switch(Part::Control);
@@ -80,6 +88,7 @@ impl Lane {
             self.driver(saved, "saving the state")?;
         }
         let time = self.record_eager(step, EAGER_POISON)?;
+        self.note_eager(watch, step);
         self.keep_eager()?;
         if !controlled {
             return Ok(time);
@@ -168,7 +177,8 @@ impl Lane {
             }
         };
         let read = Topology::read(&graph, &enqueued, &self.replay);
-        let topology = self.driver(read, "reading the graph back")?;
+        let mut topology = self.driver(read, "reading the graph back")?;
+        topology.place_forked(&calls.as_ref().map(Calls::captured).unwrap_or_default());
         let behind = Behind::read(&topology, &self.replay, &self.eager);
         self.report.graph = Some(topology.report(&self.replay));
         let found = structure::check(&topology, &enqueued, structure::stack());

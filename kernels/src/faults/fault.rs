@@ -1,5 +1,6 @@
 //! What a planted fault is.
 
+use graphproof_harness::capture_as::StreamKind;
 use graphproof_harness::step::Step;
 
 use crate::error::KernelsError;
@@ -51,6 +52,8 @@ pub enum Group {
     Values,
     /// Growth over many replays.
     Leaks,
+    /// Order of work, and memory outside the step.
+    Order,
     /// Real failures of indexers, in the indexer's own kernels and host code.
     Indexer,
 }
@@ -64,6 +67,7 @@ impl Group {
             Group::Capture => "capture",
             Group::Values => "values",
             Group::Leaks => "leaks",
+            Group::Order => "order",
             Group::Indexer => "indexer",
         }
     }
@@ -81,17 +85,24 @@ pub struct Expected {
     pub without_record: &'static [&'static str],
     /// Whether only a call record can tell it at all.
     pub needs_record: bool,
+    /// The stream that the step has to run on.
+    pub stream: StreamKind,
 }
 
 impl Expected {
     /// Finding `id` of `check`, on every driver.
     pub const fn new(id: &'static str, check: &'static str) -> Self {
-        Expected { id, check, without_record: &[], needs_record: false }
+        Expected { id, check, without_record: &[], needs_record: false, stream: StreamKind::Blocking }
     }
 
     /// Adds ids that count where there is no call record.
     pub const fn or(self, without_record: &'static [&'static str]) -> Self {
         Expected { without_record, ..self }
+    }
+
+    /// Says that the step has to run on a stream of this kind.
+    pub const fn on(self, stream: StreamKind) -> Self {
+        Expected { stream, ..self }
     }
 
     /// Says that only a call record can tell it.

@@ -10,6 +10,7 @@ mod capture;
 mod fault;
 mod indexer;
 mod leaks;
+mod order;
 mod plant;
 mod prelude;
 mod raw;
@@ -21,7 +22,8 @@ pub use plant::Plant;
 
 /// Every planted fault, group by group.
 pub fn all() -> Vec<Fault> {
-    [syncs::FAULTS, addresses::FAULTS, capture::FAULTS, values::FAULTS, leaks::FAULTS, indexer::FAULTS].concat()
+    [syncs::FAULTS, addresses::FAULTS, capture::FAULTS, values::FAULTS, leaks::FAULTS, order::FAULTS, indexer::FAULTS]
+        .concat()
 }
 
 /// The fault called `name`.

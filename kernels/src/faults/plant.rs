@@ -97,6 +97,12 @@ impl Plant {
         self
     }
 
+    /// Adds a module of a hand-written kernel.
+    pub fn module(mut self, name: &'static str, ptx: &'static str) -> Self {
+        self.modules.push(Module { name: name.into(), ptx: ptx.into(), source_sha256: None });
+        self
+    }
+
     /// What the step enqueues, instead of the ground's own work.
     pub fn record(mut self, record: impl Fn(&mut StepContext<'_>) -> StepResult<()> + Send + Sync + 'static) -> Self {
         self.record = Box::new(record);

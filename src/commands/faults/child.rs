@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use graphproof_harness::capture_as::StreamKind;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::GateConfig;
@@ -150,6 +151,7 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
             steps: args.steps.unwrap_or(STEPS),
             seed,
             patience: Duration::from_secs(args.patience),
+            stream: fault.map_or(StreamKind::default(), |fault| fault.expected.stream),
             ..GateConfig::default()
         };
         let retries = fault.map_or(0, |fault| fault.retries());

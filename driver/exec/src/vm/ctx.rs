@@ -1,10 +1,13 @@
 //! What a handler sees: the running warp, its block and the launch.
 
+use std::sync::Arc;
+
 use super::copy::AsyncCopies;
 use super::lane::{Lane, Slot};
 use super::split::Split;
 use crate::code::Inst;
 use crate::fault::FaultKind;
+use crate::footprint::Footprint;
 use crate::launch::{Conditional, MemoryRange};
 use crate::slot::{DOUBLE, KIND, PREDICATE, SCALAR};
 
@@ -127,6 +130,10 @@ pub(crate) struct Ctx {
     pub barrier_votes: [(u32, u32); 16],
     /// The first read since it was last taken that ended behind the memory in which it began.
     pub overrun: Option<Overrun>,
+    /// Where the launch's accesses are noted; null where nobody wants to know.
+    pub footprint: *const Footprint,
+    /// Which instructions of the code are atomic or strong, where accesses are noted.
+    pub strong: Option<Arc<[bool]>>,
 }
 
 impl Ctx {

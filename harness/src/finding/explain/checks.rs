@@ -45,6 +45,15 @@ pub const CHECKS: &[Check] = &[
         "free device memory, memory held by graphs and memory of the process after replays, and driver objects made and \
          destroyed between them",
     ),
+    check(
+        "order of work",
+        "what each piece of work of an eager run and of a replay touches, byte by byte, and what orders it: the graph's \
+         edges, streams, events and waits of the host; on the software driver, at step 1 and every 256th",
+    ),
+    check(
+        "memory outside",
+        "what a watched replay writes beside the step's buffers, and what the eager side keeps and reads there",
+    ),
     check("retries", "the verdict of a failed step beside that of running it again, with `--retries`"),
     check("topology", "the graph as reviewed text, beside the snapshot in the repository"),
 ];
