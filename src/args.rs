@@ -1,19 +1,23 @@
 //! The command line, as data.
 
 mod compare;
+#[cfg(feature = "indexer")]
 mod kernels;
 
 use std::path::PathBuf;
 
+use crate::config::Partition;
+#[cfg(feature = "indexer")]
+use crate::conformance::random::Seeds;
+#[cfg(feature = "indexer")]
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
-use graphproof::config::Partition;
-use graphproof::conformance::random::Seeds;
 use graphproof_harness::capture_as::{CaptureMode, StreamKind};
 use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
 
 pub use compare::{DiffArgs, MergeArgs, PolicyArgs, ReplayArgs};
+#[cfg(feature = "indexer")]
 pub use kernels::{KernelsArgs, KernelsChildArgs};
 
 /// Proves that a GPU step is safe to run as a CUDA graph: runs it eagerly, captures it, replays
@@ -39,21 +43,25 @@ pub enum Command {
     Gate(Box<GateArgs>),
     /// Write a graphproof.toml with every key, its default and what it does.
     Init(InitArgs),
-    /// List the steps.
-    List,
+    /// List the steps, or the checks that judge them.
+    List(ListArgs),
     /// Print the graph that a step is captured into, with every address named by its buffer.
     Graph(GraphArgs),
     /// Tell which driver, device and compiler would be used, and why.
     Doctor(DoctorArgs),
+    #[cfg(feature = "indexer")]
     /// Prove the checks: planted faults, each caught under its id, and clean twins without a finding.
     Faults(FaultsArgs),
+    #[cfg(feature = "indexer")]
     /// Run one planted fault, or one lane over many seeds, and print the reports as JSON.
     #[command(hide = true)]
     FaultChild(FaultChildArgs),
     /// Tell what a finding id, or an error code of capture, means, why CUDA behaves so, and how to fix it.
     Explain(ExplainArgs),
+    #[cfg(feature = "indexer")]
     /// Ask a driver, case by case, whether it does in stream capture what CUDA is known to do.
     Conformance(ConformanceArgs),
+    #[cfg(feature = "indexer")]
     /// Run random kernels, and compare what a driver answers with another's answers, bit for bit.
     Kernels(KernelsArgs),
     /// Compare two receipts lane by lane: what did this kernel change do?
@@ -64,15 +72,31 @@ pub enum Command {
     Report(ReplayArgs),
     /// Measure graphproof itself.
     Bench(BenchArgs),
+    #[cfg(feature = "indexer")]
     #[command(hide = true)]
     ConformanceChild(ConformanceChildArgs),
+    #[cfg(feature = "indexer")]
     #[command(hide = true)]
     KernelsChild(KernelsChildArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub suite: SuiteArgs,
+    /// List the checks, what each reads and which ids it finds.
+    #[arg(long)]
+    pub checks: bool,
+    /// Print the list as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Values that are not given come from `graphproof.toml`, and else from its defaults.
 #[derive(Debug, Args)]
 pub struct GateArgs {
+    #[command(flatten)]
+    pub suite: SuiteArgs,
     /// Judge only this step; may be given several times. See `graphproof list`.
     #[arg(long = "step", value_name = "NAME")]
     pub steps_named: Vec<String>,
@@ -82,8 +106,8 @@ pub struct GateArgs {
     /// Seed of the inputs [default: 0]; may be given several times.
     #[arg(long = "seed", value_name = "N")]
     pub seeds: Vec<u64>,
-    /// Extents that differ from the default; may be given several times, for several shapes.
-    #[arg(long = "shape", value_name = "sq=64,sk=512,…")]
+    /// Parameters that differ from their default; may be given several times, for several shapes.
+    #[arg(long = "shape", value_name = "NAME=N,…")]
     pub shapes: Vec<String>,
     /// auto: NVIDIA's driver where it has a device, else the software driver [default: auto].
     #[arg(long, value_name = "auto|system|software")]
@@ -147,6 +171,14 @@ pub struct GateArgs {
     pub report: ReportArgs,
 }
 
+/// Which steps there are.
+#[derive(Debug, Args)]
+pub struct SuiteArgs {
+    /// The steps of this file, written in TOML, instead of the program's own.
+    #[arg(long = "suite", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
 /// Which configuration holds.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
@@ -191,7 +223,7 @@ pub struct ReportArgs {
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// Where to write it.
-    #[arg(default_value = graphproof::config::FILE_NAME, value_name = "FILE")]
+    #[arg(default_value = crate::config::FILE_NAME, value_name = "FILE")]
     pub file: PathBuf,
 }
 
@@ -205,11 +237,13 @@ impl ReportArgs {
 /// What to run on, and with which kernels.
 #[derive(Debug, Args)]
 pub struct TargetArgs {
+    #[command(flatten)]
+    pub suite: SuiteArgs,
     /// auto: NVIDIA's driver where it has a device, else the software driver.
     #[arg(long, default_value = "auto", value_name = "auto|system|software")]
     pub driver: DriverChoice,
-    /// Extents that differ from the default: sq=…,sk=…,b=…,h=…,d=…,topk=….
-    #[arg(long, value_name = "sq=64,sk=512,…")]
+    /// Parameters that differ from their default.
+    #[arg(long, value_name = "NAME=N,…")]
     pub shape: Option<String>,
     /// Compile the CUDA sources with NVRTC now, instead of using the committed PTX.
     #[arg(long)]
@@ -234,6 +268,7 @@ pub struct DoctorArgs {
     pub driver: DriverChoice,
 }
 
+#[cfg(feature = "indexer")]
 #[derive(Debug, Args)]
 pub struct FaultsArgs {
     /// Only faults with this text in their name, row or group: `memset`, `A07`, `indexer`.
@@ -265,6 +300,7 @@ pub struct FaultsArgs {
     pub shapes: usize,
 }
 
+#[cfg(feature = "indexer")]
 #[derive(Debug, Args)]
 pub struct FaultChildArgs {
     /// The planted fault, or the lane.
@@ -299,6 +335,7 @@ pub struct ExplainArgs {
     pub id: Option<String>,
 }
 
+#[cfg(feature = "indexer")]
 #[derive(Debug, Args)]
 pub struct ConformanceArgs {
     /// auto: NVIDIA's driver where it has a device, else the software driver.
@@ -326,6 +363,7 @@ pub struct ConformanceArgs {
     pub random: RandomArgs,
 }
 
+#[cfg(feature = "indexer")]
 /// Random sequences of calls instead of the cases.
 #[derive(Debug, Args)]
 pub struct RandomArgs {
@@ -355,6 +393,7 @@ pub struct RandomArgs {
     pub alone: bool,
 }
 
+#[cfg(feature = "indexer")]
 /// One cell of one case, for the parent process.
 #[derive(Debug, Args)]
 pub struct ConformanceChildArgs {

@@ -5,6 +5,8 @@ mod support;
 
 use std::path::Path;
 
+use graphproof::indexer::Indexer;
+
 use support::{Printed, command, folder};
 
 /// Commands that a section needs other commands' files for, or a GPU.
@@ -82,6 +84,7 @@ fn the_toml_of_the_document_can_be_used() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ci.md")).expect("the document");
     for block in text.split("```toml\n").skip(1) {
         let (block, _) = block.split_once("```").expect("an end");
-        graphproof::config::Settings::parse(Path::new("graphproof.toml"), block).expect("it is read");
+        graphproof::config::Settings::parse(Path::new("graphproof.toml"), block, &Indexer::default())
+            .expect("it is read");
     }
 }

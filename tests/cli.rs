@@ -75,6 +75,23 @@ fn other_shapes_pass() {
 }
 
 #[test]
+fn every_check_is_listed_with_what_it_finds() {
+    use graphproof_harness::finding::{Check, Id};
+    let output = run(&["list", "--checks"], 0);
+    let json: serde_json::Value = serde_json::from_str(&run(&["list", "--checks", "--json"], 0)).expect("JSON");
+    let json = json.as_array().expect("a list");
+    assert_eq!((output.lines().count(), json.len()), (Check::ALL.len(), Check::ALL.len()));
+    for ((line, entry), check) in output.lines().zip(json).zip(Check::ALL) {
+        assert!(line.starts_with(check.name()) && line.contains(check.reads()), "{line}");
+        assert_eq!((entry["name"].as_str(), entry["reads"].as_str()), (Some(check.name()), Some(check.reads())));
+        let finds: Vec<Id> = serde_json::from_value(entry["finds"].clone()).expect("ids");
+        assert!(!finds.is_empty() && finds.iter().all(|id| line.contains(id.as_str())), "{line}");
+    }
+    let steps: serde_json::Value = serde_json::from_str(&run(&["list", "--json"], 0)).expect("JSON");
+    assert_eq!(steps.as_array().expect("a list").len(), run(&["list"], 0).lines().count());
+}
+
+#[test]
 fn every_step_is_listed() {
     let output = run(&["list"], 0);
     settings().bind(|| insta::assert_snapshot!("list", output));

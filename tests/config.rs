@@ -4,6 +4,7 @@ mod support;
 
 use std::path::Path;
 
+use graphproof::indexer::Indexer;
 use serde_json::Value;
 use support::{folder, json, run};
 
@@ -95,8 +96,9 @@ fn the_file_written_by_init_changes_nothing_and_is_never_overwritten() {
     let printed = run(here.path(), &["init"], 0);
     assert!(printed.out.contains("wrote graphproof.toml"), "{}", printed.out);
     let written = std::fs::read_to_string(here.path().join("graphproof.toml")).expect("written");
-    let read = graphproof::config::Settings::parse(Path::new("graphproof.toml"), &written).expect("it is read");
-    let defaults = graphproof::config::Settings::default();
+    let read = graphproof::config::Settings::parse(Path::new("graphproof.toml"), &written, &Indexer::default())
+        .expect("it is read");
+    let defaults = graphproof::config::Settings::of(&Indexer::default());
     assert_eq!(read, graphproof::config::Settings { file: Some("graphproof.toml".into()), ..defaults });
     write(here.path(), "steps = 7\n");
     let printed = run(here.path(), &["init"], 14);

@@ -5,7 +5,7 @@ mod made;
 use std::path::Path;
 
 use graphproof::receipt::Receipt;
-use graphproof_harness::finding::Finding;
+use graphproof_harness::finding::{Check, Finding, Id};
 use graphproof_harness::report::{BufferBytes, Verdict};
 use made::{base, folder, run, spread, write};
 
@@ -29,11 +29,12 @@ fn compare(change: impl FnOnce(&mut Receipt), arguments: &[&str], code: i32) -> 
 }
 
 fn finding() -> Finding {
-    let mut finding = Finding::new("A08", "addresses");
+    let mut finding = Finding::new(Id::A08, Check::Addresses);
     finding.site = Some(graphproof_harness::finding::Site {
         what: "launch of fused_d64".to_owned(),
         file: "kernels/src/steps/fused.rs".to_owned(),
         line: 28,
+        ..Default::default()
     });
     finding
 }

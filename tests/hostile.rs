@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use graphproof::receipt::Receipt;
 use graphproof::report::sources::Sources;
 use graphproof::report::{JsonLines, Reporters, Terminal, github, html, junit, sarif, trace};
-use graphproof_harness::finding::{Finding, Site};
+use graphproof_harness::finding::{Check, Finding, Id, Site};
 use graphproof_harness::report::Verdict;
 use made::{base, folder, write};
 use pulldown_cmark::{Event as Markdown, Tag};
@@ -48,8 +48,9 @@ fn hostile() -> Vec<String> {
 /// A receipt with text in every place that can have any.
 fn full() -> Receipt {
     let mut receipt = base();
-    let site = |name: &str| Some(Site { what: format!("{name} of"), file: format!("{name}.rs"), line: 3 });
-    let mut found = Finding::new("R01", "bits").contrast("this", "that").note("one").note("two");
+    let site =
+        |name: &str| Some(Site { what: format!("{name} of"), file: format!("{name}.rs"), line: 3, ..Site::default() });
+    let mut found = Finding::new(Id::R01, Check::Bits).contrast("this", "that").note("one").note("two");
     (found.site, found.origin, found.step) = (site("here"), site("there"), Some(1));
     receipt.lanes[0].verdict = Verdict::Fail;
     receipt.lanes[0].findings = vec![found.clone(), Finding { allowed: Some("a reason".to_owned()), ..found }];

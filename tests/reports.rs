@@ -8,7 +8,7 @@ use std::process::Command;
 use graphproof::receipt::{self, AtomicFile, ConfigUsed, Receipt};
 use graphproof::report::sources::Sources;
 use graphproof::report::{Github, Junit, Reporters, Sarif, github, junit, sarif};
-use graphproof_harness::finding::{Finding, Severity, Site};
+use graphproof_harness::finding::{Check, Finding, Id, Severity, Site};
 use graphproof_harness::report::{LaneReport, Verdict};
 use support::{command, folder, json, run};
 
@@ -43,9 +43,10 @@ fn mixed(folder: &Path) -> Receipt {
     }
     allowed.verdict = Verdict::Pass;
     let mut ugly = LaneReport { step: "ug<ly".to_owned(), verdict: Verdict::Fail, seed: 7, ..pass.clone() };
-    let mut found = Finding::new("R01", "bits").contrast(UGLY, UGLY).note(UGLY);
+    let mut found = Finding::new(Id::R01, Check::Bits).contrast(UGLY, UGLY).note(UGLY);
     found.title = UGLY.to_owned();
-    found.site = Some(Site { what: UGLY.to_owned(), file: "/else where/x,y:z.rs".to_owned(), line: 0 });
+    found.site =
+        Some(Site { what: UGLY.to_owned(), file: "/else where/x,y:z.rs".to_owned(), line: 0, ..Site::default() });
     ugly.findings.push(found);
     ugly.not_checked.push(UGLY.to_owned());
     let mut not_run = LaneReport { verdict: Verdict::NotRun, ..pass };

@@ -30,6 +30,10 @@ pub fn describe(address: u64) -> Description {
     memory().space.describe(address)
 }
 
+/// Launches of kernels that are machine code and were not executed (`GRAPHPROOF_OPAQUE_KERNELS`): with any,
+/// no value of this process is a result.
+pub use crate::software::opaque::launches as opaque_launches;
+
 /// Device memory in use, in bytes, exactly as requested.
 pub fn live_bytes() -> u64 {
     memory().space.live()

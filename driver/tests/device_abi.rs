@@ -306,7 +306,7 @@ fn modules_say_what_is_wrong_with_them() {
     assert_eq!(values[1] as usize, text.len());
     assert_eq!(code!(cuModuleLoadData(&mut module, c"no ptx".as_ptr().cast())), CUresult::INVALID_IMAGE);
     let elf = c"\x7fELF\x02\x01";
-    assert_eq!(code!(cuModuleLoadData(&mut module, elf.as_ptr().cast())), CUresult::NO_BINARY_FOR_GPU);
+    assert_eq!(code!(cuModuleLoadData(&mut module, elf.as_ptr().cast())), CUresult::INVALID_IMAGE);
     let newer = c".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k() { ret; }";
     assert_eq!(code!(cuModuleLoadData(&mut module, newer.as_ptr().cast())), CUresult::NO_BINARY_FOR_GPU);
     let newer = c".version 99.0\n.target sm_80\n.address_size 64\n.visible .entry k() { tomorrow.u32 ; }";

@@ -14,9 +14,9 @@ use graphproof_driver::record::{self, Call, Options, Recording};
 
 use crate::checks::trend::Series;
 use crate::driver::{self, DriverKind};
-use crate::finding::Site;
+use crate::finding::{Id, Site};
 
-pub use stack::frames;
+pub use stack::{frames, is_machinery};
 
 /// Calls kept of one stretch: a step makes far fewer.
 const CAPACITY: usize = 1 << 14;
@@ -36,20 +36,25 @@ pub fn recorded() -> bool {
 }
 
 /// Ids that nothing but the record can tell.
-pub const ONLY_RECORDED: &[&str] = &["A13", "L02", "L05", "L06", "S11", "S15", "V06"];
+pub const ONLY_RECORDED: &[Id] = &[Id::A13, Id::L02, Id::L05, Id::L06, Id::S11, Id::S15, Id::V06];
 
 /// Ids that are found without the record too, but told as these.
-pub const TOLD_AS: &[(&str, &str)] = &[("C10", "C04"), ("S06", "S01"), ("S07", "C12"), ("S09", "S14"), ("S10", "S14")];
+pub const TOLD_AS: &[(Id, Id)] =
+    &[(Id::C10, Id::C04), (Id::S06, Id::S01), (Id::S07, Id::C12), (Id::S09, Id::S14), (Id::S10, Id::S14)];
 
 /// What a report says where there is no record.
 pub fn not_checked() -> String {
     let told: Vec<String> = TOLD_AS.iter().map(|(id, other)| format!("{id} as {other}")).collect();
     format!(
         "no call record on this driver: {} are not looked for; {} are found, but told as others ({})",
-        ONLY_RECORDED.join(", "),
-        TOLD_AS.iter().map(|(id, _)| *id).collect::<Vec<_>>().join(", "),
+        join(ONLY_RECORDED.iter().copied()),
+        join(TOLD_AS.iter().map(|(id, _)| *id)),
         told.join(", ")
     )
+}
+
+fn join(ids: impl Iterator<Item = Id>) -> String {
+    ids.map(Id::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Runs `work` and gives the calls that were made meanwhile, by any thread; none where the driver

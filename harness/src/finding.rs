@@ -3,6 +3,9 @@
 use std::fmt;
 use std::panic::Location;
 
+pub use check::{Check, UnknownCheck};
+pub use id::{Id, UnknownId};
+
 /// How bad a finding is.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
@@ -15,41 +18,88 @@ pub enum Severity {
     Error,
 }
 
+/// What kind of source a place is in.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum SiteKind {
+    /// A line of Rust.
+    #[default]
+    Rust,
+    /// A line of C or C++, or of the host part of CUDA C++.
+    C,
+    /// A line of Python.
+    Python,
+    /// A line of a kernel: of CUDA C++ or of PTX.
+    Kernel,
+    /// A function of a library or program without line tables: the file is the library, the line 0.
+    Library,
+}
+
+impl SiteKind {
+    /// The kind of a line of host code in `file`.
+    pub fn of_file(file: &str) -> Self {
+        match file.rsplit_once('.').map_or("", |(_, extension)| extension) {
+            "rs" => SiteKind::Rust,
+            "py" | "pyx" => SiteKind::Python,
+            "ptx" => SiteKind::Kernel,
+            _ => SiteKind::C,
+        }
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_rust(&self) -> bool {
+        *self == SiteKind::Rust
+    }
+}
+
 /// A place in the step's source, or the nearest thing to one.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Site {
     /// What stands there: `launch of dsa_topk_f32`.
     pub what: String,
-    /// Source file, as the compiler names it.
+    /// Source file, as the compiler names it; the library, where there are no line tables.
     pub file: String,
-    /// Line, from 1.
+    /// Line, from 1; 0 where it is not known.
     pub line: u32,
+    /// What kind of source it is in.
+    #[serde(default, skip_serializing_if = "SiteKind::is_rust")]
+    pub kind: SiteKind,
 }
 
 impl Site {
     /// The site of `what` at a caller's location.
     pub fn new(what: impl Into<String>, location: &Location<'_>) -> Self {
-        Site { what: what.into(), file: location.file().to_owned(), line: location.line() }
+        Site { what: what.into(), file: location.file().to_owned(), line: location.line(), kind: SiteKind::Rust }
+    }
+
+    /// The place in short: `file:line`, or the library alone.
+    pub fn place(&self) -> String {
+        match self.kind {
+            SiteKind::Library => self.file.clone(),
+            _ => format!("{}:{}", self.file, self.line),
+        }
     }
 }
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.what)
+        write!(f, "{}: {}", self.place(), self.what)
     }
 }
 
 /// One fault that a check found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Finding {
-    /// Stable id from the fault catalogue, such as `A07`.
-    pub id: String,
+    /// Which fault of the catalogue.
+    pub id: Id,
     /// One line: what is wrong.
     pub title: String,
     /// How bad.
     pub severity: Severity,
     /// The check that found it.
-    pub check: String,
+    pub check: Check,
     /// Step index at which it showed, if it belongs to one.
     pub step: Option<u64>,
     /// Where it happened.
@@ -71,13 +121,13 @@ pub struct Finding {
 
 impl Finding {
     /// A finding of catalogue entry `id` by `check`, with the entry's title and help.
-    pub fn new(id: &'static str, check: &'static str) -> Self {
+    pub fn new(id: Id, check: Check) -> Self {
         let entry = catalogue::entry(id);
         Finding {
-            id: id.to_owned(),
+            id,
             title: entry.title.to_owned(),
             severity: Severity::Error,
-            check: check.to_owned(),
+            check,
             step: None,
             site: None,
             origin: None,
@@ -121,5 +171,40 @@ impl Finding {
     }
 }
 
+/// Written, read and described to JSON as the text that it is; a text that is none of them is refused.
+macro_rules! as_text {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        // The schema stays as it is when an id is added: that would be no other form of receipt.
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                String::schema_name()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                String::json_schema(generator)
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+        }
+    };
+}
+use as_text;
+
 pub mod catalogue;
+mod check;
 pub mod explain;
+mod id;

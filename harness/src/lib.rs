@@ -2,11 +2,14 @@
 //! with varying inputs, and reports what is not safe about it.
 //!
 //! Implement [`step::Step`] for your own work, open a driver with [`driver::open`], and hand both
-//! to [`gate::run`]. `examples/own_step.rs` shows a whole program.
+//! to [`gate::run`]. A program with the command line is `examples/own_step.rs` of the crate graphproof.
+
+pub use cudarc;
 
 pub mod buffers;
 pub mod calls;
 pub mod capture_as;
+pub mod checkout;
 pub mod checks;
 pub mod compare;
 pub mod context;
@@ -20,6 +23,7 @@ pub mod gate;
 pub mod geometry;
 pub mod kernels;
 mod lane;
+pub mod nvrtc;
 pub mod observed;
 mod panics;
 pub mod plan;
@@ -27,6 +31,7 @@ pub mod probe;
 pub mod report;
 pub mod resident;
 pub mod retry;
+pub mod rng;
 pub mod spans;
 pub mod step;
 pub mod topology;

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use crate::cuda::Session;
 use crate::error::RunError;
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::gate::{self, GateConfig, LaneOutcome, Progress};
 use crate::report::{LaneReport, Verdict};
 use crate::step::Step;
 
-const CHECK: &str = "retries";
+const CHECK: Check = Check::Retries;
 
 /// Runs `step`, and again, `retries` times at most, while it fails. `settle` sees the report of
 /// each attempt before it is judged. The outcome is that of the first attempt, with a finding more
@@ -53,7 +53,7 @@ fn passed_again(first: &LaneReport, retry: u64, retries: u64) -> Finding {
     let mut ids: Vec<&str> = first.findings.iter().map(|finding| finding.id.as_str()).collect();
     ids.dedup();
     let place = first.findings.iter().find(|finding| finding.site.is_some());
-    Finding::new("V14", CHECK)
+    Finding::new(Id::V14, CHECK)
         .at(place.and_then(|finding| finding.site.clone()))
         .contrast(
             format!("the verdict of the first run on the same inputs: {}", ids.join(", ")),

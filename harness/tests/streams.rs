@@ -81,7 +81,7 @@ fn beside_a_thread() -> TestStep {
 fn another_threads_call_is_a_fault_in_global_mode_only() {
     let ids = |mode| {
         let report = judge_on(beside_a_thread(), StreamKind::Blocking, mode).report;
-        report.findings.iter().map(|finding| finding.id.clone()).collect::<Vec<_>>()
+        report.findings.iter().map(|finding| finding.id.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(ids(CaptureMode::Global), ["S07"]);
     assert_eq!(ids(CaptureMode::ThreadLocal), Vec::<String>::new());

@@ -1,15 +1,10 @@
-//! The checkout that a run stands in.
+//! The checkout that a run stands in, where it holds the indexer's kernels.
 
 use std::path::{Path, PathBuf};
 
-/// `folder` and the folders above it, up to the root of its git checkout. Outside a checkout only
-/// `folder` itself: what lies above it is somebody else's.
-pub fn folders(folder: &Path) -> impl Iterator<Item = &Path> {
-    let above = folder.ancestors().position(|above| above.join(".git").exists()).unwrap_or(0);
-    folder.ancestors().take(above + 1)
-}
+use graphproof_harness::checkout::folders;
 
-/// The nearest of those folders of the current folder that holds the indexer's kernels.
+/// The nearest folder of the checkout around the current folder that holds the indexer's kernels.
 pub fn root() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
     folders(&here).find(|folder| holds_kernels(folder)).map(Path::to_owned)
@@ -26,11 +21,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_search_ends_at_the_root_of_the_checkout() {
+    fn the_kernels_are_told_by_their_files() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let found: Vec<&Path> = folders(&root.join("kernels/src")).map(|_| root).collect();
-        assert_eq!(found.len(), 3, "kernels/src, kernels and the root");
-        assert_eq!(folders(Path::new("/nonesuch/a/b")).collect::<Vec<_>>(), [Path::new("/nonesuch/a/b")]);
         assert!(holds_kernels(root) && !holds_kernels(&root.join("kernels")));
     }
 }

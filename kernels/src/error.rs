@@ -1,6 +1,7 @@
 //! What keeps a step from being made.
 
-use crate::compile::CompileError;
+use graphproof_harness::nvrtc::CompileError;
+
 use crate::shape::ShapeError;
 use crate::tree::Origin;
 

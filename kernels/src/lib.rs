@@ -16,7 +16,6 @@ pub mod layout;
 pub mod memory;
 pub mod ptx;
 pub mod reference;
-pub mod rng;
 pub mod shape;
 pub mod steps;
 pub mod tree;

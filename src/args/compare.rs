@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::diff::{Kind, Policy};
 use clap::Args;
-use graphproof::diff::{Kind, Policy};
 
 use super::{ConfigArgs, ReportArgs};
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::kernelfuzz::table::GENERATION;
 use clap::Args;
-use graphproof::kernelfuzz::table::GENERATION;
 use graphproof_harness::driver::DriverChoice;
 
 #[derive(Debug, Args)]

@@ -1,32 +1,32 @@
 //! `graphproof gate --against REV`: the kernels of two revisions in one run.
 
 use std::io;
+use std::sync::Arc;
 
-use graphproof::diff::Diff;
-use graphproof::receipt::AtomicFile;
-use graphproof::report::{ReceiptWriter, Reporters, Terminal};
+use crate::diff::Diff;
+use crate::receipt::AtomicFile;
+use crate::report::{ReceiptWriter, Reporters, Terminal};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::report::Verdict;
-use graphproof_kernels::PtxSource;
 
 use super::gate::Gate;
-use super::suite::{self, Suite};
-use super::{Failure, gate, revision};
+use super::suite::{self, Planned};
+use super::{Failure, gate};
 use crate::args::GateArgs;
 use crate::output;
+use crate::suite::{AtRevision, Suite};
 
 /// Judges the present kernels, then those of `revision`, and compares.
-pub fn run(args: &GateArgs, revision: &str) -> Result<ExitCode, Failure> {
-    let gate = Gate::new(args)?;
+pub fn run(args: &GateArgs, revision: &str, suite: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
+    let gate = Gate::new(args, suite.as_ref())?;
     // Both suites before the first run: what cannot be had should not cost a run.
-    let tree = revision::kernels(revision)?;
-    let name = tree.origin().to_string().trim_start_matches("the revision ").to_owned();
+    let AtRevision { name, suite: old_suite } = suite.at_revision(revision)?;
     let mut reporters = gate::reporters(&args.report, gate::files(args, &gate.settings)?)?;
     let mut old_reporters = old_reporters(args)?;
-    let new_suite = Suite::open(gate.settings.driver, suite::source(gate.settings.compile), gate.jobs.clone())?;
-    // One tree for the process: steps may outlive this function on the thread of a lost run.
-    let source = PtxSource::Tree(Box::leak(Box::new(tree)));
-    let old_suite = Suite::open(gate.settings.driver, source, gate.jobs.clone())?;
+    let compile = gate.settings.compile;
+    let new_suite = suite::kernels_of(suite, compile)?;
+    let new_suite = Planned::open(gate.settings.driver, new_suite, gate.jobs.clone(), compile)?;
+    let old_suite = Planned::open(gate.settings.driver, old_suite, gate.jobs.clone(), true)?;
 
     // The present kernels first: they are judged whatever the old ones do to the device.
     let (new, poisoned) = gate.run(&new_suite, args.report.wants_receipt(), &mut reporters)?;

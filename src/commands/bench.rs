@@ -3,11 +3,12 @@
 mod checks;
 mod step;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::report::notice::Notice;
 use anyhow::{Context as _, anyhow};
-use graphproof::report::notice::Notice;
 use graphproof_exec::{Fault, Isa, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, bench};
 use graphproof_harness::buffers::BufferSet;
 use graphproof_harness::cuda::NodeKind;
@@ -16,26 +17,26 @@ use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate;
 use graphproof_harness::step::HostBuffers;
 use graphproof_harness::topology::Topology;
-use graphproof_kernels::Shape;
 
 use super::Failure;
-use super::suite::{Planned, Suite};
-use crate::args::{BenchArgs, BenchWhat, TargetArgs};
+use super::suite::{Planned, PlannedJob};
+use crate::args::{BenchArgs, BenchWhat, SuiteArgs, TargetArgs};
 use crate::output::progress::StepBar;
 use crate::output::table::time;
+use crate::suite::{Suite, default_shape};
 
 /// Steps whose kernels are measured.
 const STEPS: [&str; 2] = ["fused", "fused-mma"];
 /// Time spent on each kernel.
 const TIME: Duration = Duration::from_secs(2);
 
-pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &BenchArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
     match &args.what {
-        BenchWhat::Exec => interpreter(),
+        BenchWhat::Exec => interpreter(own),
         BenchWhat::Graph => graphs(),
         BenchWhat::Load => load(),
-        BenchWhat::Step(args) => step::run(args),
-        BenchWhat::Checks(args) => checks::run(args),
+        BenchWhat::Step(args) => step::run(args, own),
+        BenchWhat::Checks(args) => checks::run(args, own),
     }
 }
 
@@ -76,12 +77,17 @@ fn load() -> Result<ExitCode, Failure> {
 }
 
 /// The PTX interpreter on the kernels of the default shape, one thread.
-fn interpreter() -> Result<ExitCode, Failure> {
-    let target = TargetArgs { driver: DriverChoice::Software, shape: None, compile: false };
-    let suite = Suite::of_steps(&target, &STEPS)?;
-    println!("PTX interpreter, {:?} code path, shape {}", Isa::detect(), Shape::default());
+fn interpreter(own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
+    let suite = SuiteArgs { file: None };
+    let target = TargetArgs { suite, driver: DriverChoice::Software, shape: None, compile: false };
+    let known = own.steps();
+    // The kernels that the figures in the documents are of; a suite without them is measured whole.
+    let names: Vec<&str> = STEPS.into_iter().filter(|name| known.iter().any(|step| step.name == *name)).collect();
+    let shape = default_shape(own.as_ref());
+    let suite = Planned::of_steps(&target, own, &names)?;
+    println!("PTX interpreter, {:?} code path, shape {shape}", Isa::detect());
     let bar = StepBar::in_pipes("bench exec", suite.jobs.len() as u64);
-    for (done, Planned { step, .. }) in suite.jobs.iter().enumerate() {
+    for (done, PlannedJob { step, .. }) in suite.jobs.iter().enumerate() {
         let programs: Vec<Program> = step
             .modules()
             .iter()

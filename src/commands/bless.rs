@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::config::Job;
+use crate::receipt::{AtomicFile, Receipt};
 use anyhow::{Context as _, anyhow};
-use graphproof::config::Job;
-use graphproof::receipt::{AtomicFile, Receipt};
 use graphproof_harness::checks::topology::snapshot_text;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::report::{LaneReport, Verdict};

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::conformance::{self, Cases, Driver, Event, Options, Outcome};
 use anyhow::anyhow;
-use graphproof::conformance::{self, Cases, Driver, Event, Options, Outcome};
 use graphproof_driver::loader::install_software;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use graphproof::diff::{Diff, Judgement, Policy};
-use graphproof::receipt::{self, AtomicFile, Outputs, Receipt};
+use crate::diff::{Diff, Judgement, Policy};
+use crate::receipt::{self, AtomicFile, Outputs, Receipt};
 use graphproof_harness::exit_code::ExitCode;
 
 use super::{Failure, gate, settings};
@@ -22,7 +22,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     }
     let file = args.json.as_deref().map(|path| AtomicFile::prepare(path, "the comparison", "--json"));
     let file = file.transpose().map_err(io)?;
-    let policy = args.policy.policy(&settings::read(&args.config)?.diff);
+    let policy = args.policy.policy(&settings::policy(&args.config)?);
     let (old, new) = (read(&args.old)?, read(&args.new)?);
     let names = [&args.old, &args.new].map(|path| path.display().to_string());
     let diff =

@@ -2,9 +2,8 @@
 
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
+use graphproof_harness::nvrtc::Nvrtc;
 use graphproof_harness::probe;
-use graphproof_kernels::compile::Nvrtc;
-use graphproof_kernels::{KernelTree, KernelsError, Lane};
 
 use super::Failure;
 use crate::args::DoctorArgs;
@@ -13,7 +12,8 @@ use crate::output::table::bytes;
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     say("graphproof", env!("CARGO_PKG_VERSION"));
     runtime();
-    kernels();
+    #[cfg(feature = "indexer")]
+    crate::indexer::doctor().iter().for_each(|(what, text)| say(what, text));
     match Nvrtc::find() {
         Ok(nvrtc) => say("nvrtc", &format!("{} is NVRTC {}", nvrtc.path(), nvrtc.version())),
         Err(_) => say("nvrtc", "none found; only --compile needs one (`python3 kernels/regenerate.py` fetches it)"),
@@ -33,18 +33,6 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     say("device", &format!("{}, sm_{}{}", facts.name, facts.compute_capability.0, facts.compute_capability.1));
     say("", &format!("{} memory, {} multiprocessors", bytes(facts.total_memory), facts.multiprocessors));
     Ok(ExitCode::Passed)
-}
-
-fn kernels() {
-    let tree = KernelTree::present();
-    say("kernels", &format!("of {}", tree.origin()));
-    let modules = Lane::ALL.iter().flat_map(|lane| lane.modules());
-    let unusable: Vec<KernelsError> = modules.filter_map(|stem| tree.committed(stem).err()).collect();
-    match (unusable.first(), tree.nvrtc()) {
-        (Some(problem), _) => say("", &problem.to_string()),
-        (None, Ok(nvrtc)) => say("", &format!("their PTX is up to date, made by NVRTC {nvrtc}")),
-        (None, Err(error)) => say("", &error.to_string()),
-    }
 }
 
 fn runtime() {

@@ -14,7 +14,7 @@ use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
 
-use super::{Failure, suite};
+use super::Failure;
 use crate::args::{FaultChildArgs, FaultsArgs};
 use crate::output::json::ReceiptFile;
 use crate::output::print;
@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     // Once, and not by every child that could not run.
-    suite::check_present()?;
+    crate::indexer::check_present()?;
     if args.clean {
         return clean::run(args);
     }
@@ -99,7 +99,7 @@ fn not_planted(filtered: bool) -> Vec<matrix::NotPlanted> {
 fn told(outcome: &Outcome) -> Vec<String> {
     match outcome {
         Outcome::Reports(reports) => {
-            reports.iter().flat_map(|report| report.findings.iter().map(|finding| finding.id.clone())).collect()
+            reports.iter().flat_map(|report| report.findings.iter().map(|finding| finding.id.to_string())).collect()
         }
         Outcome::Died(_) => Vec::new(),
     }

@@ -6,44 +6,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use graphproof::config::{AllowList, Job, Partition, Settings};
-use graphproof::receipt::{self, AtomicFile, ConfigUsed, NotRun, Outputs, Provenance, Receipt, Request, SameFile};
-use graphproof::report::notice::Notice;
-use graphproof::report::sources::Sources;
-use graphproof::report::{
+use crate::config::{AllowList, Job, Partition, Settings};
+use crate::receipt::{self, AtomicFile, ConfigUsed, NotRun, Outputs, Provenance, Receipt, Request, SameFile};
+use crate::report::notice::Notice;
+use crate::report::sources::Sources;
+use crate::report::{
     Event, Github, HtmlReport, JobName, JsonLines, Junit, LaneStart, Opening, ReceiptWriter, Reporters, Sarif,
     Terminal, TraceWriter,
 };
+use anyhow::{Context as _, anyhow};
 use graphproof_harness::checks::topology;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, GateConfig, Progress};
 use graphproof_harness::report::{LaneReport, Verdict};
 use graphproof_harness::retry;
-use graphproof_kernels::Shape;
 
-use super::suite::{self, Planned, Suite};
+use super::suite::{self, Planned, PlannedJob};
 use super::{Failure, bless, settings};
 use crate::args::{GateArgs, ReportArgs};
 use crate::interrupt;
 use crate::output::json::io;
 use crate::output::print;
+use crate::suite::{Parameters, Suite};
 
-pub fn run(args: &GateArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &GateArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
+    let suite = suite::chosen(&args.suite, own)?;
     if let Some(revision) = &args.against {
-        return super::against::run(args, revision);
+        return super::against::run(args, revision, suite);
     }
     if !args.policy.is_default() {
         let error =
             "--allow, --max-memory-growth and --max-time-growth compare with a revision: pass --against REV too";
         return Err(Failure::new(ExitCode::Usage, anyhow!(error)));
     }
-    let gate = Gate::new(args)?;
+    let gate = Gate::new(args, suite.as_ref())?;
     let mut reporters = reporters(&args.report, files(args, &gate.settings)?)?;
     if args.bless {
         bless::check(&gate.jobs)?;
     }
-    let suite = Suite::open(gate.settings.driver, suite::source(gate.settings.compile), gate.jobs.clone())?;
+    let compile = gate.settings.compile;
+    let suite = suite::kernels_of(suite, compile)?;
+    let suite = Planned::open(gate.settings.driver, suite, gate.jobs.clone(), compile)?;
     let (receipt, poisoned) = gate.run(&suite, args.report.wants_receipt(), &mut reporters)?;
     let mut code = written(&mut reporters).map(|()| receipt.exit_code);
     if let Some(folder) = gate.settings.locked.as_deref().filter(|_| args.bless) {
@@ -67,16 +70,16 @@ pub(super) struct Gate<'a> {
 }
 
 impl<'a> Gate<'a> {
-    pub fn new(args: &'a GateArgs) -> Result<Self, Failure> {
+    pub fn new(args: &'a GateArgs, suite: &dyn Suite) -> Result<Self, Failure> {
         let provenance = Provenance::of_this_run();
-        let settings = settings::resolve(args)?;
+        let settings = settings::resolve(args, suite)?;
         let (jobs, left) = part(settings.jobs(), args.partition);
         Ok(Gate { args, provenance, settings, jobs, left, stop: interrupt::flag() })
     }
 
     /// Judges a suite of the jobs and tells the reporters; `kept` says that its receipt will be
     /// kept. Also returns whether the device is unusable now.
-    pub fn run(&self, suite: &Suite, kept: bool, reporters: &mut Reporters) -> Result<(Receipt, bool), Failure> {
+    pub fn run(&self, suite: &Planned, kept: bool, reporters: &mut Reporters) -> Result<(Receipt, bool), Failure> {
         let settings = &self.settings;
         let mut run = Run {
             suite,
@@ -93,7 +96,8 @@ impl<'a> Gate<'a> {
         let request = Request {
             steps: opening.steps,
             kernels: suite.kernels.clone(),
-            tree: Some(suite.tree),
+            suite: Some(suite.suite.name().to_owned()),
+            tree: suite.tree,
             partition: self.args.partition.map(|partition| partition.to_string()),
             not_run: self.left.clone(),
             config: settings
@@ -104,10 +108,10 @@ impl<'a> Gate<'a> {
         let (poisoned, interrupted) = (run.poisoned_by.is_some(), run.stop.load(Ordering::Relaxed));
         let mut receipt = receipt(suite, request, self.provenance.clone(), lanes, interrupted);
         if kept && !self.args.no_geometry && !poisoned && !interrupted {
-            let shapes: Vec<Shape> = self.jobs.iter().map(|job| job.shape).collect();
+            let shapes: Vec<Parameters> = self.jobs.iter().map(|job| job.shape.clone()).collect();
             let words = "the lanes' memory at 65,536 and 131,072 keys is allocated, a few seconds in all";
             let _notice = Notice::of_known_length("gate", words);
-            receipt.geometry = receipt::geometry(&suite.session, &shapes);
+            receipt.geometry = suite.suite.geometry(&suite.session, &shapes);
         }
         let receipt = receipt.sealed();
         reporters.end_run(&receipt);
@@ -213,9 +217,9 @@ fn part(jobs: Vec<Job>, partition: Option<Partition>) -> (Vec<Job>, Vec<NotRun>)
     (own, left)
 }
 
-fn opening(suite: &Suite, steps: u64) -> Opening {
+fn opening(suite: &Planned, steps: u64) -> Opening {
     let device = suite.session.facts();
-    let name = |Planned { job, .. }: &Planned| JobName {
+    let name = |PlannedJob { job, .. }: &PlannedJob| JobName {
         step: job.step.clone(),
         shape: job.shape.to_string(),
         seed: job.seed,
@@ -235,7 +239,7 @@ fn opening(suite: &Suite, steps: u64) -> Opening {
 
 /// A gate run on its way through the jobs.
 struct Run<'a> {
-    suite: &'a Suite,
+    suite: &'a Planned,
     settings: &'a Settings,
     /// Whether the graphs will be accepted, and are not compared.
     bless: bool,
@@ -294,7 +298,7 @@ impl Run<'_> {
     fn one(
         &mut self,
         lane: usize,
-        planned: &Planned,
+        planned: &PlannedJob,
         config: &GateConfig,
         reporters: &mut Reporters,
     ) -> Result<LaneReport, Failure> {
@@ -338,7 +342,7 @@ fn compare_with_reviewed(folder: &Path, lane: &mut LaneReport) -> Result<(), Fai
 
 /// The receipt, without its geometry and not sealed yet.
 fn receipt(
-    suite: &Suite,
+    suite: &Planned,
     request: Request,
     provenance: Provenance,
     lanes: Vec<LaneReport>,

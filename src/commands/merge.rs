@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::receipt::{self, AtomicFile, MergeError, Part};
 use anyhow::anyhow;
-use graphproof::receipt::{self, AtomicFile, MergeError, Part};
 use graphproof_harness::exit_code::ExitCode;
 
 use super::{Failure, diff, gate};

@@ -3,19 +3,21 @@
 mod against;
 pub mod bench;
 mod bless;
+#[cfg(feature = "indexer")]
 pub mod conformance;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
+#[cfg(feature = "indexer")]
 pub mod faults;
 pub mod gate;
 pub mod graph;
 pub mod init;
+#[cfg(feature = "indexer")]
 pub mod kernels;
 pub mod list;
 pub mod merge;
 pub mod report;
-mod revision;
 mod settings;
 mod suite;
 
@@ -40,5 +42,11 @@ impl Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         Failure::new(error.exit_code(), error)
+    }
+}
+
+impl From<crate::suite::SuiteError> for Failure {
+    fn from(error: crate::suite::SuiteError) -> Self {
+        Failure { code: error.exit_code(), error: error.into_error() }
     }
 }

@@ -1,6 +1,6 @@
 //! `graphproof report`: a kept receipt, told again.
 
-use graphproof::receipt::Outputs;
+use crate::receipt::Outputs;
 use graphproof_harness::exit_code::ExitCode;
 
 use super::{Failure, diff, gate};

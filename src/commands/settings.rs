@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use graphproof::config::{self, Settings};
-use graphproof_harness::exit_code::ExitCode;
-use graphproof_kernels::Shape;
+use crate::config::{self, Settings};
+use crate::diff::Policy;
+use crate::suite::{Parameters, Suite};
 
 use anyhow::{Context as _, anyhow};
 
@@ -13,13 +13,13 @@ use crate::args::{ConfigArgs, GateArgs};
 use crate::output::json::io;
 
 /// Reads the configuration, if there is one, and lays the command line over it.
-pub fn resolve(args: &GateArgs) -> Result<Settings, Failure> {
-    let mut settings = read(&args.config)?;
+pub fn resolve(args: &GateArgs, suite: &dyn Suite) -> Result<Settings, Failure> {
+    let mut settings = read(&args.config, suite)?;
     if !args.steps_named.is_empty() {
         settings.suite = args.steps_named.clone();
     }
     if !args.shapes.is_empty() {
-        settings.shapes = args.shapes.iter().map(|text| shape(text)).collect::<Result<_, _>>()?;
+        settings.shapes = args.shapes.iter().map(|text| shape(suite, text)).collect::<Result<_, _>>()?;
     }
     if !args.seeds.is_empty() {
         settings.seeds = args.seeds.clone();
@@ -47,20 +47,31 @@ pub fn resolve(args: &GateArgs) -> Result<Settings, Failure> {
 }
 
 /// The defaults, changed by the configuration.
-pub fn read(args: &ConfigArgs) -> Result<Settings, Failure> {
+fn read(args: &ConfigArgs, suite: &dyn Suite) -> Result<Settings, Failure> {
+    let Some(file) = file(args)? else { return Ok(Settings::of(suite)) };
+    tracing::info!(file = %file.display(), "configuration");
+    Settings::read(&file, suite).map_err(|error| Failure::new(error.exit_code(), error))
+}
+
+/// What the configuration says about differences between receipts, whatever suite they are of.
+pub fn policy(args: &ConfigArgs) -> Result<Policy, Failure> {
+    let Some(file) = file(args)? else { return Ok(Policy::default()) };
+    config::diff_policy(&file).map_err(|error| Failure::new(error.exit_code(), error))
+}
+
+/// The configuration that holds, if any does.
+fn file(args: &ConfigArgs) -> Result<Option<PathBuf>, Failure> {
     if args.no_config {
-        return Ok(Settings::default());
+        return Ok(None);
     }
     let found = match &args.config {
         Some(file) => Some(file.clone()),
         None => config::find(&here()?),
     };
-    let Some(file) = found else {
+    if found.is_none() {
         tracing::info!("no graphproof.toml: the defaults hold");
-        return Ok(Settings::default());
-    };
-    tracing::info!(file = %file.display(), "configuration");
-    Settings::read(&file).map_err(|error| Failure::new(error.exit_code(), error))
+    }
+    Ok(found)
 }
 
 /// The folder with the reviewed graphs.
@@ -73,6 +84,6 @@ fn here() -> Result<PathBuf, Failure> {
 }
 
 /// A shape of the command line.
-pub fn shape(text: &str) -> Result<Shape, Failure> {
-    text.parse().map_err(|error| Failure::new(ExitCode::Usage, anyhow!("--shape {text}: {error}")))
+pub fn shape(suite: &dyn Suite, text: &str) -> Result<Parameters, Failure> {
+    suite.shape(text).map_err(|error| Failure::new(error.exit_code(), anyhow!("--shape {text}: {error}")))
 }

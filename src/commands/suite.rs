@@ -1,61 +1,76 @@
-//! From jobs to steps, a driver and kernels.
+//! From jobs to steps and a driver.
 
 use std::sync::Arc;
 
-use graphproof::config::{Job, Settings};
-use graphproof::receipt::{SourceHash, TreeUsed};
-use graphproof::report::notice::Notice;
 use graphproof_harness::cuda::Session;
 use graphproof_harness::driver::{self, DriverChoice, Selected};
-use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::step::Step;
-use graphproof_kernels::compile::Nvrtc;
-use graphproof_kernels::{KernelTree, KernelsError, Lane, Origin, PtxSource, ptx};
 
-use super::{Failure, settings};
-use crate::args::TargetArgs;
+use super::Failure;
+use crate::args::{SuiteArgs, TargetArgs};
+use crate::config::{Job, Settings};
+use crate::receipt::{SourceHash, TreeUsed, sha256};
+use crate::report::notice::Notice;
+use crate::suite::{Suite, default_shape};
 
 /// What a command that runs steps needs, resolved once.
-pub struct Suite {
+pub struct Planned {
+    pub suite: Arc<dyn Suite>,
     pub selected: Selected,
     pub session: Arc<Session>,
-    pub jobs: Vec<Planned>,
+    pub jobs: Vec<PlannedJob>,
     /// Where the kernels come from, in words.
     pub kernels: String,
     /// The tree that they are of.
-    pub tree: TreeUsed,
+    pub tree: Option<TreeUsed>,
 }
 
 /// A job with its step.
-pub struct Planned {
+pub struct PlannedJob {
     pub step: Arc<dyn Step>,
     pub job: Job,
 }
 
-impl Suite {
-    /// Makes the steps of `jobs` with the kernels of `source`, and opens the driver.
-    pub fn open(driver: DriverChoice, source: PtxSource, jobs: Vec<Job>) -> Result<Self, Failure> {
+/// The suite that the command line names, or else the program's own.
+pub fn chosen(args: &SuiteArgs, own: Arc<dyn Suite>) -> Result<Arc<dyn Suite>, Failure> {
+    let _ = args;
+    Ok(own)
+}
+
+/// With `compile`, the same steps with kernels that are compiled now.
+pub fn kernels_of(suite: Arc<dyn Suite>, compile: bool) -> Result<Arc<dyn Suite>, Failure> {
+    Ok(if compile { suite.compiled()? } else { suite })
+}
+
+impl Planned {
+    /// Makes the steps of `jobs` and opens the driver. `compiling` says that kernels may be compiled.
+    pub fn open(driver: DriverChoice, suite: Arc<dyn Suite>, jobs: Vec<Job>, compiling: bool) -> Result<Self, Failure> {
         // Before a driver is opened: a typing error should not cost a device.
-        let compiling = (source != PtxSource::Committed)
+        let notice = compiling
             .then(|| Notice::of_known_length("--compile", "the kernels are compiled with NVRTC, about 10 s in all"));
-        let jobs = plan(jobs, source).map_err(kernels_failure)?;
-        drop(compiling);
-        let kernels = describe(source, &jobs).map_err(kernels_failure)?;
+        let jobs = plan(jobs, suite.as_ref())?;
+        drop(notice);
+        let steps: Vec<&dyn Step> = jobs.iter().map(|planned| planned.step.as_ref()).collect();
+        let kernels = suite.kernels(&steps)?;
         let (selected, session) = driver::open(driver)?;
         tracing::info!(driver = selected.kind.name(), reason = selected.reason, "driver selected");
-        Ok(Suite { selected, session: Arc::new(session), jobs, kernels, tree: tree(source) })
+        Ok(Planned { tree: suite.tree(), suite, selected, session: Arc::new(session), jobs, kernels })
     }
 
-    /// Steps by name (the default suite if none is named), on the driver and at the shape asked for,
+    /// Steps by name (the default ones if none is named), on the driver and at the shape asked for,
     /// each once.
-    pub fn of_steps(target: &TargetArgs, names: &[impl AsRef<str>]) -> Result<Self, Failure> {
-        let shape = target.shape.as_deref().map(settings::shape).transpose()?.unwrap_or_default();
-        let mut settings = Settings { shapes: vec![shape], ..Settings::default() };
+    pub fn of_steps(target: &TargetArgs, own: Arc<dyn Suite>, names: &[impl AsRef<str>]) -> Result<Self, Failure> {
+        let suite = chosen(&target.suite, own)?;
+        let shape = match &target.shape {
+            Some(text) => super::settings::shape(suite.as_ref(), text)?,
+            None => default_shape(suite.as_ref()),
+        };
+        let mut settings = Settings { shapes: vec![shape], ..Settings::of(suite.as_ref()) };
         if !names.is_empty() {
             settings.suite = names.iter().map(|name| name.as_ref().to_owned()).collect();
         }
         let jobs = settings.jobs();
-        Suite::open(target.driver, source(target.compile), jobs)
+        Planned::open(target.driver, kernels_of(suite, target.compile)?, jobs, target.compile)
     }
 
     /// The steps, each once for each shape.
@@ -64,71 +79,17 @@ impl Suite {
     }
 }
 
-/// Whether the committed PTX of everything that the present tree holds can be used.
-pub fn check_present() -> Result<(), Failure> {
-    let stems = Lane::ALL.iter().flat_map(|lane| lane.modules()).chain(&["faults"]);
-    stems.into_iter().try_for_each(|stem| ptx::module(stem, PtxSource::Committed).map(drop)).map_err(kernels_failure)
-}
-
-/// The present kernels: as committed, or compiled now.
-pub fn source(compile: bool) -> PtxSource {
-    if compile { PtxSource::Compile } else { PtxSource::Committed }
-}
-
 /// The jobs with their steps. Jobs that differ in their seed alone share one.
-fn plan(jobs: Vec<Job>, source: PtxSource) -> Result<Vec<Planned>, KernelsError> {
-    let mut planned: Vec<Planned> = Vec::with_capacity(jobs.len());
+fn plan(jobs: Vec<Job>, suite: &dyn Suite) -> Result<Vec<PlannedJob>, Failure> {
+    let mut planned: Vec<PlannedJob> = Vec::with_capacity(jobs.len());
     for job in jobs {
         let step = match planned.last() {
             Some(last) if last.job.step == job.step && last.job.shape == job.shape => Arc::clone(&last.step),
-            _ => Arc::from(graphproof_kernels::step(&job.step, &job.shape, source)?),
+            _ => suite.step(&job.step, &job.shape)?,
         };
-        planned.push(Planned { step, job });
+        planned.push(PlannedJob { step, job });
     }
     Ok(planned)
-}
-
-fn kernels_failure(error: KernelsError) -> Failure {
-    let code = match &error {
-        KernelsError::UnknownStep { .. } | KernelsError::Shape(_) => ExitCode::Usage,
-        _ => ExitCode::Kernels,
-    };
-    Failure::new(code, error)
-}
-
-fn tree(source: PtxSource) -> TreeUsed {
-    let tree = if let PtxSource::Tree(tree) = source { tree } else { KernelTree::present() };
-    match tree.origin() {
-        Origin::BuiltIn => TreeUsed::BuiltIn,
-        Origin::Checkout(_) => TreeUsed::Checkout,
-        Origin::Revision(_) => TreeUsed::Revision,
-    }
-}
-
-fn describe(source: PtxSource, jobs: &[Planned]) -> Result<String, KernelsError> {
-    let present = KernelTree::present();
-    let built_in = *present.origin() == Origin::BuiltIn;
-    match source {
-        PtxSource::Committed => {
-            Ok(format!("{} PTX (NVRTC {})", if built_in { "built-in" } else { "committed" }, present.nvrtc()?))
-        }
-        PtxSource::Compile => {
-            let what = if built_in { "built-in kernels" } else { "kernels" };
-            Ok(format!("{what} compiled now (NVRTC {})", Nvrtc::find()?.version()))
-        }
-        PtxSource::Tree(tree) => {
-            let modules = jobs.iter().flat_map(|planned| planned.step.modules());
-            let compilers: Vec<Option<&str>> =
-                modules.map(|module| tree.committed_with(module.name.trim_end_matches(".ptx"))).collect();
-            let how = match compilers.iter().flatten().next() {
-                Some(nvrtc) if compilers.iter().all(Option::is_some) => format!("committed PTX (NVRTC {nvrtc})"),
-                Some(_) => format!("partly committed PTX, partly compiled now (NVRTC {})", Nvrtc::find()?.version()),
-                None => format!("compiled now (NVRTC {})", Nvrtc::find()?.version()),
-            };
-            let name = tree.origin().to_string();
-            Ok(format!("kernels of {}, {how}", name.trim_start_matches("the revision ")))
-        }
-    }
 }
 
 /// SHA-256 of every module that the steps launch from, and of the sources behind it.
@@ -140,7 +101,7 @@ pub fn hashes<'a>(steps: impl IntoIterator<Item = &'a Arc<dyn Step>>) -> Vec<Sou
         }
         hashes.push(SourceHash {
             file: module.name.to_string(),
-            ptx_sha256: ptx::sha256(module.ptx.as_bytes()),
+            ptx_sha256: sha256(module.ptx.as_bytes()),
             source_sha256: module.source_sha256,
         });
     }

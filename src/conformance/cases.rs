@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use graphproof_kernels::checkout;
+use graphproof_harness::checkout;
 use include_dir::{Dir, include_dir};
 
 /// Those that are built into the program.

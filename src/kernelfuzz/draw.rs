@@ -1,6 +1,6 @@
 //! Random draws, the same on every machine for ever: a record names kernels by their seeds.
 
-use graphproof_kernels::rng::Stream;
+use graphproof_harness::rng::Stream;
 
 /// A sequence of draws.
 #[derive(Debug, Clone)]

@@ -1,15 +1,19 @@
 //! Files that a command writes whole or not at all.
 
+#[cfg(feature = "indexer")]
 use std::path::Path;
 
-use graphproof::receipt::AtomicFile;
+#[cfg(feature = "indexer")]
+use crate::receipt::AtomicFile;
 use graphproof_harness::exit_code::ExitCode;
 
 use crate::commands::Failure;
 
+#[cfg(feature = "indexer")]
 /// A file that will hold what a command found, as JSON.
 pub struct ReceiptFile(AtomicFile);
 
+#[cfg(feature = "indexer")]
 impl ReceiptFile {
     /// Checks, before a long run, that the file can be written afterwards.
     pub fn prepare(path: &Path) -> Result<Self, Failure> {

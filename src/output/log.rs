@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::filter::LevelFilter;
 
-use graphproof::report::escape;
+use crate::report::escape;
 
 use crate::commands::Failure;
 

@@ -18,4 +18,4 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-pub use graphproof::report::{escape, finding, progress, table};
+pub use crate::report::{escape, finding, progress, table};

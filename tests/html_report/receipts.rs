@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use graphproof::receipt::{self, Geometry, Receipt};
-use graphproof_harness::finding::{Finding, Site};
+use graphproof_harness::finding::{Check, Finding, Id, Site};
 use graphproof_harness::report::{
     BufferBytes, Digests, GraphReport, LaneReport, NodeReport, RunKind, Span, Spread, Timeline, Track, Verdict,
 };
@@ -128,6 +128,7 @@ fn lane(name: &str, nodes: usize, spans: u64, steps: u64) -> LaneReport {
             what: format!("launch of layer_{at}"),
             file: "src/model.rs".to_owned(),
             line: at as u32 + 1,
+            ..Site::default()
         }),
         buffers: (0..6).map(|buffer| format!("activation_{}", (at + buffer) % 40)).collect(),
     };
@@ -183,8 +184,13 @@ pub fn huge() -> Receipt {
         report.steps_agreeing = 7_000;
         report.verdict = Verdict::Fail;
         let finding = |number: u64| {
-            let site = Site { what: "launch".to_owned(), file: "src/model.rs".to_owned(), line: number as u32 * 3 + 1 };
-            Finding::new("R01", "bits")
+            let site = Site {
+                what: "launch".to_owned(),
+                file: "src/model.rs".to_owned(),
+                line: number as u32 * 3 + 1,
+                ..Site::default()
+            };
+            Finding::new(Id::R01, Check::Bits)
                 .at_step(number * 7)
                 .at(Some(site))
                 .contrast("0x3f800000 ".repeat(400), "0x0")

@@ -19,6 +19,8 @@ pub struct Program {
     pub version: (u32, u32),
     /// `.target`, such as `sm_80`.
     pub target: String,
+    /// Its entries stand for machine code that is not executed: whoever launches them does it.
+    pub opaque: bool,
 }
 
 impl Program {
@@ -111,7 +113,7 @@ impl Program {
 const PARALLEL_BYTES: usize = 1 << 16;
 
 /// A module-scope variable.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct GlobalVariable {
     /// Symbol name.
     pub name: String,
@@ -119,6 +121,8 @@ pub struct GlobalVariable {
     pub size: u64,
     /// Required alignment in bytes.
     pub align: u64,
+    /// `.attribute(.managed)`: it lies in memory that the host reaches at the same address.
+    pub managed: bool,
     /// Initial bytes; shorter than `size` means that the rest is zero.
     pub init: Vec<u8>,
     /// Addresses to store over the initial bytes.

@@ -16,7 +16,7 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, ImageError> {
     std::fs::read(path).map_err(|error| ImageError { code: CUresult::FILE_NOT_FOUND, text: format!("{path}: {error}") })
 }
 
-/// An image in memory: text ends with NUL; a binary is told by its first bytes and not read on.
+/// An image in memory: text ends with NUL, a binary says how long it is.
 ///
 /// # Safety
 /// `image` is null, NUL-terminated text, or a GPU binary.
@@ -24,17 +24,17 @@ pub(crate) unsafe fn parse_memory(image: *const c_void) -> Result<Program, Image
     if image.is_null() {
         return Err(ImageError { code: CUresult::INVALID_VALUE, text: "the image is null".to_owned() });
     }
-    // SAFETY: a binary has a NUL in its header after the bytes that tell what it is.
-    parse_image(unsafe { CStr::from_ptr(image.cast()) }.to_bytes())
-}
-
-fn trim(bytes: &[u8]) -> &[u8] {
-    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+    // SAFETY: the caller's image.
+    match unsafe { graphproof_image::read_image(image) } {
+        Some(bytes) => parse_image(&bytes.map_err(ImageError::from)?),
+        // SAFETY: what is no binary is NUL-terminated text.
+        None => parse_image(unsafe { CStr::from_ptr(image.cast()) }.to_bytes()),
+    }
 }
 
 /// As [`parse_memory`], of a file's bytes.
 pub(crate) fn parse_bytes(bytes: &[u8]) -> Result<Program, ImageError> {
-    parse_image(trim(bytes))
+    parse_image(bytes)
 }
 
 fn load(target: *mut CUmodule, program: Cuda<Program>) -> Cuda {

@@ -109,6 +109,11 @@ pub(crate) fn note(text: impl FnOnce() -> String) {
     let _ = NOTE.try_with(|note| *note.borrow_mut() = Some(text()));
 }
 
+/// Tells what is no failure and must be known.
+pub(crate) fn tell(text: impl Into<String>) {
+    notes().tell(one_line(&text.into()));
+}
+
 /// A call begins: what was noted before is not about it.
 pub(super) fn begin() {
     let _ = NOTE.try_with(|note| note.borrow_mut().take());
@@ -130,6 +135,7 @@ pub(super) fn end(function: &'static str, result: CUresult) -> Option<String> {
     match result {
         CUresult::NOT_SUPPORTED
         | CUresult::INVALID_PTX
+        | CUresult::INVALID_IMAGE
         | CUresult::UNSUPPORTED_PTX_VERSION
         | CUresult::NO_BINARY_FOR_GPU => notes().tell(line),
         _ if !why.is_empty() => {

@@ -14,7 +14,7 @@ use super::fault::{self, FaultReport};
 use super::graph_run;
 use super::memory::memory;
 use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, Plan};
-use super::{EventId, batch, interpreter};
+use super::{EventId, batch, interpreter, opaque};
 use crate::abi::CUresult;
 use crate::abi::door::host_function;
 use crate::observe::{self, Path};
@@ -175,6 +175,10 @@ fn complete_record(record: &Record, engine: &Engine<Task>) {
 }
 
 fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
+    if work.function.opaque {
+        opaque::run(work);
+        return Ok(());
+    }
     // The call has decoded it already, or there would be no launch.
     let kernel = work
         .function

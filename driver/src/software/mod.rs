@@ -49,6 +49,7 @@ pub mod launch;
 pub mod limits;
 pub mod memory;
 pub mod module;
+pub mod opaque;
 pub mod stream;
 pub mod tensor_map;
 mod transfer;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::device::{CAPABILITY, PTX_ISA, SHARED_PER_BLOCK};
-use super::memory::{Origin, memory};
-use super::{ContextId, World};
+use super::memory::{HostKind, Origin, memory};
+use super::{ContextId, World, setting};
 use crate::abi::{CUresult, Cuda};
 use crate::record;
 use graphproof_exec::{Entry, GlobalVariable, Kernel, Program, PtxErrorKind};
+use graphproof_image::{ELF, FATBIN, Loadable, WRAPPER};
 
 /// A kernel as one context sees it: what `CUfunction` names.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Function {
     pub globals: Arc<[u64]>,
     /// `.version` of its PTX: 10 × major + minor.
     pub ptx_version: u32,
+    /// It stands for machine code, and is not executed.
+    pub opaque: bool,
     /// What can be set.
     pub settings: Settings,
     name: CString,
@@ -164,15 +167,41 @@ fn c_name(entry: &Entry) -> CString {
     CString::new(entry.name.as_str()).unwrap_or_default()
 }
 
-/// Reads a module image: PTX text, terminated by NUL. Binaries need a GPU.
+/// Machine code is loaded as kernels that do nothing, where this is set to anything but `0`.
+const OPAQUE_KERNELS: &str = "GRAPHPROOF_OPAQUE_KERNELS";
+
+/// Reads a module image: PTX text that ends at a NUL or with the bytes, or a binary that holds such text.
 pub fn parse_image(image: &[u8]) -> Result<Program, ImageError> {
-    const CUBIN: &[u8] = b"\x7fELF";
-    const FATBIN: &[u8] = &[0x50, 0xed, 0x55, 0xba];
-    const FATBIN_WRAPPER: &[u8] = &[0xb1, 0x43, 0x62, 0x46];
-    if [CUBIN, FATBIN, FATBIN_WRAPPER].iter().any(|magic| image.starts_with(magic)) {
-        let text = "the image is GPU machine code (cubin or fatbin); the software driver executes PTX text only";
-        return Err(ImageError { code: CUresult::NO_BINARY_FOR_GPU, text: text.to_owned() });
+    if ![ELF, FATBIN, WRAPPER].iter().any(|magic| image.starts_with(magic)) {
+        return parse_text(image.split(|&byte| byte == 0).next().unwrap_or_default());
     }
+    let opaque = setting(OPAQUE_KERNELS).is_some_and(|value| value != "0");
+    match graphproof_image::choose(image, (CAPABILITY.0 * 10 + CAPABILITY.1).unsigned_abs(), opaque)? {
+        Loadable::Ptx(text) => parse_text(text.as_bytes()),
+        Loadable::Opaque(cubin) => {
+            let program = parse_text(cubin.outside().as_bytes())?;
+            record::tell(format!(
+                "a module of machine code for {}: its {} kernels are recorded and captured, and NOT executed; \
+                 what they are given is poisoned",
+                cubin.target(),
+                cubin.kernels.len()
+            ));
+            Ok(Program { opaque: true, ..program })
+        }
+    }
+}
+
+impl From<graphproof_image::ImageError> for ImageError {
+    fn from(error: graphproof_image::ImageError) -> Self {
+        let code = match error {
+            graphproof_image::ImageError::Broken(_) => CUresult::INVALID_IMAGE,
+            graphproof_image::ImageError::NothingForDevice(_) => CUresult::NO_BINARY_FOR_GPU,
+        };
+        Self { code, text: error.to_string() }
+    }
+}
+
+fn parse_text(image: &[u8]) -> Result<Program, ImageError> {
     let invalid = |code, text: String| ImageError { code, text };
     let text = std::str::from_utf8(image).map_err(|error| {
         invalid(CUresult::INVALID_IMAGE, format!("the image is neither PTX text nor a binary: {error}"))
@@ -258,6 +287,7 @@ impl World {
                     entry: entry.clone(),
                     globals: globals.clone(),
                     ptx_version: version,
+                    opaque: program.opaque,
                     settings: Settings::default(),
                     name: c_name(entry),
                 })
@@ -276,9 +306,8 @@ impl World {
         for function in module.functions {
             self.functions.remove(function);
         }
-        for &global in module.globals.iter() {
-            // A global of no size has no allocation.
-            let _ = memory().free(global);
+        for (variable, &address) in module.program.globals.iter().zip(module.globals.iter()) {
+            free_global(variable, address);
         }
         Ok(())
     }
@@ -336,16 +365,30 @@ impl World {
     }
 }
 
+/// `CU_MEM_ATTACH_GLOBAL`.
+const ATTACH_GLOBAL: u32 = 1;
+
+fn free_global(variable: &GlobalVariable, address: u64) {
+    // It was allocated with its module; nobody else may free it.
+    let _ = match variable.managed {
+        true => memory().space.free_host(address, HostKind::Managed),
+        false => memory().free(address),
+    };
+}
+
 fn allocate_globals(globals: &[GlobalVariable]) -> Cuda<Vec<u64>> {
     let mut memory = memory();
     let mut addresses = Vec::with_capacity(globals.len());
     for global in globals {
-        match memory.space.allocate(global.size.max(1), Origin::Module) {
+        let allocated = match global.managed {
+            true => memory.space.allocate_host(global.size.max(1), HostKind::Managed, ATTACH_GLOBAL),
+            false => memory.space.allocate(global.size.max(1), Origin::Module),
+        };
+        match allocated {
             Ok(address) => addresses.push(address),
             Err(code) => {
-                for address in addresses {
-                    let _ = memory.free(address);
-                }
+                drop(memory);
+                globals.iter().zip(addresses).for_each(|(variable, address)| free_global(variable, address));
                 return Err(code);
             }
         }

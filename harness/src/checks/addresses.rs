@@ -2,10 +2,10 @@
 
 use crate::buffers::BufferSet;
 use crate::cuda::Allocation;
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::topology::{Foreign, Node, Pointer, Topology};
 
-const CHECK: &str = "addresses";
+const CHECK: Check = Check::Addresses;
 
 /// Compares every pointer of the graph with the allocations as they are before replay `step`.
 pub fn check(topology: &Topology, buffers: &BufferSet, step: u64) -> Vec<Finding> {
@@ -22,7 +22,8 @@ fn check_foreign(index: usize, node: &Node, foreign: &Foreign, step: u64) -> Opt
         return None;
     }
     let place = format!("node {index} ({}), {}", crate::topology::headline(&node.kind), foreign.place);
-    let (id, memory) = if foreign.allocation.host { ("A10", "pinned host memory") } else { ("A07", "device memory") };
+    let (id, memory) =
+        if foreign.allocation.host { (Id::A10, "pinned host memory") } else { (Id::A07, "device memory") };
     let seen = match now {
         Some(_) => format!("{:#x} belongs to another allocation now", foreign.address),
         None => format!("{:#x} is not allocated any more", foreign.address),
@@ -43,11 +44,11 @@ fn check_one(index: usize, node: &Node, pointer: &Pointer, buffers: &BufferSet, 
     let place = format!("node {index} ({}), {}", crate::topology::headline(&node.kind), pointer.place);
     let present = buffers.memory(pointer.target.buffer).address();
     let finding = match now {
-        Some(now) if now.live => Finding::new("A07", CHECK).contrast(
+        Some(now) if now.live => Finding::new(Id::A07, CHECK).contrast(
             format!("{place}: {:#x} in buffer '{name}'", pointer.address),
             format!("{:#x} now belongs to buffer '{}'", pointer.address, buffers.specs()[now.buffer].name),
         ),
-        _ => Finding::new("A08", CHECK).contrast(
+        _ => Finding::new(Id::A08, CHECK).contrast(
             format!("{place}: buffer '{name}' at {:#x}", pointer.address),
             format!("buffer '{name}' is at {present:#x}; {:#x} is not allocated", pointer.address),
         ),
@@ -64,7 +65,7 @@ pub fn broken_guard(
 ) -> Finding {
     let spec = &buffers.specs()[index];
     let place = format!("byte {offset} of {} '{}' of {} bytes", spec.role, spec.name, buffers.memory(index).len());
-    let finding = Finding::new("R04", CHECK)
+    let finding = Finding::new(Id::R04, CHECK)
         .at_step(step)
         .contrast("only the buffers are written", format!("{place} was written"));
     match topology.and_then(|topology| topology.last_user_of(index)) {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::buffers::BufferSet;
 use crate::cuda::NodeKind;
-use crate::finding::{Finding, Site};
+use crate::finding::{Check, Finding, Id, Site};
 use crate::topology::{Node, Topology, headline};
 
-const CHECK: &str = "baked values";
+const CHECK: Check = Check::BakedValues;
 
 /// One capture: its graph and the buffers that it was made on.
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ pub fn check(first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
         let at = a.iter().zip(b).position(|(a, b)| kind_name(a) != kind_name(b)).unwrap_or(a.len().min(b.len()));
         let site = b.get(at).or_else(|| a.get(at)).and_then(|node| node.site.clone());
         let say = |nodes: &[Node]| nodes.get(at).map_or("no such node".to_owned(), |node| headline(&node.kind));
-        let finding = Finding::new("V05", CHECK)
+        let finding = Finding::new(Id::V05, CHECK)
             .at_step(second.step)
             .at(site)
             .contrast(
@@ -64,7 +64,7 @@ pub fn check(first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
     let mut found: Vec<Difference> =
         a.iter().zip(b).enumerate().flat_map(|(index, (a, b))| compare_nodes(index, a, b, first, second)).collect();
     if found.is_empty() && first.topology.edges != second.topology.edges {
-        let finding = Finding::new("V05", CHECK).at_step(second.step).contrast(
+        let finding = Finding::new(Id::V05, CHECK).at_step(second.step).contrast(
             format!("edges {:?}, as captured at step {}", first.topology.edges, first.step),
             format!("edges {:?} at step {}", second.topology.edges, second.step),
         );
@@ -88,12 +88,12 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
         (NodeKind::Kernel { name: left, parameters: pa, .. }, NodeKind::Kernel { name: right, parameters: pb, .. }) => {
             if left != right {
                 let (seen, expected) = (format!("node {index}: {right} {now}"), format!("node {index}: {left} {then}"));
-                return whole(finding("V02").contrast(expected, seen));
+                return whole(finding(Id::V02).contrast(expected, seen));
             }
             if headline(&a.kind) != headline(&b.kind) {
                 let expected = format!("node {index}: {} {then}", headline(&a.kind));
                 let seen = format!("{} {now}", headline(&b.kind));
-                return whole(finding("V01").contrast(expected, seen));
+                return whole(finding(Id::V01).contrast(expected, seen));
             }
             let words = pa.iter().zip(pb).enumerate().flat_map(|(number, ((_, x), (_, y)))| {
                 (0..x.len().min(y.len())).step_by(8).map(move |offset| (number, offset, x, y))
@@ -123,7 +123,7 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                     // address that it was not given this time.
                     let foreign = |node: &Node| node.foreign.iter().any(|f| f.parameter == Some((number, offset)));
                     let declared = left.is_some() || right.is_some();
-                    let id = if declared || foreign(a) || foreign(b) { "A09" } else { "V01" };
+                    let id = if declared || foreign(a) || foreign(b) { Id::A09 } else { Id::V01 };
                     let place = format!("node {index}, kernel {}, parameter {number}", kind_name(a));
                     let finding = finding(id).contrast(
                         format!("{place} = {} {then}", text(x, &left)),
@@ -137,7 +137,7 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
             || headline(&a.kind) != headline(&b.kind) =>
         {
             let expected = format!("node {index}: {} {then}", headline(&a.kind));
-            whole(finding("V02").contrast(expected, format!("{} {now}", headline(&b.kind))))
+            whole(finding(Id::V02).contrast(expected, format!("{} {now}", headline(&b.kind))))
         }
         _ => {
             let targets =
@@ -149,7 +149,7 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                 let names = node.pointers.iter().map(|p| buffers.specs()[p.target.buffer].name.to_string());
                 names.collect::<Vec<_>>().join(", ")
             };
-            let finding = finding("A09").contrast(
+            let finding = finding(Id::A09).contrast(
                 format!("node {index}: {} on {} {then}", headline(&a.kind), name(a, first.buffers)),
                 format!("on {} {now}", name(b, second.buffers)),
             );
@@ -201,7 +201,7 @@ pub fn advancing(captures: &[(u64, Numbers)], sites: &[Option<Site>]) -> Vec<Fin
     });
     even.map(|(&(node, parameter, _), values)| {
         let shown: Vec<String> = values.iter().take(FEWEST_CAPTURES).map(u64::to_string).collect();
-        Finding::new("V03", CHECK).at(sites.get(node).cloned().flatten()).contrast(
+        Finding::new(Id::V03, CHECK).at(sites.get(node).cloned().flatten()).contrast(
             format!("node {node}, parameter {parameter} is the same in each capture"),
             format!("it advances evenly: {}, …", shown.join(", ")),
         )

@@ -5,10 +5,10 @@ use super::bits;
 use crate::buffers::BufferSet;
 use crate::cuda::{self, Allocation};
 use crate::digest;
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::topology::{Topology, headline};
 
-const CHECK: &str = "addresses";
+const CHECK: Check = Check::Addresses;
 
 /// Bytes of a table that are looked at, and of what lies behind each of its words.
 const LOOK: usize = 4096;
@@ -92,7 +92,7 @@ impl Behind {
             let seen = format!(
                 "the word at byte {offset} of it is {value:#x}: '{name}' of the eager runs, for which the memory was filled"
             );
-            Some(Finding::new("A09", CHECK).at(node.site.clone()).contrast(expected, seen))
+            Some(Finding::new(Id::A09, CHECK).at(node.site.clone()).contrast(expected, seen))
         });
         stale.collect()
     }
@@ -100,7 +100,7 @@ impl Behind {
     /// Adds, to a finding about results that node `node` wrote, what stands behind pointers in memory
     /// that it or a node before it follows.
     pub fn explain(&self, finding: Finding, topology: &Topology, node: Option<usize>) -> Finding {
-        if finding.check != bits::CHECK || finding.id == "V07" || finding.id == "R02" {
+        if finding.check != bits::CHECK || finding.id == Id::V07 || finding.id == Id::R02 {
             return finding;
         }
         let until = node.unwrap_or(topology.nodes.len());

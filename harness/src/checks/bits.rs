@@ -1,10 +1,10 @@
 //! Bitwise agreement: eager against eager first, then eager against replay.
 
 use crate::compare::{Difference, coordinates, element_text};
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::step::BufferSpec;
 
-pub(crate) const CHECK: &str = "bits";
+pub(crate) const CHECK: Check = Check::Bits;
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,10 @@ pub fn finding(spec: &BufferSpec, difference: &Difference, evidence: &Evidence) 
     };
     let unwritten = both_are(evidence.poison);
     let id = match (unwritten, evidence.pair) {
-        (true, _) => "R02",
-        (false, Pair::EagerEager) => "V07",
-        (false, Pair::EagerReplay) => "R01",
-        (false, Pair::ReplayReplay) => "R03",
+        (true, _) => Id::R02,
+        (false, Pair::EagerEager) => Id::V07,
+        (false, Pair::EagerReplay) => Id::R01,
+        (false, Pair::ReplayReplay) => Id::R03,
     };
     let place = format!("{} '{}'{}", spec.role, spec.name, coordinates(&spec.shape, difference.index));
     let (left, right) = (element_text(spec.dtype, &difference.left), element_text(spec.dtype, &difference.right));

@@ -6,9 +6,9 @@ use cudarc::driver::sys::CUstream;
 use super::faults;
 use crate::calls::{Calls, Told, stream_number};
 use crate::cuda::CudaError;
-use crate::finding::{Finding, Severity, Site};
+use crate::finding::{Check, Finding, Id, Severity, Site};
 
-const CHECK: &str = "hidden syncs";
+const CHECK: Check = Check::HiddenSyncs;
 
 /// Of an eager run: calls that belong before the step.
 pub fn eager(calls: &Calls, step: u64) -> Vec<Finding> {
@@ -16,7 +16,7 @@ pub fn eager(calls: &Calls, step: u64) -> Vec<Finding> {
     if let Some(load) = calls.first_of(&["cuModuleLoad", "cuLibraryLoad"]) {
         let seen = format!("{} inside the step", load.function);
         findings.push(
-            place(Finding::new("S11", CHECK), &load)
+            place(Finding::new(Id::S11, CHECK), &load)
                 .at_step(step)
                 .contrast("every kernel is loaded before the step", seen),
         );
@@ -37,7 +37,7 @@ pub fn first_run(first: &Calls, later: &Calls, step: u64) -> Option<Finding> {
     let more = |names| first.count(names).checked_sub(later.count(names)).filter(|more| *more > 0);
     let (waits, launches) = (more(WAITS)?, more(LAUNCHES)?);
     let wait = first.first_of(WAITS)?;
-    let finding = Finding { severity: Severity::Warning, ..Finding::new("S15", CHECK) };
+    let finding = Finding { severity: Severity::Warning, ..Finding::new(Id::S15, CHECK) };
     Some(place(finding.at_step(step), &wait).contrast(
         "the first run of the step does what later ones do",
         format!(
@@ -51,7 +51,9 @@ pub fn first_run(first: &Calls, later: &Calls, step: u64) -> Option<Finding> {
 pub fn host_work(calls: &Calls, step: u64) -> Vec<Finding> {
     let refused = calls.first_with(910).map(|update| {
         let seen = format!("{} returned CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE, and the step went on", update.function);
-        place(Finding::new("V06", CHECK), &update).at_step(step).contrast("the executable graph takes the update", seen)
+        place(Finding::new(Id::V06, CHECK), &update)
+            .at_step(step)
+            .contrast("the executable graph takes the update", seen)
     });
     refused.into_iter().collect()
 }
@@ -71,27 +73,27 @@ pub fn explain_error(finding: Finding, failed: &Told) -> Finding {
 
 /// Makes the finding of a capture that failed exact: `own` is the captured stream.
 pub fn explain_capture(finding: Finding, calls: &Calls, own: CUstream) -> Finding {
-    if finding.id == "C04"
+    if finding.id == Id::C04
         && let Some(destroyed) = calls.destroyed_fork()
     {
         let seen = finding.seen.clone();
-        return place(rename(finding, "C10"), &destroyed).note(format!("the capture ended with: {seen}"));
+        return place(rename(finding, Id::C10), &destroyed).note(format!("the capture ended with: {seen}"));
     }
     let Some(first) = calls.first_failure() else { return finding };
     let waits = ["cuStreamSynchronize", "cuStreamQuery"].iter().any(|name| first.function.starts_with(name));
     // A capture ended by another thread says so itself.
     if !first.own_thread && !first.function.starts_with("cuStreamEndCapture") {
         let later = finding.site.clone();
-        let finding = place(rename(finding, "S07"), &first);
+        let finding = place(rename(finding, Id::S07), &first);
         return match later {
             Some(later) => finding.note(format!("the step noticed at {later}")),
             None => finding,
         };
     }
-    if waits && first.stream.is_some_and(|stream| stream != stream_number(own)) && finding.id == "S01" {
-        return rename(finding, "S06");
+    if waits && first.stream.is_some_and(|stream| stream != stream_number(own)) && finding.id == Id::S01 {
+        return rename(finding, Id::S06);
     }
-    if finding.id == "C12" {
+    if finding.id == Id::C12 {
         let finding = finding.note(format!("the first call that failed is {} ({})", first.function, first.code));
         return place(finding, &first);
     }
@@ -103,9 +105,9 @@ pub fn explain_stall(finding: Finding, calls: &Calls) -> Finding {
     let Some(call) = calls.longest_wait() else { return finding };
     let is = |names: &[&str]| names.iter().any(|name| call.function.starts_with(name));
     let id = if is(&["cuMemcpy"]) {
-        "S09"
+        Id::S09
     } else if is(&["cuMemFree"]) {
-        "S10"
+        Id::S10
     } else {
         return place(finding.note(format!("the host waited in {}", call.function)), &call);
     };
@@ -116,7 +118,7 @@ pub fn explain_stall(finding: Finding, calls: &Calls) -> Finding {
 }
 
 /// The same facts under another id.
-fn rename(finding: Finding, id: &'static str) -> Finding {
+fn rename(finding: Finding, id: Id) -> Finding {
     let entry = Finding::new(id, CHECK);
     Finding { id: entry.id, title: entry.title, help: entry.help, ..finding }
 }

@@ -4,9 +4,9 @@ use super::faults;
 use crate::context::Enqueued;
 use crate::cuda::CudaError;
 use crate::error::StepError;
-use crate::finding::{Finding, Site};
+use crate::finding::{Check, Finding, Id, Site};
 
-const CHECK: &str = "capture";
+const CHECK: Check = Check::Capture;
 
 /// The finding for an error that the step returned while it was captured.
 pub fn from_step_error(error: &StepError) -> Finding {
@@ -20,7 +20,7 @@ pub fn from_step_error(error: &StepError) -> Finding {
         }
         other => {
             let text = other.to_string();
-            Finding::new("C13", CHECK).at(other.site()).contrast("the step records as it does eagerly", text)
+            Finding::new(Id::C13, CHECK).at(other.site()).contrast("the step records as it does eagerly", text)
         }
     }
 }
@@ -30,7 +30,7 @@ pub fn from_end(error: &CudaError, enqueued: &[Enqueued]) -> Finding {
     // A fork is made by making another stream wait.
     let fork = enqueued.iter().rev().find(|work| error.code == 904 && work.site.what.starts_with("cuStreamWaitEvent"));
     let finding = match error.code {
-        901 => Finding::new("C12", CHECK),
+        901 => Finding::new(Id::C12, CHECK),
         _ => from_call(error),
     };
     finding.at(fork.map(|work| work.site.clone())).contrast("the capture ends", error.to_string())
@@ -40,7 +40,7 @@ pub fn from_end(error: &CudaError, enqueued: &[Enqueued]) -> Finding {
 /// although none of the harness's is: the step left one open.
 pub fn left_open(error: &CudaError, enqueued: &[Enqueued], step: u64) -> Finding {
     let begun = enqueued.iter().rev().find(|work| work.site.what.starts_with("cuStreamBeginCapture"));
-    Finding::new("C09", CHECK)
+    Finding::new(Id::C09, CHECK)
         .at_step(step)
         .at(begun.map(|work| work.site.clone()))
         .contrast("no capture is open when the step returns", format!("the harness's own call: {error}"))
@@ -54,7 +54,7 @@ pub fn event_outside(error: &StepError, step: u64) -> Option<Finding> {
         ["cuStreamWaitEvent", "cuEventSynchronize", "cuEventQuery"].iter().any(|name| error.function.starts_with(name));
     let refused = matches!(error.code, 1 | 907);
     (waits && refused).then(|| {
-        Finding::new("V12", CHECK)
+        Finding::new(Id::V12, CHECK)
             .at_step(step)
             .at(Some(Site::new(error.function, location)))
             .contrast("CUDA_SUCCESS", error.to_string())
@@ -66,26 +66,26 @@ fn from_call(error: &CudaError) -> Finding {
     let function = error.function;
     let named = |names: &[&str]| names.iter().any(|name| function.starts_with(name));
     let id = match error.code {
-        902 => "C06",
-        401 | 903 => "C08",
-        904 => "C04",
-        905 => "C05",
-        906 if named(&["cuMemcpyDtoH"]) => "S08",
-        906 => "C01",
-        907 => "S04",
-        908 => "C07",
-        901 => "C12",
-        _ if named(&["cuStreamSynchronize"]) => "S01",
-        _ if named(&["cuStreamQuery"]) => "S02",
-        _ if named(&["cuCtxSynchronize"]) => "S03",
-        _ if named(&["cuEventSynchronize", "cuEventQuery"]) => "S05",
-        _ if named(&["cuMemHost", "cuMemAllocHost", "cuMemFreeHost"]) => "A02",
-        _ if named(&["cuMemPool"]) => "A03",
-        _ if named(&["cuMemFreeAsync"]) => "A06",
-        _ if named(&["cuMemFree"]) => "S10",
-        _ if named(&["cuMemAlloc"]) => "A01",
-        _ if named(&["cuModuleUnload", "cuGraphDestroy", "cuGraphExecDestroy", "cuLibraryUnload"]) => "A04",
-        _ => "C11",
+        902 => Id::C06,
+        401 | 903 => Id::C08,
+        904 => Id::C04,
+        905 => Id::C05,
+        906 if named(&["cuMemcpyDtoH"]) => Id::S08,
+        906 => Id::C01,
+        907 => Id::S04,
+        908 => Id::C07,
+        901 => Id::C12,
+        _ if named(&["cuStreamSynchronize"]) => Id::S01,
+        _ if named(&["cuStreamQuery"]) => Id::S02,
+        _ if named(&["cuCtxSynchronize"]) => Id::S03,
+        _ if named(&["cuEventSynchronize", "cuEventQuery"]) => Id::S05,
+        _ if named(&["cuMemHost", "cuMemAllocHost", "cuMemFreeHost"]) => Id::A02,
+        _ if named(&["cuMemPool"]) => Id::A03,
+        _ if named(&["cuMemFreeAsync"]) => Id::A06,
+        _ if named(&["cuMemFree"]) => Id::S10,
+        _ if named(&["cuMemAlloc"]) => Id::A01,
+        _ if named(&["cuModuleUnload", "cuGraphDestroy", "cuGraphExecDestroy", "cuLibraryUnload"]) => Id::A04,
+        _ => Id::C11,
     };
     Finding::new(id, CHECK)
 }

@@ -4,23 +4,23 @@ use crate::context::Enqueued;
 use crate::cuda::{CudaError, NOT_SUPPORTED};
 use crate::driver::{self, DriverKind};
 use crate::error::StepError;
-use crate::finding::{Finding, Site};
+use crate::finding::{Check, Finding, Id, Site};
 use crate::watchdog::Position;
 
-const CHECK: &str = "execution";
+const CHECK: Check = Check::Execution;
 
 /// The finding for an error that the step returned while it ran eagerly.
 pub fn eager_step(error: &StepError, enqueued: &[Enqueued], step: u64) -> Finding {
-    returned("E02", "the step runs", error, enqueued, step)
+    returned(Id::E02, "the step runs", error, enqueued, step)
 }
 
 /// The finding for an error that the host's work before a step returned: no run of the step is to
 /// blame.
 pub fn host_work(error: &StepError, step: u64) -> Finding {
-    returned("E08", "the host's work before the step succeeds", error, &[], step)
+    returned(Id::E08, "the host's work before the step succeeds", error, &[], step)
 }
 
-fn returned(id: &'static str, expected: &str, error: &StepError, enqueued: &[Enqueued], step: u64) -> Finding {
+fn returned(id: Id, expected: &str, error: &StepError, enqueued: &[Enqueued], step: u64) -> Finding {
     let finding = match error {
         StepError::Cuda { error, .. } => run_failed(id, error, enqueued, step),
         other => Finding::new(id, CHECK).at_step(step).contrast(expected, other.to_string()),
@@ -33,21 +33,21 @@ fn returned(id: &'static str, expected: &str, error: &StepError, enqueued: &[Enq
 
 /// The finding for a call that the driver in use has no model of, in the words of `check`, if
 /// `error` says that it is one. On a GPU the same answer is the device's, and no fault of the driver.
-pub fn no_model(error: &CudaError, check: &'static str) -> Option<Finding> {
+pub fn no_model(error: &CudaError, check: Check) -> Option<Finding> {
     let software = driver::in_use() == Some(DriverKind::Software);
     (software && error.code == NOT_SUPPORTED)
-        .then(|| Finding::new("E07", check).contrast("the driver can do what the step asks for", error.to_string()))
+        .then(|| Finding::new(Id::E07, check).contrast("the driver can do what the step asks for", error.to_string()))
 }
 
 /// The finding for a driver error of a run: a kernel fault if the error is sticky, else `id`.
-pub fn run_failed(id: &'static str, error: &CudaError, enqueued: &[Enqueued], step: u64) -> Finding {
+pub fn run_failed(id: Id, error: &CudaError, enqueued: &[Enqueued], step: u64) -> Finding {
     if let Some(finding) = no_model(error, CHECK) {
         return finding.at_step(step);
     }
     if !error.is_sticky() {
         return Finding::new(id, CHECK).at_step(step).contrast("CUDA_SUCCESS", error.to_string());
     }
-    let finding = Finding::new("E01", CHECK).at_step(step).contrast("the kernel completes", error.to_string());
+    let finding = Finding::new(Id::E01, CHECK).at_step(step).contrast("the kernel completes", error.to_string());
     match driver::last_fault() {
         Some(fault) => {
             // The driver names the kernel; the step's line is where it was launched.
@@ -67,7 +67,7 @@ pub fn run_failed(id: &'static str, error: &CudaError, enqueued: &[Enqueued], st
 
 /// The finding for a failure on the step's own dummy inputs.
 pub fn dummy_inputs(finding: Finding) -> Finding {
-    let entry = Finding::new("V11", "dummy inputs");
+    let entry = Finding::new(Id::V11, Check::DummyInputs);
     let was = format!("the failure itself is {}: {}", finding.id, finding.title);
     Finding { id: entry.id, title: entry.title, help: entry.help, check: entry.check, ..finding }.note(was)
 }
@@ -78,7 +78,7 @@ pub fn hang(position: &Position, seconds: u64, progress: Option<u64>) -> Finding
     let seen = format!("no progress for {seconds} s in phase '{}' of step {}", position.phase, position.step);
     // Nothing that capture allows waits for the device: the host waits for a kernel that is only
     // recorded.
-    let id = if position.phase.ends_with("capture") { "S12" } else { "E04" };
+    let id = if position.phase.ends_with("capture") { Id::S12 } else { Id::E04 };
     let finding = Finding::new(id, CHECK).at_step(position.step).at(position.site.clone());
     let finding = finding.contrast("the run goes on", seen);
     let finding = match &position.site {
@@ -86,14 +86,14 @@ pub fn hang(position: &Position, seconds: u64, progress: Option<u64>) -> Finding
         None => finding.note("the step had made no call of this run through its context"),
     };
     match (id, progress) {
-        ("E04", Some(blocks)) if blocks > 0 => finding.note(format!(
+        (Id::E04, Some(blocks)) if blocks > 0 => finding.note(format!(
             "kernels go on: {blocks} blocks ended meanwhile; if this is no endless loop of launches, the step is slow \
              here: raise --patience, or choose a smaller --shape"
         )),
-        ("E04", Some(_)) => finding.note(
+        (Id::E04, Some(_)) => finding.note(
             "no block of a kernel ended meanwhile: a kernel that never ends, or a host that waits for what never comes",
         ),
-        ("E04", None) => {
+        (Id::E04, None) => {
             finding.note("this driver does not say whether kernels go on: a slow step needs more --patience")
         }
         _ => finding,
@@ -102,7 +102,7 @@ pub fn hang(position: &Position, seconds: u64, progress: Option<u64>) -> Finding
 
 /// The finding for a panic in the step's code, with the place of the panic where it is known.
 pub fn panicked(message: &str, at: Option<Site>, position: &Position) -> Finding {
-    let finding = Finding::new("E06", CHECK).at_step(position.step).contrast("the step returns", message);
+    let finding = Finding::new(Id::E06, CHECK).at_step(position.step).contrast("the step returns", message);
     match (at, &position.site) {
         (Some(at), Some(last)) => finding.at(Some(at)).note(format!("the step's last call before: {last}")),
         (Some(at), None) => finding.at(Some(at)),

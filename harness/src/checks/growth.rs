@@ -3,9 +3,9 @@
 use super::calls::at_stack;
 use super::trend::Trend;
 use crate::calls::{ALLOCATIONS, Handles, PINNED};
-use crate::finding::{Finding, Site};
+use crate::finding::{Check, Finding, Id, Site};
 
-const CHECK: &str = "growth";
+const CHECK: Check = Check::Growth;
 
 /// Fewer samples say nothing: caches fill up at first.
 const FEWEST: usize = 4;
@@ -69,11 +69,11 @@ pub fn device(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Opti
     let graph = slope(&samples.graph, 0);
     let used: Vec<(u64, u64)> = samples.free.iter().map(|&(step, free)| (step, u64::MAX - free)).collect();
     let finding = match (slope(&used, 0), graph) {
-        (Some(found), _) => Finding::new("L01", CHECK).at_step(found.last).contrast(
+        (Some(found), _) => Finding::new(Id::L01, CHECK).at_step(found.last).contrast(
             format!("{} bytes of device memory are free, as after step {}", u64::MAX - found.first.1, found.first.0),
             found.told("fewer"),
         ),
-        (None, Some(found)) => Finding::new("L01", CHECK).at_step(found.last).contrast(
+        (None, Some(found)) => Finding::new(Id::L01, CHECK).at_step(found.last).contrast(
             format!("graphs hold {} bytes of device memory, as after step {}", found.first.1, found.first.0),
             found.told("more"),
         ),
@@ -90,7 +90,7 @@ pub fn device(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Opti
 pub fn host(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Option<Finding> {
     let noise = if samples.host.len() < SETTLED { HOST_NOISE_AT_FIRST } else { HOST_NOISE };
     let found = slope(&samples.host, noise)?;
-    let finding = Finding::new("L04", CHECK).at_step(found.last).contrast(
+    let finding = Finding::new(Id::L04, CHECK).at_step(found.last).contrast(
         format!("the process holds {} bytes of memory, as after step {}", found.first.1, found.first.0),
         found.told("more"),
     );
@@ -105,7 +105,7 @@ pub fn handles(handles: &Handles, replays: u64) -> Vec<Finding> {
         let each = replays >= FEWEST as u64 && made.saturating_sub(destroyed) >= replays.saturating_sub(1);
         let trend = Trend::of(handles.alive(kind));
         if each || trend.is_some() {
-            let finding = at_stack(Finding::new("L02", CHECK), handles.stack(kind)).contrast(
+            let finding = at_stack(Finding::new(Id::L02, CHECK), handles.stack(kind)).contrast(
                 format!("as many {kind} destroyed as made"),
                 format!("{made} made and {destroyed} destroyed in {replays} replays"),
             );
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_allocator_that_warms_up_is_no_leak() {
-        let site = Site { what: "host work".into(), file: "step.rs".into(), line: 7 };
+        let site = Site { what: "host work".into(), file: "step.rs".into(), line: 7, ..Site::default() };
         let host = |host| host_finding(host, &site);
         // Steep at first, then flat; and a few pages in each step.
         assert!(host(samples(|step| [0, 90, 160, 200, 220, 220, 221, 221][step as usize] << 20)).is_none());

@@ -2,12 +2,12 @@
 
 use super::unordered::named;
 use crate::buffers::BufferSet;
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::observed::Seen;
 use crate::spans::Spans;
 use crate::topology::{Topology, headline};
 
-const CHECK: &str = "memory outside";
+const CHECK: Check = Check::MemoryOutside;
 
 /// What the eager side does with memory.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub fn check(
         Some(_) => format!("{}, which the eager runs use", named(first, harmed.bytes(), others)),
         None => named(first, harmed.bytes(), own),
     };
-    let finding = Finding::new("A13", CHECK).at_step(step);
+    let finding = Finding::new(Id::A13, CHECK).at_step(step);
     let (finding, writer) = match replay.writer_of(exec, first.0) {
         Some((index, what)) => match topology.nodes.get(index) {
             Some(node) => (finding.at(node.site.clone()), format!("node {index} ({})", headline(&node.kind))),

@@ -4,9 +4,9 @@
 //! replayed in another.
 
 use crate::context::Enqueued;
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 
-const CHECK: &str = "same work";
+const CHECK: Check = Check::SameWork;
 
 /// Compares the work enqueued by eager runs with that of the capture on the same inputs. It must be
 /// that of one of them: a first run may fill a cache that later ones find full. What differs is told
@@ -29,10 +29,14 @@ pub fn check(eager: &[Vec<Enqueued>], captured: &[Enqueued], step: u64) -> Optio
     let say = |list: &[Enqueued]| list.get(at).map_or("nothing more".to_owned(), |work| work.site.what.clone());
     let site = captured.get(at).or_else(|| eager.get(at)).map(|work| work.site.clone());
     Some(
-        Finding::new("V04", CHECK).at_step(step).at(site).began(eager.get(at).map(|work| work.site.clone())).contrast(
-            format!("call {at} eagerly: {}", say(eager)),
-            format!("call {at} under capture: {}", say(&captured)),
-        ),
+        Finding::new(Id::V04, CHECK)
+            .at_step(step)
+            .at(site)
+            .began(eager.get(at).map(|work| work.site.clone()))
+            .contrast(
+                format!("call {at} eagerly: {}", say(eager)),
+                format!("call {at} under capture: {}", say(&captured)),
+            ),
     )
 }
 

@@ -5,10 +5,10 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cuda::{CudaError, Stream};
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::watchdog::{Heartbeat, Position};
 
-const CHECK: &str = "stalled stream";
+const CHECK: Check = Check::StalledStream;
 
 /// How long a single call may keep the host before it counts as blocked.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -86,7 +86,7 @@ fn hold(latch: &Latch) {
 /// The finding for a host that did not come back before the stream was released.
 pub fn finding(position: &Position, step: u64) -> Finding {
     let call = position.site.as_ref().map_or("(no call through the step's context)", |site| site.what.as_str());
-    Finding::new("S14", CHECK).at_step(step).at(position.site.clone()).contrast(
+    Finding::new(Id::S14, CHECK).at_step(step).at(position.site.clone()).contrast(
         "the host returns from the step while its stream is held",
         format!("the host was still inside the step after {} s, at or after: {call}", PATIENCE.as_secs()),
     )

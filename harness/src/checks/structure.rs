@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use crate::context::Enqueued;
 use crate::cuda::{CopyEnd, GraphNode, NodeKind};
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::topology::Topology;
 
-const CHECK: &str = "structure";
+const CHECK: Check = Check::Structure;
 
 /// Compares the graph with what the step enqueued through its context.
 pub fn check(topology: &Topology, enqueued: &[Enqueued], stack: Range<u64>) -> Vec<Finding> {
     if topology.nodes.is_empty() {
         let seen = format!("0 nodes; the step enqueued {} pieces of work through its context", enqueued.len());
-        return vec![Finding::new("V13", CHECK).contrast("at least one node", seen)];
+        return vec![Finding::new(Id::V13, CHECK).contrast("at least one node", seen)];
     }
     let mut findings = Vec::new();
     findings.extend(escaped_launches(topology, enqueued));
@@ -24,14 +24,16 @@ pub fn check(topology: &Topology, enqueued: &[Enqueued], stack: Range<u64>) -> V
                 topology.nodes.iter().any(|n| matches!(n.kind, NodeKind::MemFree { address: a } if a == address));
             if !freed {
                 let seen = format!("node {index} allocates {bytes} bytes at {address:#x}, and no node frees them");
-                findings.push(Finding::new("A05", CHECK).at(node.site.clone()).contrast("no allocation is left", seen));
+                findings
+                    .push(Finding::new(Id::A05, CHECK).at(node.site.clone()).contrast("no allocation is left", seen));
             }
         }
         if let NodeKind::Host { user_data, .. } = node.kind
             && stack.contains(&user_data)
         {
             let seen = format!("node {index} gives its function the stack address {user_data:#x}");
-            findings.push(Finding::new("A12", CHECK).at(node.site.clone()).contrast("an argument that lives on", seen));
+            findings
+                .push(Finding::new(Id::A12, CHECK).at(node.site.clone()).contrast("an argument that lives on", seen));
         }
         if let NodeKind::Memcpy { destination, source, .. } = node.kind {
             for end in [destination, source] {
@@ -40,7 +42,7 @@ pub fn check(topology: &Topology, enqueued: &[Enqueued], stack: Range<u64>) -> V
                 {
                     // A local that the device is to write: the host means to read it there and then.
                     let read_back = end == destination && stack.contains(&address);
-                    let (id, what) = if read_back { ("S08", "stack") } else { ("A11", "pageable host") };
+                    let (id, what) = if read_back { (Id::S08, "stack") } else { (Id::A11, "pageable host") };
                     let seen = format!("node {index} holds the {what} address {address:#x}");
                     findings.push(Finding::new(id, CHECK).at(node.site.clone()).contrast("pinned memory", seen));
                 }
@@ -62,7 +64,7 @@ pub fn stack() -> Range<u64> {
 
 /// Whether a finding means that the graph holds an address of the step's stack: it must not run.
 pub fn is_dangling(finding: &Finding) -> bool {
-    finding.check == CHECK && matches!(finding.id.as_str(), "S08" | "A12")
+    finding.check == CHECK && matches!(finding.id, Id::S08 | Id::A12)
 }
 
 /// Calls that put work on some stream, more than the graph has nodes for them.
@@ -93,7 +95,7 @@ fn escaped_calls(topology: &Topology, enqueued: &[Enqueued]) -> Vec<Finding> {
         }
         let site = lost.or_else(|| enqueued.iter().find(|work| raw(work))).map(|work| work.site.clone());
         findings.push(
-            Finding::new("C03", CHECK)
+            Finding::new(Id::C03, CHECK)
                 .at(site)
                 .contrast(format!("{calls} {kind} nodes, one for each call"), format!("{nodes} {kind} nodes")),
         );
@@ -119,7 +121,7 @@ fn escaped_launches(topology: &Topology, enqueued: &[Enqueued]) -> Vec<Finding> 
         let present = nodes(kernel);
         if present < launched {
             findings.push(
-                Finding::new("C03", CHECK)
+                Finding::new(Id::C03, CHECK)
                     .at(Some(work.site.clone()))
                     .contrast(format!("{launched} nodes of kernel {kernel}"), format!("{present} nodes")),
             );

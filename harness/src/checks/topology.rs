@@ -2,16 +2,16 @@
 
 use similar::TextDiff;
 
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::report::GraphReport;
 
-const CHECK: &str = "topology";
+const CHECK: Check = Check::Topology;
 
 /// Compares the captured graph with the reviewed text, if there is one. `place` is its file.
 pub fn check(graph: &GraphReport, reviewed: Option<&str>, place: &str) -> Option<Finding> {
     let Some(reviewed) = reviewed else {
         return Some(
-            Finding::new("T02", CHECK).contrast(format!("a reviewed graph in {place}"), "there is no such file"),
+            Finding::new(Id::T02, CHECK).contrast(format!("a reviewed graph in {place}"), "there is no such file"),
         );
     };
     let (reviewed, seen) = (reviewed.trim().to_owned() + "\n", graph.topology.join("\n") + "\n");
@@ -19,7 +19,7 @@ pub fn check(graph: &GraphReport, reviewed: Option<&str>, place: &str) -> Option
         return None;
     }
     let diff = TextDiff::from_lines(&reviewed, &seen);
-    let finding = Finding::new("T01", CHECK).contrast(format!("the graph reviewed in {place}"), "another graph");
+    let finding = Finding::new(Id::T01, CHECK).contrast(format!("the graph reviewed in {place}"), "another graph");
     let unified = diff.unified_diff().context_radius(1).header("reviewed", "captured").to_string();
     Some(unified.lines().fold(finding, |finding, line| finding.note(line)))
 }

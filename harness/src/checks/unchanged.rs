@@ -1,10 +1,10 @@
 //! Writes to what should not change: a step's inputs hold after it what they held before.
 
 use crate::buffers::BufferSet;
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::topology::Topology;
 
-const CHECK: &str = "unchanged";
+const CHECK: Check = Check::Unchanged;
 
 /// One input after a run.
 pub struct Input<'a> {
@@ -33,7 +33,7 @@ pub fn check(
     let elements = || input.before.chunks(size).zip(input.after.chunks(size));
     let first = elements().position(differs).unwrap_or(0);
     let count = elements().filter(|&pair| differs(pair)).count();
-    let finding = Finding::new("V08", CHECK).at_step(step).contrast(
+    let finding = Finding::new(Id::V08, CHECK).at_step(step).contrast(
         format!("input '{}' is as it was before the step", spec.name),
         format!("after the {run} run {count} of its elements differ, the first is element {first}"),
     );

@@ -5,11 +5,11 @@ use graphproof_driver::observe::Access;
 
 use super::calls::at_stack;
 use crate::buffers::BufferSet;
-use crate::finding::{Finding, Site};
+use crate::finding::{Check, Finding, Id, Site};
 use crate::observed::{Party, Race};
 use crate::topology::{Topology, headline};
 
-pub(crate) const CHECK: &str = "order of work";
+pub(crate) const CHECK: Check = Check::OrderOfWork;
 
 /// The races of a replay of `exec`, whose graph is `topology`, on `buffers`.
 pub fn replay(races: &[Race], exec: u64, topology: &Topology, buffers: &BufferSet, step: u64) -> Vec<Finding> {
@@ -36,7 +36,7 @@ pub fn is_same(finding: &Finding, race: &Race) -> bool {
         let mut stacks = race.parties.iter().flat_map(|party| &party.stack);
         site.as_ref().is_some_and(|site| stacks.any(|caller| caller.file == site.file && caller.line == site.line))
     };
-    finding.id == "L05" && calls(&finding.site) && calls(&finding.origin)
+    finding.id == Id::L05 && calls(&finding.site) && calls(&finding.origin)
 }
 
 /// Says of results that differ that work without an order was found, where it was: it is the cause to look
@@ -45,7 +45,7 @@ pub fn point_from_results(mut findings: Vec<Finding>) -> Vec<Finding> {
     let Some(cause) = findings.iter().find(|finding| finding.check == CHECK) else { return findings };
     let help = format!("see {} first: {}", cause.id, cause.seen);
     for finding in &mut findings {
-        if matches!(finding.id.as_str(), "R01" | "R02" | "R03" | "V07") {
+        if matches!(finding.id, Id::R01 | Id::R02 | Id::R03 | Id::V07) {
             finding.help.clone_from(&help);
         }
     }
@@ -74,7 +74,7 @@ fn nodes(race: &Race, [a, b]: [usize; 2], topology: &Topology, buffers: &BufferS
             verb(1)
         )
     };
-    let finding = Finding::new("L05", CHECK)
+    let finding = Finding::new(Id::L05, CHECK)
         .at(node(second).and_then(|node| node.site.clone()))
         .began(node(first).and_then(|node| node.site.clone()))
         .contrast(format!("an order between the two that touch {place}"), seen)
@@ -112,7 +112,7 @@ fn streams(race: &Race, graph: Option<(u64, &Topology)>, buffers: &BufferSet) ->
         does(second.access)
     );
     // The place is the later one, and its stack says who called.
-    let finding = Finding::new("L06", CHECK).contrast(format!("an order between the two that touch {place}"), seen);
+    let finding = Finding::new(Id::L06, CHECK).contrast(format!("an order between the two that touch {place}"), seen);
     let finding = match &to {
         Some(_) if second.node.is_none() => at_stack(finding, &second.stack).began(from.clone()),
         Some(site) => finding.at(Some(site.clone())).began(from.clone()),

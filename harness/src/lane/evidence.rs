@@ -14,7 +14,7 @@ use crate::checks::{baked, calls as call_checks, faults, growth, same_work};
 use crate::context::{Enqueued, HostContext, Phase};
 use crate::cuda;
 use crate::error::{RunError, StepError};
-use crate::finding::{Finding, Site};
+use crate::finding::{Finding, Id, Site};
 use crate::resident::resident_bytes;
 use crate::topology::Topology;
 
@@ -38,7 +38,7 @@ pub(super) struct Evidence {
     /// The driver's answer behind an error that the step told in its own words.
     refused: Option<Told>,
     /// The first element that differs of each finding about an image, by id and buffer.
-    pub(super) differing: BTreeMap<(String, usize), Differing>,
+    pub(super) differing: BTreeMap<(Id, usize), Differing>,
     /// The numbers passed by value in each capture, with its step.
     numbers: Vec<(u64, Numbers)>,
     /// The line of each node of the first capture.
@@ -218,7 +218,7 @@ impl Lane {
             return Err(self.stop(faults::dummy_inputs(faults::eager_step(&error, &enqueued, step)), error.is_sticky()));
         }
         if let Err(error) = self.wait() {
-            let failed = faults::run_failed("E02", &error, &enqueued, step);
+            let failed = faults::run_failed(Id::E02, &error, &enqueued, step);
             return Err(self.stop(faults::dummy_inputs(failed), error.is_sticky()));
         }
         self.keep_eager()?;
@@ -227,7 +227,7 @@ impl Lane {
             .and_then(|()| self.load(&self.replay, REPLAY_POISON));
         self.driver(loaded, "copying the inputs in")?;
         if let Err(error) = graph.exec.launch(&self.stream).and_then(|()| self.wait()) {
-            let failed = faults::run_failed("E03", &error, &graph.enqueued, step);
+            let failed = faults::run_failed(Id::E03, &error, &graph.enqueued, step);
             return Err(self.stop(faults::dummy_inputs(failed), error.is_sticky()));
         }
         let judged = self.compare(Pair::EagerReplay, Beside::Nothing, step, Some(&graph.topology))?;

@@ -122,7 +122,7 @@ impl Lane {
             if let Some(difference) = difference {
                 let finding = bits::finding(&self.specs[buffer], &difference, &evidence);
                 let first = Differing { step, element: difference.index };
-                self.evidence.differing.entry((finding.id.clone(), buffer)).or_insert(first);
+                self.evidence.differing.entry((finding.id, buffer)).or_insert(first);
                 judged.images.push((buffer, finding));
             }
         }

@@ -30,7 +30,7 @@ use crate::compare::device::Comparer;
 use crate::context::{Enqueued, Phase};
 use crate::cuda::{CapturedGraph, CudaError, Event, GraphExec, PinnedMemory, Stream};
 use crate::error::RunError;
-use crate::finding::Finding;
+use crate::finding::{Finding, Id};
 use crate::gate::{GateConfig, LaneOutcome};
 use crate::kernels::Kernels;
 use crate::report::{LaneReport, MOST_DIFFERING, Samples, Verdict};
@@ -96,7 +96,7 @@ pub(crate) struct Lane {
 }
 
 /// Findings of one id, buffer and line of the step are one finding, seen several times.
-type FindingKey = (String, usize, Option<u32>);
+type FindingKey = (Id, usize, Option<u32>);
 
 /// A finding, and in how many steps it was made.
 struct Seen {
@@ -230,7 +230,7 @@ impl Lane {
                 // None of the harness's captures is open where it makes such a call.
                 self.stop(capture::left_open(&error, &[], self.heartbeat.position().step), true)
             } else if error.is_sticky() {
-                self.stop(faults::run_failed("E02", &error, &[], self.heartbeat.position().step), true)
+                self.stop(faults::run_failed(Id::E02, &error, &[], self.heartbeat.position().step), true)
             } else {
                 Ended::Run(RunError::Driver { what, error })
             }
@@ -257,13 +257,13 @@ impl Lane {
             }
             // A buffer says it all; where there is none, the line does.
             let line = finding.site.as_ref().filter(|_| buffer == usize::MAX).map(|site| site.line);
-            let key = (finding.id.clone(), buffer, line);
+            let key = (finding.id, buffer, line);
             if let Some(seen) = self.findings.get_mut(&key) {
                 // The control run and the replay of one step count once.
                 seen.steps += u64::from(finding.step.is_none() || finding.step != seen.last);
                 seen.last = finding.step;
             } else {
-                self.finding_order.push(key.clone());
+                self.finding_order.push(key);
                 let last = finding.step;
                 self.findings.insert(key, Seen { finding, steps: 1, last });
             }
@@ -273,7 +273,7 @@ impl Lane {
     /// Whether a finding that belongs to no buffer was made before, at the same line.
     fn is_known(&self, finding: &Finding) -> bool {
         let line = finding.site.as_ref().map(|site| site.line);
-        self.findings.contains_key(&(finding.id.clone(), usize::MAX, line))
+        self.findings.contains_key(&(finding.id, usize::MAX, line))
     }
 
     /// Captures the step on the inputs of step 0 and shows the graph.

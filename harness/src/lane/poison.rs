@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::judge::Beside;
 use super::{EAGER_POISON, Ended, Lane, REPLAY_POISON};
 use crate::checks::bits::Pair;
-use crate::finding::Finding;
+use crate::finding::{Finding, Id};
 use crate::step::Role;
 
 /// Runs with each poison that must give the same bits: that much chance is left to a step that is not
@@ -25,8 +25,8 @@ impl Lane {
         images: Vec<(usize, Finding)>,
     ) -> Result<Vec<(usize, Finding)>, Ended> {
         let fresh = |(buffer, finding): &(usize, Finding)| {
-            let key = (finding.id.clone(), *buffer, None);
-            (finding.id == "V07" && !self.findings.contains_key(&key)).then_some(*buffer)
+            let key = (finding.id, *buffer, None);
+            (finding.id == Id::V07 && !self.findings.contains_key(&key)).then_some(*buffer)
         };
         let mut follow: BTreeSet<usize> = images.iter().filter_map(fresh).collect();
         if follow.is_empty() {
@@ -55,7 +55,7 @@ impl Lane {
         self.run_poisoned(step, EAGER_POISON, None)?;
         self.keep_eager()?;
         let explain = |(buffer, finding): (usize, Finding)| {
-            let finding = if finding.id == "V07" && follow.contains(&buffer) {
+            let finding = if finding.id == Id::V07 && follow.contains(&buffer) {
                 let sources = read.iter().filter(|(_, differ)| differ.contains(&buffer)).map(|(source, _)| *source);
                 self.uninitialised(finding, &sources.collect::<Vec<_>>())
             } else {

@@ -10,6 +10,7 @@ use crate::checks::baked::Capture;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, capture, faults, stall};
 use crate::context::Phase;
+use crate::finding::Id;
 use crate::report::RunKind;
 use crate::step::Role;
 use crate::topology::Topology;
@@ -111,7 +112,7 @@ impl Lane {
         let ((recorded, enqueued), blocked) = match probed {
             Ok(probed) => probed,
             Err(error) => {
-                let finding = faults::run_failed("E02", &error, &[], step);
+                let finding = faults::run_failed(Id::E02, &error, &[], step);
                 return Err(self.stop(finding, error.is_sticky()));
             }
         };

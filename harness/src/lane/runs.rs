@@ -14,7 +14,7 @@ use crate::context::{Enqueued, Phase, StepContext};
 use crate::cuda::CudaError;
 use crate::digest;
 use crate::error::{RunError, StepError};
-use crate::finding::Finding;
+use crate::finding::{Check, Finding, Id};
 use crate::step::Role;
 use crate::topology::Topology;
 
@@ -136,7 +136,7 @@ impl Lane {
             if error.code == CAPTURE_REFUSES {
                 return Err(self.stop(capture::left_open(&error, &enqueued, step), true));
             }
-            return Err(self.stop(faults::run_failed("E02", &error, &enqueued, step), error.is_sticky()));
+            return Err(self.stop(faults::run_failed(Id::E02, &error, &enqueued, step), error.is_sticky()));
         }
         self.parts.switch(Part::Rest);
         Ok(nanoseconds(started))
@@ -198,7 +198,7 @@ impl Lane {
                 Ok(Captured { exec, topology, enqueued, step, behind, spare: graph.duplicate().ok() })
             }
             Err(error) => Err(self.stop(
-                Finding::new("E05", "capture").contrast("the graph instantiates", error.to_string()),
+                Finding::new(Id::E05, Check::Capture).contrast("the graph instantiates", error.to_string()),
                 error.is_sticky(),
             )),
         }
@@ -222,7 +222,7 @@ impl Lane {
         let launched = graph.exec.launch(&self.stream).and_then(|()| self.wait());
         let time = nanoseconds(started);
         if let Err(error) = launched {
-            return Err(self.stop(faults::run_failed("E03", &error, &graph.enqueued, step), error.is_sticky()));
+            return Err(self.stop(faults::run_failed(Id::E03, &error, &graph.enqueued, step), error.is_sticky()));
         }
         self.parts.switch(Part::Rest);
         Ok(time)

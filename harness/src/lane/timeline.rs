@@ -4,6 +4,7 @@ use super::parts::Part;
 use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON};
 use crate::calls;
 use crate::checks::faults;
+use crate::finding::Id;
 use crate::report::RunKind;
 
 /// The step that is drawn. Everything is warm by then, and every probe is over.
@@ -29,7 +30,7 @@ impl Lane {
             return Err(self.stop(faults::eager_step(&error, &enqueued, step), error.is_sticky()));
         }
         if let Err(error) = waited {
-            return Err(self.stop(faults::run_failed("E02", &error, &enqueued, step), error.is_sticky()));
+            return Err(self.stop(faults::run_failed(Id::E02, &error, &enqueued, step), error.is_sticky()));
         }
         self.report.timelines.extend(calls.map(|calls| calls.timeline(RunKind::Eager, step)));
 
@@ -39,7 +40,7 @@ impl Lane {
         self.driver(ready, "copying the inputs in")?;
         let (launched, calls) = calls::during(|| graph.exec.launch(&self.stream).and_then(|()| self.wait()));
         if let Err(error) = launched {
-            return Err(self.stop(faults::run_failed("E03", &error, &graph.enqueued, step), error.is_sticky()));
+            return Err(self.stop(faults::run_failed(Id::E03, &error, &graph.enqueued, step), error.is_sticky()));
         }
         self.report.timelines.extend(calls.map(|calls| calls.timeline(RunKind::Replay, step)));
         let restored = self.state_before.restore(&self.replay, &self.stream);

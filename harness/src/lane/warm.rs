@@ -5,6 +5,7 @@
 use super::parts::Part;
 use super::{Captured, Ended, Lane, REPLAY_POISON};
 use crate::checks::faults;
+use crate::finding::Id;
 
 impl Lane {
     /// Runs the step eagerly on the replay's buffers. State is as before afterwards.
@@ -20,7 +21,7 @@ impl Lane {
             return Err(self.stop(faults::eager_step(&error, &enqueued, step), error.is_sticky()));
         }
         if let Err(error) = self.wait() {
-            return Err(self.stop(faults::run_failed("E02", &error, &enqueued, step), error.is_sticky()));
+            return Err(self.stop(faults::run_failed(Id::E02, &error, &enqueued, step), error.is_sticky()));
         }
         let restored = self.state_before.restore(&self.replay, &self.stream);
         self.driver(restored, "restoring the state")?;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON};
 use crate::checks::bits;
 use crate::cuda::{CudaError, PinnedMemory};
-use crate::finding::Finding;
+use crate::finding::{Finding, Id};
 use crate::step::{Agreement, Role};
 use crate::topology::{Topology, headline};
 
@@ -43,30 +43,30 @@ impl Lane {
         let stable = !self.poisoned
             && crate::checks::addresses::check(&graph.topology, &self.replay, self.config.steps).is_empty();
         let mut places: Vec<(usize, usize)> = Vec::new();
-        for (at, ((id, buffer), differing)) in differing.iter().enumerate() {
-            let key = (id.clone(), *buffer, None);
+        for (at, (&(id, buffer), differing)) in differing.iter().enumerate() {
+            let key = (id, buffer, None);
             if !self.findings.contains_key(&key) {
                 continue;
             }
-            let writer = if stable && at < MOST && id != "R02" && !self.poisoned {
-                self.writer_of(graph, *buffer, differing).unwrap_or(Writer::Unknown)
+            let writer = if stable && at < MOST && id != Id::R02 && !self.poisoned {
+                self.writer_of(graph, buffer, differing).unwrap_or(Writer::Unknown)
             } else {
                 Writer::Unknown
             };
             let Some(seen) = self.findings.get_mut(&key) else { continue };
-            let finding = std::mem::replace(&mut seen.finding, Finding::new("R01", bits::CHECK));
-            let (finding, node) = placed(finding, &graph.topology, &self.specs[*buffer].name, *buffer, writer);
+            let finding = std::mem::replace(&mut seen.finding, Finding::new(Id::R01, bits::CHECK));
+            let (finding, node) = placed(finding, &graph.topology, &self.specs[buffer].name, buffer, writer);
             if let Some(seen) = self.findings.get_mut(&key) {
                 seen.finding = graph.behind.explain(finding, &graph.topology, node);
             }
-            places.extend(node.map(|node| (node, *buffer)));
+            places.extend(node.map(|node| (node, buffer)));
         }
         self.sort_results(&places);
         self.point_upstream(&places, &graph.topology);
-        let is_result = |id: &String| matches!(id.as_str(), "R01" | "R03");
-        if differing.keys().any(|(id, _)| is_result(id)) && !self.poisoned {
+        let is_result = |id: Id| matches!(id, Id::R01 | Id::R03);
+        if differing.keys().any(|(id, _)| is_result(*id)) && !self.poisoned {
             let stale = graph.behind.stale(&graph.topology);
-            for (_, seen) in self.findings.iter_mut().filter(|(key, _)| is_result(&key.0) && !stale.is_empty()) {
+            for (_, seen) in self.findings.iter_mut().filter(|(key, _)| is_result(key.0) && !stale.is_empty()) {
                 seen.finding.help = format!("see A09 first: {}", stale[0].seen);
             }
             self.keep_all(stale);
@@ -78,9 +78,9 @@ impl Lane {
         let node = |key: &super::FindingKey| places.iter().find(|(_, buffer)| *buffer == key.1).map(|(node, _)| *node);
         let slots: Vec<usize> =
             (0..self.finding_order.len()).filter(|&at| self.finding_order[at].1 != usize::MAX).collect();
-        let mut keys: Vec<_> = slots.iter().map(|&at| self.finding_order[at].clone()).collect();
-        let first = |id: &str| slots.iter().position(|&at| self.finding_order[at].0 == id);
-        keys.sort_by_key(|key| (first(&key.0), node(key)));
+        let mut keys: Vec<_> = slots.iter().map(|&at| self.finding_order[at]).collect();
+        let first = |id: Id| slots.iter().position(|&at| self.finding_order[at].0 == id);
+        keys.sort_by_key(|key| (first(key.0), node(key)));
         for (at, key) in slots.into_iter().zip(keys) {
             self.finding_order[at] = key;
         }
@@ -102,7 +102,7 @@ impl Lane {
                 self.specs[source].name
             );
             for (key, seen) in &mut self.findings {
-                if key.1 == buffer && key.0 == "R01" && !seen.finding.notes.contains(&note) {
+                if key.1 == buffer && key.0 == Id::R01 && !seen.finding.notes.contains(&note) {
                     seen.finding.notes.push(note.clone());
                 }
             }

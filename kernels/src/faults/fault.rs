@@ -1,6 +1,7 @@
 //! What a planted fault is.
 
 use graphproof_harness::capture_as::StreamKind;
+use graphproof_harness::finding::{Check, Id};
 use graphproof_harness::step::Step;
 
 use crate::error::KernelsError;
@@ -35,7 +36,7 @@ impl Fault {
     /// How often the step is run again where it fails. A verdict that depends on the run shows only
     /// to whoever runs it again.
     pub fn retries(&self) -> u64 {
-        u64::from(self.expected.id == "V14")
+        u64::from(self.expected.id == Id::V14)
     }
 }
 
@@ -77,12 +78,12 @@ impl Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     /// Id of the finding.
-    pub id: &'static str,
+    pub id: Id,
     /// The check that finds it.
-    pub check: &'static str,
+    pub check: Check,
     /// Ids that count too where the driver keeps no call record, as NVIDIA's does not: the fault
     /// is found there, but not told apart from its kin.
-    pub without_record: &'static [&'static str],
+    pub without_record: &'static [Id],
     /// Whether only a call record can tell it at all.
     pub needs_record: bool,
     /// The stream that the step has to run on.
@@ -91,12 +92,12 @@ pub struct Expected {
 
 impl Expected {
     /// Finding `id` of `check`, on every driver.
-    pub const fn new(id: &'static str, check: &'static str) -> Self {
+    pub const fn new(id: Id, check: Check) -> Self {
         Expected { id, check, without_record: &[], needs_record: false, stream: StreamKind::Blocking }
     }
 
     /// Adds ids that count where there is no call record.
-    pub const fn or(self, without_record: &'static [&'static str]) -> Self {
+    pub const fn or(self, without_record: &'static [Id]) -> Self {
         Expected { without_record, ..self }
     }
 

@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(names.len(), faults.len());
         for fault in &faults {
             for id in std::iter::once(&fault.expected.id).chain(fault.expected.without_record) {
-                assert!(catalogue::find(id).is_some(), "{}: {id}", fault.name);
+                assert_eq!(catalogue::entry(*id).id, *id, "{}", fault.name);
             }
         }
     }

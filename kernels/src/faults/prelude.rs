@@ -7,6 +7,7 @@ pub(super) use cudarc::driver::sys::CUresult;
 pub(super) use graphproof_harness::capture_as::StreamKind;
 pub(super) use graphproof_harness::context::{Launch, Phase, StepContext};
 pub(super) use graphproof_harness::error::{StepError, StepResult};
+pub(super) use graphproof_harness::finding::{Check, Id};
 pub(super) use graphproof_harness::step::{Agreement, BufferSpec, DType, Step, Valid};
 
 pub(super) use super::fault::{Expected, Fault, Group, Variant};

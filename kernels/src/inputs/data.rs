@@ -3,8 +3,8 @@
 use half::bf16;
 
 use super::{Buffer, Extents, stream};
-use crate::rng::Stream;
 use crate::shape::Shape;
+use graphproof_harness::rng::Stream;
 
 /// What q, k and w hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

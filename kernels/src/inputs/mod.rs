@@ -15,8 +15,8 @@ use graphproof_harness::step::HostBuffers;
 pub use data::{DATA, Data, fill_cache, fill_keys, fill_queries, fill_weights};
 pub use limits::{LIMITS, Limits, fill_limits};
 
-use crate::rng::Stream;
 use crate::shape::Shape;
+use graphproof_harness::rng::Stream;
 
 /// What step `index` is fed under `seed`.
 pub fn families(index: u64, seed: u64) -> (Data, Limits) {

@@ -1,6 +1,7 @@
 //! `graphproof bench checks`: what each check costs, beside the same steps without a check.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -9,9 +10,10 @@ use graphproof_harness::gate::{self, GateConfig, Part, Parts};
 
 use crate::args::BenchChecksArgs;
 use crate::commands::Failure;
-use crate::commands::suite::Suite;
+use crate::commands::suite::Planned;
 use crate::output::progress::StepBar;
 use crate::output::table::time;
+use crate::suite::Suite;
 
 /// What a run without checks does too.
 const WORK: [Part; 5] = [Part::Inputs, Part::Load, Part::Eager, Part::Capture, Part::Replay];
@@ -39,8 +41,8 @@ fn work(parts: &Parts) -> Duration {
     WORK.into_iter().map(|part| parts.spent(part)).sum()
 }
 
-pub fn run(args: &BenchChecksArgs) -> Result<ExitCode, Failure> {
-    let suite = Suite::of_steps(&args.target, &args.steps_named)?;
+pub fn run(args: &BenchChecksArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
+    let suite = Planned::of_steps(&args.target, own, &args.steps_named)?;
     let device = suite.session.facts();
     println!(
         "graphproof {}, {} driver: {}\nshape {}, {} steps, {}\n",

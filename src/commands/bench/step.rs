@@ -1,32 +1,33 @@
-//! `graphproof bench step`: how fast the indexer's lanes are, eagerly and as graphs.
+//! `graphproof bench step`: how fast steps are, eagerly and as graphs.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::receipt::AtomicFile;
 use anyhow::{Context as _, anyhow};
-use graphproof::receipt::AtomicFile;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, Speed};
 use graphproof_harness::report::Spread;
-use graphproof_kernels::Shape;
 
 use crate::args::BenchStepArgs;
 use crate::commands::Failure;
-use crate::commands::suite::Suite;
+use crate::commands::suite::Planned;
 use crate::output::finding;
 use crate::output::json::io;
 use crate::output::progress::StepBar;
 use crate::output::table::time;
+use crate::suite::{Parameters, Suite};
 
 /// One measured step.
 #[derive(Debug, serde::Serialize)]
 struct Row {
     step: String,
     shape: String,
-    /// Multiply-adds of the scores, counted twice: 2·sq·b·sk·h·d, every key visible.
-    flop: f64,
+    /// Floating-point operations of a step, if the suite says.
+    flop: Option<f64>,
     /// 10^12 of them a second, by the median of replays back to back.
-    tflops: f64,
+    tflops: Option<f64>,
     #[serde(flatten)]
     speed: Speed,
 }
@@ -39,12 +40,12 @@ struct Measured {
     rows: Vec<Row>,
 }
 
-pub fn run(args: &BenchStepArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
     let file =
         args.json.as_deref().map(|path| AtomicFile::prepare(path, "the figures", "--json")).transpose().map_err(io)?;
-    let suite = Suite::of_steps(&args.target, &args.steps_named)?;
+    let suite = Planned::of_steps(&args.target, own, &args.steps_named)?;
     let device = suite.session.facts();
-    let shape = suite.jobs[0].job.shape;
+    let shape = suite.jobs[0].job.shape.clone();
     println!(
         "{} driver: {}, shape {}, inputs of step 0, {}",
         suite.selected.kind.name(),
@@ -73,13 +74,15 @@ pub fn run(args: &BenchStepArgs) -> Result<ExitCode, Failure> {
                 return Err(Failure::new(ExitCode::Findings, anyhow!("step '{}' failed", step.name())));
             }
         };
-        let row = row(step.name(), &shape, speed);
+        let row = row(suite.suite.as_ref(), step.name(), &shape, speed);
         println!("{}", line(&row));
         rows.push(row);
         bar.at(rows.len() as u64);
     }
     if let Some(folder) = &args.dump {
-        let shape = serde_json::to_vec(&shape).map_err(|error| io(error.into()))?;
+        let extents: serde_json::Map<String, serde_json::Value> =
+            shape.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let shape = serde_json::to_vec(&extents).map_err(|error| io(error.into()))?;
         write(&folder.join("shape.json"), &shape).map_err(io)?;
     }
     if let Some(file) = file {
@@ -94,11 +97,10 @@ pub fn run(args: &BenchStepArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Passed)
 }
 
-fn row(step: &str, shape: &Shape, speed: Speed) -> Row {
-    let sq = if step == "decode" { 1 } else { shape.sq };
-    let flop = 2.0 * [sq, shape.b, shape.sk, shape.h, shape.d].map(f64::from).iter().product::<f64>();
-    let tflops = flop / speed.replay_back_to_back.median.max(1) as f64 / 1e3;
-    Row { step: step.to_owned(), shape: Shape { sq, ..*shape }.to_string(), flop, tflops, speed }
+fn row(suite: &dyn Suite, step: &str, shape: &Parameters, speed: Speed) -> Row {
+    let flop = suite.flop(step, shape);
+    let tflops = flop.map(|flop| flop / speed.replay_back_to_back.median.max(1) as f64 / 1e3);
+    Row { step: step.to_owned(), shape: shape.to_string(), flop, tflops, speed }
 }
 
 fn line(row: &Row) -> String {
@@ -108,9 +110,9 @@ fn line(row: &Row) -> String {
         format!("{} ±{:.1}%", time(spread.median), half * 100.0)
     };
     format!(
-        "{:<12}  {:>7.3}   {:<14}  {:<23}  {:<11}  x{:<11.3}  {}",
+        "{:<12}  {:>7}   {:<14}  {:<23}  {:<11}  x{:<11.3}  {}",
         row.step,
-        row.tflops,
+        row.tflops.map_or_else(|| "-".to_owned(), |tflops| format!("{tflops:.3}")),
         spread(replay_back_to_back),
         spread(replay),
         spread(eager),

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::conformance::random::{self, Against, Grouping, Options, Record, Runner, Seeds};
 use anyhow::{Context, anyhow};
-use graphproof::conformance::random::{self, Against, Grouping, Options, Record, Runner, Seeds};
 use graphproof_harness::driver::DriverKind;
 use graphproof_harness::exit_code::ExitCode;
 

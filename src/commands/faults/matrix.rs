@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use graphproof_harness::driver::DriverKind;
-use graphproof_harness::finding::Finding;
+use graphproof_harness::finding::{Check, Finding, Id, Site};
 use graphproof_kernels::faults::Fault;
 
 use super::child::Outcome;
@@ -36,9 +36,9 @@ pub struct Row {
     /// Why it cannot share a process with other steps, if it cannot.
     pub sticky: Option<&'static str>,
     /// Id that must be found.
-    pub expected: &'static str,
+    pub expected: Id,
     /// The check that must find it.
-    pub expected_check: &'static str,
+    pub expected_check: Check,
     /// Ids found, the first of each kind.
     pub found: Vec<String>,
     /// The finding that counts.
@@ -63,13 +63,13 @@ impl Row {
         let mut found = told(planted);
         found.dedup();
         let expected = &fault.expected;
-        let counts = |id: &str| id == expected.id || (!recorded && expected.without_record.contains(&id));
+        let counts = |id: Id| id == expected.id || (!recorded && expected.without_record.contains(&id));
         let findings: &[Finding] = match planted {
             Outcome::Reports(reports) => reports.first().map_or(&[], |report| report.findings.as_slice()),
             Outcome::Died(_) => &[],
         };
         let exact = findings.iter().find(|finding| finding.id == expected.id);
-        let finding = exact.or_else(|| findings.iter().find(|finding| counts(&finding.id))).cloned();
+        let finding = exact.or_else(|| findings.iter().find(|finding| counts(finding.id))).cloned();
         let missed = match (planted, &finding) {
             (_, Some(finding)) if recorded && finding.check != expected.check => {
                 Some(format!("found by '{}' instead of '{}'", finding.check, expected.check))
@@ -113,7 +113,7 @@ impl Row {
 
     fn place(&self) -> String {
         let Some(finding) = &self.finding else { return "-".to_owned() };
-        let site = finding.site.as_ref().map(|site| format!("{}:{}", site.file, site.line));
+        let site = finding.site.as_ref().map(Site::place);
         // A call made through a helper has its place in the helper; who called stands in the notes.
         let caller = finding.notes.iter().find_map(|note| {
             let (_, place) = note.split_once("called from ")?;
@@ -127,7 +127,7 @@ impl Row {
 
     fn cells(&self) -> [String; 7] {
         let found = if self.found.is_empty() { "-".to_owned() } else { self.found.join(" ") };
-        let check = self.finding.as_ref().map_or("-".to_owned(), |finding| finding.check.clone());
+        let check = self.finding.as_ref().map_or("-".to_owned(), |finding| finding.check.to_string());
         let verdict = match (self.missed.is_some(), self.twin_silent()) {
             (false, true) if self.untold => "not checked",
             (true, _) => "MISSED",
@@ -141,7 +141,7 @@ impl Row {
         };
         [
             format!("{} {}", self.row, self.name),
-            self.expected.to_owned(),
+            self.expected.to_string(),
             found,
             check,
             self.place(),

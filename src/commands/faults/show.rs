@@ -10,8 +10,8 @@ use super::child::{self, Job, Outcome};
 use crate::args::FaultsArgs;
 use crate::commands::Failure;
 use crate::output::print;
-use graphproof::report::finding;
-use graphproof::report::notice::Notice;
+use crate::report::finding;
+use crate::report::notice::Notice;
 
 /// Runs the fault in a process of its own and prints its findings. They are what is asked for, so
 /// that they are no failure; their absence is.

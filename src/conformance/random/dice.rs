@@ -1,6 +1,6 @@
 //! The choices of one sequence: a stream of random numbers that a seed and a place name.
 
-use graphproof_kernels::rng::Stream;
+use graphproof_harness::rng::Stream;
 
 /// Draws in order; the same seed and place give the same draws on every machine.
 #[derive(Debug)]

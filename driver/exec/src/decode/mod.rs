@@ -55,6 +55,7 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
         name: variable.name.clone(),
         size: variable.size,
         align: variable.align,
+        managed: variable.managed,
         init: variable.init.clone(),
         addresses: variable.relocations.iter().filter_map(|value| AddressValue::new(value, &places)).collect(),
     });
@@ -64,7 +65,7 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
     let heap = (allocates("malloc") || allocates("free")).then_some(globals.len() as u32);
     if heap.is_some() {
         let size = u64::from(super::vm::heap::HEAP_BYTES);
-        globals.push(GlobalVariable { name: String::new(), size, align: 256, init: Vec::new(), addresses: Vec::new() });
+        globals.push(GlobalVariable { size, align: 256, ..GlobalVariable::default() });
     }
     let kernels = module.functions.iter().enumerate().filter(|(_, function)| function.entry && function.defined);
     let entries = kernels.map(|(index, function)| {
@@ -83,7 +84,7 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
         })
     });
     let entries = entries.collect();
-    Program { entries, globals, version: module.version, target: module.target.clone() }
+    Program { entries, globals, version: module.version, target: module.target.clone(), opaque: false }
 }
 
 /// Decodes one kernel with all that it calls.

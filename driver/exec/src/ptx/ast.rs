@@ -88,6 +88,8 @@ pub struct Variable {
     pub relocations: Vec<Relocation>,
     /// Declared `.extern`.
     pub external: bool,
+    /// `.attribute(.managed)`: the host reaches it too.
+    pub managed: bool,
     /// Why an instruction that names it is not executed.
     pub unsupported: Option<String>,
     /// Where it is declared.

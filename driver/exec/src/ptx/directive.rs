@@ -12,6 +12,7 @@ use super::types::{Space, Type};
 pub(super) struct Declarator {
     /// Why what is declared is not executed.
     pub unsupported: Option<String>,
+    pub managed: bool,
     pub space: Space,
     pub align: u64,
     pub ty: Type,
@@ -268,7 +269,7 @@ impl<'a> Parser<'a> {
         };
         self.advance();
         let (mut align, mut vector, mut ty) = (0, 1, None);
-        let mut unsupported = None;
+        let (mut unsupported, mut managed) = (None, false);
         while self.token().kind == Kind::Dotted {
             let at = self.token().span;
             let word = &self.text()[1..];
@@ -295,7 +296,7 @@ impl<'a> Parser<'a> {
                             Kind::Mark(b'(') => open += 1,
                             Kind::Mark(b')') => open -= 1,
                             Kind::Dotted if self.text() == ".managed" => {
-                                unsupported = Some("a `.managed` variable is not executed".to_owned());
+                                managed = true;
                             }
                             Kind::End => return Err(self.unexpected("`)`")),
                             _ => {}
@@ -317,7 +318,7 @@ impl<'a> Parser<'a> {
         }
         let Some(ty) = ty else { return Err(self.syntax(span, "this declaration has no type")) };
         let align = align.max(ty.size() * vector);
-        Ok(Declarator { unsupported, space, align, ty, vector, external })
+        Ok(Declarator { unsupported, managed, space, align, ty, vector, external })
     }
 
     /// Names after a declarator, up to the semicolon.
@@ -364,6 +365,7 @@ impl<'a> Parser<'a> {
                 init,
                 relocations,
                 external: declarator.external,
+                managed: declarator.managed,
                 unsupported: declarator.unsupported.clone(),
                 span,
             });

@@ -69,6 +69,24 @@ impl CaptureWorld {
         Ok((status, Some(info)))
     }
 
+    /// The captures that have begun and not ended, and whether each is invalidated.
+    pub fn ongoing_captures(&self) -> impl Iterator<Item = (CaptureId, bool)> + '_ {
+        self.captures.iter().map(|(&id, capture)| (id, capture.invalidated))
+    }
+
+    /// The capture that a stream takes part in.
+    pub fn capture_of(&self, stream: StreamId) -> Option<CaptureId> {
+        self.streams.get(&stream.key).map(|enrolled| enrolled.capture)
+    }
+
+    /// A capture is as a driver says that it is: for a model that looks on, which the driver's answer
+    /// overrules.
+    pub fn overrule(&mut self, id: CaptureId, invalidated: bool) {
+        if let Some(capture) = self.captures.get_mut(&id) {
+            capture.invalidated = invalidated;
+        }
+    }
+
     /// `cuStreamUpdateCaptureDependencies`.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ pub use array::{Array, Shape};
 pub use copy::{Copy, Fill, Side};
 pub use describe::Description;
 pub use pool::Pool;
-pub use space::{AddressSpace, Allocation, HostAllocation, HostKind, Origin, Place, State};
+pub use space::{AddressSpace, Allocation, HostAllocation, HostKind, Origin, Place, State, poison};
 pub use virtual_memory::{Access, GRANULARITY, Physical};
 
 use super::{Handles, Kind, setting};

@@ -358,6 +358,15 @@ impl AddressSpace {
         (address - found.base < found.len).then_some(Place::Host(*found))
     }
 
+    /// Bytes from an address to the end of its allocation.
+    pub fn bytes_from(&self, address: u64) -> Option<u64> {
+        let (base, len) = match self.place(address)? {
+            Place::Device(found) => (found.base, found.len),
+            Place::Host(found) => (found.base, found.len),
+        };
+        Some(len - (address - base))
+    }
+
     /// The bytes behind `[address, address + len)`, if they lie in one allocation.
     pub fn locate(&self, address: u64, len: u64) -> Option<*mut u8> {
         match self.place(address)? {
@@ -438,10 +447,7 @@ impl AddressSpace {
 
     fn poison(&mut self, base: u64, len: u64) {
         // SAFETY: the allocation's own bytes, which nothing has been told of yet; mapped for good.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(self.window.host(base), len as usize) };
-        for chunk in bytes.chunks_mut(4) {
-            chunk.copy_from_slice(&POISON.to_ne_bytes()[..chunk.len()]);
-        }
+        poison(unsafe { std::slice::from_raw_parts_mut(self.window.host(base), len as usize) });
     }
 
     /// The next gap of `len` bytes at or after the cursor, once around the window, at a multiple of
@@ -489,6 +495,13 @@ impl AddressSpace {
             }
         }
         wanted <= end
+    }
+}
+
+/// Fills bytes with what no result should look like.
+pub fn poison(bytes: &mut [u8]) {
+    for chunk in bytes.chunks_mut(4) {
+        chunk.copy_from_slice(&POISON.to_ne_bytes()[..chunk.len()]);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{CHECKS, Explanation, Family, Section};
+use super::{Explanation, Family, Section};
+use crate::finding::Check;
 
 const INTRODUCTION: &str = "\
 # Faults
@@ -29,13 +30,13 @@ believed but confirmed by nothing named here.
 pub fn book() -> String {
     let mut out = INTRODUCTION.to_owned();
     out.push_str("\n## The checks\n\n| check | reads |\n|---|---|\n");
-    for check in CHECKS {
-        let _ = writeln!(out, "| {} | {} |", check.name, check.reads);
+    for check in Check::ALL {
+        let _ = writeln!(out, "| {} | {} |", check.name(), check.reads());
     }
     for family in Family::ALL {
         let _ = write!(out, "\n## {}\n\n| id | fault | found by |\n|---|---|---|\n", family.title());
         for text in family.texts() {
-            let id = text.entry.id;
+            let id = text.entry.id.as_str();
             let checks = list(text.checks());
             let _ = writeln!(out, "| [{id}](#{}) | {} | {checks} |", id.to_ascii_lowercase(), text.entry.title);
         }

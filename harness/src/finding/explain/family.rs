@@ -66,6 +66,6 @@ impl Family {
 
     /// The texts of the family, in the order of their ids.
     pub fn texts(self) -> impl Iterator<Item = &'static Explanation> {
-        super::ALL.iter().filter(move |text| text.entry.id.starts_with(self.letter()))
+        super::ALL.iter().filter(move |text| text.entry.id.as_str().starts_with(self.letter()))
     }
 }

@@ -6,7 +6,6 @@
 //! when the crate is compiled: a text that lacks a heading does not compile.
 
 mod book;
-mod checks;
 mod family;
 mod nearest;
 mod render;
@@ -17,7 +16,6 @@ mod text;
 mod tests;
 
 pub use book::book;
-pub use checks::{CHECKS, Check};
 pub use family::Family;
 pub use nearest::nearest;
 pub use render::{Look, list, page};
@@ -26,5 +24,5 @@ pub use text::{Explanation, Section};
 
 /// The text of `id`, in upper or lower case.
 pub fn find(id: &str) -> Option<&'static Explanation> {
-    ALL.iter().find(|text| text.entry.id.eq_ignore_ascii_case(id))
+    ALL.iter().find(|text| text.entry.id.as_str().eq_ignore_ascii_case(id))
 }

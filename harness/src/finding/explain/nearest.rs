@@ -18,7 +18,7 @@ pub fn nearest(id: &str) -> Vec<&'static str> {
     }
     let mut ranked: Vec<_> = ALL
         .iter()
-        .map(|text| text.entry.id)
+        .map(|text| text.entry.id.as_str())
         .filter_map(|known| {
             let edits = distance(&asked, known);
             let other_family = asked.chars().next() != known.chars().next();

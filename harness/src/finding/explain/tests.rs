@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cudarc::driver::sys::CUresult;
 
-use super::{ALL, CHECKS, Explanation, Family, Section, find};
+use super::{ALL, Explanation, Family, Section, find};
+use crate::finding::{Check, Id};
 use crate::vocabulary::runtime_name;
 
 /// Names of newer drivers than the one whose names `driver/api/functions.txt` lists.
@@ -44,14 +45,13 @@ fn is_id(word: &str) -> bool {
         && chars.all(|c| c.is_ascii_digit())
 }
 
-/// Ids that stand in `code` as string literals, but for those that something is compared with.
-fn literals(code: &str) -> BTreeSet<&str> {
-    let pieces: Vec<&str> = code.split('"').collect();
-    pieces
-        .windows(2)
-        .filter(|pair| is_id(pair[1]) && !pair[0].ends_with("== ") && !pair[0].ends_with("!= "))
-        .map(|pair| pair[1])
-        .collect()
+/// Ids that stand in `code`, but for those that something is compared with.
+fn named(code: &str) -> BTreeSet<&str> {
+    let places = code.match_indices("Id::").filter(|(at, _)| {
+        let before = code[..*at].trim_end();
+        !before.ends_with("==") && !before.ends_with("!=")
+    });
+    places.filter_map(|(at, _)| code.get(at + 4..at + 7)).filter(|word| is_id(word)).collect()
 }
 
 /// Ids that the harness reports, each with the names of the checks whose files name it.
@@ -61,8 +61,12 @@ fn reported() -> BTreeMap<String, BTreeSet<String>> {
         if path.components().any(|part| part.as_os_str() == "finding") {
             continue;
         }
-        let check = code.split_once("const CHECK: &str = \"").and_then(|(_, rest)| rest.split('"').next());
-        for id in literals(&code) {
+        let check = code.split_once("const CHECK: Check = Check::").and_then(|(_, rest)| rest.split(';').next());
+        let check = check.map(|check| {
+            let known = Check::ALL.iter().find(|known| format!("{known:?}") == check);
+            known.unwrap_or_else(|| panic!("{}: {check}", path.display())).name()
+        });
+        for id in named(&code) {
             reported.entry(id.to_owned()).or_default().extend(check.map(str::to_owned));
         }
     }
@@ -80,16 +84,14 @@ fn whole(text: &Explanation) -> String {
 }
 
 #[test]
-fn every_id_in_the_code_has_a_text() {
-    let mut missing = Vec::new();
-    for folder in ["harness", "src", "kernels/src", "tests"] {
-        for (path, code) in sources(&workspace().join(folder)) {
-            missing.extend(
-                literals(&code).into_iter().filter(|id| find(id).is_none()).map(|id| (path.clone(), id.to_owned())),
-            );
-        }
+fn every_id_has_its_text_in_its_own_place() {
+    for &id in Id::ALL {
+        assert_eq!((id.explanation().entry.id, id.as_str().parse()), (id, Ok(id)));
     }
-    assert!(missing.is_empty(), "add a text to harness/src/finding/explain/ and to its table.rs: {missing:?}");
+    for &check in Check::ALL {
+        assert_eq!(check.name().parse(), Ok(check));
+    }
+    assert!("Z99".parse::<Id>().is_err() && "guesses".parse::<Check>().is_err());
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn texts_say_rightly_which_ids_are_reported() {
     let reported = reported();
     let mut wrong = Vec::new();
     for text in ALL.iter() {
-        let id = text.entry.id;
+        let id = text.entry.id.as_str();
         let (says, is) = (text.reported_as().any(|other| other == id), reported.contains_key(id));
         if says != is {
             let to = if is { "must name" } else { "must not name" };
@@ -125,7 +127,7 @@ fn texts_say_rightly_which_ids_are_reported() {
 
 #[test]
 fn checks_are_known_by_their_names() {
-    let known: BTreeSet<_> = CHECKS.iter().map(|check| check.name).collect();
+    let known: BTreeSet<_> = Check::ALL.iter().map(|check| check.name()).collect();
     let mut wrong = Vec::new();
     for text in ALL.iter() {
         let (id, detection) = (text.entry.id, text.body(Section::Detection));
@@ -139,7 +141,7 @@ fn checks_are_known_by_their_names() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for check in reported().values().flatten() {
-        assert!(known.contains(check.as_str()), "checks.rs does not describe the check '{check}'");
+        assert!(known.contains(check.as_str()), "check.rs does not describe the check '{check}'");
     }
 }
 

@@ -11,6 +11,7 @@
 //! ...the other headings of `Section`, each once, in order
 //! ```
 
+use crate::finding::Id;
 use crate::finding::catalogue::Entry;
 
 /// A heading of a text, in the order in which they stand.
@@ -69,7 +70,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Names of the checks that see the fault; see [`CHECKS`](super::CHECKS).
+    /// Names of the checks that see the fault; see [`Check`](crate::finding::Check).
     pub fn checks(&self) -> impl Iterator<Item = &'static str> {
         words(self.found_by)
     }
@@ -86,9 +87,9 @@ impl Explanation {
     }
 
     /// Parses `text`, which must be of the form that the module's documentation shows.
-    pub(super) fn parse(id: &'static str, text: &'static str) -> Explanation {
+    pub(super) fn parse(id: Id, text: &'static str) -> Explanation {
         let rest = after(text, "# ");
-        let rest = after(rest, id);
+        let rest = after(rest, id.as_str());
         let (title, rest) = line(after(rest, ": "));
         let (help, rest) = line(after(after(rest, "\n"), "- Help: "));
         let (found_by, rest) = line(after(rest, "- Found by: "));
@@ -131,6 +132,7 @@ fn end_of_body(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{Explanation, Section};
+    use crate::finding::Id;
 
     fn text(headings: &[&str]) -> &'static str {
         let head = "# S01: a title\n\n- Help: do this\n- Found by: capture, bits\n- Reported as: none\n\n";
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_head_and_every_section_are_read() {
-        let parsed = Explanation::parse("S01", text(&Section::ALL.map(Section::heading)));
+        let parsed = Explanation::parse(Id::S01, text(&Section::ALL.map(Section::heading)));
         assert_eq!((parsed.entry.title, parsed.entry.help), ("a title", "do this"));
         assert_eq!(parsed.checks().collect::<Vec<_>>(), ["capture", "bits"]);
         assert_eq!(parsed.reported_as().count(), 0);
@@ -155,9 +157,9 @@ mod tests {
         let all = Section::ALL.map(Section::heading);
         for headings in [&swapped[..], &all[..6], &[&all[..], &["More"]].concat()[..]] {
             let text = text(headings);
-            assert!(std::panic::catch_unwind(|| Explanation::parse("S01", text)).is_err(), "{text}");
+            assert!(std::panic::catch_unwind(|| Explanation::parse(Id::S01, text)).is_err(), "{text}");
         }
         let other = text(&all);
-        assert!(std::panic::catch_unwind(|| Explanation::parse("S02", other)).is_err());
+        assert!(std::panic::catch_unwind(|| Explanation::parse(Id::S02, other)).is_err());
     }
 }

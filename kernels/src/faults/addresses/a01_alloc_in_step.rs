@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "allocates device memory",
     stands_for: "cuda.h, cuThreadExchangeStreamCaptureMode",
-    expected: Expected::new("A01", "capture"),
+    expected: Expected::new(Id::A01, Check::Capture),
     sticky: None,
     hangs: false,
     step,

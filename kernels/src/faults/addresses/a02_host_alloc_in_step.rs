@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "allocates pinned host memory",
     stands_for: "NVIDIA dl-cuda-graph guide, capture failures",
-    expected: Expected::new("A02", "capture"),
+    expected: Expected::new(Id::A02, Check::Capture),
     sticky: None,
     hangs: false,
     step,

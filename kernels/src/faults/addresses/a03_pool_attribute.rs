@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "sets a memory pool's attribute",
     stands_for: "NVIDIA/cuda-python#2834",
-    expected: Expected::new("A03", "capture"),
+    expected: Expected::new(Id::A03, Check::Capture),
     sticky: None,
     hangs: false,
     step,

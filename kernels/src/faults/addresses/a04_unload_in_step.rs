@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "unloads a module, as a finaliser does",
     stands_for: "google-deepmind/mujoco_warp#425",
-    expected: Expected::new("A04", "capture"),
+    expected: Expected::new(Id::A04, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "allocates in stream order and never frees",
     stands_for: "kekzl/imp#1648",
-    expected: Expected::new("A05", "structure"),
+    expected: Expected::new(Id::A05, Check::Structure),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "frees earlier memory in stream order",
     stands_for: "NVIDIA/warp#1714",
-    expected: Expected::new("A06", "capture"),
+    expected: Expected::new(Id::A06, Check::Capture),
     sticky: None,
     hangs: false,
     step,

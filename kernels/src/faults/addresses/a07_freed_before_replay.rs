@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "frees its own workspace after the capture",
     stands_for: "vllm-project/vllm#37363",
-    expected: Expected::new("A07", "addresses"),
+    expected: Expected::new(Id::A07, Check::Addresses),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "gives a workspace a new allocation between replays",
     stands_for: "flashinfer-ai/flashinfer#4398",
-    expected: Expected::new("A08", "addresses"),
+    expected: Expected::new(Id::A08, Check::Addresses),
     sticky: None,
     hangs: false,
     step,

@@ -16,7 +16,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "moves what a pointer in memory leads to",
     stands_for: "sgl-project/sglang#26019",
-    expected: Expected::new("R01", "bits"),
+    expected: Expected::new(Id::R01, Check::Bits),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "holds on to the address of an input",
     stands_for: "vllm-project/vllm#53915",
-    expected: Expected::new("A09", "baked values"),
+    expected: Expected::new(Id::A09, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

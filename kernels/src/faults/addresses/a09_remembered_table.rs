@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "gets the table of other buffers from a cache",
     stands_for: "pytorch/helion#2817",
-    expected: Expected::new("A09", "addresses"),
+    expected: Expected::new(Id::A09, Check::Addresses),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "frees pinned staging that the graph copies from",
     stands_for: "microsoft/onnxruntime#32121",
-    expected: Expected::new("A10", "addresses"),
+    expected: Expected::new(Id::A10, Check::Addresses),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "copies from pageable memory",
     stands_for: "pytorch/pytorch#161583",
-    expected: Expected::new("A11", "structure"),
+    expected: Expected::new(Id::A11, Check::Structure),
     sticky: None,
     hangs: false,
     step,

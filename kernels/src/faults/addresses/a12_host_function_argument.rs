@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Addresses,
     title: "gives a host function the address of a local",
     stands_for: "cuda.h, CUDA_HOST_NODE_PARAMS",
-    expected: Expected::new("A12", "structure"),
+    expected: Expected::new(Id::A12, Check::Structure),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "enqueues on the legacy default stream",
     stands_for: "aws/aws-ofi-nccl#1342",
-    expected: Expected::new("C01", "capture"),
+    expected: Expected::new(Id::C01, Check::Capture),
     sticky: None,
     hangs: false,
     step,

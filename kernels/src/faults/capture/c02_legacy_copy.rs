@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "copies on the legacy stream, which a non-blocking capture would lose",
     stands_for: "rwkv_lightning#24",
-    expected: Expected::new("C01", "capture"),
+    expected: Expected::new(Id::C01, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "enqueues on a stream that is not captured",
     stands_for: "CUDA Programming Guide, Cross-stream dependencies and events",
-    expected: Expected::new("C03", "structure"),
+    expected: Expected::new(Id::C03, Check::Structure),
     sticky: None,
     hangs: false,
     step,

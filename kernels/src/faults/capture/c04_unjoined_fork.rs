@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "forks a stream and does not join it",
     stands_for: "deepseek-ai/DeepEP#62",
-    expected: Expected::new("C04", "capture"),
+    expected: Expected::new(Id::C04, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "waits on the device for an event from before the capture",
     stands_for: "NVIDIA/cccl#8674",
-    expected: Expected::new("C05", "capture"),
+    expected: Expected::new(Id::C05, Check::Capture),
     sticky: None,
     hangs: false,
     step,

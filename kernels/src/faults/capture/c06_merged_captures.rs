@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "waits across two captures",
     stands_for: "ROCm/rocm-systems#11589",
-    expected: Expected::new("C06", "capture"),
+    expected: Expected::new(Id::C06, Check::Capture),
     sticky: None,
     hangs: false,
     step,

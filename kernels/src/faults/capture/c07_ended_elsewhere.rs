@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "ends the capture on another thread",
     stands_for: "cuda.h, cuStreamEndCapture",
-    expected: Expected::new("C07", "capture"),
+    expected: Expected::new(Id::C07, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "begins a capture of the stream that it is given",
     stands_for: "cuda.h, cuStreamBeginCapture",
-    expected: Expected::new("C08", "capture"),
+    expected: Expected::new(Id::C08, Check::Capture),
     sticky: None,
     hangs: false,
     step,

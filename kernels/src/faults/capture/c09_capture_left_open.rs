@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "begins a capture on its own stream and never ends it",
     stands_for: "NVIDIA/warp#1957",
-    expected: Expected::new("C09", "capture"),
+    expected: Expected::new(Id::C09, Check::Capture),
     sticky: Some("the capture stays open on the thread"),
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "destroys a forked stream before joining it",
     stands_for: "ROCm/hip-tests catch/unit/graph",
-    expected: Expected::new("C10", "capture").or(&["C04"]),
+    expected: Expected::new(Id::C10, Check::Capture).or(&[Id::C04]),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "adds a stream callback",
     stands_for: "cuda.h, cuStreamAddCallback",
-    expected: Expected::new("C11", "capture"),
+    expected: Expected::new(Id::C11, Check::Capture),
     sticky: None,
     hangs: false,
     step,

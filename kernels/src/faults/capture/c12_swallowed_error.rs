@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "ignores the results of its calls",
     stands_for: "CUDA Programming Guide, Invalidation",
-    expected: Expected::new("C12", "capture"),
+    expected: Expected::new(Id::C12, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Capture,
     title: "returns an error of its own when it is captured",
     stands_for: "sgl-project/sglang#40461",
-    expected: Expected::new("C13", "capture"),
+    expected: Expected::new(Id::C13, Check::Capture),
     sticky: None,
     hangs: false,
     step,

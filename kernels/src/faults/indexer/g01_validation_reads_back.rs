@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "validates the picks on the host",
     stands_for: "DatasunriseOU/cppmega upstream_prs/01",
-    expected: Expected::new("S01", "capture"),
+    expected: Expected::new(Id::S01, Check::Capture),
     sticky: None,
     hangs: false,
     step,

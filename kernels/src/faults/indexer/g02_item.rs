@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "reads one score with a synchronous copy",
     stands_for: "NVIDIA/cudnn-frontend#356",
-    expected: Expected::new("S08", "capture"),
+    expected: Expected::new(Id::S08, Check::Capture),
     sticky: None,
     hangs: false,
     step,

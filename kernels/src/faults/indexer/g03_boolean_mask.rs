@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "launches for as many rows as the mask keeps",
     stands_for: "sgl-project/sglang#18526",
-    expected: Expected::new("V01", "baked values"),
+    expected: Expected::new(Id::V01, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

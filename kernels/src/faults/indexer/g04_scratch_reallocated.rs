@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "reallocates the score matrix between replays",
     stands_for: "NVIDIA/TensorRT-LLM#14297",
-    expected: Expected::new("A08", "addresses"),
+    expected: Expected::new(Id::A08, Check::Addresses),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "takes another output block in each call",
     stands_for: "NVIDIA/TensorRT-LLM#16290",
-    expected: Expected::new("A09", "baked values"),
+    expected: Expected::new(Id::A09, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "takes another block for the logits in each call",
     stands_for: "NVIDIA/TensorRT-LLM#16307",
-    expected: Expected::new("A09", "baked values"),
+    expected: Expected::new(Id::A09, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

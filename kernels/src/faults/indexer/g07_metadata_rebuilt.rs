@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "rebuilds the row ends in a new allocation",
     stands_for: "sgl-project/sglang#26019",
-    expected: Expected::new("A08", "addresses"),
+    expected: Expected::new(Id::A08, Check::Addresses),
     sticky: None,
     hangs: false,
     step,

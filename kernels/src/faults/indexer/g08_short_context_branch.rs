@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "skips the scoring for short contexts, on the host",
     stands_for: "vllm-project/vllm#52492",
-    expected: Expected::new("V05", "baked values"),
+    expected: Expected::new(Id::V05, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "clears the accumulator only for long rows",
     stands_for: "vllm-project/vllm#41665",
-    expected: Expected::new("V05", "baked values"),
+    expected: Expected::new(Id::V05, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "never resets the counter of arrived blocks",
     stands_for: "vllm-project/vllm#41444",
-    expected: Expected::new("R02", "bits"),
+    expected: Expected::new(Id::R02, Check::Bits),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "reuses the schedule of splits across 256 keys",
     stands_for: "flashinfer-ai/flashinfer#4365",
-    expected: Expected::new("R01", "bits"),
+    expected: Expected::new(Id::R01, Check::Bits),
     sticky: None,
     hangs: false,
     step,

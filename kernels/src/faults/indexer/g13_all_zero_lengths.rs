@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "walks past the prefix sum when all lengths are zero",
     stands_for: "vllm-project/vllm#51970",
-    expected: Expected::new("V11", "dummy inputs"),
+    expected: Expected::new(Id::V11, Check::DummyInputs),
     sticky: Some("a kernel faults, which makes the context unusable"),
     hangs: false,
     step,

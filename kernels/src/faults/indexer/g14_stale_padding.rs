@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "leaves stale entries in the map of padded rows",
     stands_for: "NVIDIA/TensorRT-LLM#12657",
-    expected: Expected::new("R01", "bits"),
+    expected: Expected::new(Id::R01, Check::Bits),
     sticky: None,
     hangs: false,
     step,

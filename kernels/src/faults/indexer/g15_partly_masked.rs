@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "leaves picks of short rows unwritten",
     stands_for: "tonyd2wild DeepSeek-v4 DSpark#2",
-    expected: Expected::new("R02", "bits"),
+    expected: Expected::new(Id::R02, Check::Bits),
     sticky: None,
     hangs: false,
     step,

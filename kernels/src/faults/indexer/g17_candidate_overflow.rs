@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "drops candidates above exactly 16,384",
     stands_for: "vllm-project/vllm#51782",
-    expected: Expected::new("V07", "bits"),
+    expected: Expected::new(Id::V07, Check::Bits),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "breaks ties by the order of arrival",
     stands_for: "vllm-project/vllm#55122",
-    expected: Expected::new("V07", "bits"),
+    expected: Expected::new(Id::V07, Check::Bits),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "waits behind the graph for an event inside it",
     stands_for: "vllm-project/vllm#56785",
-    expected: Expected::new("V12", "capture"),
+    expected: Expected::new(Id::V12, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "chooses the grid by a length on the host",
     stands_for: "ROCm/aiter#3773",
-    expected: Expected::new("V01", "baked values"),
+    expected: Expected::new(Id::V01, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Indexer,
     title: "resets the running maximum outside the graph",
     stands_for: "NVIDIA/Megatron-LM#6980",
-    expected: Expected::new("R01", "bits"),
+    expected: Expected::new(Id::R01, Check::Bits),
     sticky: None,
     hangs: false,
     step,

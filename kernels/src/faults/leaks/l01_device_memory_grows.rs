@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Leaks,
     title: "allocates before each replay and never frees",
     stands_for: "NVIDIA/warp#1429",
-    expected: Expected::new("L01", "growth"),
+    expected: Expected::new(Id::L01, Check::Growth),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Leaks,
     title: "launches a graph that allocates before each replay, and never frees",
     stands_for: "JuliaGPU/CUDA.jl#1230",
-    expected: Expected::new("L01", "growth"),
+    expected: Expected::new(Id::L01, Check::Growth),
     sticky: None,
     hangs: false,
     step,

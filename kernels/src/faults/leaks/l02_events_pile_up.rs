@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Leaks,
     title: "makes an event for every other step and destroys none",
     stands_for: "pytorch/pytorch#190308",
-    expected: Expected::new("L02", "growth").by_record_only(),
+    expected: Expected::new(Id::L02, Check::Growth).by_record_only(),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Leaks,
     title: "appends to a list before each replay",
     stands_for: "kekzl/imp#1648",
-    expected: Expected::new("L04", "growth"),
+    expected: Expected::new(Id::L04, Check::Growth),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "synchronises its own stream",
     stands_for: "kvcache-ai/ktransformers#942",
-    expected: Expected::new("S01", "capture"),
+    expected: Expected::new(Id::S01, Check::Capture),
     sticky: None,
     hangs: false,
     step,

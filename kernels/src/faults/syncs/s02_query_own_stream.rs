@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "polls its own stream until it is idle",
     stands_for: "rapidsai/raft#3121",
-    expected: Expected::new("S02", "capture"),
+    expected: Expected::new(Id::S02, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "synchronises the whole context",
     stands_for: "NVIDIA/TensorRT#3011",
-    expected: Expected::new("S03", "capture"),
+    expected: Expected::new(Id::S03, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "waits on the host for an event of its own",
     stands_for: "pytorch/pytorch#104487",
-    expected: Expected::new("S04", "capture"),
+    expected: Expected::new(Id::S04, Check::Capture),
     sticky: None,
     hangs: false,
     step,

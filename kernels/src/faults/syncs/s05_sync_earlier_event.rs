@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "waits on the host for an event from before the capture",
     stands_for: "pytorch/pytorch#148594",
-    expected: Expected::new("S05", "capture"),
+    expected: Expected::new(Id::S05, Check::Capture),
     sticky: None,
     hangs: false,
     step,

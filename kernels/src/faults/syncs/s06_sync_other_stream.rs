@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "synchronises another stream",
     stands_for: "NVlabs/instant-ngp#795",
-    expected: Expected::new("S06", "capture").or(&["S01"]),
+    expected: Expected::new(Id::S06, Check::Capture).or(&[Id::S01]),
     sticky: None,
     hangs: false,
     step,

@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "another thread synchronises while the step is captured",
     stands_for: "pytorch/pytorch#104555",
-    expected: Expected::new("S07", "capture").or(&["C12"]),
+    expected: Expected::new(Id::S07, Check::Capture).or(&[Id::C12]),
     sticky: None,
     hangs: false,
     step,

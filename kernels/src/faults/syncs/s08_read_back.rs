@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "reads a device value back and passes it on by value",
     stands_for: "vllm-project/vllm#36519",
-    expected: Expected::new("S08", "structure"),
+    expected: Expected::new(Id::S08, Check::Structure),
     sticky: None,
     hangs: false,
     step,

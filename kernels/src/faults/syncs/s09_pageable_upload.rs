@@ -16,7 +16,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "uploads from pageable memory, which waits for the stream",
     stands_for: "CUDA driver API, API synchronization behavior",
-    expected: Expected::new("S09", "stalled stream").or(&["S14", "A11"]),
+    expected: Expected::new(Id::S09, Check::StalledStream).or(&[Id::S14, Id::A11]),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "frees device memory inside the step",
     stands_for: "NVIDIA/warp test_capture_mode",
-    expected: Expected::new("S10", "capture"),
+    expected: Expected::new(Id::S10, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "loads a module inside the step",
     stands_for: "NVIDIA/warp#564",
-    expected: Expected::new("S11", "hidden syncs").by_record_only(),
+    expected: Expected::new(Id::S11, Check::HiddenSyncs).by_record_only(),
     sticky: None,
     hangs: false,
     step,

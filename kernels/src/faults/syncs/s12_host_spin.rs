@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "spins on a flag in mapped memory that a kernel raises",
     stands_for: "NVIDIA dl-cuda-graph guide, process hang",
-    expected: Expected::new("S12", "execution"),
+    expected: Expected::new(Id::S12, Check::Execution),
     sticky: Some("the host never comes back from the capture"),
     hangs: true,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Syncs,
     title: "tries variants and waits for them at the first call",
     stands_for: "pytorch/helion#2817",
-    expected: Expected::new("S15", "hidden syncs").by_record_only(),
+    expected: Expected::new(Id::S15, Check::HiddenSyncs).by_record_only(),
     sticky: None,
     hangs: false,
     step,

@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "packs a number that changes beside an address",
     stands_for: "flashinfer-ai/flashinfer#4647",
-    expected: Expected::new("V01", "baked values"),
+    expected: Expected::new(Id::V01, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

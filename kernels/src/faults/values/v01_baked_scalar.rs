@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "passes a number of the step by value",
     stands_for: "flashinfer-ai/flashinfer#4647",
-    expected: Expected::new("V01", "baked values"),
+    expected: Expected::new(Id::V01, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

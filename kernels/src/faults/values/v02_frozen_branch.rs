@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "launches another kernel in some steps",
     stands_for: "tracel-ai/cubecl#1612",
-    expected: Expected::new("V02", "baked values"),
+    expected: Expected::new(Id::V02, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

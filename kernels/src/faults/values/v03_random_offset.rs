@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "advances a random offset on the host",
     stands_for: "pytorch/pytorch#46148",
-    expected: Expected::new("V03", "baked values"),
+    expected: Expected::new(Id::V03, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

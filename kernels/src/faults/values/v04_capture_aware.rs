@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "launches another kernel when it is captured",
     stands_for: "sgl-project/sglang#40461",
-    expected: Expected::new("V04", "same work"),
+    expected: Expected::new(Id::V04, Check::SameWork),
     sticky: None,
     hangs: false,
     step,

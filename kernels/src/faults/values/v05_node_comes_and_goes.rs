@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "enqueues a memset in some steps only",
     stands_for: "ggml-org/llama.cpp#19345",
-    expected: Expected::new("V05", "baked values"),
+    expected: Expected::new(Id::V05, Check::BakedValues),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "ignores that cuGraphExecUpdate was refused",
     stands_for: "CUDA Programming Guide, Updating Instantiated Graphs",
-    expected: Expected::new("V06", "hidden syncs").by_record_only(),
+    expected: Expected::new(Id::V06, Check::HiddenSyncs).by_record_only(),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "adds in the order of arrival",
     stands_for: "sgl-project/sglang#31115",
-    expected: Expected::new("V07", "bits"),
+    expected: Expected::new(Id::V07, Check::Bits),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "adds to scratch that nobody cleared",
     stands_for: "vllm-project/vllm#41665",
-    expected: Expected::new("V07", "bits"),
+    expected: Expected::new(Id::V07, Check::Bits),
     sticky: None,
     hangs: false,
     step,

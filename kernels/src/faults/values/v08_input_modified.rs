@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "modifies its input in place",
     stands_for: "NVIDIA dl-cuda-graph guide, numerical errors",
-    expected: Expected::new("V08", "unchanged"),
+    expected: Expected::new(Id::V08, Check::Unchanged),
     sticky: None,
     hangs: false,
     step,

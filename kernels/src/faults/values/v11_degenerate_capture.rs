@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "reads out of bounds on dummy inputs",
     stands_for: "deepseek-ai/DeepGEMM#399",
-    expected: Expected::new("V11", "dummy inputs"),
+    expected: Expected::new(Id::V11, Check::DummyInputs),
     sticky: Some("a kernel faults, which makes the context unusable"),
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "waits outside the graph for an event recorded inside",
     stands_for: "vllm-project/vllm#56785",
-    expected: Expected::new("V12", "capture"),
+    expected: Expected::new(Id::V12, Check::Capture),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "does nothing when it is captured",
     stands_for: "alibaba/rtp-llm#1360",
-    expected: Expected::new("V13", "structure"),
+    expected: Expected::new(Id::V13, Check::Structure),
     sticky: None,
     hangs: false,
     step,

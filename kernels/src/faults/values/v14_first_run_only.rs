@@ -16,7 +16,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Values,
     title: "launches another kernel in its first capture",
     stands_for: "tuners that choose at first use",
-    expected: Expected::new("V14", "retries"),
+    expected: Expected::new(Id::V14, Check::Retries),
     sticky: None,
     hangs: false,
     step,
