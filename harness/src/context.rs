@@ -33,7 +33,12 @@ pub struct StepContext<'a> {
     pub(crate) heartbeat: &'a Arc<Heartbeat>,
     pub(crate) capturing: bool,
     pub(crate) enqueued: Vec<Enqueued>,
+    /// What to do behind each piece of eager work.
+    pub(crate) after: Option<&'a mut AfterWork<'a>>,
 }
+
+/// What is done behind each piece of eager work.
+pub(crate) type AfterWork<'a> = dyn FnMut() -> Result<(), CudaError> + 'a;
 
 /// One piece of work that a step enqueued through its context.
 #[derive(Debug, Clone)]
@@ -277,7 +282,10 @@ impl StepContext<'_> {
         // own next call reports it.
         let nodes = if self.capturing { cuda::capture_tail(stream).unwrap_or_default() } else { Vec::new() };
         self.enqueued.push(Enqueued { site, kernel, nodes });
-        Ok(())
+        match &mut self.after {
+            Some(after) => after().map_err(|error| StepError::Cuda { error, location: Location::caller() }),
+            None => Ok(()),
+        }
     }
 }
 

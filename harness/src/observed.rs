@@ -152,6 +152,21 @@ impl Seen {
         self.touched(&WRITES, |work| self.exec_of(work) == Some(exec))
     }
 
+    /// What launches of the executable graph `exec` read.
+    pub fn read_by(&self, exec: u64) -> Spans {
+        self.touched(&[Access::Read, Access::Atomic], |work| self.exec_of(work) == Some(exec))
+    }
+
+    /// The node of `exec` that first read at `address`.
+    pub fn reader_of(&self, exec: u64, address: u64) -> Option<usize> {
+        let reads = |work: &&Observed| {
+            let holds = |span: &observe::Span| address >= span.address && address - span.address < span.len;
+            self.exec_of(work) == Some(exec)
+                && work.spans.iter().any(|span| span.access != Access::Write && holds(span))
+        };
+        Some(self.0.works.iter().find(reads)?.node? as usize)
+    }
+
     /// The node of `exec` that wrote at `address` last.
     pub fn writer_of(&self, exec: u64, address: u64) -> Option<(usize, String)> {
         let writes = |work: &&Observed| {

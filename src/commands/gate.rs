@@ -85,6 +85,7 @@ impl<'a> Gate<'a> {
             suite,
             settings,
             bless: self.args.bless,
+            orders: self.args.orders,
             allow: AllowList::new(settings.allow.clone()),
             stop: Arc::clone(&self.stop),
             poisoned_by: None,
@@ -243,6 +244,8 @@ struct Run<'a> {
     settings: &'a Settings,
     /// Whether the graphs will be accepted, and are not compared.
     bless: bool,
+    /// Seeded orders under which each step is replayed too.
+    orders: u64,
     allow: AllowList,
     stop: Arc<AtomicBool>,
     /// The step that left the device unusable.
@@ -263,6 +266,7 @@ impl Run<'_> {
                 patience: Duration::from_secs(self.settings.patience),
                 stream: self.settings.stream,
                 mode: self.settings.mode,
+                orders: self.orders,
                 stop: Arc::clone(&self.stop),
             };
             let report = match self.not_to_be_run() {

@@ -1,11 +1,16 @@
 //! One step on its way through the gate: eager runs, capture, replays, comparison.
 
+pub(crate) mod bisect;
+mod cold;
 mod confirm;
+pub(crate) mod declared;
 mod evidence;
 mod images;
 mod judge;
 mod observe;
+mod orders;
 pub(crate) mod parts;
+mod pipelined;
 mod plain;
 mod poison;
 mod probes;
@@ -110,6 +115,8 @@ struct Captured {
     exec: GraphExec,
     topology: Topology,
     enqueued: Vec<Enqueued>,
+    /// How many nodes there are after each piece of work.
+    boundaries: Vec<usize>,
     /// The step whose inputs were in place.
     step: u64,
     /// What stands in the memory that the graph points at.
@@ -160,6 +167,10 @@ impl Lane {
         }
         if let Some(graph) = captured.as_ref().filter(|_| verdict.is_none()) {
             self.place_results(graph);
+            match self.pipelined(graph).and_then(|()| self.try_orders(graph)) {
+                Ok(()) | Err(Ended::Stop) => {}
+                Err(Ended::Run(error)) => return Err(error),
+            }
         }
         self.finish(captured, verdict, &times)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::bisect::boundaries;
 use super::judge::Beside;
 use super::parts::Part;
 use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, nanoseconds};
@@ -10,7 +11,7 @@ use crate::calls::Calls;
 use crate::checks::behind::Behind;
 use crate::checks::bits::Pair;
 use crate::checks::{addresses, capture, faults, structure};
-use crate::context::{Enqueued, Phase, StepContext};
+use crate::context::{AfterWork, Enqueued, Phase, StepContext};
 use crate::cuda::CudaError;
 use crate::digest;
 use crate::error::{RunError, StepError};
@@ -88,7 +89,7 @@ impl Lane {
             self.driver(saved, "saving the state")?;
         }
         let time = self.record_eager(step, EAGER_POISON)?;
-        self.note_eager(watch, step);
+        self.note_eager(watch);
         self.keep_eager()?;
         if !controlled {
             return Ok(time);
@@ -143,6 +144,24 @@ impl Lane {
     }
 
     pub(super) fn record(&self, buffers: &BufferSet, capturing: bool) -> (Result<(), StepError>, Vec<Enqueued>) {
+        self.record_as(buffers, capturing, None)
+    }
+
+    /// Records the step eagerly; `after` is done behind each piece of work.
+    pub(super) fn record_with<'a>(
+        &'a self,
+        buffers: &'a BufferSet,
+        after: &'a mut AfterWork<'a>,
+    ) -> (Result<(), StepError>, Vec<Enqueued>) {
+        self.record_as(buffers, false, Some(after))
+    }
+
+    fn record_as<'a>(
+        &'a self,
+        buffers: &'a BufferSet,
+        capturing: bool,
+        after: Option<&'a mut AfterWork<'a>>,
+    ) -> (Result<(), StepError>, Vec<Enqueued>) {
         let mut cx = StepContext {
             stream: if capturing { self.captured_stream() } else { &self.stream },
             buffers,
@@ -150,6 +169,7 @@ impl Lane {
             heartbeat: &self.heartbeat,
             capturing,
             enqueued: Vec::new(),
+            after,
         };
         let result = self.step.record(&mut cx);
         (result, cx.enqueued)
@@ -176,6 +196,8 @@ impl Lane {
                 return Err(self.stop(finding, false));
             }
         };
+        let handles = graph.nodes();
+        let boundaries = boundaries(&self.driver(handles, "reading the graph back")?, &enqueued);
         let read = Topology::read(&graph, &enqueued, &self.replay);
         let mut topology = self.driver(read, "reading the graph back")?;
         topology.place_forked(&calls.as_ref().map(Calls::captured).unwrap_or_default());
@@ -195,7 +217,7 @@ impl Lane {
                 self.report.times.instantiate = nanoseconds(started);
                 self.parts.switch(Part::Rest);
                 // The graph itself is destroyed, as most engines do.
-                Ok(Captured { exec, topology, enqueued, step, behind, spare: graph.duplicate().ok() })
+                Ok(Captured { exec, topology, enqueued, boundaries, step, behind, spare: graph.duplicate().ok() })
             }
             Err(error) => Err(self.stop(
                 Finding::new(Id::E05, Check::Capture).contrast("the graph instantiates", error.to_string()),

@@ -44,7 +44,7 @@ impl Lane {
     }
 
     /// Keeps what the host's work before a watched eager run, up to the mark, and the run itself did.
-    pub(super) fn note_eager(&mut self, watch: Option<(Watch, Mark)>, step: u64) {
+    pub(super) fn note_eager(&mut self, watch: Option<(Watch, Mark)>) {
         let Some((watch, mark)) = watch else { return };
         let seen = watch.end();
         let filled = seen.written_before(mark);

@@ -33,6 +33,11 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Whether it is found by a capture of a step that never ran, and by nothing else.
+    pub fn is_cold(&self) -> bool {
+        self.expected.check == Check::Cold
+    }
+
     /// How often the step is run again where it fails. A verdict that depends on the run shows only
     /// to whoever runs it again.
     pub fn retries(&self) -> u64 {

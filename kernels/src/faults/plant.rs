@@ -15,6 +15,7 @@ use crate::steps::{IndexerStep, Lane};
 type Record = dyn Fn(&mut StepContext<'_>) -> StepResult<()> + Send + Sync;
 type Prepare = dyn Fn(u64, &mut HostContext<'_>) -> StepResult<()> + Send + Sync;
 type Dummy = dyn Fn(&mut HostBuffers) -> StepResult<()> + Send + Sync;
+type Other = dyn Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync;
 type Fill = dyn Fn(u64, &mut HostBuffers) -> StepResult<()> + Send + Sync;
 
 /// Elements of the small step's buffers.
@@ -31,6 +32,8 @@ pub struct Plant {
     prepare: Box<Prepare>,
     fill: Box<Fill>,
     dummy: Option<Box<Dummy>>,
+    unpadded: Option<Box<Other>>,
+    beside: Option<Box<Other>>,
 }
 
 impl Plant {
@@ -51,6 +54,8 @@ impl Plant {
             prepare: Box::new(|_, _| Ok(())),
             fill: Box::new(|_, _| Ok(())),
             dummy: None,
+            unpadded: None,
+            beside: None,
         })
     }
 
@@ -74,6 +79,8 @@ impl Plant {
             prepare: Box::new(|_, _| Ok(())),
             fill: Box::new(|_, _| Ok(())),
             dummy: None,
+            unpadded: None,
+            beside: None,
         })
     }
 
@@ -127,6 +134,18 @@ impl Plant {
     /// Overwrites inputs with those that an engine captures with before real ones are there.
     pub fn dummy(mut self, dummy: impl Fn(&mut HostBuffers) -> StepResult<()> + Send + Sync + 'static) -> Self {
         self.dummy = Some(Box::new(dummy));
+        self
+    }
+
+    /// The same step without padding.
+    pub fn unpadded(mut self, other: impl Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync + 'static) -> Self {
+        self.unpadded = Some(Box::new(other));
+        self
+    }
+
+    /// A step whose graph lives in the same process.
+    pub fn beside(mut self, other: impl Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync + 'static) -> Self {
+        self.beside = Some(Box::new(other));
         self
     }
 
@@ -192,6 +211,14 @@ impl Step for Plant {
 
     fn init_state(&self, seed: u64, state: &mut HostBuffers) -> StepResult<()> {
         self.ground.as_ref().map_or(Ok(()), |ground| ground.init_state(seed, state))
+    }
+
+    fn unpadded(&self) -> Option<Box<dyn Step>> {
+        self.unpadded.as_ref().and_then(|other| other().ok())
+    }
+
+    fn beside(&self) -> Option<Box<dyn Step>> {
+        self.beside.as_ref().and_then(|other| other().ok())
     }
 
     fn prepare(&self, index: u64, cx: &mut HostContext<'_>) -> StepResult<()> {

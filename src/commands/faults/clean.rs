@@ -69,7 +69,7 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let cases: Vec<(&'static str, &'static str)> =
         shapes.iter().flat_map(|&shape| Lane::SUITE.map(|lane| (lane.name(), shape))).collect();
     let sweeps = pool::run("faults --clean", &cases, super::width(args.jobs, kind), |&(lane, shape)| {
-        sweep(lane, shape, args.seeds, kind)
+        sweep(lane, shape, args, kind)
     });
     for sweep in &sweeps {
         if let Some(how) = &sweep.died {
@@ -98,9 +98,9 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     Ok(if passed { ExitCode::Passed } else { ExitCode::Findings })
 }
 
-fn sweep(lane: &'static str, shape: &'static str, seeds: u64, kind: DriverKind) -> Sweep {
+fn sweep(lane: &'static str, shape: &'static str, args: &FaultsArgs, kind: DriverKind) -> Sweep {
     let mut sweep = Sweep { lane, shape, runs: 0, replays: 0, died: None, alarms: Vec::new() };
-    match child::spawn(&Job::lane(lane, shape, seeds, STEPS, kind).arguments, DEADLINE) {
+    match child::spawn(&Job::lane(lane, shape, args.seeds, [STEPS, args.orders], kind).arguments, DEADLINE) {
         Outcome::Died(how) => sweep.died = Some(how),
         Outcome::Reports(reports) => {
             sweep.runs = reports.len();
