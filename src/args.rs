@@ -141,6 +141,10 @@ pub struct GateArgs {
     /// The mode that steps are captured in: global, thread-local or relaxed.
     #[arg(long, value_name = "MODE", default_value_t)]
     pub mode: CaptureMode,
+    /// Also replay four more steps without a wait in between, the host being as far ahead as it can be: for
+    /// engines that prepare a step while the last one runs.
+    #[arg(long)]
+    pub pipelined: bool,
     /// Also replay each step under N seeded orders of ready nodes, blocks and warps, on the software driver.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub orders: u64,

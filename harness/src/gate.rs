@@ -39,6 +39,8 @@ pub struct GateConfig {
     pub stream: StreamKind,
     /// The mode that it is captured in.
     pub mode: CaptureMode,
+    /// Also replay several steps without a wait in between.
+    pub pipelined: bool,
     /// Replays under so many seeded orders of what CUDA leaves open, on the software driver.
     pub orders: u64,
     /// Set to stop at the next step.
@@ -54,6 +56,7 @@ impl Default for GateConfig {
             patience: Duration::from_secs(60),
             stream: StreamKind::default(),
             mode: CaptureMode::default(),
+            pipelined: false,
             orders: 0,
             stop: Arc::default(),
         }

@@ -85,6 +85,7 @@ impl<'a> Gate<'a> {
             suite,
             settings,
             bless: self.args.bless,
+            pipelined: self.args.pipelined,
             orders: self.args.orders,
             allow: AllowList::new(settings.allow.clone()),
             stop: Arc::clone(&self.stop),
@@ -244,6 +245,8 @@ struct Run<'a> {
     settings: &'a Settings,
     /// Whether the graphs will be accepted, and are not compared.
     bless: bool,
+    /// Whether several steps are replayed without a wait in between too.
+    pipelined: bool,
     /// Seeded orders under which each step is replayed too.
     orders: u64,
     allow: AllowList,
@@ -266,6 +269,7 @@ impl Run<'_> {
                 patience: Duration::from_secs(self.settings.patience),
                 stream: self.settings.stream,
                 mode: self.settings.mode,
+                pipelined: self.pipelined,
                 orders: self.orders,
                 stop: Arc::clone(&self.stop),
             };

@@ -60,7 +60,8 @@ checks! {
     MemoryOutside "memory outside"
         "what a watched replay writes beside the step's buffers, and what the eager side keeps and reads there"
     Pipelined "replays in flight"
-        "four more steps, eagerly one by one, beside replays that are all enqueued before the first of them runs"
+        "four more steps, eagerly one by one, beside replays that are all enqueued before the first of them runs, with \
+         `--pipelined`"
     Orders "orders"
         "replays under seeded orders of ready nodes, blocks and warps, with `--orders`"
     Cold "cold capture"

@@ -21,8 +21,6 @@ use crate::step::Role;
 
 /// Replays in flight.
 const DEPTH: u64 = 4;
-/// Shorter runs are not made longer by it.
-const FEWEST: u64 = 4;
 /// Bytes kept on the host for it.
 const MOST_BYTES: usize = 256 << 20;
 /// How long the host may wait in its work before the stream is released. Who waits is not overtaken.
@@ -54,7 +52,7 @@ impl Lane {
         let left = |role| matches!(role, Role::Output | Role::State);
         let bytes: usize = self.specs.iter().map(|spec| spec.bytes().unwrap_or(usize::MAX / 64)).sum();
         // Results that differ already say nothing here.
-        if self.config.steps < FEWEST || !self.findings.is_empty() || self.poisoned || self.config.stopped() {
+        if !self.config.pipelined || !self.findings.is_empty() || self.poisoned || self.config.stopped() {
             return Ok(());
         }
         if bytes.saturating_mul(2 * DEPTH as usize) > MOST_BYTES {

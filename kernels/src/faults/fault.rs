@@ -38,6 +38,11 @@ impl Fault {
         self.expected.check == Check::Cold
     }
 
+    /// Whether only replays in flight show it.
+    pub fn is_pipelined(&self) -> bool {
+        self.expected.check == Check::Pipelined
+    }
+
     /// How often the step is run again where it fails. A verdict that depends on the run shows only
     /// to whoever runs it again.
     pub fn retries(&self) -> u64 {

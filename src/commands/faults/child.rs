@@ -154,6 +154,7 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
             seed,
             patience: Duration::from_secs(args.patience),
             stream: fault.map_or(StreamKind::default(), |fault| fault.expected.stream),
+            pipelined: fault.is_some_and(|fault| fault.is_pipelined()),
             orders: args.orders,
             ..GateConfig::default()
         };
