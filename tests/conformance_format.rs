@@ -17,6 +17,7 @@ fn all() -> Vec<ListedCase> {
         filter: None,
         jobs: 1,
         limit: Duration::from_secs(1),
+        stop: Default::default(),
     };
     list(&options).expect("every case file parses")
 }

@@ -52,6 +52,7 @@ fn fake(folder: &Path) -> Option<Options> {
         filter: None,
         jobs: 4,
         limit: Duration::from_secs(20),
+        stop: Default::default(),
     })
 }
 

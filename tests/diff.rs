@@ -234,3 +234,18 @@ fn the_configuration_says_which_differences_pass_and_the_command_line_wins() {
     say("[diff]\nallow = ['bitz']\n");
     assert!(diff(&[], 2).contains("graphproof.toml:2:10: 'bitz' is none of bits, topology"));
 }
+
+#[test]
+fn the_comparison_is_written_as_a_page_too_and_never_over_what_is_read() {
+    let folder = pair(everything);
+    let told = diff(folder.path(), &["--html", "diff.html", "--json", "diff.json"], 1);
+    let page = std::fs::read_to_string(folder.path().join("diff.html")).expect("a page");
+    for line in told.lines().filter(|line| line.contains("differ from step") || line.starts_with("FAIL: ")) {
+        let words = line.trim_start_matches("FAIL: ").trim().trim_start_matches("bits").trim();
+        assert!(page.contains(&words.replace('>', "&gt;")), "{words}");
+    }
+    for taken in ["old.json", "new.json"] {
+        diff(folder.path(), &["--html", taken], 2);
+    }
+    diff(folder.path(), &["--html", "same", "--json", "same"], 2);
+}

@@ -113,6 +113,28 @@ fn a_comparison_keeps_the_receipt_of_the_run_that_was_stopped() {
     assert_eq!(receipt::read(&checkout.path().join("r.json")).expect("a receipt").verdict, Verdict::Interrupted);
 }
 
+#[test]
+fn every_long_command_writes_what_it_has_and_says_that_it_was_stopped() {
+    let commands: [(&[&str], &str); 4] = [
+        (&["faults", "--jobs", "1"], "not_run"),
+        (&["faults", "--clean", "--jobs", "1"], ""),
+        (&["conformance", "--jobs", "1"], "not_run"),
+        (&["bench", "step", "--seconds", "5"], "interrupted"),
+    ];
+    for (arguments, field) in commands {
+        let folder = folder();
+        let mut command = made::program(folder.path());
+        command.args(arguments).args(["--driver", "software", "--json", "r.json"]);
+        let (code, out, errors) = stopped(command, &["-TERM"]);
+        assert_eq!(code, Some(130), "{arguments:?}: {out}{errors}");
+        assert!(out.contains("INTERRUPTED: "), "{arguments:?}: {out}");
+        assert!(errors.contains("\nSIGTERM: stopping"), "{arguments:?}: {errors}");
+        let text = std::fs::read_to_string(folder.path().join("r.json")).expect("written");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert!(field.is_empty() || json.get(field).is_some(), "{arguments:?}: {text}");
+    }
+}
+
 /// A step that is asked to stop and does not end.
 struct Stuck(Arc<AtomicBool>);
 

@@ -7,3 +7,8 @@ pub mod loader;
 pub mod observe;
 pub mod record;
 pub mod software;
+
+/// Tells the libraries that stand in front of the driver (the runtime, the linker) that it is this one.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "a name for the dynamic linker")]
+pub static graphproof_driver_mark: u32 = 1;

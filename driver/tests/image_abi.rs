@@ -212,6 +212,8 @@ fn opaque_child() {
     ok!(cuMemAlloc_v2(&mut other, 64));
     ok!(cuMemsetD32_v2(out, 1, 16));
     ok!(cuMemsetD32_v2(other, 1, 16));
+    // The fill is asynchronous, and a non-blocking stream does not wait for it.
+    ok!(cuCtxSynchronize());
     ok!(cuStreamCreate(&mut stream, 1));
     ok!(cuStreamBeginCapture_v2(stream, 0));
     let mut parameter = out + 16;

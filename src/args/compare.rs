@@ -58,6 +58,9 @@ pub struct DiffArgs {
     /// Write the comparison to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the comparison to this file as an HTML page, graphs that differ side by side.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 const DIFF_HELP: &str = "\

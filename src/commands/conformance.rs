@@ -12,6 +12,7 @@ use graphproof_harness::exit_code::ExitCode;
 
 use super::Failure;
 use crate::args::{ConformanceArgs, ConformanceChildArgs};
+use crate::interrupt;
 use crate::output::progress::StepBar;
 use crate::output::{json, print};
 
@@ -38,6 +39,7 @@ pub fn run(args: &ConformanceArgs) -> Result<ExitCode, Failure> {
         }
         return Ok(ExitCode::Passed);
     }
+    println!("graphproof {}, {} driver: stream capture, case by case\n", env!("CARGO_PKG_VERSION"), kind.name());
     let mut bar = None;
     let mut progress = |event: &Event<'_>| match event {
         Event::Started { total, .. } => bar = Some(StepBar::new("conformance", *total as u64)),
@@ -71,7 +73,11 @@ pub fn run(args: &ConformanceArgs) -> Result<ExitCode, Failure> {
 }
 
 fn verdict(outcome: &Outcome) -> ExitCode {
-    if outcome.is_ok() { ExitCode::Passed } else { ExitCode::Findings }
+    match outcome.is_ok() {
+        _ if outcome.not_run > 0 => ExitCode::Interrupted,
+        true => ExitCode::Passed,
+        false => ExitCode::Findings,
+    }
 }
 
 /// The hidden command that a child process runs: one cell of one case.
@@ -97,6 +103,7 @@ fn options(args: &ConformanceArgs, kind: DriverKind, cases: &Path) -> Result<Opt
         limit: Duration::from_secs(args.limit),
         cases: cases.to_owned(),
         child: child(kind)?,
+        stop: interrupt::flag(),
     })
 }
 

@@ -16,6 +16,7 @@ use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
 
 use super::Failure;
 use crate::args::{FaultChildArgs, FaultsArgs};
+use crate::interrupt;
 use crate::output::json::ReceiptFile;
 use crate::output::print;
 use child::{Job, Outcome};
@@ -46,6 +47,8 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let file = args.json.as_deref().map(ReceiptFile::prepare).transpose()?;
     // The parent opens no device: a planted fault must not be able to take it along.
     let kind = driver::select(args.driver)?.kind;
+    // Before anything is printed: who reads the heading may already want to stop it.
+    let stop = interrupt::flag();
     println!(
         "graphproof {}, {} driver: {} planted faults, each with its clean twin, {STEPS} replays each\n",
         env!("CARGO_PKG_VERSION"),
@@ -59,18 +62,21 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
         })
         .collect();
     let recorded = kind == DriverKind::Software && !args.without_record;
-    let outcomes = pool::run("faults", &jobs, width(args.jobs, kind), |job| child::spawn(&job.arguments, DEADLINE));
-    let rows: Vec<Row> = faults
-        .iter()
-        .zip(outcomes.chunks(2))
-        .map(|(fault, pair)| Row::judge(fault, &pair[0], &pair[1], recorded))
-        .collect();
-    let matrix = Matrix { driver: kind, rows, not_planted: not_planted(args.filter.is_some()) };
+    let work = |job: &Job| child::spawn(&job.arguments, DEADLINE, &stop);
+    let outcomes = pool::run("faults", &jobs, width(args.jobs, kind), &stop, work);
+    let (mut rows, mut not_run) = (Vec::new(), Vec::new());
+    for (fault, pair) in faults.iter().zip(outcomes.chunks(2)) {
+        match pair {
+            [Some(planted), Some(twin)] => rows.push(Row::judge(fault, planted, twin, recorded)),
+            _ => not_run.push(fault.name),
+        }
+    }
+    let matrix = Matrix { driver: kind, rows, not_planted: not_planted(args.filter.is_some()), not_run };
     print(&matrix.render())?;
     if let Some(file) = file {
         file.write(&matrix)?;
     }
-    Ok(if matrix.passed() { ExitCode::Passed } else { ExitCode::Findings })
+    Ok(matrix.exit_code())
 }
 
 /// The hidden command that a child process runs.

@@ -73,6 +73,9 @@ impl fmt::Display for Outcome {
         let unexpected = self.results.iter().filter(|result| result.unexpected).count();
         let (major, minor) = (self.driver / 1000, self.driver % 1000 / 10);
         write!(f, "driver {major}.{minor}, golden file with {} cells, ", self.golden_cells)?;
+        if self.not_run > 0 {
+            write!(f, "INTERRUPTED: {} cells not run, ", self.not_run)?;
+        }
         match (unexpected, self.stale.len()) {
             (0, 0) => write!(f, "no unexpected row"),
             (rows, 0) => write!(f, "{rows} unexpected rows"),

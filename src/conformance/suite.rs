@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Options {
     pub jobs: usize,
     /// The longest that one child may take.
     pub limit: Duration,
+    /// Once set, no further cell begins, and the outcome says how many were left.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// A cell of the suite, for a listing.
@@ -82,6 +85,8 @@ pub struct Outcome {
     pub contradictions: Vec<Contradiction>,
     /// How many cells the golden file has.
     pub golden_cells: usize,
+    /// How many cells a run that was stopped did not come to.
+    pub not_run: usize,
 }
 
 impl Outcome {
@@ -151,6 +156,9 @@ pub fn bless(options: &Options, version: &str, progress: &mut dyn FnMut(&Event))
     let mut golden = Golden::read(&path)?;
     golden.retain(|id| all.iter().any(|known| known == id));
     let (outcome, recorded) = run_recording(&Options { golden: None, ..options.clone() }, progress)?;
+    if outcome.not_run > 0 {
+        bail!("the run was stopped before {} cells, so {} is not written", outcome.not_run, path.display());
+    }
     recorded.into_iter().for_each(|entry| golden.insert(entry));
     golden.write(&path)?;
     Ok((outcome, path))
@@ -224,10 +232,11 @@ fn run_recording(options: &Options, progress: &mut dyn FnMut(&Event)) -> anyhow:
             scope.spawn(move || {
                 while let Some(job) = {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    selected.get(at).map(|job| (at, job))
+                    selected.get(at).map(|job| (at, job)).filter(|_| !options.stop.load(Ordering::Relaxed))
                 } {
                     let result = run_job(options, job.1, baseline, golden);
-                    if results.send((job.0, result)).is_err() {
+                    // What was under way when the run was stopped was stopped too: its end says nothing.
+                    if options.stop.load(Ordering::Relaxed) || results.send((job.0, result)).is_err() {
                         break;
                     }
                 }
@@ -243,7 +252,8 @@ fn run_recording(options: &Options, progress: &mut dyn FnMut(&Event)) -> anyhow:
 
     let contradictions = selected.iter().flat_map(|job| contradictions(&job.script, &golden)).collect();
     let (results, recorded): (Vec<_>, Vec<_>) = finished.into_values().unzip();
-    let outcome = Outcome { driver, results, stale, contradictions, golden_cells: golden.len() };
+    let not_run = selected.len() - results.len();
+    let outcome = Outcome { driver, results, stale, contradictions, golden_cells: golden.len(), not_run };
     Ok((outcome, recorded.into_iter().flatten().collect()))
 }
 

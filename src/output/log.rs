@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::report::escape;
+use crate::report::{escape, fold};
 
 use crate::commands::Failure;
 
@@ -51,5 +51,7 @@ impl Write for Log {
 
 /// Says why the command could not do what it was asked for.
 pub fn failure(failure: &Failure) {
-    eprintln!("error: {}", escape::message_of_error(&format!("{:#}", failure.error)));
+    let text = format!("error: {}", escape::message_of_error(&format!("{:#}", failure.error)));
+    let width = console::Term::stderr().size_checked().map(|(_, columns)| columns.into());
+    eprintln!("{}", fold::folded(&text, width));
 }

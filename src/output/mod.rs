@@ -5,12 +5,17 @@ pub mod log;
 
 use std::io::{ErrorKind, Write as _};
 
+use crate::report::fold;
+use crate::report::look::Look;
+
 use crate::commands::Failure;
 
 /// Prints text without colours to standard output. That nobody reads it any more is no failure; a full disk is.
 pub fn print(text: &str) -> Result<(), Failure> {
+    let text = escape::text(text);
+    let text = fold::folded(&text, Look::of_stdout().width);
     let mut out = std::io::stdout().lock();
-    match out.write_all(escape::defused(&escape::text(text)).as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(escape::defused(&text).as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(json::io(anyhow::Error::new(error).context("standard output cannot be written")))
         }

@@ -7,8 +7,9 @@ mod receipts;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use graphproof::diff::{Diff, Policy};
 use graphproof::receipt::Receipt;
-use graphproof::report::html;
+use graphproof::report::{escape, html};
 
 use browser::{Browser, Screen};
 
@@ -121,6 +122,33 @@ fn findings_stand_with_their_place_their_help_and_their_explanation() {
     assert_eq!(page.matches("id=\"explain-A08\"").count(), 1, "each id is explained once");
 }
 
+/// The page of a comparison under the default policy.
+fn diff_page(old: &Receipt, new: &Receipt) -> String {
+    let (old, new) = (escape::receipt(old), escape::receipt(new));
+    let diff = Diff::between(("old.json", &old), ("new.json", &new)).expect("lanes in common");
+    html::diff_page(&diff, &Policy::default().judge(&diff), &old, &new)
+}
+
+#[test]
+fn a_comparison_shows_both_graphs_and_marks_what_differs() {
+    let page = diff_page(&receipts::passing(), &receipts::changed());
+    assert_eq!(broken_links(&page), Vec::<String>::new());
+    for text in [
+        "Graph of fused, old",
+        "Graph of fused, new",
+        "▲ differs",
+        "▲ new",
+        "class=\"removed\"",
+        "not allowed: topology",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    // Lanes whose graphs are the same are not drawn.
+    assert!(!page.contains("Graph of decode"));
+    let same = diff_page(&receipts::passing(), &receipts::passing());
+    assert!(same.contains("no difference that counts") && !same.contains("svg class=\"graph\""));
+}
+
 /// Where screenshots are wanted: a folder, by GRAPHPROOF_SCREENSHOTS.
 fn screenshots() -> Option<PathBuf> {
     std::env::var_os("GRAPHPROOF_SCREENSHOTS").map(PathBuf::from)
@@ -138,33 +166,42 @@ fn reports_work_in_a_browser() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let mut browser = Browser::start(&program, &folder.path().join("profile"));
-    let reports: [(&str, Receipt); 6] = [
-        ("pass", receipts::passing()),
-        ("fail", receipts::failing()),
-        ("hostile", receipts::hostile()),
-        ("empty", receipts::empty()),
-        ("long", receipts::long()),
-        ("huge", receipts::huge()),
+    let pages: [(&str, String); 8] = [
+        ("pass", html::page(&receipts::passing())),
+        ("fail", html::page(&receipts::failing())),
+        ("hostile", html::page(&receipts::hostile())),
+        ("empty", html::page(&receipts::empty())),
+        ("long", html::page(&receipts::long())),
+        ("huge", html::page(&receipts::huge())),
+        ("diff", diff_page(&receipts::passing(), &receipts::changed())),
+        ("hostile-diff", diff_page(&receipts::hostile(), &receipts::changed_hostile())),
     ];
     let mut problems = Vec::new();
-    for (name, receipt) in reports {
+    for (name, page) in pages {
         let file = folder.path().join(format!("{name}.html"));
-        std::fs::write(&file, html::page(&receipt)).expect("written");
-        let screens = [(1280, false), (375, true), (375, false), (1280, true)];
+        std::fs::write(&file, page).expect("written");
+        let screens = [(1280, false), (390, true), (390, false), (1280, true)];
         // What only has to be survived is looked at on two screens.
-        let looks = if matches!(name, "pass" | "fail") { 4 } else { 2 };
+        let looks = if matches!(name, "pass" | "fail" | "diff") { 4 } else { 2 };
         for (width, dark) in screens.into_iter().take(looks) {
             let screen = Screen { width, dark };
             let what = format!("{name} at {width} px, {}", if dark { "dark" } else { "light" });
             let (seen, complaints) = browser.look(&file, screen);
             let found = seen["problems"].as_array().expect("a list").iter().filter_map(|problem| problem.as_str());
             problems.extend(found.map(str::to_owned).chain(complaints).map(|problem| format!("{what}: {problem}")));
+            // Names of a usual length are written out.
+            for cut in
+                seen["short"].as_array().into_iter().flatten().filter(|_| matches!(name, "pass" | "fail" | "diff"))
+            {
+                problems.push(format!("{what}: cut: {cut}"));
+            }
             let background = seen["background"].as_str().unwrap_or_default();
             if (background == "rgb(255, 255, 255)") == dark {
                 problems.push(format!("{what}: the background is {background}"));
             }
             let least = match name {
                 "empty" => 0,
+                "diff" | "hostile-diff" => 2,
                 "hostile" => 4,
                 _ => 10,
             };

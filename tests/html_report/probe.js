@@ -55,6 +55,21 @@
     }
   }
 
+  // So can neither a name that is cut nor one that lies on a curve or a mark.
+  const short = [];
+  for (const picture of pictures) {
+    for (const text of picture.querySelectorAll("text")) {
+      if (text.textContent.endsWith("…")) short.push(text.textContent);
+      const box = text.getBBox();
+      const inside = (x, y) => x > box.x && x < box.x + box.width && y > box.y + 2 && y < box.y + box.height - 2;
+      for (const curve of picture.querySelectorAll("polyline.curve,path.point")) {
+        const length = curve.getTotalLength();
+        const touches = Array.from({ length: 201 }, (_, at) => curve.getPointAtLength((length * at) / 200)).some((p) => inside(p.x, p.y));
+        if (touches) problems.push(`a curve passes through '${text.textContent}'`);
+      }
+    }
+  }
+
   // Contrast of every text with what lies beneath it, by WCAG 2.
   const rgb = (text) => (text.match(/[\d.]+/g) ?? []).map(Number);
   const luminance = ([r, g, b]) => {
@@ -118,5 +133,5 @@
     history.replaceState(null, "", location.pathname);
     scrollTo(0, 0);
   }
-  return { problems, pictures: pictures.length, background: getComputedStyle(document.body).backgroundColor };
+  return { problems, short, pictures: pictures.length, background: getComputedStyle(document.body).backgroundColor };
 }

@@ -13,7 +13,7 @@ use graphproof_kernels::{Shape, memory};
 
 use super::{graphproof, printed};
 
-/// The four lanes, small, with figures at other lengths.
+/// The four lanes, small, with the gate's own figures at other lengths.
 pub fn passing() -> Receipt {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("receipt.json");
@@ -25,9 +25,42 @@ pub fn passing() -> Receipt {
     arguments.extend(["--shape", &shape]);
     let output = graphproof(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
-    let mut receipt = receipt::read(&file).expect("a receipt");
-    receipt.geometry = geometry();
-    receipt.sealed()
+    receipt::read(&file).expect("a receipt")
+}
+
+/// [`passing`], after a change: the fused lane launches another grid, and clears a buffer more.
+pub fn changed() -> Receipt {
+    let mut receipt = passing();
+    let lane = receipt.lanes.iter_mut().find(|lane| lane.step == "fused").expect("the lane");
+    change_graph(lane);
+    receipt
+}
+
+/// [`hostile`], after a change of every graph.
+pub fn changed_hostile() -> Receipt {
+    let mut receipt = hostile();
+    receipt.lanes.iter_mut().for_each(change_graph);
+    receipt
+}
+
+fn change_graph(lane: &mut LaneReport) {
+    let Some(graph) = &mut lane.graph else { return };
+    let at = graph.node_list.len().saturating_sub(1);
+    if let Some(node) = graph.node_list.last_mut() {
+        node.headline = node.headline.replace("grid ", "grid 2");
+    }
+    for line in graph.topology.iter_mut().filter(|line| line.starts_with(&format!("{at}: "))) {
+        *line = line.replace("grid ", "grid 2");
+    }
+    graph.topology.push(format!("{}: memset 4096x1 elements of 1 bytes to 0x0", at + 1));
+    graph.node_list.push(NodeReport {
+        headline: "memset 4096x1 elements of 1 bytes to 0x0".to_owned(),
+        kernel: None,
+        site: None,
+        buffers: vec!["bits".to_owned()],
+    });
+    graph.edge_list.push([at, at + 1]);
+    (graph.nodes, graph.edges) = (graph.node_list.len(), graph.edge_list.len());
 }
 
 /// The closed forms of the lanes up to a million keys; the shorter lengths count as measured.

@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use super::args::{not_null, read, text, write, write_if};
 use super::types::{CUdevice, CUdevprop, CUmemoryPool, CUuuid};
 use super::{CUresult, Cuda};
+use crate::record;
 use crate::software::device::{self, MAX_BLOCK, MAX_GRID};
 use crate::software::driver;
 use crate::software::memory::memory;
@@ -185,7 +186,12 @@ entry_points! {
     fn cuGetExportTable(ppExportTable: *mut *const c_void, pExportTableId: *const CUuuid) {
         let _ = unsafe { read(pExportTableId) }?;
         unsafe { write_if(ppExportTable, std::ptr::null()) };
-        // Private tables of NVIDIA's own libraries.
+        record::note(|| {
+            "a library asks for private tables of NVIDIA's driver, which are not imitated: a program that holds \
+             NVIDIA's CUDA runtime in itself does not start here; build it with `nvcc -cudart shared`, or take a \
+             package that is built so"
+                .to_owned()
+        });
         Err(CUresult::NOT_SUPPORTED)
     }
 

@@ -61,6 +61,12 @@ impl Options {
         Ok(read)
     }
 
+    /// Writes both logs.
+    pub(crate) fn write(&self, info: &str, error: &str) {
+        self.info.write(info);
+        self.error.write(error);
+    }
+
     /// Writes the logs; the result of the load.
     pub(crate) fn finish(self, result: Result<Program, ImageError>) -> Cuda<Program> {
         match result {

@@ -11,6 +11,7 @@ use super::module::{parse_bytes, parse_memory, read_file};
 use super::types::{CUdevice, CUdeviceptr, CUfunction, CUkernel, CUlibrary, CUmodule};
 use super::{CUresult, Cuda};
 use crate::software::driver;
+use crate::software::memory::{Place, memory};
 use crate::software::module::{Settings, kernel_of};
 use graphproof_exec::Entry;
 
@@ -105,6 +106,17 @@ entry_points! {
 
     fn cuLibraryGetGlobal(dptr: *mut CUdeviceptr, bytes: *mut usize, library: CUlibrary, name: *const c_char) {
         let (address, size) = global(library, unsafe { text(name) }?)?;
+        unsafe { write_if(dptr, address) };
+        unsafe { write_if(bytes, size as usize) };
+        Ok(())
+    }
+
+    fn cuLibraryGetManaged(dptr: *mut CUdeviceptr, bytes: *mut usize, library: CUlibrary, name: *const c_char) {
+        let name = unsafe { text(name) }?;
+        let (address, size) = global(library, name)?;
+        // A variable that only the device reaches is not found here.
+        let is_managed = matches!(memory().space.place(address), Some(Place::Host(_)));
+        is_managed.then_some(()).ok_or(CUresult::NOT_FOUND)?;
         unsafe { write_if(dptr, address) };
         unsafe { write_if(bytes, size as usize) };
         Ok(())

@@ -106,12 +106,21 @@ impl Settings {
         self.max_dynamic_shared.store(bytes, Ordering::Relaxed);
     }
 
-    /// Copies the values of another function: a kernel's settings go to each of its functions.
+    /// Takes over what was set of a kernel: it goes to each of its functions. What was set of the function
+    /// alone stays where the kernel says nothing.
     fn copy_from(&self, other: &Self) {
         let limit = other.max_dynamic_shared.load(Ordering::Relaxed);
-        self.max_dynamic_shared.store(limit, Ordering::Relaxed);
-        self.carveout.store(other.carveout.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.cache.store(other.cache.load(Ordering::Relaxed), Ordering::Relaxed);
+        if limit != UNSET {
+            self.max_dynamic_shared.store(limit, Ordering::Relaxed);
+        }
+        let carveout = other.carveout.load(Ordering::Relaxed);
+        if carveout != -1 {
+            self.carveout.store(carveout, Ordering::Relaxed);
+        }
+        let cache = other.cache.load(Ordering::Relaxed);
+        if cache != 0 {
+            self.cache.store(cache, Ordering::Relaxed);
+        }
     }
 }
 

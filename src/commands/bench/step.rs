@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::receipt::AtomicFile;
@@ -13,6 +14,7 @@ use graphproof_harness::report::Spread;
 use crate::args::BenchStepArgs;
 use crate::commands::Failure;
 use crate::commands::suite::Planned;
+use crate::interrupt;
 use crate::output::finding;
 use crate::output::json::io;
 use crate::output::progress::StepBar;
@@ -37,6 +39,8 @@ struct Measured {
     driver: String,
     device: String,
     driver_version: i32,
+    /// Whether the run was stopped before it had measured every step.
+    interrupted: bool,
     rows: Vec<Row>,
 }
 
@@ -46,6 +50,7 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
     let suite = Planned::of_steps(&args.target, own, &args.steps_named)?;
     let device = suite.session.facts();
     let shape = suite.jobs[0].job.shape.clone();
+    let stop = interrupt::flag();
     println!(
         "{} driver: {}, shape {}, inputs of step 0, {}",
         suite.selected.kind.name(),
@@ -57,6 +62,9 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
     let mut rows = Vec::new();
     let bar = StepBar::in_pipes("bench step", suite.jobs.len() as u64);
     for step in suite.steps() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         let mut failed = None;
         let mut visit = |name: &str, bytes: &[u8]| {
             if let Some(folder) = &args.dump {
@@ -85,16 +93,21 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
         let shape = serde_json::to_vec(&extents).map_err(|error| io(error.into()))?;
         write(&folder.join("shape.json"), &shape).map_err(io)?;
     }
+    let interrupted = rows.len() < suite.jobs.len();
+    if interrupted {
+        println!("INTERRUPTED: {} of {} steps measured", rows.len(), suite.jobs.len());
+    }
     if let Some(file) = file {
         let measured = Measured {
             driver: suite.selected.kind.name().to_owned(),
             device: device.name.clone(),
             driver_version: device.driver_version,
+            interrupted,
             rows,
         };
         file.write_json(&measured).map_err(io)?;
     }
-    Ok(ExitCode::Passed)
+    Ok(if interrupted { ExitCode::Interrupted } else { ExitCode::Passed })
 }
 
 fn row(suite: &dyn Suite, step: &str, shape: &Parameters, speed: Speed) -> Row {

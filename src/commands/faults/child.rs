@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -68,15 +69,15 @@ pub enum Outcome {
     Died(String),
 }
 
-/// Runs this program again with `arguments` and waits for it, `deadline` at most.
-pub fn spawn(arguments: &[String], deadline: Duration) -> Outcome {
-    match std::env::current_exe().and_then(|program| try_spawn(&program, arguments, deadline)) {
+/// Runs this program again with `arguments` and waits for it, `deadline` at most, and not when asked to stop.
+pub fn spawn(arguments: &[String], deadline: Duration, stop: &AtomicBool) -> Outcome {
+    match std::env::current_exe().and_then(|program| try_spawn(&program, arguments, deadline, stop)) {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Died(format!("the child could not be run: {error}")),
     }
 }
 
-fn try_spawn(program: &Path, arguments: &[String], deadline: Duration) -> std::io::Result<Outcome> {
+fn try_spawn(program: &Path, arguments: &[String], deadline: Duration, stop: &AtomicBool) -> std::io::Result<Outcome> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -104,10 +105,12 @@ fn try_spawn(program: &Path, arguments: &[String], deadline: Duration) -> std::i
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if started.elapsed() >= deadline {
+        let stopped = stop.load(Ordering::Relaxed);
+        if stopped || started.elapsed() >= deadline {
             child.kill()?;
             child.wait()?;
-            return Ok(Outcome::Died(format!("it was ended after {} s without an answer", deadline.as_secs())));
+            let why = if stopped { "the run was stopped".to_owned() } else { too_long(deadline) };
+            return Ok(Outcome::Died(why));
         }
         std::thread::sleep(Duration::from_millis(5));
     };
@@ -119,6 +122,10 @@ fn try_spawn(program: &Path, arguments: &[String], deadline: Duration) -> std::i
         Ok(reports) => Outcome::Reports(reports),
         Err(_) => Outcome::Died(format!("{}{}", how(status), last_words(&errors))),
     })
+}
+
+fn too_long(deadline: Duration) -> String {
+    format!("it was ended after {} s without an answer", deadline.as_secs())
 }
 
 fn how(status: ExitStatus) -> String {
@@ -209,7 +216,8 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, deadline: Duration) -> String {
-        match try_spawn(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], deadline) {
+        let go = AtomicBool::new(false);
+        match try_spawn(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], deadline, &go) {
             Ok(Outcome::Died(how)) => how,
             other => panic!("{other:?}"),
         }

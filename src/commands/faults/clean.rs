@@ -1,6 +1,8 @@
 //! `graphproof faults --clean`: the indexer's lanes over many seeds and shapes, on which nothing may
 //! be found.
 
+use std::sync::atomic::AtomicBool;
+
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::report::{LaneReport, Verdict};
@@ -10,6 +12,7 @@ use super::child::{self, Job, Outcome};
 use super::pool;
 use crate::args::FaultsArgs;
 use crate::commands::Failure;
+use crate::interrupt;
 use crate::output::json::ReceiptFile;
 use crate::output::{finding, print};
 
@@ -58,6 +61,8 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let file = args.json.as_deref().map(ReceiptFile::prepare).transpose()?;
     let kind = driver::select(args.driver)?.kind;
     let shapes = &SHAPES[..args.shapes.min(SHAPES.len())];
+    // Before anything is printed: who reads the heading may already want to stop it.
+    let stop = interrupt::flag();
     println!(
         "graphproof {}, {} driver: {} lanes, {} shapes, {} seeds, {STEPS} replays each\n",
         env!("CARGO_PKG_VERSION"),
@@ -68,9 +73,11 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     );
     let cases: Vec<(&'static str, &'static str)> =
         shapes.iter().flat_map(|&shape| Lane::SUITE.map(|lane| (lane.name(), shape))).collect();
-    let sweeps = pool::run("faults --clean", &cases, super::width(args.jobs, kind), |&(lane, shape)| {
-        sweep(lane, shape, args, kind)
+    let sweeps = pool::run("faults --clean", &cases, super::width(args.jobs, kind), &stop, |&(lane, shape)| {
+        sweep(lane, shape, args, kind, &stop)
     });
+    let sweeps: Vec<Sweep> = sweeps.into_iter().flatten().collect();
+    let stopped = sweeps.len() < cases.len();
     for sweep in &sweeps {
         if let Some(how) = &sweep.died {
             print(&format!("died: {} at {}: {how}\n", sweep.lane, sweep.shape))?;
@@ -86,21 +93,29 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let replays: u64 = sweeps.iter().map(|sweep| sweep.replays).sum();
     let wanted = cases.len() as u64 * args.seeds;
     let bad = sweeps.iter().filter(|sweep| sweep.died.is_some() || !sweep.alarms.is_empty()).count();
-    let passed = bad == 0 && runs as u64 == wanted;
+    let end = match bad == 0 && runs as u64 == wanted {
+        _ if stopped => ExitCode::Interrupted,
+        true => ExitCode::Passed,
+        false => ExitCode::Findings,
+    };
     println!(
         "{}: {runs} of {wanted} runs, {replays} replays, {bad} of {} lanes and shapes with a false alarm",
-        if passed { "PASS" } else { "FAIL" },
-        cases.len()
+        match end {
+            ExitCode::Passed => "PASS",
+            ExitCode::Interrupted => "INTERRUPTED",
+            _ => "FAIL",
+        },
+        sweeps.len()
     );
     if let Some(file) = file {
         file.write(&sweeps)?;
     }
-    Ok(if passed { ExitCode::Passed } else { ExitCode::Findings })
+    Ok(end)
 }
 
-fn sweep(lane: &'static str, shape: &'static str, args: &FaultsArgs, kind: DriverKind) -> Sweep {
+fn sweep(lane: &'static str, shape: &'static str, args: &FaultsArgs, kind: DriverKind, stop: &AtomicBool) -> Sweep {
     let mut sweep = Sweep { lane, shape, runs: 0, replays: 0, died: None, alarms: Vec::new() };
-    match child::spawn(&Job::lane(lane, shape, args.seeds, [STEPS, args.orders], kind).arguments, DEADLINE) {
+    match child::spawn(&Job::lane(lane, shape, args.seeds, [STEPS, args.orders], kind).arguments, DEADLINE, stop) {
         Outcome::Died(how) => sweep.died = Some(how),
         Outcome::Reports(reports) => {
             sweep.runs = reports.len();

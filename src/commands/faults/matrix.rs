@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use graphproof_harness::driver::DriverKind;
+use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::finding::{Check, Finding, Id, Site};
 use graphproof_kernels::faults::Fault;
 
@@ -15,6 +16,8 @@ pub struct Matrix {
     pub driver: DriverKind,
     pub rows: Vec<Row>,
     pub not_planted: Vec<NotPlanted>,
+    /// Faults that a run which was stopped did not come to.
+    pub not_run: Vec<&'static str>,
 }
 
 /// A row of the catalogue without a planted fault.
@@ -159,9 +162,26 @@ fn names_place(finding: &Finding, file: &str) -> bool {
 }
 
 impl Matrix {
-    /// Whether every fault is caught and every twin is silent.
-    pub fn passed(&self) -> bool {
+    /// How the command ends.
+    pub fn exit_code(&self) -> ExitCode {
+        match (self.passed(), self.not_run.is_empty()) {
+            (_, false) => ExitCode::Interrupted,
+            (true, true) => ExitCode::Passed,
+            (false, true) => ExitCode::Findings,
+        }
+    }
+
+    /// Whether every fault that was tried is caught and every twin is silent.
+    fn passed(&self) -> bool {
         self.rows.iter().all(|row| row.missed.is_none() && row.twin_silent())
+    }
+
+    fn word(&self) -> &'static str {
+        match self.exit_code() {
+            ExitCode::Interrupted => "INTERRUPTED",
+            ExitCode::Passed => "PASS",
+            _ => "FAIL",
+        }
     }
 
     /// The matrix as a table, then what is missed, noisy or not planted, with the reasons.
@@ -210,11 +230,15 @@ impl Matrix {
         let silent = self.rows.iter().filter(|row| row.twin_silent()).count();
         let untold = self.rows.iter().filter(|row| row.untold).count();
         let unchecked = if untold > 0 { format!(", {untold} not checked") } else { String::new() };
+        let not_run = match self.not_run.len() {
+            0 => String::new(),
+            left => format!("; {left} not run"),
+        };
         let _ = writeln!(
             text,
             "\n{}: {caught} of {} faults caught under their ids{unchecked}, {placed} with their place named; {silent} of \
-             {} clean twins silent",
-            if self.passed() { "PASS" } else { "FAIL" },
+             {} clean twins silent{not_run}",
+            self.word(),
             self.rows.len(),
             self.rows.len(),
         );

@@ -9,6 +9,7 @@ use super::DEADLINE;
 use super::child::{self, Job, Outcome};
 use crate::args::FaultsArgs;
 use crate::commands::Failure;
+use crate::interrupt;
 use crate::output::print;
 use crate::report::finding;
 use crate::report::notice::Notice;
@@ -24,7 +25,7 @@ pub fn run(name: &str, args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let job = Job::fault(&fault, Variant::Planted, kind, args.without_record);
     let words = format!("'{}' runs, {} s at most", fault.name, DEADLINE.as_secs());
     let _notice = Notice::of_known_length("faults --show", &words);
-    let reports = match child::spawn(&job.arguments, DEADLINE) {
+    let reports = match child::spawn(&job.arguments, DEADLINE, &interrupt::flag()) {
         Outcome::Reports(reports) => reports,
         Outcome::Died(how) => return Err(Failure::new(ExitCode::Internal, anyhow!("the child died: {how}"))),
     };

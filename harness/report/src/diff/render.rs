@@ -31,7 +31,8 @@ impl Diff {
         text
     }
 
-    fn verdict(&self, judgement: &Judgement) -> String {
+    /// The verdict in one line.
+    pub fn verdict(&self, judgement: &Judgement) -> String {
         let word = if judgement.passed() { "PASS" } else { "FAIL" };
         let s = if self.lanes.len() == 1 { "" } else { "s" };
         let mut line = format!("{word}: {} lane{s} compared", self.lanes.len());
@@ -63,40 +64,45 @@ fn kinds(changes: &[(Kind, String)]) -> String {
 
 fn block(lane: &LaneDiff) -> String {
     let mut text = format!("{}  {}  seed {}\n", lane.job.step, lane.job.shape, lane.job.seed);
-    let mut line = |label: &str, words: String| {
+    for (label, words) in lane.rows() {
         let _ = writeln!(text, "  {label:<10} {words}");
-    };
-    let (old, new) = lane.verdict;
-    if old != new {
-        line("verdict", format!("{} -> {}", verdict(old), verdict(new)));
-    }
-    line("bits", bits(&lane.bits));
-    match &lane.topology {
-        Topology::Same => line("topology", "the same".to_owned()),
-        Topology::Neither => line("topology", "no graph in either run".to_owned()),
-        Topology::OnlyIn { new: true } => line("topology", "the old run captured no graph".to_owned()),
-        Topology::OnlyIn { new: false } => line("topology", "the new run captured no graph".to_owned()),
-        Topology::Differ { lines } => {
-            line("topology", "differs".to_owned());
+        if let ("topology", Topology::Differ { lines }) = (label, &lane.topology) {
             for changed in lines {
-                line("", changed.clone());
+                let _ = writeln!(text, "  {:<10} {changed}", "");
             }
         }
     }
-    if let (Some(old), Some(new)) = lane.launches {
-        line("launches", if old == new { format!("{old}") } else { format!("{old} -> {new}") });
-    }
-    line("memory", memory(lane));
-    line("time", times(lane));
-    for (word, findings) in [("gained", &lane.gained), ("lost", &lane.lost)] {
-        for finding in findings {
-            line("findings", format!("{word} {}", words(finding)));
-        }
-    }
-    for reason in &lane.no_longer_checked {
-        line("unchecked", reason.clone());
-    }
     text
+}
+
+impl LaneDiff {
+    /// What changed, in rows of a label and words; the lines of another graph aside.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = Vec::new();
+        let (old, new) = self.verdict;
+        if old != new {
+            rows.push(("verdict", format!("{} -> {}", verdict(old), verdict(new))));
+        }
+        rows.push(("bits", bits(&self.bits)));
+        let topology = match &self.topology {
+            Topology::Same => "the same",
+            Topology::Neither => "no graph in either run",
+            Topology::OnlyIn { new: true } => "the old run captured no graph",
+            Topology::OnlyIn { new: false } => "the new run captured no graph",
+            Topology::Differ { .. } => "differs",
+        };
+        rows.push(("topology", topology.to_owned()));
+        if let (Some(old), Some(new)) = self.launches {
+            rows.push(("launches", if old == new { format!("{old}") } else { format!("{old} -> {new}") }));
+        }
+        rows.push(("memory", memory(self)));
+        rows.push(("time", times(self)));
+        for (word, findings) in [("gained", &self.gained), ("lost", &self.lost)] {
+            rows.extend(findings.iter().map(|finding| ("findings", format!("{word} {}", words(finding)))));
+        }
+        rows.extend(self.no_longer_checked.iter().map(|reason| ("unchecked", reason.clone())));
+        rows
+    }
 }
 
 fn verdict(verdict: Verdict) -> &'static str {

@@ -5,6 +5,7 @@
 
 pub mod escape;
 pub mod finding;
+pub mod fold;
 pub mod github;
 pub mod html;
 mod jsonl;

@@ -27,7 +27,11 @@ impl StepBar {
 
     fn on(target: ProgressDrawTarget, name: &str, total: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>14} [{bar:32}] {pos}/{len}, {eta} left") {
+        let template = match columns() >= 60 {
+            true => "{prefix:>14} [{bar:32}] {pos}/{len}, {eta} left",
+            false => "{prefix} {pos}/{len}, {eta} left",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix(name.to_owned());
@@ -70,7 +74,8 @@ impl RunBar {
     pub fn new(jobs: impl IntoIterator<Item = (String, u64)>) -> Self {
         let (steps, asked) = jobs.into_iter().unzip();
         let bar = ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>14} [{bar:24}] {wide_msg}") {
+        let template = if columns() >= WIDE { "{prefix:>14} [{bar:24}] {wide_msg}" } else { "{prefix} {wide_msg}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         let notice = Notice::new("gate", "no replay yet".to_owned());
@@ -107,8 +112,29 @@ impl RunBar {
             let step = self.steps.get(self.lane).map_or("", String::as_str);
             self.notice.known(format!("{step}, {message}"));
         }
-        self.bar.set_message(message);
+        self.bar.set_message(fitting(&message, columns(), self.bar.prefix().len()));
     }
+}
+
+/// From so many columns on there is room for a bar beside the words.
+const WIDE: usize = 90;
+
+/// Columns of the terminal that shows the progress.
+fn columns() -> usize {
+    console::Term::stderr().size().1.into()
+}
+
+/// The message in whole words: of what does not fit beside the step's name, the last parts are left out.
+fn fitting(message: &str, columns: usize, name: usize) -> String {
+    let bar = if columns >= WIDE { "[] ".len() + 24 + 14_usize.saturating_sub(name) } else { 0 };
+    let room = columns.saturating_sub(name + 1 + bar);
+    let mut words = message;
+    while words.chars().count() > room
+        && let Some((shorter, _)) = words.rsplit_once(", ")
+    {
+        words = shorter;
+    }
+    words.to_owned()
 }
 
 impl Drop for RunBar {
@@ -201,6 +227,15 @@ mod tests {
         let mut estimate = Estimate::new(vec![100, 10]);
         estimate.end(1, s(1));
         assert_eq!(estimate.left(0, s(0)), Some(s(10)));
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_whole_words() {
+        let message = "job 1 of 4, 0/64 replays, a few seconds left";
+        assert_eq!(fitting(message, 60, "materialized".len()), message);
+        assert_eq!(fitting(message, 40, "materialized".len()), "job 1 of 4, 0/64 replays");
+        assert_eq!(fitting(message, 12, "materialized".len()), "job 1 of 4");
+        assert_eq!(fitting(message, 120, "materialized".len()), message);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use graphproof_harness::report::Verdict;
 use super::look::Look;
 use super::progress::RunBar;
 use super::table::Table;
-use super::{Event, Opening, Reporter, escape, finding};
+use super::{Event, Opening, Reporter, escape, finding, fold};
 use crate::receipt::Receipt;
 
 /// Prints a run. Progress goes to standard error, and only where that is a terminal.
@@ -30,7 +30,8 @@ impl<W: Write> Terminal<W> {
     }
 
     fn print(&mut self, text: &str) -> anyhow::Result<()> {
-        match self.out.write_all(escape::defused(text).as_bytes()).and_then(|()| self.out.flush()) {
+        let text = fold::folded(text, self.look.width);
+        match self.out.write_all(escape::defused(&text).as_bytes()).and_then(|()| self.out.flush()) {
             // Whoever read has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             other => other.context("the output could not be written"),

@@ -77,7 +77,7 @@ fn card(lanes: &[LaneReport], (lane, number): At, first: bool, graph_is_drawn: b
                 (row("seen", &finding.seen))
                 @if is_diff(finding) {
                     dt { "difference" }
-                    dd { (difference(&finding.notes)) }
+                    dd { (difference(&finding.notes, "Difference from the reviewed graph")) }
                 } @else {
                     @for note in finding.notes.iter().take(MOST_NOTES) { (row("note", note)) }
                 }
@@ -116,7 +116,7 @@ fn is_diff(finding: &Finding) -> bool {
 }
 
 /// Lines of a unified diff, whole: those added and removed marked by sign and by colour.
-fn difference(lines: &[String]) -> Markup {
+pub fn difference(lines: &[String], label: &str) -> Markup {
     let class = |line: &str| match line.as_bytes().first() {
         _ if line.starts_with("+++") || line.starts_with("---") || line.starts_with("@@") => "place",
         Some(b'+') => "added",
@@ -124,7 +124,7 @@ fn difference(lines: &[String]) -> Markup {
         _ => "kept",
     };
     html! {
-        pre.difference tabindex="0" role="region" aria-label="Difference from the reviewed graph" {
+        pre.difference tabindex="0" role="region" aria-label=(label) {
             @for line in lines { span class=(class(line)) { (line) "\n" } }
         }
     }
@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn drift_of_a_graph_is_a_diff_with_every_line() {
         let lines: Vec<String> = (0..60).map(|n| format!("+{n}: kernel <k>")).collect();
-        let text = difference(&[vec!["--- reviewed".to_owned(), "-0: memset".to_owned()], lines].concat()).0;
+        let lines = [vec!["--- reviewed".to_owned(), "-0: memset".to_owned()], lines].concat();
+        let text = difference(&lines, "Difference").0;
         assert_eq!(text.matches("class=\"added\"").count(), 60);
         assert_eq!(text.matches("class=\"removed\"").count(), 1);
         assert!(

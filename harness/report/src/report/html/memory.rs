@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::links;
 use super::room::{self, missing};
-use super::units::{count, cut, n};
+use super::units::{count, cut, lines, n};
 use crate::report::table;
 
 /// Bytes for the tables of buffers.
@@ -111,7 +111,10 @@ fn bars(name: &str, memory: &MemoryReceipt, top: f64, scale: f64, frame: &Frame)
     let (value_x, measured_y, closed_y) =
         if narrow { (frame.label, y + BAR + 32.0, y + BAR + 47.0) } else { (beside, y + 17.0, y + BAR + 14.0) };
     html! {
-        text.label x="0" y=(n(if narrow { top + 12.0 } else { y + 17.0 })) { (cut(name, if narrow { 46 } else { 20 })) }
+        @let (columns, most) = if narrow { (46, 1) } else { (20, 4) };
+        @for (line, text) in lines(name, columns, most).iter().enumerate() {
+            text.label x="0" y=(n(if narrow { top + 12.0 } else { y + 13.0 + line as f64 * 14.0 })) { (text) }
+        }
         @for segment in &segments { (segment) }
         text.value x=(n(value_x)) y=(n(measured_y)) {
             @if measured { (table::bytes(memory.high_water)) " measured" } @else { (table::bytes(total)) " declared" }

@@ -5,6 +5,7 @@
 //! the receipt holds; what was left out is said where it would have stood.
 
 mod cliff;
+mod diff;
 mod findings;
 mod graph;
 mod lanes;
@@ -23,6 +24,7 @@ mod units;
 use super::{Event, Reporter};
 use crate::receipt::AtomicFile;
 
+pub use diff::diff_page;
 pub use page::page;
 
 /// A report is smaller than this.

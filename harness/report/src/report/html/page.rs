@@ -35,7 +35,7 @@ pub fn page(receipt: &Receipt) -> String {
     let graphs = graph::Pictures::draw(lanes, &chosen.iter().copied().collect());
     let drawn: HashSet<usize> = graphs.drawn().collect();
     let all: usize = receipt.findings();
-    let sections: Vec<(&str, String, Markup)> = vec![
+    let sections: Vec<Section> = vec![
         ("lanes", "Lanes".to_owned(), lanes::section(lanes)),
         ("findings", format!("Findings ({})", grouped(all as u64)), findings::section(lanes, &chosen, &drawn)),
         ("graphs", "Graphs".to_owned(), graphs.section(lanes)),
@@ -50,6 +50,25 @@ pub fn page(receipt: &Receipt) -> String {
     ];
     let (class, sign, word) = verdict(receipt.verdict);
     let title = format!("graphproof: {word}, {}", count(all as u64, "finding"));
+    let head = html! {
+        header class=(class) {
+            h1 { span.sign aria-hidden="true" { (sign) } " " (word) }
+            p.line { (line(receipt)) }
+            (driver(receipt, software))
+        }
+    };
+    let foot = html! {
+        "Made by graphproof " (cut(&receipt.provenance.graphproof, 40)) " from a receipt of format " (receipt.format)
+        ", seal " code.hash { (cut(&receipt.seal, 64)) }
+    };
+    document(&title, &head, &sections, &foot)
+}
+
+/// A section: its anchor, its heading, its content.
+pub type Section = (&'static str, String, Markup);
+
+/// A whole file: head, links to the sections, the sections, foot.
+pub fn document(title: &str, head: &Markup, sections: &[Section], foot: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -58,27 +77,23 @@ pub fn page(receipt: &Receipt) -> String {
                 meta http-equiv="Content-Security-Policy" content=(*POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "graphproof " (cut(&receipt.provenance.graphproof, 40)) };
+                meta name="generator" content={ "graphproof " (env!("CARGO_PKG_VERSION")) };
                 title { (title) }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 (definitions())
-                header class=(class) {
-                    h1 { span.sign aria-hidden="true" { (sign) } " " (word) }
-                    p.line { (line(receipt)) }
-                    (driver(receipt, software))
-                }
+                (head)
                 nav aria-label="Sections" {
-                    ul { @for (id, heading, _) in &sections { li { a href={ "#" (id) } { (heading) } } } }
+                    ul { @for (id, heading, _) in sections { li { a href={ "#" (id) } { (heading) } } } }
                 }
                 main {
-                    @for (id, heading, content) in &sections {
+                    @for (id, heading, content) in sections {
                         section id=(id) { h2 { (heading) } (content) }
                     }
                 }
-                footer { "Made by graphproof " (cut(&receipt.provenance.graphproof, 40)) " from a receipt of format " (receipt.format) ", seal " code.hash { (cut(&receipt.seal, 64)) } }
+                footer { (foot) }
                 script { (PreEscaped(SCRIPT)) }
             }
         }

@@ -34,6 +34,31 @@ pub fn cut(text: &str, most: usize) -> String {
     short
 }
 
+/// `text` in lines of at most `columns` characters, folded at spaces and behind commas, and inside a word
+/// only where one is wider; `most` lines, the last of them cut.
+pub fn lines(text: &str, columns: usize, most: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_inclusive([' ', ',']) {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if line > 0 && line + word.trim_end().chars().count() > columns {
+            lines.push(String::new());
+        }
+        for letter in word.chars() {
+            if lines.last().is_none_or(|line| line.chars().count() >= columns) && letter != ' ' {
+                lines.push(String::new());
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(letter);
+            }
+        }
+    }
+    if lines.len() > most {
+        let rest = lines.split_off(most - 1).concat();
+        lines.push(cut(&rest, columns));
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
 /// A time of day in UTC: `2026-01-31 09:05:00 UTC`, from seconds since 1970-01-01.
 pub fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -73,6 +98,10 @@ mod tests {
         );
         assert_eq!((count(1, "node"), count(0, "node")), ("1 node".into(), "0 nodes".into()));
         assert_eq!((cut("abcdef", 6), cut("abcdefg", 6)), ("abcdef".into(), "abcde…".into()));
+        assert_eq!(lines("materialized, b=1,h=8", 19, 3), ["materialized, b=1,", "h=8"]);
+        assert_eq!(lines("abcdefgh", 3, 3), ["abc", "def", "gh"]);
+        assert_eq!(lines("abcdefgh ij", 3, 2), ["abc", "de…"]);
+        assert_eq!(lines("", 3, 2), [""]);
         assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(utc(951_782_400), "2000-02-29 00:00:00 UTC");
         assert_eq!(utc(1_795_648_150), "2026-11-25 23:09:10 UTC");

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::graph::layout::apart;
 use super::room::{fill, missing};
-use super::units::{count, cut, grouped, n};
+use super::units::{self, count, cut, grouped, n};
 use crate::receipt::Geometry;
 use crate::report::table;
 use axes::{Axes, Frame, GPUS, LEFT, NARROW, TOP, WIDE, byte_ticks, length_text, length_ticks, size};
@@ -17,6 +17,14 @@ use axes::{Axes, Frame, GPUS, LEFT, NARROW, TOP, WIDE, byte_ticks, length_text, 
 const MOST_CURVES: usize = 12;
 /// Points of a curve.
 const MOST_POINTS: usize = 100;
+/// Characters of a line of a curve's name.
+const NAME: usize = 19;
+/// Height of a line of text.
+const LINE: f64 = 14.0;
+/// Width of a letter of a GPU's name.
+const LETTER: f64 = 7.2;
+/// From so far away nothing touches a mark.
+const MARK: f64 = 8.0;
 /// Bytes for the table.
 const ROOM: usize = 60 << 10;
 /// One lane's rows, by length.
@@ -39,7 +47,8 @@ pub fn section(geometry: &[Geometry]) -> Markup {
             }
             (picture(shown, &WIDE))
             (picture(shown, &NARROW))
-            ul.cliff { @for curve in shown { li { (sentence(curve)) } } }
+            p.minor { "Dashed: " (GPUS.map(|(name, _)| name).join(" and ")) "." }
+            ul.cliff { @for (at, curve) in shown.iter().enumerate() { li { (mark(at)) (sentence(curve)) } } }
             @if curves.len() > shown.len() {
                 (missing(&count((curves.len() - shown.len()) as u64, "curve"), "The receipt (--json) holds all."))
             }
@@ -72,10 +81,20 @@ fn curves(geometry: &[Geometry]) -> Vec<Curve<'_>> {
     }
     let plain = common_rest(geometry).is_some()
         || order.iter().all(|(step, _)| order.iter().filter(|(other, _)| other == step).count() == 1);
+    // Of a shape, a name tells what not all have.
+    let everywhere = |part: &str| order.iter().all(|(_, rest)| rest.split(',').any(|other| other == part));
+    let telling = |rest: &str| rest.split(',').filter(|part| !everywhere(part)).collect::<Vec<_>>().join(",");
+    let names: Vec<String> = order
+        .iter()
+        .map(|(step, rest)| match telling(rest) {
+            rest if plain || rest.is_empty() => (*step).to_owned(),
+            rest => format!("{step}, {rest}"),
+        })
+        .collect();
     order
         .into_iter()
-        .map(|(step, rest)| {
-            let name = if plain { step.to_owned() } else { format!("{step}, {rest}") };
+        .zip(names)
+        .map(|((step, rest), name)| {
             let mut rows = rows.remove(&(step, rest)).unwrap_or_default();
             rows.sort_by_key(|row| row.length);
             rows.truncate(MOST_POINTS);
@@ -88,8 +107,10 @@ fn picture(curves: &[Curve<'_>], frame: &Frame) -> Markup {
     let axes = Axes::of(curves, frame);
     let (right, bottom) = (axes.right(), axes.bottom());
     let narrow = frame.names < 100.0;
+    let names: Vec<Vec<String>> = curves.iter().map(|curve| units::lines(&curve.name, NAME, 3)).collect();
     let ends: Vec<f64> =
         curves.iter().map(|curve| curve.rows.last().map_or(0.0, |row| axes.y(row.closed_form as f64))).collect();
+    let heights: Vec<f64> = names.iter().map(|lines| lines.len() as f64 * LINE).collect();
     html! {
         svg class={ "cliff " (frame.class) } role="img" viewBox={ "0 0 " (frame.width) " " (frame.height) } {
             title { "Bytes over length for " (count(curves.len() as u64, "lane")) ", logarithmic, with the memory of an H100 and an H200" }
@@ -106,34 +127,91 @@ fn picture(curves: &[Curve<'_>], frame: &Frame) -> Markup {
             text.tick x=(n((LEFT + right) / 2.0)) y=(n(frame.height - 8.0)) text-anchor="middle" {
                 "length L, keys" @if !narrow { " (and, but for decode, query rows)" }
             }
-            @for (at, (name, bytes)) in GPUS.into_iter().enumerate() {
+            @for (_, bytes) in GPUS {
                 @let y = axes.y(bytes as f64);
                 line.gpu x1=(n(LEFT)) x2=(n(right)) y1=(n(y)) y2=(n(y)) {}
-                // Above and below their lines, which are near each other.
-                text.gpu x=(n(LEFT + 6.0)) y=(n(if at == 0 { y + 14.0 } else { y - 5.0 })) { (name) }
             }
             @for (at, curve) in curves.iter().enumerate() { (line(&axes, at, curve)) }
-            @for ((at, curve), y) in curves.iter().enumerate().zip(label_places(&ends, if narrow { -1.0 } else { 0.0 })) {
-                @let x = curve.rows.last().map_or(right, |row| axes.x(row.length as f64));
-                @if narrow {
-                    text class={ "curve s" (at % 6) } x=(n(x - 10.0)) y=(n(y)) text-anchor="end" { (cut(&curve.name, 14)) }
-                } @else {
+            @for (name, (x, y)) in gpu_names(frame).zip(free_places(&axes, curves)) {
+                text.gpu x=(n(x)) y=(n(y)) { (name) }
+            }
+            // On a narrow screen the list beneath the picture tells which mark is whose.
+            @if !narrow {
+                @for ((at, name), y) in names.iter().enumerate().zip(label_places(&ends, &heights)) {
+                    @let x = curves[at].rows.last().map_or(right, |row| axes.x(row.length as f64));
                     line.leader x1=(n(x + 5.0)) x2=(n(right + 14.0)) y1=(n(ends[at])) y2=(n(y)) {}
-                    text class={ "curve s" (at % 6) } x=(n(right + 18.0)) y=(n(y + 4.0)) { (cut(&curve.name, 19)) }
+                    @for (row, text) in name.iter().enumerate() {
+                        @let line = row as f64 - (name.len() - 1) as f64 / 2.0;
+                        text class={ "curve s" (at % 6) } x=(n(right + 18.0)) y=(n(y + 4.0 + line * LINE)) { (text) }
+                    }
                 }
             }
         }
     }
 }
 
-/// Where the curves' names stand, without touching: as near as can be to `below` their ends.
-fn label_places(ends: &[f64], below: f64) -> Vec<f64> {
+/// The GPUs' names, with their memory where there is room for it.
+fn gpu_names(frame: &Frame) -> impl Iterator<Item = &'static str> {
+    let narrow = frame.names < 100.0;
+    GPUS.iter().map(move |(name, _)| if narrow { name.split(['(', ')']).nth(1).unwrap_or(name) } else { name })
+}
+
+/// Where the GPUs' names stand: at their lines, above or below, where they keep clear of all curves, of
+/// their marks and of each other; as far from them as can be, if nowhere.
+fn free_places(axes: &Axes<'_>, curves: &[Curve<'_>]) -> Vec<(f64, f64)> {
+    let mut taken: Vec<(f64, f64)> = Vec::new();
+    for curve in curves {
+        let point = |row: &Geometry| (axes.x(row.length as f64), axes.y(row.closed_form as f64));
+        let points: Vec<(f64, f64)> = curve.rows.iter().map(|row| point(row)).collect();
+        taken.extend(
+            curve.rows.iter().filter_map(|row| Some((axes.x(row.length as f64), axes.y(row.measured? as f64)))),
+        );
+        taken.extend(points.first());
+        for pair in points.windows(2) {
+            taken.extend((1..=40).map(|part| {
+                let part = f64::from(part) / 40.0;
+                (pair[0].0 + part * (pair[1].0 - pair[0].0), pair[0].1 + part * (pair[1].1 - pair[0].1))
+            }));
+        }
+    }
+    let lines: Vec<f64> = GPUS.iter().map(|(_, bytes)| axes.y(*bytes as f64)).collect();
+    let mut places: Vec<(f64, f64)> = Vec::new();
+    for (at, name) in gpu_names(axes.frame).enumerate() {
+        let width = name.len() as f64 * LETTER;
+        // How far the box of the name is from what is there.
+        let clear = |&(x, y): &(f64, f64)| {
+            let distance = |&(px, py): &(f64, f64)| {
+                let (dx, dy) = ((x - px).max(px - x - width).max(0.0), (y - 11.0 - py).max(py - y - 3.0).max(0.0));
+                dx.hypot(dy)
+            };
+            let names =
+                places.iter().map(|&(px, py)| if (py - y).abs() < LINE && (px - x).abs() < width { 0.0 } else { 99.0 });
+            let other = lines.iter().enumerate().filter(|&(line, _)| line != at).map(|(_, py)| distance(&(x, *py)));
+            taken.iter().map(distance).chain(names).chain(other).fold(MARK, f64::min)
+        };
+        let columns = (0..=12).map(|part| LEFT + 6.0 + f64::from(part) / 12.0 * (axes.right() - LEFT - width - 12.0));
+        let sides = [lines[at] - 5.0, lines[at] + 14.0];
+        // Of equal places the first, which is the leftmost above its line.
+        let best = columns
+            .flat_map(|x| sides.map(|y| (x, y)))
+            .reduce(|best, next| if clear(&next) > clear(&best) { next } else { best });
+        places.extend(best);
+    }
+    places
+}
+
+/// The middles of the curves' names of these `heights`, without touching, as near as can be to their ends.
+fn label_places(ends: &[f64], heights: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..ends.len()).collect();
     order.sort_by(|&a, &b| ends[a].total_cmp(&ends[b]));
-    let wanted: Vec<f64> = order.iter().map(|&at| ends[at] + below).collect();
+    let wanted: Vec<f64> = order.iter().map(|&at| ends[at]).collect();
+    let heights: Vec<f64> = order.iter().map(|&at| heights[at]).collect();
     let mut places = vec![0.0; ends.len()];
-    for (&at, place) in order.iter().zip(apart(&wanted, &vec![15.0; wanted.len()], 1.0)) {
-        places[at] = place;
+    let mut top = 0.0_f64;
+    for ((&at, place), height) in order.iter().zip(apart(&wanted, &heights, 2.0)).zip(&heights) {
+        // None above the picture's edge.
+        places[at] = place.max(top + height / 2.0);
+        top = places[at] + height / 2.0 + 2.0;
     }
     places
 }
@@ -167,6 +245,15 @@ fn shape(at: usize, x: f64, y: f64) -> String {
         3 => format!("{}l5.5 9h-11z", start(0.0, -5.5)),
         4 => format!("{}h11l-5.5 9z", start(-5.5, -3.5)),
         _ => format!("{}h5l3 4.5-3 4.5h-5l-3-4.5z", start(-2.5, -4.5)),
+    }
+}
+
+/// The mark of a curve, before its name.
+fn mark(at: usize) -> Markup {
+    html! {
+        svg.mark aria-hidden="true" width="14" height="14" viewBox="-7 -7 14 14" {
+            path class={ "point s" (at % 6) } d=(shape(at, 0.0, 0.0)) {}
+        }
     }
 }
 
@@ -278,7 +365,8 @@ mod tests {
 
     #[test]
     fn names_at_the_same_height_move_apart() {
-        let places = label_places(&[100.0, 100.0, 20.0], 0.0);
+        let places = label_places(&[100.0, 100.0, 20.0], &[14.0; 3]);
         assert!((places[0] - places[1]).abs() >= 16.0 && places[2] == 20.0, "{places:?}");
+        assert_eq!(label_places(&[0.0, 0.0], &[20.0, 20.0]), [10.0, 32.0]);
     }
 }

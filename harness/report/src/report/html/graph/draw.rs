@@ -211,8 +211,8 @@ fn draw_box(lane: usize, face: &Face<'_>, (x, y): Point, width: f64) -> Markup {
                     "▲"
                     @for (id, anchor) in face.marks.iter().take(MOST_MARKS) {
                         " " @match anchor {
-                            Some(anchor) => a href={ "#" (anchor) } { (cut(id, 6)) },
-                            None => (cut(id, 6)),
+                            Some(anchor) => a href={ "#" (anchor) } { (cut(id, 7)) },
+                            None => (cut(id, 7)),
                         }
                     }
                     @if face.marks.len() > MOST_MARKS { " …" }

@@ -1,12 +1,12 @@
 //! The graph of each lane as a picture.
 
 mod collapse;
+mod compared;
 mod draw;
 pub mod layout;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use graphproof_harness::finding::Id;
 use graphproof_harness::report::LaneReport;
 use maud::{Markup, html};
 
@@ -15,6 +15,7 @@ use super::links;
 use super::room::{self, missing};
 use super::units::{count, cut, grouped};
 use collapse::{Boxes, COLLAPSE_ABOVE};
+pub use compared::side_by_side;
 pub use draw::role_class;
 
 /// Bytes for all pictures.
@@ -62,8 +63,14 @@ impl Pictures {
     }
 }
 
-/// The ids of findings at a node, each with the anchor of the first such finding, if it has one.
-type Marks = BTreeMap<Id, Option<String>>;
+/// Words at a node, such as the ids of its findings, each with the anchor of the first such finding, if it has one.
+type Marks = BTreeMap<String, Option<String>>;
+
+/// The roles of a lane's buffers, by name.
+fn roles(report: &LaneReport) -> HashMap<&str, &str> {
+    let buffers = report.memory.iter().flat_map(|memory| &memory.buffers);
+    buffers.map(|buffer| (buffer.name.as_str(), buffer.role.as_str())).collect()
+}
 
 fn card(lanes: &[LaneReport], lane: usize, linked: &HashSet<At>) -> Markup {
     let report = &lanes[lane];
@@ -79,16 +86,11 @@ fn card(lanes: &[LaneReport], lane: usize, linked: &HashSet<At>) -> Markup {
         let anchor = linked.contains(&(lane, number)).then(|| links::finding(lane, number));
         let Some(site) = &finding.site else { continue };
         for &node in at_site.get(&(site.file.as_str(), site.line)).into_iter().flatten() {
-            marks.entry(node).or_default().entry(finding.id).or_insert_with(|| anchor.clone());
+            marks.entry(node).or_default().entry(finding.id.to_string()).or_insert_with(|| anchor.clone());
         }
     }
     let boxes = Boxes::of(graph, |node| marks.contains_key(&node));
-    let roles: HashMap<&str, &str> = report
-        .memory
-        .iter()
-        .flat_map(|memory| &memory.buffers)
-        .map(|buffer| (buffer.name.as_str(), buffer.role.as_str()))
-        .collect();
+    let roles = roles(report);
     let name = links::name(lanes, lane);
     let (picture, wide) = draw::picture(&name, lane, graph, &boxes, &marks, &roles);
     let collapsed = boxes.boxes.iter().filter(|part| part.count > 1).count();

@@ -1,0 +1,115 @@
+//! Linking: `cuLink*` makes one module of several. The result is called a cubin and is PTX, in the container
+//! that loading knows.
+
+use std::collections::BTreeMap;
+use std::ffi::{c_char, c_uint, c_void};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use graphproof_link::{LinkError, Linker};
+
+use super::args::{not_null, slice, text, write, write_if};
+use super::jit::Options;
+use super::{CUresult, Cuda};
+use crate::record;
+use crate::software::device::CAPABILITY;
+use crate::software::driver;
+
+/// What a `CUlinkState` names.
+struct State {
+    linker: Linker,
+    logs: Options,
+    /// The last result: the caller reads it until the state is destroyed.
+    image: Vec<u8>,
+}
+
+// SAFETY: the log buffers are the caller's, who vouches for them as long as the state lives; they are written
+// with the table locked.
+unsafe impl Send for State {}
+
+/// The states by handle.
+struct Table {
+    states: BTreeMap<usize, State>,
+    next: usize,
+}
+
+fn table() -> MutexGuard<'static, Table> {
+    static TABLE: Mutex<Table> = Mutex::new(Table { states: BTreeMap::new(), next: 1 });
+    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Handles lie apart from all others, so that none is taken for another kind's.
+const HANDLES: usize = 0x11_4b00_0000;
+
+fn refused(state: &State, error: &LinkError) -> CUresult {
+    state.logs.write("", &format!("error: {error}"));
+    record::note(|| error.to_string());
+    match error {
+        LinkError::Input { .. } => CUresult::NO_BINARY_FOR_GPU,
+        LinkError::Twice { .. } => CUresult::INVALID_PTX,
+    }
+}
+
+fn add(handle: *mut c_void, name: Option<&str>, bytes: &[u8]) -> Cuda {
+    let mut table = table();
+    let state = table.states.get_mut(&(handle as usize)).ok_or(CUresult::INVALID_HANDLE)?;
+    match state.linker.add(name, bytes) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(refused(state, &error)),
+    }
+}
+
+entry_points! {
+    fn cuLinkCreate_v2(
+        numOptions: c_uint, options: *const c_uint, optionValues: *mut *mut c_void, stateOut: *mut *mut c_void
+    ) {
+        not_null(stateOut)?;
+        driver().current()?;
+        let logs = unsafe { Options::read(numOptions, options, optionValues) }?;
+        logs.write("", "");
+        let linker = Linker::new((CAPABILITY.0 * 10 + CAPABILITY.1).unsigned_abs());
+        let mut table = table();
+        let handle = HANDLES + table.next;
+        table.next += 1;
+        table.states.insert(handle, State { linker, logs, image: Vec::new() });
+        unsafe { write(stateOut, std::ptr::without_provenance_mut(handle)) }
+    }
+
+    fn cuLinkAddData_v2(
+        state: *mut c_void, r#type: c_uint, data: *const c_void, size: usize, name: *const c_char, numOptions: c_uint,
+        options: *const c_uint, optionValues: *mut *mut c_void
+    ) {
+        let _ = (r#type, unsafe { Options::read(numOptions, options, optionValues) }?);
+        not_null(data)?;
+        let name = if name.is_null() { None } else { Some(unsafe { text(name) }?) };
+        add(state, name, unsafe { slice(data.cast::<u8>(), size) }?)
+    }
+
+    fn cuLinkAddFile_v2(
+        state: *mut c_void, r#type: c_uint, path: *const c_char, numOptions: c_uint, options: *const c_uint,
+        optionValues: *mut *mut c_void
+    ) {
+        let _ = (r#type, unsafe { Options::read(numOptions, options, optionValues) }?);
+        let path = unsafe { text(path) }?;
+        let bytes = std::fs::read(path).map_err(|error| {
+            record::note(|| format!("{path}: {error}"));
+            CUresult::FILE_NOT_FOUND
+        })?;
+        add(state, Some(path), &bytes)
+    }
+
+    fn cuLinkComplete(state: *mut c_void, cubinOut: *mut *mut c_void, sizeOut: *mut usize) {
+        not_null(cubinOut)?;
+        let mut table = table();
+        let state = table.states.get_mut(&(state as usize)).ok_or(CUresult::INVALID_HANDLE)?;
+        state.image = match state.linker.image() {
+            Ok(image) => image,
+            Err(error) => return Err(refused(state, &error)),
+        };
+        unsafe { write_if(sizeOut, state.image.len()) };
+        unsafe { write(cubinOut, state.image.as_mut_ptr().cast()) }
+    }
+
+    fn cuLinkDestroy(state: *mut c_void) {
+        table().states.remove(&(state as usize)).map(drop).ok_or(CUresult::INVALID_HANDLE)
+    }
+}

@@ -1,0 +1,67 @@
+// The error state: what is remembered, what is forgotten, and what stays until the device is reset.
+#include "check.h"
+#include <cstring>
+#include <thread>
+
+__global__ void fine(int *p) { *p = 1; }
+__global__ void __launch_bounds__(64) small(int *p) { *p = 1; }
+__global__ void trap() { __trap(); }
+
+int main() {
+    int *p;
+    OK(cudaMalloc(&p, sizeof(int)));
+    HOLDS(!strcmp(cudaGetErrorName(cudaErrorMemoryAllocation), "cudaErrorMemoryAllocation"));
+    HOLDS(!strcmp(cudaGetErrorString(cudaSuccess), "no error"));
+    HOLDS(!strcmp(cudaGetErrorString(cudaErrorInvalidConfiguration), "invalid configuration argument"));
+    HOLDS(!strcmp(cudaGetErrorString(cudaErrorStreamCaptureUnsupported),
+                  "operation not permitted when stream is capturing"));
+
+    // A launch with a shape that none can have.
+    fine<<<1, 1025>>>(p);
+    IS(cudaPeekAtLastError(), cudaErrorInvalidConfiguration);
+    IS(cudaGetLastError(), cudaErrorInvalidConfiguration);
+    OK(cudaGetLastError());
+    fine<<<0, 1>>>(p);
+    IS(cudaGetLastError(), cudaErrorInvalidConfiguration);
+    small<<<1, 128>>>(p);
+    HOLDS(cudaGetLastError() != cudaSuccess);
+    fine<<<1, 1, 1 << 20>>>(p);
+    IS(cudaGetLastError(), cudaErrorInvalidValue);
+
+    // A call that succeeds does not clear the error, and each thread has its own.
+    IS(cudaMemcpy(p, p, 4, cudaMemcpyKind(9)), cudaErrorInvalidMemcpyDirection);
+    OK(cudaDeviceSynchronize());
+    std::thread([] { OK(cudaGetLastError()); }).join();
+    IS(cudaGetLastError(), cudaErrorInvalidMemcpyDirection);
+
+    IS(cudaSetDevice(99), cudaErrorInvalidDevice);
+    int device = -1;
+    OK(cudaGetDevice(&device));
+    HOLDS(device == 0);
+    IS(cudaStreamSynchronize((cudaStream_t)0x1234), cudaErrorInvalidResourceHandle);
+    IS(cudaFree((void *)0x1234), cudaErrorInvalidValue);
+    IS(cudaMalloc(&p, size_t(1) << 60), cudaErrorMemoryAllocation);
+    IS(cudaLaunchKernel((void *)main, 1, 1, nullptr, 0, 0), cudaErrorInvalidDeviceFunction);
+    cudaTextureObject_t texture;
+    cudaResourceDesc resource{};
+    cudaTextureDesc how{};
+    IS(cudaCreateTextureObject(&texture, &resource, &how, nullptr), cudaErrorNotSupported);
+    cudaGetLastError();
+
+    // A kernel that fails: every later call answers so, until the device is reset.
+    trap<<<1, 1>>>();
+    OK(cudaGetLastError());
+    cudaError_t sticky = cudaDeviceSynchronize();
+    HOLDS(sticky == cudaErrorLaunchFailure || sticky == cudaErrorIllegalInstruction);
+    IS(cudaMalloc(&p, 4), sticky);
+    IS(cudaGetLastError(), sticky);
+    IS(cudaDeviceSynchronize(), sticky);
+    OK(cudaDeviceReset());
+    OK(cudaGetLastError());
+    OK(cudaMalloc(&p, sizeof(int)));
+    fine<<<1, 1>>>(p);
+    int value = 0;
+    OK(cudaMemcpy(&value, p, sizeof value, cudaMemcpyDeviceToHost));
+    HOLDS(value == 1);
+    puts("ok");
+}
