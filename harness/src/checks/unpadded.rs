@@ -7,14 +7,14 @@ use crate::step::{BufferSpec, HostBuffers, Role, Valid};
 const CHECK: Check = Check::Unpadded;
 
 /// Findings for the outputs and states of `step` that differ: what the padded step, then the plain one, left,
-/// each with its inputs before. Buffers are compared by name, as far as both go: of a plain buffer with fewer
+/// each with its inputs before, with the buffer's name. Buffers are compared by name, as far as both go: of a plain buffer with fewer
 /// rows, those that it has.
 pub fn check(
     step: u64,
     [padded, plain]: &[Vec<BufferSpec>; 2],
     (before, left): &(HostBuffers, HostBuffers),
     (before_plain, right): &(HostBuffers, HostBuffers),
-) -> Vec<Finding> {
+) -> Vec<(String, Finding)> {
     let mut found = Vec::new();
     for spec in plain.iter().filter(|spec| matches!(spec.role, Role::Output | Role::State)) {
         let Some(own) = padded.iter().find(|own| own.name == spec.name) else { continue };
@@ -31,7 +31,8 @@ pub fn check(
         };
         let place = format!("{} '{}'{}", spec.role, spec.name, coordinates(&spec.shape, difference.index));
         let text = |bytes: &[u8]| element_text(spec.dtype, bytes);
-        found.push(
+        found.push((
+            spec.name.to_string(),
             Finding::new(Id::R05, CHECK)
                 .at_step(step)
                 .contrast(
@@ -39,7 +40,7 @@ pub fn check(
                     format!("with padding: {place} = {}", text(&difference.right)),
                 )
                 .note(format!("'{}' differs, eagerly too: eager execution and replay share the fault", spec.name)),
-        );
+        ));
     }
     found
 }

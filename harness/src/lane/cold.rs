@@ -1,6 +1,8 @@
 //! The capture of a step that never ran: what its first call does beside enqueuing work.
 
 use super::{Ended, Lane};
+use crate::calls::Calls;
+use crate::checks::calls::at_stack;
 use crate::checks::{capture, cold};
 use crate::context::Phase;
 use crate::error::RunError;
@@ -36,6 +38,10 @@ impl Lane {
             };
             if let Some(failed) = failed {
                 let failed = self.explained(failed, calls.as_ref());
+                let failed = match calls.as_ref().and_then(Calls::first_failure).filter(|_| failed.site.is_none()) {
+                    Some(call) => at_stack(failed, &call.stack),
+                    None => failed,
+                };
                 self.keep_all(vec![cold::refused(failed)]);
                 return Ok(());
             }

@@ -32,7 +32,12 @@ pub(crate) fn judge(
     }
     let mut found = Vec::new();
     if let Some(reference) = step.unpadded() {
-        found.extend(compare_unpadded(session, step, Arc::from(reference), config, heartbeat)?);
+        let users = outcome.report.graph.iter().flat_map(|graph| &graph.node_list);
+        let last_user = |name: &String| {
+            users.clone().filter(|node| node.buffers.contains(name)).filter_map(|node| node.site.clone()).last()
+        };
+        let differing = compare_unpadded(session, step, Arc::from(reference), config, heartbeat)?;
+        found.extend(differing.into_iter().map(|(name, finding)| finding.at(last_user(&name))));
     }
     if let Some(other) = step.beside() {
         let (findings, poisoned) = interleave(session, [Arc::clone(step), Arc::from(other)], config, heartbeat)?;
@@ -53,7 +58,7 @@ fn compare_unpadded(
     reference: Arc<dyn Step>,
     config: &GateConfig,
     heartbeat: &Arc<Heartbeat>,
-) -> Result<Vec<Finding>, RunError> {
+) -> Result<Vec<(String, Finding)>, RunError> {
     let steps = config.steps.min(STEPS);
     let mut left: Vec<Vec<(HostBuffers, HostBuffers)>> = Vec::new();
     let specs = [step, &reference].map(|step| step.buffers());
@@ -62,17 +67,17 @@ fn compare_unpadded(
         let mut images = Vec::new();
         let ran = lane.observe(steps, &mut |_, before, after| images.push((before.clone(), after.clone())))?;
         if let Err(findings) = ran {
-            return Ok(findings);
+            return Ok(findings.into_iter().map(|finding| (String::new(), finding)).collect());
         }
         left.push(images);
     }
     let pairs = left[0].iter().zip(&left[1]).enumerate();
     let found = pairs.flat_map(|(at, (padded, plain))| unpadded::check(at as u64, &specs, padded, plain));
     // The first of each buffer says it.
-    let mut first: Vec<Finding> = Vec::new();
-    for finding in found {
-        if !first.iter().any(|known| known.notes.first() == finding.notes.first()) {
-            first.push(finding);
+    let mut first: Vec<(String, Finding)> = Vec::new();
+    for (name, finding) in found {
+        if !first.iter().any(|(known, _)| *known == name) {
+            first.push((name, finding));
         }
     }
     Ok(first)
