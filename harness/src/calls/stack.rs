@@ -156,7 +156,7 @@ mod tests {
              at /home/me/driver/src/queue.c:12:3"
         );
         let sites: Vec<String> = frames(&text, "cuEventQuery").iter().map(ToString::to_string).collect();
-        assert_eq!(sites, ["home/me/driver/src/queue.c:12: cuEventQuery"]);
+        assert_eq!(sites, ["/home/me/driver/src/queue.c:12: cuEventQuery"]);
     }
 
     #[test]

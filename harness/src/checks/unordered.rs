@@ -9,7 +9,7 @@ use crate::finding::{Check, Finding, Id, Site};
 use crate::observed::{Party, Race};
 use crate::topology::{Topology, headline};
 
-pub(crate) const CHECK: Check = Check::OrderOfWork;
+const CHECK: Check = Check::OrderOfWork;
 
 /// The races of a replay of `exec`, whose graph is `topology`, on `buffers`.
 pub fn replay(races: &[Race], exec: u64, topology: &Topology, buffers: &BufferSet, step: u64) -> Vec<Finding> {
@@ -37,19 +37,6 @@ pub fn is_same(finding: &Finding, race: &Race) -> bool {
         site.as_ref().is_some_and(|site| stacks.any(|caller| caller.file == site.file && caller.line == site.line))
     };
     finding.id == Id::L05 && calls(&finding.site) && calls(&finding.origin)
-}
-
-/// Says of results that differ that work without an order was found, where it was: it is the cause to look
-/// at first.
-pub fn point_from_results(mut findings: Vec<Finding>) -> Vec<Finding> {
-    let Some(cause) = findings.iter().find(|finding| finding.check == CHECK) else { return findings };
-    let help = format!("see {} first: {}", cause.id, cause.seen);
-    for finding in &mut findings {
-        if matches!(finding.id, Id::R01 | Id::R02 | Id::R03 | Id::V07) {
-            finding.help.clone_from(&help);
-        }
-    }
-    findings
 }
 
 /// Two nodes of the graph.

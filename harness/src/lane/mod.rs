@@ -30,7 +30,7 @@ use crate::buffers::BufferSet;
 use crate::calls;
 use crate::checks::behind::Behind;
 use crate::checks::bits::Pair;
-use crate::checks::{capture, faults, unordered};
+use crate::checks::{capture, faults};
 use crate::compare::device::Comparer;
 use crate::context::{Enqueued, Phase};
 use crate::cuda::{CapturedGraph, CudaError, Event, GraphExec, PinnedMemory, Stream};
@@ -306,7 +306,7 @@ impl Lane {
             1 => finding,
             _ => finding.note(format!("and in {} later steps", steps - 1)),
         });
-        unordered::point_from_results(told.collect())
+        watch::point_from_results(told.collect())
     }
 
     fn finish(

@@ -2,6 +2,7 @@
 
 use super::{Captured, Lane};
 use crate::checks::{outside, unordered};
+use crate::finding::{Check, Finding, Id};
 use crate::observed::{Mark, Race, Watch};
 use crate::spans::Spans;
 
@@ -73,4 +74,17 @@ impl Lane {
         }
         self.keep_all(found);
     }
+}
+
+/// Says of results that differ that work without an order was found, where it was: it is the cause to look
+/// at first.
+pub(super) fn point_from_results(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let Some(cause) = findings.iter().find(|finding| finding.check == Check::OrderOfWork) else { return findings };
+    let help = format!("see {} first: {}", cause.id, cause.seen);
+    for finding in &mut findings {
+        if matches!(finding.id, Id::R01 | Id::R02 | Id::R03 | Id::V07) {
+            finding.help.clone_from(&help);
+        }
+    }
+    findings
 }
