@@ -90,6 +90,10 @@ fn a_managed_variable_is_the_hosts_too() {
     let (mut address, mut size) = (0, 0);
     ok!(cuModuleGetGlobal_v2(&mut address, &mut size, module, c"shared_with_host".as_ptr()));
     assert_eq!(size, 4);
+    // `CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES`: one `__constant__ int`.
+    let mut constant = 0;
+    ok!(cuFuncGetAttribute(&mut constant, 2, function(module, c"many")));
+    assert_eq!(constant, 4);
     let host = address as *mut i32;
     // SAFETY: managed memory, while the device is idle.
     unsafe {

@@ -7,6 +7,7 @@ mod abi_support;
 use std::ffi::CString;
 use std::path::Path;
 use std::process::Command;
+use std::ptr::{null, null_mut};
 
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
@@ -73,6 +74,17 @@ impl Random {
     }
 }
 
+/// Hands an image to the linker, with its true length.
+fn link(bytes: &[u8]) {
+    let (mut state, mut image, mut size) = (null_mut(), null_mut(), 0);
+    ok!(cuLinkCreate_v2(0, null(), null_mut(), &mut state));
+    let (data, len) = (bytes.as_ptr().cast(), bytes.len());
+    if code!(cuLinkAddData_v2(state, 0, data, len, null(), 0, null(), null_mut())) == CUresult::SUCCESS {
+        code!(cuLinkComplete(state, &mut image, &mut size));
+    }
+    ok!(cuLinkDestroy(state));
+}
+
 #[test]
 fn child() {
     let Ok(seed) = std::env::var(CHILD) else { return };
@@ -94,6 +106,7 @@ fn child() {
             let name = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
             code!(cuModuleLoad(&mut module, name.as_ptr()))
         };
+        link(&bytes);
         let allowed = [
             CUresult::SUCCESS,
             CUresult::INVALID_IMAGE,

@@ -62,6 +62,11 @@ impl Program {
         }
     }
 
+    /// Bytes of constant memory that the text declares: every kernel of it has them.
+    pub fn constant_bytes(&self) -> u64 {
+        self.globals.iter().filter(|variable| variable.constant).map(|variable| variable.size).sum()
+    }
+
     /// The entry called `name`.
     pub fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.iter().find(|entry| entry.name == name)
@@ -123,6 +128,8 @@ pub struct GlobalVariable {
     pub align: u64,
     /// `.attribute(.managed)`: it lies in memory that the host reaches at the same address.
     pub managed: bool,
+    /// It lies in constant memory (`.const`).
+    pub constant: bool,
     /// Initial bytes; shorter than `size` means that the rest is zero.
     pub init: Vec<u8>,
     /// Addresses to store over the initial bytes.

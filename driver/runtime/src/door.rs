@@ -189,6 +189,9 @@ fn is_primary(context: usize) -> Outcome<bool> {
 /// What our driver exports and NVIDIA's does not.
 const MARK: &CStr = c"graphproof_driver_mark";
 
+/// Set where what stands in front of the software driver is `graphproof trace`.
+const RECORDED: &str = "GRAPHPROOF_TRACE_SOFTWARE";
+
 /// The process's libcuda, if it is ours.
 fn library() -> &'static Outcome<Library> {
     static LIBRARY: OnceLock<Outcome<Library>> = OnceLock::new();
@@ -203,8 +206,10 @@ fn library() -> &'static Outcome<Library> {
             );
             return Err(Failure::INSUFFICIENT_DRIVER);
         };
+        // A recorder in front of the software driver has the driver's names and no other.
+        let recorded = std::env::var_os(RECORDED).is_some();
         // SAFETY: only the address is asked for.
-        if unsafe { library.get::<*const c_void>(MARK.to_bytes_with_nul()) }.is_err() {
+        if !recorded && unsafe { library.get::<*const c_void>(MARK.to_bytes_with_nul()) }.is_err() {
             note(
                 "this libcudart belongs in front of graphproof's driver, and libcuda.so.1 is another: use its own"
                     .into(),

@@ -22,7 +22,9 @@ entry_points! {
         if Flags != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
-        driver().initialise()
+        driver().initialise()?;
+        crate::loader::tell_of_others();
+        Ok(())
     }
 
     fn cuDriverGetVersion(driverVersion: *mut c_int) {

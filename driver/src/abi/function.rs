@@ -23,11 +23,17 @@ const CARVEOUT: u32 = 9;
 type BlockToShared = Option<unsafe extern "C" fn(c_int) -> usize>;
 
 /// An attribute of a function or kernel.
-pub(crate) fn attribute(kernel: &Kernel, settings: &Settings, ptx_version: u32, attribute: u32) -> Cuda<c_int> {
+pub(crate) fn attribute(
+    kernel: &Kernel,
+    settings: &Settings,
+    constant_bytes: u64,
+    ptx_version: u32,
+    attribute: u32,
+) -> Cuda<c_int> {
     Ok(match attribute {
         0 => registers_allow(kernel).min(kernel.max_threads_per_block) as c_int,
         1 => kernel.static_shared_bytes as c_int,
-        2 => 0,
+        2 => c_int::try_from(constant_bytes).unwrap_or(c_int::MAX),
         3 => kernel.local_bytes as c_int,
         4 => kernel.registers as c_int,
         5 => ptx_version as c_int,
@@ -100,7 +106,7 @@ entry_points! {
     fn cuFuncGetAttribute(pi: *mut c_int, attrib: c_uint, hfunc: CUfunction) {
         not_null(pi)?;
         let found = function(hfunc)?;
-        unsafe { write(pi, attribute(found.kernel()?, &found.settings, found.ptx_version, attrib)?) }
+        unsafe { write(pi, attribute(found.kernel()?, &found.settings, found.constant_bytes, found.ptx_version, attrib)?) }
     }
 
     fn cuFuncSetAttribute(hfunc: CUfunction, attrib: c_uint, value: c_int) {

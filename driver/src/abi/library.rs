@@ -25,11 +25,12 @@ fn global(library: CUlibrary, name: &str) -> Cuda<(u64, u64)> {
     Ok((module.globals[index], module.program.globals[index].size))
 }
 
-/// What a kernel is of, and its settings. Decoding it does not hold the world.
-fn entry(kernel: CUkernel) -> Cuda<(Arc<Entry>, Arc<Settings>)> {
+/// What a kernel is of, its settings and its constant memory in bytes. Decoding it does not hold the world.
+fn entry(kernel: CUkernel) -> Cuda<(Arc<Entry>, Arc<Settings>, u64)> {
     let world = driver().world();
     let found = world.kernels.get(kernel.0).ok_or(CUresult::INVALID_HANDLE)?;
-    Ok((found.entry.clone(), found.settings.clone()))
+    let library = world.libraries.get(found.library).ok_or(CUresult::INVALID_HANDLE)?;
+    Ok((found.entry.clone(), found.settings.clone(), library.program.constant_bytes()))
 }
 
 entry_points! {
@@ -146,9 +147,9 @@ entry_points! {
     fn cuKernelGetAttribute(pi: *mut c_int, attrib: c_uint, kernel: CUkernel, dev: CUdevice) {
         not_null(pi)?;
         check_device(dev)?;
-        let (entry, settings) = entry(kernel)?;
+        let (entry, settings, constant) = entry(kernel)?;
         let (major, minor) = entry.version();
-        unsafe { write(pi, attribute(kernel_of(&entry)?, &settings, major * 10 + minor, attrib)?) }
+        unsafe { write(pi, attribute(kernel_of(&entry)?, &settings, constant, major * 10 + minor, attrib)?) }
     }
 
     fn cuKernelSetAttribute(attrib: c_uint, val: c_int, kernel: CUkernel, dev: CUdevice) {

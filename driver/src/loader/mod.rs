@@ -16,8 +16,10 @@
 //! is `libcuda.so` too, by the usual means of the dynamic linker.
 
 mod dl;
+mod others;
 mod stub;
 mod system;
 
+pub use others::tell_of_others;
 pub use stub::{LoadError, install_software};
 pub use system::{System, Tried, find_system};

@@ -28,6 +28,8 @@ pub struct Function {
     pub globals: Arc<[u64]>,
     /// `.version` of its PTX: 10 × major + minor.
     pub ptx_version: u32,
+    /// Constant memory of its module, in bytes.
+    pub constant_bytes: u64,
     /// It stands for machine code, and is not executed.
     pub opaque: bool,
     /// What can be set.
@@ -296,6 +298,7 @@ impl World {
                     entry: entry.clone(),
                     globals: globals.clone(),
                     ptx_version: version,
+                    constant_bytes: program.constant_bytes(),
                     opaque: program.opaque,
                     settings: Settings::default(),
                     name: c_name(entry),

@@ -1,11 +1,12 @@
 // Launches other than <<<>>>: by pointer, cooperative, with attributes; occupancy and function attributes.
 #include "check.h"
+#include <cooperative_groups.h>
 
 __global__ void __launch_bounds__(256) rendezvous(int *arrived, int *seen, int blocks) {
-    if (threadIdx.x == 0) {
-        atomicAdd(arrived, 1);
-        seen[blockIdx.x] = blocks;
-    }
+    if (threadIdx.x == 0) atomicAdd(arrived, 1);
+    // No block goes on before all have arrived.
+    cooperative_groups::this_grid().sync();
+    if (threadIdx.x == 0) seen[blockIdx.x] = *arrived + blocks - gridDim.x;
 }
 
 __global__ void dynamic(int *p, char last) {

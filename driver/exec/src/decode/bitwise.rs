@@ -128,8 +128,16 @@ impl<'a> Lower<'a> {
         let wide = ty.size() == 8;
         if i.opcode == "bfe" {
             self.operands(i, 4..=4)?;
-            let s = [self.src(i, 1, ty)?, self.src(i, 2, Type::B32)?, self.src(i, 3, Type::B32)?];
+            let mut s = [self.src(i, 1, ty)?, self.src(i, 2, Type::B32)?, self.src(i, 3, Type::B32)?];
             let d = self.dst(i, 0, ty)?;
+            // NVIDIA's assembler makes -1 of a field that is known to lie outside the word, whatever its sign;
+            // an H200 answers so.
+            let outside = |position: i128, length: i128| position & 255 >= 32 && length & 255 > 0;
+            if let (Type::S32, Operand::Int(p), Operand::Int(n)) = (ty, &i.operands[2], &i.operands[3])
+                && outside(*p, *n)
+            {
+                s[0] = self.constant(u32::MAX.into());
+            }
             let op = if wide { op3::<bits::Bfe64>() } else { op3::<bits::Bfe32>() };
             self.map_mode(op, d, &s, u32::from(ty.is_signed()));
             return Ok(());

@@ -56,6 +56,7 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
         size: variable.size,
         align: variable.align,
         managed: variable.managed,
+        constant: variable.space == Space::Const,
         init: variable.init.clone(),
         addresses: variable.relocations.iter().filter_map(|value| AddressValue::new(value, &places)).collect(),
     });

@@ -191,31 +191,46 @@ impl Video {
     }
 
     fn apply(self, a: u32, b: u32, c: u32) -> u32 {
-        let [d_signed, a_signed, b_signed] = self.signed;
-        let mut t = self.operation.apply(self.a.of(a, a_signed), self.b.of(b, b_signed), self.wrap);
-        let third = Part::WHOLE.of(c, d_signed);
+        let d_signed = self.signed[0];
+        let t = self.first(a, b);
         if let Second::Merge(part) = self.second {
-            // A part is cut from a word, as an H200 does it.
-            t = cut(t, 32, d_signed);
-            if self.saturate {
-                t = clamp(t, part.bits, d_signed);
-            }
-        } else if self.saturate {
-            t = clamp(t, 32, d_signed);
-        } else {
-            t = cut(t, 32, d_signed);
+            let mask = cut(-1, part.bits, false) << part.shift;
+            return ((t << part.shift & mask) | (i64::from(c) & !mask)) as u32;
         }
+        let third = Part::WHOLE.of(c, d_signed);
+        // The comparison is one of 64 bits, signed as D is.
+        let less = if d_signed { t < third } else { (t as u64) < third as u64 };
         let result = match self.second {
-            Second::None => t,
-            Second::Add => t + third,
-            Second::Least => t.min(third),
-            Second::Most => t.max(third),
-            Second::Merge(part) => {
-                let mask = cut(-1, part.bits, false) << part.shift;
-                (t << part.shift & mask) | (i64::from(c) & !mask)
-            }
+            Second::Add => t.wrapping_add(third),
+            Second::Least if !less => third,
+            Second::Most if less => third,
+            _ => t,
         };
         result as u32
+    }
+
+    /// The first operation's result, as the second one sees it.
+    ///
+    /// PTX's pseudocode leaves open how wide it is. GPUs have no such instructions any more: what NVIDIA's
+    /// assembler makes of them, and an H200 answers, is written here. Sums and differences are cut to a
+    /// word, whose highest bit is taken for its sign, whatever D is; what was shifted is saturated as a number
+    /// of 34 bits; an unsigned D has only the lower end, but for shifts.
+    fn first(self, a: u32, b: u32) -> i64 {
+        let [d_signed, a_signed, b_signed] = self.signed;
+        let t = self.operation.apply(self.a.of(a, a_signed), self.b.of(b, b_signed), self.wrap);
+        let sum = matches!(self.operation, Operation::Add | Operation::Subtract);
+        let shifted = matches!(self.operation, Operation::ShiftLeft | Operation::ShiftRight);
+        match (self.second, self.saturate) {
+            // A part is cut from a word.
+            (Second::Merge(part), true) => clamp(cut(t, 32, d_signed), part.bits, d_signed),
+            (Second::Merge(_), false) => cut(t, 32, d_signed),
+            (_, true) if shifted => cut(clamp(cut(t, 34, true), 32, d_signed), 32, true),
+            (_, true) if d_signed => clamp(t, 32, true),
+            (_, true) if sum => cut(t.max(0), 32, true),
+            (_, true) => t.max(0),
+            (_, false) if sum => cut(t, 32, true),
+            (_, false) => t,
+        }
     }
 }
 
@@ -277,15 +292,15 @@ impl VideoMad {
     fn apply(self, a: u32, b: u32, c: u32) -> u32 {
         let [a_signed, b_signed] = self.signed;
         let signed = a_signed || b_signed || self.negated || self.c_negated;
-        let product = i128::from(self.a.of(a, a_signed)) * i128::from(self.b.of(b, b_signed));
-        let third = i128::from(Part::WHOLE.of(c, signed));
+        // A whole word is a signed number, whatever its type, and so is C; only what follows the sum
+        // goes by the types. So an H200 does it.
+        let factor = |part: Part, word, signed| part.of(word, signed || part == Part::WHOLE);
+        let product = factor(self.a, a, a_signed) * factor(self.b, b, b_signed);
+        let third = Part::WHOLE.of(c, true);
         let sum = if self.negated { -product } else { product } + if self.c_negated { -third } else { third };
-        let result = (sum + i128::from(self.plus_one)) >> self.shift;
-        if !self.saturate {
-            return result as u32;
-        }
-        let (low, high) = if signed { (i32::MIN.into(), i32::MAX.into()) } else { (0, u32::MAX.into()) };
-        result.clamp(low, high) as u32
+        let sum = sum + i64::from(self.plus_one);
+        let result = if signed { sum >> self.shift } else { (sum as u64 >> self.shift) as i64 };
+        (if self.saturate { clamp(result, 32, signed) } else { result }) as u32
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the execution tests share: device memory for a launch, and single-instruction kernels.
 #![allow(dead_code, reason = "each test crate uses its part")]
 
+use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 
 use graphproof_exec::{
@@ -8,12 +9,24 @@ use graphproof_exec::{
 };
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// Runs a property on so many cases, the same in every run; on one in `GRAPHPROOF_CASES_DIVISOR`,
-/// where a memory checker makes each some thirty times slower.
-pub fn runner(cases: u32) -> TestRunner {
+/// What to do a `count` of times; one in `GRAPHPROOF_CASES_DIVISOR` of them, where a memory checker makes
+/// each some forty times slower. What is left over of one call counts for the next of the same thread, so
+/// that a property of many forms runs on some of them; the first call has one at least.
+pub fn fewer(count: u32) -> u32 {
+    thread_local! {
+        static DUE: Cell<Option<u32>> = const { Cell::new(None) };
+    }
     let divisor = std::env::var("GRAPHPROOF_CASES_DIVISOR").map_or(1, |text| text.parse().expect("a number"));
-    let cases = cases.div_ceil(divisor);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    DUE.with(|due| {
+        let total = due.get().unwrap_or(divisor - 1) + count;
+        due.set(Some(total % divisor));
+        total / divisor
+    })
+}
+
+/// Runs a property on so many cases, the same in every run; see [`fewer`].
+pub fn runner(cases: u32) -> TestRunner {
+    let config = Config { cases: fewer(cases), failure_persistence: None, ..Config::default() };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
 }
 

