@@ -46,9 +46,9 @@ fn links(seed: u64) -> Vec<Link> {
         .collect()
 }
 
-/// Whether two nodes race, by the definition: `reach[j]` holds the nodes that are before node `j`.
+/// Whether two nodes race, by the definition: `before[j]` has a bit for each node before node `j`.
 fn races(links: &[Link]) -> bool {
-    let mut before = vec![[false; NODES]; NODES];
+    let mut before = [0u32; NODES];
     for j in 0..NODES {
         let mut earlier: Vec<usize> = (0..j).filter(|&i| links[i].side == links[j].side).collect();
         if links[j].waits {
@@ -56,14 +56,11 @@ fn races(links: &[Link]) -> bool {
         }
         // A wait of an earlier node of the same stream orders what comes after it too.
         for i in earlier {
-            before[j][i] = true;
-            for k in 0..NODES {
-                before[j][k] |= before[i][k];
-            }
+            before[j] |= 1 << i | before[i];
         }
     }
     let overlap = |a: &Link, b: &Link| a.to == b.to || a.to == b.from || a.from == b.to;
-    (0..NODES).any(|j| (0..j).any(|i| !before[j][i] && overlap(&links[i], &links[j])))
+    (0..NODES).any(|j| (0..j).any(|i| before[j] >> i & 1 == 0 && overlap(&links[i], &links[j])))
 }
 
 struct Side {

@@ -34,7 +34,7 @@ pub(crate) fn judge(
     if let Some(reference) = step.unpadded() {
         let users = outcome.report.graph.iter().flat_map(|graph| &graph.node_list);
         let last_user = |name: &String| {
-            users.clone().filter(|node| node.buffers.contains(name)).filter_map(|node| node.site.clone()).last()
+            users.clone().filter(|node| node.buffers.contains(name)).filter_map(|node| node.site.clone()).next_back()
         };
         let differing = compare_unpadded(session, step, Arc::from(reference), config, heartbeat)?;
         found.extend(differing.into_iter().map(|(name, finding)| finding.at(last_user(&name))));
