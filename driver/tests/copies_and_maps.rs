@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 use abi_support::{Device, Gate, INVALID, function, load, nodes};
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
-use graphproof_driver::software::tensor_map::{TensorMap, Window};
+use graphproof_exec::tensor_map::{TensorMap, Window};
 
 fn attributes(order: u32) -> CUmemcpyAttributes {
     let nowhere = CUmemLocation { type_: 0, id: 0 };

@@ -19,7 +19,7 @@ const CHILD: &str = "NOTES_TEST_CHILD";
 fn module() -> CString {
     let text = ".version 8.0\n.target sm_80\n.address_size 64\n\
                 .visible .entry good() { ret; }\n\
-                .visible .entry wgmma() {\n  wgmma.fence.sync.aligned; // \u{1b}[31m\u{202e}PASS\n  ret;\n}\n\
+                .visible .entry tcgen05() {\n  tcgen05.wait::ld.sync.aligned; // \u{1b}[31m\u{202e}PASS\n  ret;\n}\n\
                 .extern .func missing();\n.visible .entry calls() {\n  call missing;\n  ret;\n}\n\
                 .visible .entry fine() { ret; }\n";
     CString::new(text).expect("no NUL")
@@ -45,7 +45,7 @@ fn child() {
     let _one = abi_support::primary();
     let module = load();
     for _ in 0..2 {
-        assert_eq!(function(module, c"wgmma"), CUresult::NOT_SUPPORTED);
+        assert_eq!(function(module, c"tcgen05"), CUresult::NOT_SUPPORTED);
         assert_eq!(function(module, c"calls"), CUresult::NOT_SUPPORTED);
         assert_eq!(function(module, c"good"), CUresult::SUCCESS);
         let mut other = CUmodule::NULL;
@@ -100,7 +100,7 @@ fn told(setting: Option<&str>) -> Vec<String> {
 
 /// What each line must name, in the order of the calls.
 const EXPECTED: [&[&str]; 5] = [
-    &["cuModuleGetFunction", "NOT_SUPPORTED", "kernel `wgmma` cannot run", "line 6", "`wgmma`"],
+    &["cuModuleGetFunction", "NOT_SUPPORTED", "kernel `tcgen05` cannot run", "line 6", "`tcgen05`"],
     &["cuModuleGetFunction", "NOT_SUPPORTED", "kernel `calls` cannot run", "line 11", "`missing`"],
     &["cuModuleLoadData", "NO_BINARY_FOR_GPU", "sm_100"],
     &["cuLaunchKernelEx", "NOT_SUPPORTED", "launch attribute 3"],
@@ -149,7 +149,7 @@ fn the_log_of_a_load_names_the_entries_that_cannot_run() {
         ok!(cuModuleLoadDataEx(&mut handle, text.as_ptr().cast(), 2, options.as_ptr(), values.as_mut_ptr()));
         let text = CStr::from_bytes_until_nul(&log).expect("terminated").to_str().expect("UTF-8");
         assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(text.contains("kernel `wgmma` cannot run") && text.contains("kernel `calls` cannot run"), "{text}");
+        assert!(text.contains("kernel `tcgen05` cannot run") && text.contains("kernel `calls` cannot run"), "{text}");
     }
 }
 
@@ -157,12 +157,12 @@ fn the_log_of_a_load_names_the_entries_that_cannot_run() {
 fn the_reason_of_the_last_failing_call_can_be_read() {
     let _one = abi_support::primary();
     let module = load();
-    assert_eq!(function(module, c"wgmma"), CUresult::NOT_SUPPORTED);
+    assert_eq!(function(module, c"tcgen05"), CUresult::NOT_SUPPORTED);
     // A call that succeeds, and a query that is not ready, do not take the reason away.
     assert_eq!(function(module, c"good"), CUresult::SUCCESS);
     let reason = record::last_reason().expect("a reason");
     assert_eq!((reason.function, reason.result), ("cuModuleGetFunction", CUresult::NOT_SUPPORTED));
-    assert!(reason.text.contains("kernel `wgmma` cannot run"), "{}", reason.text);
+    assert!(reason.text.contains("kernel `tcgen05` cannot run"), "{}", reason.text);
     assert_eq!(function(module, c"nothing"), CUresult::NOT_FOUND);
     let reason = record::last_reason().expect("a reason");
     assert_eq!((reason.result, reason.text.as_str()), (CUresult::NOT_FOUND, ""));

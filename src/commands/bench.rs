@@ -85,7 +85,11 @@ fn interpreter(own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
     let names: Vec<&str> = STEPS.into_iter().filter(|name| known.iter().any(|step| step.name == *name)).collect();
     let shape = default_shape(own.as_ref());
     let suite = Planned::of_steps(&target, own, &names)?;
-    println!("PTX interpreter, {:?} code path, shape {shape}", Isa::detect());
+    println!("PTX interpreter, {:?} code path, shape {shape}, processor time of one thread", Isa::detect());
+    let fma = bench::fma_lanes_per_second(Isa::detect());
+    if let Some(lanes) = fma {
+        println!("{:<26}  {:.2} G lanes/s a core", "fma loop of this width", lanes / 1e9);
+    }
     let bar = StepBar::in_pipes("bench exec", suite.jobs.len() as u64);
     for (done, PlannedJob { step, .. }) in suite.jobs.iter().enumerate() {
         let programs: Vec<Program> = step
@@ -95,7 +99,7 @@ fn interpreter(own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
             .collect::<anyhow::Result<_>>()
             .map_err(|error| Failure::new(ExitCode::Kernels, error))?;
         let measured = gate::inspect(&suite.session, step, |topology, buffers, inputs| {
-            kernels(topology, buffers, inputs, &programs)
+            kernels(topology, buffers, inputs, &programs, fma)
         })?;
         match measured {
             Ok(result) => result.map_err(|error| Failure::new(ExitCode::Internal, error))?,
@@ -113,7 +117,14 @@ fn interpreter(own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
 }
 
 /// Executes each kernel node of a captured graph on host memory that stands in for its buffers.
-fn kernels(topology: &Topology, buffers: &BufferSet, inputs: &HostBuffers, programs: &[Program]) -> anyhow::Result<()> {
+/// `fma`: lanes a second of the loop that each is held against.
+fn kernels(
+    topology: &Topology,
+    buffers: &BufferSet,
+    inputs: &HostBuffers,
+    programs: &[Program],
+    fma: Option<f64>,
+) -> anyhow::Result<()> {
     let mut images: Vec<Vec<u64>> = Vec::new();
     for (index, spec) in buffers.specs().iter().enumerate() {
         let len = buffers.memory(index).len();
@@ -147,6 +158,7 @@ fn kernels(topology: &Topology, buffers: &BufferSet, inputs: &HostBuffers, progr
         let launch = Launch {
             kernel,
             config,
+            cluster: [1; 3],
             parameters: &bytes,
             globals: &[],
             memory: &memory,
@@ -155,9 +167,11 @@ fn kernels(topology: &Topology, buffers: &BufferSet, inputs: &HostBuffers, progr
             footprint: None,
         };
         let found = bench::throughput(&launch, TIME).map_err(|fault: Fault| anyhow!("{fault:?}"))?;
+        let lanes = found.lane_instructions_per_second();
+        let share = fma.map_or(String::new(), |fma| format!(", 1/{:.1} of the fma loop", fma / lanes));
         println!(
-            "{name:<26}  {:.2} G lane-instructions/s a core, {:.2} ns a warp instruction, {:.2} M warp instructions, {}",
-            found.lane_instructions_per_second() / 1e9,
+            "{name:<26}  {:.2} G lane-instructions/s a core{share}, {:.2} ns a warp instruction, {:.2} M warp instructions, {}",
+            lanes / 1e9,
             found.nanoseconds_per_warp_instruction(),
             found.stats.warp_instructions as f64 / 1e6,
             time(found.best.as_nanos() as u64),

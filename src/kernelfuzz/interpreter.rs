@@ -48,6 +48,7 @@ impl Interpreter {
         let launch = Launch {
             kernel,
             config: LaunchConfig { grid: task.grid, block: task.block, dynamic_shared_bytes: task.shared },
+            cluster: [1; 3],
             parameters: &parameters,
             globals: &globals,
             memory: &map,

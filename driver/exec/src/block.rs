@@ -1,4 +1,6 @@
-//! One block: its warps take turns until all have ended.
+//! A cluster of blocks, most often of one: its warps take turns until all have ended.
+
+mod report;
 
 use super::code::{Code, ScalarInit, VectorInit};
 use super::fault::{Fault, FaultKind};
@@ -8,7 +10,9 @@ use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::copy::AsyncCopies;
 use super::vm::ctx::{Arrival, Event, Overrun, Warp};
+use super::vm::flight::Flight;
 use super::vm::split::{Split, Wait};
+use super::vm::wgmma::Products;
 use super::worker::Worker;
 
 /// Backward branches a warp may take before the others get a turn.
@@ -18,8 +22,11 @@ const LANE_TURN: u32 = 1 << 9;
 /// Turns used up by some lanes while others wait where the ways meet, before those go their own way:
 /// the first may be waiting for them.
 const PATIENCE: u32 = 64;
+/// Times that lanes which sleep for an mbarrier are woken to look, without anything having happened, before
+/// nobody is believed to come.
+const WAKINGS: u32 = 64;
 
-/// A barrier of the block.
+/// A barrier of a block.
 #[derive(Default, Clone)]
 struct Barrier {
     /// Lanes that have come, by warp.
@@ -32,30 +39,75 @@ struct Barrier {
     open: bool,
 }
 
-/// Runs a block.
-pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3]) -> Result<(), Fault> {
+/// The barrier of the cluster: lanes by warp.
+#[derive(Default)]
+struct ClusterBarrier {
+    /// That have arrived and are waited for.
+    arrived: Vec<u32>,
+    /// That have arrived at the phase before and have not waited for its end yet.
+    behind: Vec<u32>,
+}
+
+/// Runs the cluster whose first block is `first`.
+pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, first: [u32; 3]) -> Result<(), Fault> {
     let [x, y, z] = launch.config.block;
     let threads = x * y * z;
-    let warps = threads.div_ceil(32);
-    let linear = u64::from(block[0])
+    let block_warps = threads.div_ceil(32);
+    let [cx, cy, cz] = launch.cluster;
+    let linear = u64::from(first[0])
         + u64::from(launch.config.grid[0])
-            * (u64::from(block[1]) + u64::from(launch.config.grid[1]) * u64::from(block[2]));
+            * (u64::from(first[1]) + u64::from(launch.config.grid[1]) * u64::from(first[2]));
     let seed = mix(launch.order_seed ^ mix(linear));
     worker.poison_shared(seed);
     worker.clear_reserved(code);
-    for warp in 0..warps {
-        prepare(worker, launch, code, block, warp, threads);
+    worker.ctx.ended = 0;
+    worker.ctx.mbarriers.clear();
+    worker.ctx.flights.begin(mix(seed));
+    let ctx = &mut worker.ctx;
+    let seen = if code.reads_async { ctx.shared_stride as usize * ctx.ranks as usize } else { 0 };
+    ctx.flights.proxy.begin(ctx.cluster_shared, seen);
+    let ranks = cx * cy * cz;
+    let mut blocks = Vec::with_capacity(ranks as usize);
+    for rank in 0..ranks {
+        let place = [rank % cx, rank / cx % cy, rank / cx / cy];
+        let block = std::array::from_fn(|axis| first[axis] + place[axis]);
+        for warp in 0..block_warps {
+            prepare(worker, launch, code, Place { block, place, rank }, warp, threads);
+        }
+        blocks.push(block);
     }
-    let first = if launch.order_seed == 0 { 0 } else { (seed % u64::from(warps)) as u32 };
-    let mut state = State { worker, launch, code, block, warps, barriers: vec![], patience: PATIENCE };
+    let warps = block_warps * ranks;
+    let start = if launch.order_seed == 0 { 0 } else { (seed % u64::from(warps)) as u32 };
+    let mut state = State {
+        worker,
+        launch,
+        code,
+        blocks,
+        block_warps,
+        warps,
+        barriers: vec![],
+        cluster: ClusterBarrier::default(),
+        patience: PATIENCE,
+        wakings: WAKINGS,
+    };
     // A block before this one may have changed to other code.
     state.worker.follow(code);
-    state.turns(first)
+    state.turns(start)
+}
+
+/// Where a block lies: `%ctaid`, `%cluster_ctaid`, `%cluster_ctarank`.
+#[derive(Clone, Copy)]
+struct Place {
+    block: [u32; 3],
+    place: [u32; 3],
+    rank: u32,
 }
 
 /// Fills the registers of a warp before it starts.
-fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3], index: u32, threads: u32) {
-    let file = worker.file(index, code.file_bytes);
+fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, at: Place, index: u32, threads: u32) {
+    let Place { block, place, rank } = at;
+    let slot = rank * threads.div_ceil(32) + index;
+    let file = worker.file(slot, code.file_bytes);
     let config = &launch.config;
     // SAFETY: `begin` made room for `file_bytes` bytes of each warp; this one does not run yet.
     let mut registers = unsafe { RegisterFile::cleared(file, code.file_bytes) };
@@ -76,6 +128,13 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3
             ScalarInit::TotalShared => u64::from(config.dynamic_shared_bytes) + u64::from(static_shared),
             ScalarInit::Grid => 0,
             ScalarInit::Workspace => workspace,
+            ScalarInit::Cluster(a) => u64::from(block[a as usize % 3] / launch.cluster[a as usize % 3]),
+            ScalarInit::Clusters(a) => u64::from(config.grid[a as usize % 3] / launch.cluster[a as usize % 3]),
+            ScalarInit::PlaceInCluster(a) => u64::from(place[a as usize % 3]),
+            ScalarInit::ClusterSize(a) => u64::from(launch.cluster[a as usize % 3]),
+            ScalarInit::ClusterRank => u64::from(rank),
+            ScalarInit::ClusterBlocks => launch.cluster.iter().map(|&n| u64::from(n)).product(),
+            ScalarInit::InCluster => u64::from(launch.cluster != [1; 3]),
         };
         registers.set_uniform(slot, value);
     }
@@ -104,8 +163,8 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3
         registers.set_uniform(slot, u64::from(value));
     }
     let live = if count == 32 { u32::MAX } else { (1 << count) - 1 };
-    let local = worker.local(index, launch.kernel.local_bytes);
-    let warp = worker.warp(index);
+    let local = worker.local(slot, launch.kernel.local_bytes);
+    let warp = worker.warp(slot);
     warp.file = file;
     warp.active = 0;
     warp.live = live;
@@ -115,6 +174,8 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, block: [u32; 3
     warp.splits.clear();
     warp.splits.push(Split { pc: 0, mask: live, wait: Wait::Ready });
     warp.copies.clear();
+    warp.products.clear();
+    (warp.woken, warp.tests) = (0, 0);
     warp.local = local;
 }
 
@@ -122,10 +183,17 @@ struct State<'a, 'b> {
     worker: &'a mut Worker,
     launch: &'a Launch<'b>,
     code: &'a Code,
-    block: [u32; 3],
+    /// `%ctaid` of the blocks, by rank.
+    blocks: Vec<[u32; 3]>,
+    /// Warps of a block.
+    block_warps: u32,
+    /// Warps of the cluster; a warp's number is its block's rank times the warps of a block, and its index.
     warps: u32,
+    /// Sixteen of each block.
     barriers: Vec<Barrier>,
+    cluster: ClusterBarrier,
     patience: u32,
+    wakings: u32,
 }
 
 impl State<'_, '_> {
@@ -134,24 +202,116 @@ impl State<'_, '_> {
             let (mut moved, mut left) = (false, false);
             for n in 0..self.warps {
                 let index = (first + n) % self.warps;
-                let warp = self.worker.warp(index);
-                if warp.live == 0 {
+                if self.worker.warp(index).live == 0 {
                     continue;
                 }
                 left = true;
-                if runnable(warp) {
+                self.look(index);
+                if runnable(self.worker.warp(index)) {
                     moved = true;
                     self.turn(index)?;
+                    self.ended(index)?;
+                    self.time_passes()?;
                 }
             }
             if !left {
+                // What is still on its way writes nothing that has ended.
+                while self.land_next()? {}
                 return Ok(());
             }
             let parted = (!moved || self.patience == 0) && self.part();
-            if !moved && !parted {
+            if !moved && !parted && !self.land_next()? && !self.wake() {
                 return Err(self.deadlock());
             }
         }
+    }
+
+    /// Lets lanes go on whose phase has ended.
+    fn look(&mut self, index: u32) {
+        let Worker { ctx, .. } = &*self.worker;
+        let ended = |wait: Wait| matches!(wait, Wait::Phase { place, phase } if ctx.mbarriers.ended(place, phase));
+        let over: Vec<usize> = {
+            let splits = self.worker.splits(index);
+            if !splits.iter().any(|split| matches!(split.wait, Wait::Phase { .. })) {
+                return;
+            }
+            (0..splits.len()).filter(|&n| ended(splits[n].wait)).collect()
+        };
+        if !over.is_empty() {
+            self.wakings = WAKINGS;
+        }
+        for n in over {
+            self.worker.warp(index).splits[n].wait = Wait::Ready;
+        }
+    }
+
+    /// A copy is done: tells its mbarrier.
+    fn landed(&mut self, flight: Flight) -> Result<(), Fault> {
+        self.wakings = WAKINGS;
+        let Some((place, bytes)) = flight.signal else { return Ok(()) };
+        self.worker.ctx.mbarriers.complete(place, bytes).map_err(|why| {
+            let why = format!("the copy is done and tells its mbarrier of {bytes} bytes: {why}");
+            let issuer = flight.issuer;
+            self.fault(FaultKind::Misuse(why), issuer.warp, issuer.lane, issuer.pc)
+        })
+    }
+
+    /// A turn has passed: what is due is done.
+    fn time_passes(&mut self) -> Result<(), Fault> {
+        if self.worker.ctx.flights.is_empty() {
+            return Ok(());
+        }
+        self.worker.ctx.flights.tick();
+        while let Some(flight) = self.worker.ctx.flights.next_due() {
+            self.landed(flight)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing else moves: the next copy is done. False if there is none.
+    fn land_next(&mut self) -> Result<bool, Fault> {
+        let Some(flight) = self.worker.ctx.flights.next() else { return Ok(false) };
+        self.landed(flight).map(|()| true)
+    }
+
+    /// Lets lanes that sleep for a phase find out that it has not ended, as after the time that `try_wait` takes at
+    /// most. False if there are none, or that has led nowhere.
+    fn wake(&mut self) -> bool {
+        if self.wakings == 0 {
+            return false;
+        }
+        self.wakings -= 1;
+        let mut any = false;
+        for index in 0..self.warps {
+            let warp = self.worker.warp(index);
+            for split in &mut warp.splits {
+                if matches!(split.wait, Wait::Phase { .. }) {
+                    split.wait = Wait::Ready;
+                    warp.woken |= split.mask;
+                    any = true;
+                }
+            }
+        }
+        any
+    }
+
+    /// Notes the end of a block whose last warp has ended.
+    fn ended(&mut self, index: u32) -> Result<(), Fault> {
+        if self.worker.warp(index).live != 0 {
+            return Ok(());
+        }
+        let rank = index / self.block_warps;
+        let mut warps = rank * self.block_warps..(rank + 1) * self.block_warps;
+        if warps.any(|w| self.worker.warp(w).live != 0) {
+            return Ok(());
+        }
+        self.worker.ctx.ended |= 1 << rank;
+        if let Some((issuer, reads)) = self.worker.ctx.flights.using(rank) {
+            let verb = if reads { "read" } else { "write" };
+            let why = format!("the block ends while this copy may still {verb} its shared memory: a wait is missing");
+            return Err(self.fault(FaultKind::Misuse(why), issuer.warp, issuer.lane, issuer.pc));
+        }
+        Ok(())
     }
 
     /// Lets one warp run until it stops.
@@ -169,16 +329,9 @@ impl State<'_, '_> {
             }
             let ctx = &mut self.worker.ctx;
             let event = std::mem::replace(&mut ctx.event, Event::None);
-            match event {
-                Event::Barrier(arrival) => {
-                    if let Err(fault) = self.arrive(index, arrival) {
-                        self.worker.leave(index);
-                        return Err(fault);
-                    }
-                    if !runnable(&self.worker.ctx.warp) {
-                        break;
-                    }
-                }
+            let went_on = match event {
+                Event::Barrier(arrival) => self.arrive(index, arrival),
+                Event::Cluster { wait, pc } => self.cluster_barrier(index, wait, pc),
                 Event::Yield => {
                     self.worker.leave(index);
                     self.complete();
@@ -189,6 +342,13 @@ impl State<'_, '_> {
                     return Err(self.fault(kind, index, lane, pc));
                 }
                 Event::Done | Event::Waiting | Event::None => break,
+            };
+            if let Err(fault) = went_on {
+                self.worker.leave(index);
+                return Err(fault);
+            }
+            if !runnable(&self.worker.ctx.warp) {
+                break;
             }
         }
         self.worker.leave(index);
@@ -202,15 +362,9 @@ impl State<'_, '_> {
         let Overrun { space, address, size, beyond, pc, lane } = overrun;
         let (ptx_line, ..) = self.code.place(pc as usize);
         let thread = self.thread(index, lane);
-        let found = WidenedRead { space, address, size, beyond, ptx_line, block: self.block, thread };
+        let block = self.blocks[(index / self.block_warps) as usize];
+        let found = WidenedRead { space, address, size, beyond, ptx_line, block, thread };
         self.worker.widened = WidenedRead::first(self.worker.widened, Some(found));
-    }
-
-    /// `%tid` of a lane of warp `index`.
-    fn thread(&self, index: u32, lane: u32) -> [u32; 3] {
-        let [x, y, _] = self.launch.config.block;
-        let t = index * 32 + (lane & 31);
-        [t % x, t / x % y, t / x / y]
     }
 
     fn poll(&mut self) -> Result<(), Fault> {
@@ -232,10 +386,12 @@ impl State<'_, '_> {
     /// Notes the active lanes of the running warp at a barrier.
     fn arrive(&mut self, index: u32, arrival: Arrival) -> Result<(), Fault> {
         if self.barriers.is_empty() {
-            self.barriers = vec![Barrier { arrived: vec![0; self.warps as usize], ..Barrier::default() }; 16];
+            let one = Barrier { arrived: vec![0; self.block_warps as usize], ..Barrier::default() };
+            self.barriers = vec![one; 16 * self.blocks.len()];
         }
         let lanes = self.worker.ctx.warp.active;
-        let barrier = &mut self.barriers[arrival.barrier as usize];
+        let (rank, own) = (index / self.block_warps, index % self.block_warps);
+        let barrier = &mut self.barriers[(16 * rank + arrival.barrier) as usize];
         if barrier.open && barrier.threads != arrival.threads {
             let count = |n: u32| if n == 0 { "all threads".to_owned() } else { format!("{n} threads") };
             let why = format!(
@@ -248,7 +404,7 @@ impl State<'_, '_> {
         }
         barrier.threads = arrival.threads;
         barrier.open = true;
-        barrier.arrived[index as usize] |= lanes;
+        barrier.arrived[own as usize] |= lanes;
         barrier.votes += (arrival.votes & lanes).count_ones();
         if arrival.passing {
             self.worker.ctx.park(arrival.pc + 1, Wait::Ready);
@@ -258,20 +414,58 @@ impl State<'_, '_> {
         Ok(())
     }
 
+    /// The active lanes of the running warp arrive at the barrier of the cluster, or wait for it.
+    fn cluster_barrier(&mut self, index: u32, wait: bool, pc: u32) -> Result<(), Fault> {
+        let ClusterBarrier { arrived, behind } = &mut self.cluster;
+        arrived.resize(self.warps as usize, 0);
+        behind.resize(self.warps as usize, 0);
+        let (arrived, behind) = (&mut arrived[index as usize], &mut behind[index as usize]);
+        let lanes = self.worker.ctx.warp.active;
+        let wrong = if wait { lanes & !(*arrived | *behind) } else { lanes & (*arrived | *behind) };
+        if wrong != 0 {
+            let why = if wait {
+                "`barrier.cluster.wait` of a thread that has not arrived"
+            } else {
+                "`barrier.cluster.arrive` of a thread that has arrived and not waited since"
+            };
+            return Err(self.fault(FaultKind::Misuse(why.to_owned()), index, wrong.trailing_zeros(), pc));
+        }
+        if !wait {
+            *arrived |= lanes;
+            self.worker.ctx.park(pc + 1, Wait::Ready);
+            return Ok(());
+        }
+        let through = lanes & *behind;
+        *behind &= !through;
+        let ctx = &mut self.worker.ctx;
+        ctx.warp.active = through;
+        ctx.park(pc + 1, Wait::Ready);
+        ctx.warp.active = lanes & !through;
+        ctx.park(pc + 1, Wait::Cluster);
+        Ok(())
+    }
+
     /// Opens every barrier that all its threads have reached.
     fn complete(&mut self) {
-        for number in 0..self.barriers.len() {
-            let barrier = &self.barriers[number];
+        self.complete_cluster();
+        for slot in 0..self.barriers.len() {
+            let (rank, number) = (slot as u32 / 16, slot as u32 % 16);
+            let first = rank * self.block_warps;
+            let barrier = &self.barriers[slot];
             if !barrier.open {
                 continue;
             }
+            let lanes = |w: u32, worker: &mut Worker| (worker.warp(first + w).live, barrier.arrived[w as usize]);
             let done = if barrier.threads == 0 {
-                (0..self.warps).all(|w| self.worker.warp(w).live & !barrier.arrived[w as usize] == 0)
+                (0..self.block_warps).all(|w| {
+                    let (live, arrived) = lanes(w, self.worker);
+                    live & !arrived == 0
+                })
             } else {
                 // A warp counts whole once its last lane has come.
-                let come: u32 = (0..self.warps)
+                let come: u32 = (0..self.block_warps)
                     .map(|w| {
-                        let (live, arrived) = (self.worker.warp(w).live, barrier.arrived[w as usize]);
+                        let (live, arrived) = lanes(w, self.worker);
                         if arrived != 0 && live & !arrived == 0 { 32 } else { arrived.count_ones() }
                     })
                     .sum();
@@ -280,19 +474,44 @@ impl State<'_, '_> {
             if !done {
                 continue;
             }
-            let barrier = &mut self.barriers[number];
+            let barrier = &mut self.barriers[slot];
             let all = barrier.arrived.iter().map(|a| a.count_ones()).sum();
-            self.worker.ctx.barrier_votes[number] = (barrier.votes, all);
+            self.worker.ctx.barrier_votes[rank as usize][number as usize] = (barrier.votes, all);
             barrier.open = false;
             barrier.votes = 0;
             barrier.arrived.fill(0);
-            for w in 0..self.warps {
+            self.wakings = WAKINGS;
+            for w in first..first + self.block_warps {
                 for split in &mut self.worker.warp(w).splits {
-                    if matches!(split.wait, Wait::Barrier { number: n, .. } if n as usize == number) {
+                    if matches!(split.wait, Wait::Barrier { number: n, .. } if n == number) {
                         split.wait = Wait::Ready;
                     }
                 }
             }
+        }
+    }
+
+    /// Opens the barrier of the cluster once all threads that have not ended have arrived.
+    fn complete_cluster(&mut self) {
+        let ClusterBarrier { arrived, behind } = &mut self.cluster;
+        if arrived.iter().all(|&lanes| lanes == 0) {
+            return;
+        }
+        let worker = &mut *self.worker;
+        let come = |w: u32, worker: &mut Worker| worker.warp(w).live & !arrived[w as usize] == 0;
+        if !(0..self.warps).all(|w| come(w, worker)) {
+            return;
+        }
+        self.wakings = WAKINGS;
+        for w in 0..self.warps {
+            let mut left = std::mem::take(&mut arrived[w as usize]);
+            for split in &mut worker.warp(w).splits {
+                if split.wait == Wait::Cluster {
+                    left &= !split.mask;
+                    split.wait = Wait::Ready;
+                }
+            }
+            behind[w as usize] |= left;
         }
     }
 
@@ -306,50 +525,6 @@ impl State<'_, '_> {
         self.worker.part(self.code, parting, plain, self.warps);
         self.code = plain;
         true
-    }
-
-    fn deadlock(&mut self) -> Fault {
-        let mut reasons = Vec::new();
-        let mut first = None;
-        for w in 0..self.warps {
-            let warp = self.worker.warp(w);
-            for split in warp.splits.clone() {
-                let behind = matches!(split.wait, Wait::Barrier { .. });
-                let pc = split.pc.saturating_sub(u32::from(behind));
-                let (line, ..) = self.code.place(pc as usize);
-                let what = match split.wait {
-                    Wait::Barrier { number, .. } => format!("at barrier {number}"),
-                    Wait::Lanes { members, .. } => format!("for the lanes of mask {members:#010x}"),
-                    Wait::All => "for the rest of the warp".to_owned(),
-                    Wait::Ready => "ready".to_owned(),
-                };
-                first.get_or_insert((w, split.mask.trailing_zeros(), pc));
-                if reasons.len() < 4 {
-                    reasons.push(format!("warp {w} lanes {:#010x} wait {what} (line {line})", split.mask));
-                } else if reasons.len() == 4 {
-                    reasons.push("and others".to_owned());
-                }
-            }
-        }
-        let gone: u32 = (0..self.warps).filter(|&w| self.worker.warp(w).live == 0).count() as u32;
-        if gone > 0 {
-            reasons.push(format!("{gone} of {} warps have ended", self.warps));
-        }
-        let (warp, lane, pc) = first.unwrap_or((0, 0, 0));
-        self.fault(FaultKind::Barrier(reasons.join("; ")), warp, lane, pc)
-    }
-
-    fn fault(&self, kind: FaultKind, warp: u32, lane: u32, pc: u32) -> Fault {
-        let (ptx_line, ptx_text, source) = self.code.place(pc as usize);
-        Fault {
-            kind,
-            kernel: self.launch.kernel.name.clone(),
-            ptx_line,
-            ptx_text,
-            source,
-            block: self.block,
-            thread: self.thread(warp, lane),
-        }
     }
 }
 
@@ -380,5 +555,8 @@ pub(super) fn empty_warp() -> Warp {
         copies: AsyncCopies::default(),
         local: std::ptr::null_mut(),
         unguarded: 0,
+        woken: 0,
+        tests: 0,
+        products: Products::default(),
     }
 }

@@ -57,6 +57,20 @@ pub(crate) enum ScalarInit {
     Grid,
     /// Address of the counters by which a grid waits for itself.
     Workspace,
+    /// `%clusterid`, by axis.
+    Cluster(u8),
+    /// `%nclusterid`, by axis.
+    Clusters(u8),
+    /// `%cluster_ctaid`, by axis.
+    PlaceInCluster(u8),
+    /// `%cluster_nctaid`, by axis.
+    ClusterSize(u8),
+    /// `%cluster_ctarank`.
+    ClusterRank,
+    /// `%cluster_nctarank`.
+    ClusterBlocks,
+    /// `%is_explicit_cluster`.
+    InCluster,
 }
 
 /// What fills a vector slot before a warp starts.
@@ -104,6 +118,8 @@ pub(crate) struct Code {
     pub reserved: Option<u32>,
     /// The code relies on warps that lie along x: `%tid.x / 32` is one value per warp.
     pub needs_rows: bool,
+    /// Some instruction reads shared memory asynchronously.
+    pub reads_async: bool,
 }
 
 impl std::fmt::Debug for Code {

@@ -64,6 +64,8 @@ pub enum FaultKind {
         /// The kernel runs outside any graph with conditional nodes.
         outside: bool,
     },
+    /// An instruction is used as PTX forbids, with what is wrong: `CUDA_ERROR_LAUNCH_FAILED`.
+    Misuse(String),
     /// `Launch::cancel` was set: `CUDA_ERROR_LAUNCH_TIMEOUT` (702).
     Cancelled,
 }
@@ -84,6 +86,7 @@ impl fmt::Display for FaultKind {
                 "indirect call of {address:#x}, which is no function of that prototype, is recursive, or cannot run"
             ),
             Self::Barrier(why) => write!(f, "barrier that cannot complete: {why}"),
+            Self::Misuse(why) => write!(f, "{why}"),
             Self::Conditional { handle, outside: true } => {
                 write!(f, "conditional handle {handle:#x} set outside a launch of a graph with conditional nodes")
             }

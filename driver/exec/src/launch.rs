@@ -48,6 +48,8 @@ pub struct Launch<'a> {
     pub kernel: &'a Kernel,
     /// Its geometry.
     pub config: LaunchConfig,
+    /// Blocks of a cluster in x, y, z, which divide the grid.
+    pub cluster: [u32; 3],
     /// The parameter buffer, laid out as `Kernel::parameters` says.
     pub parameters: &'a [u8],
     /// Device address of each of the program's globals, in `Program::globals` order.

@@ -21,6 +21,7 @@ mod pool;
 mod program;
 pub mod ptx;
 mod slot;
+pub mod tensor_map;
 mod vm;
 mod worker;
 

@@ -206,9 +206,12 @@ fn blocks(job: &Job, launch: &Launch<'_>, code: &Code, conditionals: &[Condition
     });
 }
 
+/// Runs a cluster of blocks: the `linear`-th of the grid.
 pub(super) fn one(worker: &mut worker::Worker, launch: &Launch<'_>, code: &Code, linear: u64) -> Result<(), Fault> {
-    let [x, y, _] = launch.config.grid.map(u64::from);
-    let block = [(linear % x) as u32, (linear / x % y) as u32, (linear / x / y) as u32];
+    let grid: [u32; 3] = std::array::from_fn(|axis| launch.config.grid[axis] / launch.cluster[axis]);
+    let [x, y, _] = grid.map(u64::from);
+    let cluster = [(linear % x) as u32, (linear / x % y) as u32, (linear / x / y) as u32];
+    let block = std::array::from_fn(|axis| cluster[axis] * launch.cluster[axis]);
     if launch.cancel.load(Ordering::Relaxed) {
         return Err(Fault {
             kind: FaultKind::Cancelled,
@@ -221,7 +224,7 @@ pub(super) fn one(worker: &mut worker::Worker, launch: &Launch<'_>, code: &Code,
         });
     }
     let ran = block::run(worker, launch, code, block);
-    ENDED.fetch_add(1, Ordering::Relaxed);
+    ENDED.fetch_add(launch.cluster.iter().map(|&n| u64::from(n)).product(), Ordering::Relaxed);
     ran
 }
 
@@ -246,6 +249,10 @@ pub fn run_in_graph(launch: &Launch<'_>, conditionals: &[Conditional], pool: &Po
     if count == 0 || threads == 0 {
         return Ok(ExecStats::default());
     }
+    // The device has seen to it that clusters divide the grid.
+    let blocks_of_cluster: u64 = launch.cluster.iter().map(|&n| u64::from(n)).product();
+    let count = count / blocks_of_cluster.max(1);
+    let threads = threads * blocks_of_cluster;
     let kernel = launch.kernel;
     let code = match &kernel.plain {
         Some(plain) if kernel.code.needs_rows && !rows(launch.config.block) => plain,

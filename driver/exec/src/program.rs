@@ -251,6 +251,12 @@ pub struct Kernel {
     pub registers: u32,
     /// From `.maxntid`, else 1024.
     pub max_threads_per_block: u32,
+    /// From `.reqnctapercluster`: blocks of a cluster in x, y, z.
+    pub required_cluster: Option<[u32; 3]>,
+    /// From `.maxclusterrank`: blocks of a cluster at most.
+    pub max_cluster: Option<u32>,
+    /// `.explicitcluster`: a launch has to name its cluster.
+    pub explicit_cluster: bool,
     /// What the interpreter runs.
     pub(crate) code: Code,
     /// What it runs when the block's shape breaks what `code` relies on, or lanes that it makes

@@ -13,6 +13,9 @@ use super::parting::Parting;
 use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::ctx::{Event, Warp};
+use super::vm::flight::Flights;
+use super::vm::mbarrier::Mbarriers;
+use super::vm::split::Split;
 
 /// 128-byte aligned memory.
 #[derive(Clone, Copy)]
@@ -92,7 +95,15 @@ impl Worker {
                 ranges_len: 0,
                 hits: std::ptr::null_mut(),
                 conditionals: &[],
-                barrier_votes: [(0, 0); 16],
+                barrier_votes: Vec::new(),
+                rank: 0,
+                ranks: 1,
+                block_warps: 1,
+                ended: 0,
+                cluster_shared: std::ptr::null_mut(),
+                shared_stride: 0,
+                mbarriers: Mbarriers::default(),
+                flights: Flights::default(),
                 overrun: None,
                 footprint: std::ptr::null(),
                 strong: None,
@@ -112,7 +123,9 @@ impl Worker {
     /// Makes ready for the blocks of a launch.
     pub fn begin(&mut self, launch: &Launch<'_>, code: &Code, conditionals: &[Conditional]) {
         let [x, y, z] = launch.config.block;
-        let warps = (x * y * z).div_ceil(32) as usize;
+        let ranks: u32 = launch.cluster.iter().product();
+        let block_warps = (x * y * z).div_ceil(32);
+        let warps = (block_warps * ranks) as usize;
         let shared = launch.kernel.static_shared_bytes.next_multiple_of(16) + launch.config.dynamic_shared_bytes;
         // Dynamic memory starts at the next multiple of 16; without any, the static size is exact.
         let shared = if launch.config.dynamic_shared_bytes == 0 { launch.kernel.static_shared_bytes } else { shared };
@@ -127,9 +140,14 @@ impl Worker {
         self.ctx.footprint = launch.footprint.map_or(std::ptr::null(), std::ptr::from_ref);
         self.follow(code);
         let ctx = &mut self.ctx;
+        (ctx.rank, ctx.ranks, ctx.block_warps) = (0, ranks, block_warps);
+        ctx.barrier_votes.clear();
+        ctx.barrier_votes.resize(ranks as usize, [(0, 0); 16]);
         ctx.warp_instructions = 0;
         ctx.lane_instructions = 0;
-        ctx.shared = self.shared.of(shared as usize);
+        let stride = if ranks == 1 { shared } else { shared.next_multiple_of(128) };
+        ctx.shared = self.shared.of(stride as usize * ranks as usize);
+        (ctx.cluster_shared, ctx.shared_stride) = (ctx.shared, stride);
         ctx.shared_len = shared;
         ctx.local_len = launch.kernel.local_bytes;
         ctx.params = launch.parameters.as_ptr();
@@ -147,14 +165,17 @@ impl Worker {
     pub fn clear_reserved(&mut self, code: &Code) {
         let Some(begin) = code.reserved else { return };
         let len = (self.ctx.shared_len.saturating_sub(begin) as usize).min(RESERVED_SHARED as usize);
-        // SAFETY: within the shared memory that `begin` has made room for; no warp runs.
-        unsafe { std::ptr::write_bytes(self.ctx.shared.add(begin as usize), 0, len) };
+        for rank in 0..self.ctx.ranks {
+            let at = rank as usize * self.ctx.shared_stride as usize + begin as usize;
+            // SAFETY: within the shared memory that `begin` has made room for; no warp runs.
+            unsafe { std::ptr::write_bytes(self.ctx.cluster_shared.add(at), 0, len) };
+        }
     }
 
     /// Fills shared memory with a pattern that depends on the seed, so that a kernel which reads
     /// what it never wrote does not agree with itself.
     pub fn poison_shared(&mut self, seed: u64) {
-        let len = self.ctx.shared_len as usize;
+        let len = self.ctx.shared_stride as usize * self.ctx.ranks as usize;
         let lines = len.div_ceil(128);
         let mut state = seed;
         for line in &mut self.shared.lines[..lines] {
@@ -176,7 +197,7 @@ impl Worker {
         self.ctx.strong = self.ctx.footprint().map(|footprint| footprint.strong_of(code));
     }
 
-    /// Changes the block's warps from `code`, by `parting`, to `plain`. None is running.
+    /// Changes the cluster's warps from `code`, by `parting`, to `plain`. None is running.
     pub fn part(&mut self, code: &Code, parting: &Parting, plain: &Code, warps: u32) {
         let parted = self.parted.of(plain.file_bytes * warps as usize);
         for index in 0..warps {
@@ -208,8 +229,16 @@ impl Worker {
         &mut self.warps[index as usize]
     }
 
+    /// Where the lanes of a warp stand that is not running.
+    pub fn splits(&self, index: u32) -> &[Split] {
+        &self.warps[index as usize].splits
+    }
+
     /// Makes a warp the running one.
     pub fn enter(&mut self, index: u32) {
+        let rank = index / self.ctx.block_warps;
+        self.ctx.rank = rank;
+        self.ctx.shared = self.ctx.cluster_shared.wrapping_add(rank as usize * self.ctx.shared_stride as usize);
         std::mem::swap(&mut self.ctx.warp, &mut self.warps[index as usize]);
     }
 

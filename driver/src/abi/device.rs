@@ -22,6 +22,12 @@ entry_points! {
         if Flags != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
+        if let Some(why) = device::refusal() {
+            // The program that meets this need not know of the record.
+            eprintln!("graphproof: {why}");
+            record::note(|| why.to_owned());
+            return Err(CUresult::INVALID_VALUE);
+        }
         driver().initialise()?;
         crate::loader::tell_of_others();
         Ok(())
@@ -118,8 +124,8 @@ entry_points! {
         not_null(major)?;
         not_null(minor)?;
         check_device(dev)?;
-        unsafe { write(major, device::CAPABILITY.0) }?;
-        unsafe { write(minor, device::CAPABILITY.1) }
+        unsafe { write(major, device::capability().version.0) }?;
+        unsafe { write(minor, device::capability().version.1) }
     }
 
     fn cuDeviceGetPCIBusId(pciBusId: *mut c_char, len: c_int, dev: CUdevice) {

@@ -8,8 +8,7 @@ use super::args::{not_null, write, write_if};
 use super::types::{CUfunction, CUmodule};
 use super::{CUresult, Cuda};
 use crate::software::device::{
-    BLOCKS_PER_MULTIPROCESSOR, CAPABILITY, MAX_THREADS_PER_BLOCK, MULTIPROCESSORS, REGISTERS, SHARED_PER_BLOCK_OPTIN,
-    SHARED_PER_MULTIPROCESSOR, SHARED_RESERVED, WARP,
+    BLOCKS_PER_MULTIPROCESSOR, MAX_THREADS_PER_BLOCK, MULTIPROCESSORS, REGISTERS, SHARED_RESERVED, WARP, capability,
 };
 use crate::software::driver;
 use crate::software::launch::resident_blocks_of;
@@ -18,6 +17,7 @@ use graphproof_exec::{Entry, Kernel};
 
 const MAX_DYNAMIC_SHARED: u32 = 8;
 const CARVEOUT: u32 = 9;
+const NON_PORTABLE_CLUSTER: u32 = 14;
 
 /// `size_t (*)(int blockSize)`.
 type BlockToShared = Option<unsafe extern "C" fn(c_int) -> usize>;
@@ -37,12 +37,14 @@ pub(crate) fn attribute(
         3 => kernel.local_bytes as c_int,
         4 => kernel.registers as c_int,
         5 => ptx_version as c_int,
-        6 => CAPABILITY.0 * 10 + CAPABILITY.1,
+        6 => capability().number(),
         7 => 0,
         MAX_DYNAMIC_SHARED => settings.max_dynamic_shared(kernel) as c_int,
         CARVEOUT => settings.carveout.load(Ordering::Relaxed),
-        // Clusters: none asked for, none supported.
-        10..=17 => 0,
+        10 => c_int::from(kernel.explicit_cluster && kernel.required_cluster.is_none()),
+        11..=13 => kernel.required_cluster.map_or(0, |cluster| cluster[attribute as usize - 11] as c_int),
+        NON_PORTABLE_CLUSTER => c_int::from(settings.non_portable_cluster.load(Ordering::Relaxed)),
+        15..=17 => 0,
         _ => return Err(CUresult::INVALID_VALUE),
     })
 }
@@ -51,7 +53,7 @@ pub(crate) fn attribute(
 pub(crate) fn set_attribute(kernel: &Kernel, settings: &Settings, attribute: u32, value: c_int) -> Cuda {
     match attribute {
         MAX_DYNAMIC_SHARED => {
-            let most = SHARED_PER_BLOCK_OPTIN.saturating_sub(kernel.static_shared_bytes);
+            let most = capability().shared_per_block_optin.saturating_sub(kernel.static_shared_bytes);
             let value = u32::try_from(value).ok().filter(|&value| value <= most).ok_or(CUresult::INVALID_VALUE)?;
             settings.set_max_dynamic_shared(value);
             Ok(())
@@ -60,7 +62,11 @@ pub(crate) fn set_attribute(kernel: &Kernel, settings: &Settings, attribute: u32
             settings.carveout.store(value, Ordering::Relaxed);
             Ok(())
         }
-        // The cluster attributes: this device has no clusters.
+        NON_PORTABLE_CLUSTER if capability().cluster > 0 => {
+            settings.non_portable_cluster.store(value != 0, Ordering::Relaxed);
+            Ok(())
+        }
+        // The cluster attributes of a device without clusters; a size at run time has no model.
         11..=15 => Err(CUresult::NOT_SUPPORTED),
         _ => Err(CUresult::INVALID_VALUE),
     }
@@ -217,7 +223,7 @@ entry_points! {
         if !valid || resident_blocks_of(kernel, blockSize as u32, 0) < numBlocks as u32 {
             return Err(CUresult::INVALID_VALUE);
         }
-        let share = SHARED_PER_MULTIPROCESSOR / numBlocks as u32 / 128 * 128;
+        let share = capability().shared_per_multiprocessor / numBlocks as u32 / 128 * 128;
         let most = share.saturating_sub(SHARED_RESERVED).saturating_sub(kernel.static_shared_bytes);
         // M (H200, driver 580.159.04): no more than a launch may have, 48 KiB in all unless opted in.
         let allowed = found.settings.max_dynamic_shared(kernel);

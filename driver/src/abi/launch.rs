@@ -8,8 +8,10 @@ use super::args::{not_null, read, slice};
 use super::types::{CUfunction, CUlaunchAttribute, CUlaunchConfig, CUstream};
 use super::{CUresult, Cuda};
 use crate::record;
+use crate::software::device::capability;
+use crate::software::driver;
+use crate::software::launch::{self, CLUSTER_DIMENSION};
 use crate::software::work::{KernelWork, NodeParams};
-use crate::software::{driver, launch};
 use graphproof_exec::{Entry, LaunchConfig};
 
 /// `CU_LAUNCH_PARAM_BUFFER_POINTER`.
@@ -20,7 +22,6 @@ const BUFFER_SIZE: usize = 2;
 const IGNORE: u32 = 0;
 const ACCESS_POLICY_WINDOW: u32 = 1;
 const COOPERATIVE: u32 = 2;
-const CLUSTER_DIMENSION: u32 = 4;
 const CLUSTER_SCHEDULING: u32 = 5;
 /// Of a kernel that may begin before the one ahead of it has ended; here it never does.
 const PROGRAMMATIC_STREAM_SERIALIZATION: u32 = 6;
@@ -107,7 +108,8 @@ pub(crate) fn attributes(given: &[CUlaunchAttribute]) -> Cuda<(bool, Arc<[CUlaun
             IGNORE => {}
             COOPERATIVE => cooperative = attribute.value.word(0) != 0,
             // A cluster of one block is what every launch has.
-            CLUSTER_DIMENSION if (0..3).all(|word| attribute.value.word(word) <= 1) => {}
+            CLUSTER_DIMENSION if capability().cluster == 0 && (0..3).all(|word| attribute.value.word(word) <= 1) => {}
+            CLUSTER_DIMENSION if capability().cluster > 0 => kept.push(*attribute),
             ACCESS_POLICY_WINDOW
             | CLUSTER_SCHEDULING
             | PROGRAMMATIC_STREAM_SERIALIZATION

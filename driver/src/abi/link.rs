@@ -11,7 +11,7 @@ use super::args::{not_null, slice, text, write, write_if};
 use super::jit::Options;
 use super::{CUresult, Cuda};
 use crate::record;
-use crate::software::device::CAPABILITY;
+use crate::software::device::capability;
 use crate::software::driver;
 
 /// What a `CUlinkState` names.
@@ -66,7 +66,7 @@ entry_points! {
         driver().current()?;
         let logs = unsafe { Options::read(numOptions, options, optionValues) }?;
         logs.write("", "");
-        let linker = Linker::new((CAPABILITY.0 * 10 + CAPABILITY.1).unsigned_abs());
+        let linker = Linker::new(capability().number().unsigned_abs());
         let mut table = table();
         let handle = HANDLES + table.next;
         table.next += 1;

@@ -5,7 +5,8 @@ use std::ffi::{c_int, c_uint, c_void};
 use super::args::{not_null, read, slice, write};
 use super::types::CUtensorMap;
 use super::{CUresult, Cuda};
-use crate::software::tensor_map::{TensorMap, Window};
+use crate::record;
+use graphproof_exec::tensor_map::{MapRefusal, TensorMap, Window};
 
 /// What both kinds of maps are given.
 struct Tensor {
@@ -19,6 +20,12 @@ struct Tensor {
     swizzle: c_uint,
     l2_promotion: c_uint,
     fill: c_uint,
+}
+
+/// What a call answers that was given a wrong map; the reason goes to the record.
+fn refused(refusal: MapRefusal) -> CUresult {
+    record::note(|| format!("the tensor map is refused: {}", refusal.why));
+    if refusal.unsupported { CUresult::NOT_SUPPORTED } else { CUresult::INVALID_VALUE }
 }
 
 /// The caller's `count` numbers, and `filler` behind them.
@@ -65,7 +72,7 @@ unsafe fn encode(target: *mut CUtensorMap, tensor: Tensor, window: impl FnOnce(u
         element_strides: unsafe { numbers(tensor.element_strides, rank, 1) }?,
         window: window(rank)?,
     };
-    map.check()?;
+    map.check().map_err(refused)?;
     // SAFETY: the caller's pointer.
     unsafe { write(target, CUtensorMap(map.encode())) }
 }
@@ -124,9 +131,9 @@ entry_points! {
     }
 
     fn cuTensorMapReplaceAddress(tensorMap: *mut CUtensorMap, globalAddress: *mut c_void) {
-        let old = TensorMap::decode(&unsafe { read(tensorMap.cast_const()) }?.0)?;
+        let old = TensorMap::decode(&unsafe { read(tensorMap.cast_const()) }?.0).map_err(refused)?;
         let new = TensorMap { address: globalAddress as u64, ..old };
-        new.check()?;
+        new.check().map_err(refused)?;
         unsafe { write(tensorMap, CUtensorMap(new.encode())) }
     }
 }

@@ -1,9 +1,12 @@
 //! The one device: its name, limits and attributes.
 //!
-//! Compute capability 8.0, so that PTX for sm_80 and older is legal and nothing newer is
-//! promised: no thread-block clusters, no tensor maps. The limits are those of that capability;
-//! the number of multiprocessors is this device's own.
+//! Its compute capability is 8.0, or what `GRAPHPROOF_COMPUTE_CAPABILITY` says, 8.0 or 9.0: PTX for that
+//! architecture and older ones is legal and nothing newer is promised. The limits are those of the
+//! capability; the number of multiprocessors is this device's own.
 
+use std::sync::LazyLock;
+
+use super::setting;
 use crate::abi::{CUresult, Cuda};
 use graphproof_exec::CLOCK_KHZ;
 
@@ -13,8 +16,59 @@ pub const NAME: &str = "graphproof software device";
 pub const DRIVER_VERSION: i32 = 13030;
 /// The newest PTX ISA that a driver of that version takes.
 pub const PTX_ISA: (u32, u32) = (9, 3);
-/// Compute capability.
-pub const CAPABILITY: (i32, i32) = (8, 0);
+/// What sets the compute capability.
+const SETTING: &str = "GRAPHPROOF_COMPUTE_CAPABILITY";
+
+/// A compute capability, and what depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capability {
+    /// Major and minor number.
+    pub version: (i32, i32),
+    /// Shared memory of a multiprocessor, in bytes.
+    pub shared_per_multiprocessor: u32,
+    /// Shared memory that a block may use after asking, in bytes.
+    pub shared_per_block_optin: u32,
+    /// Blocks of a cluster at most; 0: no clusters, no tensor maps.
+    pub cluster: u32,
+}
+
+const CAPABILITIES: [Capability; 2] = [
+    Capability { version: (8, 0), shared_per_multiprocessor: 164 << 10, shared_per_block_optin: 163 << 10, cluster: 0 },
+    Capability {
+        version: (9, 0),
+        shared_per_multiprocessor: 228 << 10,
+        shared_per_block_optin: 227 << 10,
+        cluster: 16,
+    },
+];
+
+impl Capability {
+    /// The capability that `text` names, such as `9.0`.
+    fn from_text(text: &str) -> Result<Self, String> {
+        let named = |c: &&Capability| format!("{}.{}", c.version.0, c.version.1) == text.trim();
+        CAPABILITIES.iter().find(named).copied().ok_or_else(|| {
+            format!("{SETTING}={text}: the software device has compute capability 8.0 or 9.0; set one of them")
+        })
+    }
+
+    /// As in `sm_90`.
+    pub fn number(&self) -> i32 {
+        self.version.0 * 10 + self.version.1
+    }
+}
+
+static CAPABILITY: LazyLock<Result<Capability, String>> =
+    LazyLock::new(|| setting(SETTING).map_or(Ok(CAPABILITIES[0]), |text| Capability::from_text(&text)));
+
+/// The device's compute capability, with what depends on it.
+pub fn capability() -> Capability {
+    CAPABILITY.as_ref().map_or(CAPABILITIES[0], |found| *found)
+}
+
+/// What is wrong with the device's settings.
+pub fn refusal() -> Option<&'static str> {
+    CAPABILITY.as_ref().err().map(String::as_str)
+}
 /// Multiprocessors.
 pub const MULTIPROCESSORS: i32 = 16;
 /// Threads of a warp.
@@ -31,12 +85,10 @@ pub const THREADS_PER_MULTIPROCESSOR: u32 = 2048;
 pub const BLOCKS_PER_MULTIPROCESSOR: u32 = 32;
 /// 32-bit registers of a multiprocessor, and of a block.
 pub const REGISTERS: u32 = 65536;
-/// Shared memory of a multiprocessor, in bytes.
-pub const SHARED_PER_MULTIPROCESSOR: u32 = 164 << 10;
 /// Shared memory that a block may use without asking, in bytes.
 pub const SHARED_PER_BLOCK: u32 = 48 << 10;
-/// Shared memory that a block may use after asking, in bytes.
-pub const SHARED_PER_BLOCK_OPTIN: u32 = 163 << 10;
+/// Blocks of a cluster that every device with clusters can run.
+pub const PORTABLE_CLUSTER: u32 = 8;
 /// Shared memory that the system takes from each block, in bytes.
 pub const SHARED_RESERVED: u32 = 1 << 10;
 /// Longest distance of rows in a copy, in bytes.
@@ -75,10 +127,10 @@ pub fn attribute(attribute: u32) -> Cuda<i32> {
         40 => 2,
         41 => 1,
         51 => 32,
-        75 => CAPABILITY.0,
-        76 => CAPABILITY.1,
+        75 => capability().version.0,
+        76 => capability().version.1,
         78..=80 => 1,
-        81 => SHARED_PER_MULTIPROCESSOR as i32,
+        81 => capability().shared_per_multiprocessor as i32,
         // Managed memory, from host and device at once.
         83 | 89 => 1,
         87 => 2,
@@ -86,12 +138,14 @@ pub fn attribute(attribute: u32) -> Cuda<i32> {
         // Stream memory operations of both generations.
         92..=94 | 122 | 123 => 1,
         95 => 1,
-        97 => SHARED_PER_BLOCK_OPTIN as i32,
+        97 => capability().shared_per_block_optin as i32,
         // Virtual memory management.
         102 => 1,
         106 => BLOCKS_PER_MULTIPROCESSOR as i32,
         111 => SHARED_RESERVED as i32,
         115 => 1,
+        // Clusters, tensor maps.
+        120 | 127 => i32::from(capability().cluster > 0),
         126 => 1,
         // No NUMA node of its own.
         131 | 134 => -1,
@@ -116,11 +170,12 @@ pub fn resident_blocks(registers: u32, static_shared: u32, block: u32, dynamic_s
         needed => REGISTERS / needed,
     };
     let shared = u64::from(static_shared) + dynamic_shared;
-    if shared > u64::from(SHARED_PER_BLOCK_OPTIN) {
+    let Capability { shared_per_block_optin, shared_per_multiprocessor, .. } = capability();
+    if shared > u64::from(shared_per_block_optin) {
         return 0;
     }
     let needed = (shared.div_ceil(128) * 128) as u32 + SHARED_RESERVED;
-    let by_shared = SHARED_PER_MULTIPROCESSOR / needed;
+    let by_shared = shared_per_multiprocessor / needed;
     by_threads.min(by_registers).min(by_shared).min(BLOCKS_PER_MULTIPROCESSOR)
 }
 
@@ -143,5 +198,15 @@ mod tests {
         assert_eq!(attribute(0), Err(CUresult::INVALID_VALUE));
         assert_eq!(attribute(4096), Err(CUresult::INVALID_VALUE));
         assert_eq!(attribute(75), Ok(8));
+    }
+
+    #[test]
+    fn a_capability_is_named_by_its_number() {
+        assert_eq!(Capability::from_text("8.0").map(|c| c.number()), Ok(80));
+        assert_eq!(Capability::from_text(" 9.0").map(|c| (c.number(), c.shared_per_block_optin)), Ok((90, 227 << 10)));
+        for wrong in ["9", "sm_90", "9.1", "10.0", "8,0"] {
+            let text = Capability::from_text(wrong).unwrap_err();
+            assert!(text.contains(wrong) && text.contains("8.0 or 9.0"), "{text}");
+        }
     }
 }

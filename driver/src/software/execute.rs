@@ -189,6 +189,7 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
     let launch = graphproof_exec::Launch {
         kernel,
         config: work.config,
+        cluster: super::launch::cluster(work, kernel),
         parameters: &work.parameters,
         globals: &work.function.globals,
         memory: &map,

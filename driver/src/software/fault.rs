@@ -42,7 +42,7 @@ impl FaultReport {
             }
             FaultKind::Trap => (CUresult::LAUNCH_FAILED, "the kernel executed trap".to_owned()),
             FaultKind::Barrier(reason) => (CUresult::LAUNCH_FAILED, format!("a barrier can never complete: {reason}")),
-            FaultKind::Call { .. } => (CUresult::LAUNCH_FAILED, fault.kind.to_string()),
+            FaultKind::Call { .. } | FaultKind::Misuse(_) => (CUresult::LAUNCH_FAILED, fault.kind.to_string()),
             FaultKind::Conditional { .. } => (unknowns::FOREIGN_CONDITIONAL, fault.kind.to_string()),
             FaultKind::Cancelled => (CUresult::LAUNCH_TIMEOUT, "the launch was cancelled".to_owned()),
         };

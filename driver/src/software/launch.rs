@@ -1,10 +1,18 @@
 //! Kernel launches: the limits that a call checks.
 
-use super::device::{self, MAX_BLOCK, MAX_GRID, MAX_THREADS_PER_BLOCK, MULTIPROCESSORS, REGISTERS, resident_blocks};
+use std::sync::atomic::Ordering;
+
+use super::device::{
+    self, MAX_BLOCK, MAX_GRID, MAX_THREADS_PER_BLOCK, MULTIPROCESSORS, PORTABLE_CLUSTER, REGISTERS, capability,
+    resident_blocks,
+};
 use super::work::KernelWork;
 use crate::abi::{CUresult, Cuda};
 use crate::record;
 use graphproof_exec::{Kernel, LaunchConfig};
+
+/// `CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION`.
+pub const CLUSTER_DIMENSION: u32 = 4;
 
 /// Checks a launch against the limits of the device and of the function.
 pub fn check(work: &KernelWork) -> Cuda {
@@ -34,12 +42,50 @@ pub fn check(work: &KernelWork) -> Cuda {
         });
         return Err(CUresult::INVALID_VALUE);
     }
+    check_cluster(work, kernel)?;
     if work.cooperative {
         let resident = resident_blocks_of(kernel, threads, u64::from(dynamic_shared_bytes));
         let blocks = grid.iter().map(|&extent| u64::from(extent)).product::<u64>();
         if blocks > u64::from(resident) * MULTIPROCESSORS as u64 {
             return Err(CUresult::COOPERATIVE_LAUNCH_TOO_LARGE);
         }
+    }
+    Ok(())
+}
+
+/// Blocks of a cluster in x, y, z: from the launch, else from the kernel.
+pub fn cluster(work: &KernelWork, kernel: &Kernel) -> [u32; 3] {
+    let given = work.attributes.iter().find(|attribute| attribute.id == CLUSTER_DIMENSION);
+    let given = given.map(|attribute| [0, 1, 2].map(|word| attribute.value.word(word).max(1)));
+    given.or(kernel.required_cluster).unwrap_or([1; 3])
+}
+
+/// Checks the cluster of a launch.
+fn check_cluster(work: &KernelWork, kernel: &Kernel) -> Cuda {
+    let cluster = cluster(work, kernel);
+    let refuse = |why: String| {
+        record::note(|| format!("a cluster of {cluster:?} blocks: {why}"));
+        Err(CUresult::INVALID_CLUSTER_SIZE)
+    };
+    if let Some(required) = kernel.required_cluster.filter(|required| *required != cluster) {
+        return refuse(format!("{} has `.reqnctapercluster` {required:?}", kernel.name));
+    }
+    let named = work.attributes.iter().any(|attribute| attribute.id == CLUSTER_DIMENSION);
+    if kernel.explicit_cluster && kernel.required_cluster.is_none() && !named {
+        return refuse(format!("{} has `.explicitcluster`: a launch must name its cluster", kernel.name));
+    }
+    if cluster == [1; 3] {
+        return Ok(());
+    }
+    let blocks = cluster.iter().map(|&n| u64::from(n)).product::<u64>();
+    let free = work.function.settings.non_portable_cluster.load(Ordering::Relaxed);
+    let most = if free { capability().cluster } else { capability().cluster.min(PORTABLE_CLUSTER) };
+    let most = kernel.max_cluster.map_or(most, |own| own.min(most));
+    if blocks > u64::from(most) {
+        return refuse(format!("{most} are allowed"));
+    }
+    if !work.config.grid.iter().zip(cluster).all(|(grid, cluster)| grid.is_multiple_of(cluster)) {
+        return refuse(format!("it does not divide the grid {:?}", work.config.grid));
     }
     Ok(())
 }

@@ -51,7 +51,6 @@ pub mod memory;
 pub mod module;
 pub mod opaque;
 pub mod stream;
-pub mod tensor_map;
 mod transfer;
 pub mod work;
 

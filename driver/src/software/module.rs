@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use super::device::{CAPABILITY, PTX_ISA, SHARED_PER_BLOCK};
+use super::device::{PTX_ISA, SHARED_PER_BLOCK, capability};
 use super::memory::{HostKind, Origin, memory};
 use super::{ContextId, World, setting};
 use crate::abi::{CUresult, Cuda};
@@ -76,6 +76,8 @@ pub struct Settings {
     pub carveout: AtomicI32,
     /// `CUfunc_cache`.
     pub cache: AtomicU32,
+    /// `CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED`.
+    pub non_portable_cluster: AtomicBool,
     /// Whether a first launch or `cuFuncLoad` has loaded it.
     pub loaded: AtomicBool,
 }
@@ -89,6 +91,7 @@ impl Default for Settings {
             max_dynamic_shared: AtomicU32::new(UNSET),
             carveout: AtomicI32::new(-1),
             cache: AtomicU32::new(0),
+            non_portable_cluster: AtomicBool::new(false),
             loaded: AtomicBool::new(false),
         }
     }
@@ -122,6 +125,9 @@ impl Settings {
         let cache = other.cache.load(Ordering::Relaxed);
         if cache != 0 {
             self.cache.store(cache, Ordering::Relaxed);
+        }
+        if other.non_portable_cluster.load(Ordering::Relaxed) {
+            self.non_portable_cluster.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -187,7 +193,7 @@ pub fn parse_image(image: &[u8]) -> Result<Program, ImageError> {
         return parse_text(image.split(|&byte| byte == 0).next().unwrap_or_default());
     }
     let opaque = setting(OPAQUE_KERNELS).is_some_and(|value| value != "0");
-    match graphproof_image::choose(image, (CAPABILITY.0 * 10 + CAPABILITY.1).unsigned_abs(), opaque)? {
+    match graphproof_image::choose(image, capability().number().unsigned_abs(), opaque)? {
         Loadable::Ptx(text) => parse_text(text.as_bytes()),
         Loadable::Opaque(cubin) => {
             let program = parse_text(cubin.outside().as_bytes())?;
@@ -248,7 +254,7 @@ fn check_version(text: &str) -> Result<(), ImageError> {
 /// PTX for a newer architecture than the device's has nothing in it that the device can run.
 fn check_target(target: &str) -> Result<(), ImageError> {
     let digits: String = target.trim_start_matches("sm_").chars().take_while(char::is_ascii_digit).collect();
-    let capability = CAPABILITY.0 * 10 + CAPABILITY.1;
+    let capability = capability().number();
     match digits.parse::<i32>() {
         Ok(wanted) if wanted > capability => {
             let text = format!(

@@ -18,11 +18,31 @@ use crate::suite::Suite;
 /// What a run without checks does too.
 const WORK: [Part; 5] = [Part::Inputs, Part::Load, Part::Eager, Part::Capture, Part::Replay];
 
-/// The times of one step.
+/// Times that each step is run, without checks and with them in turn: what else the machine does, and how fast
+/// it runs, changes slowly and falls on both.
+const ROUNDS: u32 = 4;
+
+/// Time by part, over all rounds.
+#[derive(Default)]
+struct Spent([Duration; Part::ALL.len()]);
+
+impl Spent {
+    fn add(&mut self, parts: &Parts) {
+        for (sum, part) in self.0.iter_mut().zip(Part::ALL) {
+            *sum += parts.spent(part);
+        }
+    }
+
+    fn spent(&self, part: Part) -> Duration {
+        Part::ALL.into_iter().zip(self.0).find(|(p, _)| *p == part).map_or(Duration::ZERO, |(_, time)| time / ROUNDS)
+    }
+}
+
+/// The times of one step, as means of the rounds.
 struct Measured {
     name: String,
-    plain: Parts,
-    gate: Parts,
+    plain: Spent,
+    gate: Spent,
 }
 
 impl Measured {
@@ -33,11 +53,11 @@ impl Measured {
 
     /// With all checks, without the setup.
     fn gate(&self) -> Duration {
-        self.gate.total() - self.gate.spent(Part::Setup)
+        Part::ALL.into_iter().filter(|part| *part != Part::Setup).map(|part| self.gate.spent(part)).sum()
     }
 }
 
-fn work(parts: &Parts) -> Duration {
+fn work(parts: &Spent) -> Duration {
     WORK.into_iter().map(|part| parts.spent(part)).sum()
 }
 
@@ -45,7 +65,8 @@ pub fn run(args: &BenchChecksArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Fail
     let suite = Planned::of_steps(&args.target, own, &args.steps_named)?;
     let device = suite.session.facts();
     println!(
-        "graphproof {}, {} driver: {}\nshape {}, {} steps, {}\n",
+        "graphproof {}, {} driver: {}\nshape {}, {} steps, {}; means of {ROUNDS} runs without checks and with them in \
+         turn\n",
         env!("CARGO_PKG_VERSION"),
         suite.selected.kind.name(),
         device.name,
@@ -60,13 +81,21 @@ pub fn run(args: &BenchChecksArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Fail
             let error = anyhow!("step '{}' is not safe to replay: {findings:?}", step.name());
             Failure::new(ExitCode::Findings, error)
         };
-        let plain = gate::plain(&suite.session, step, args.steps, 0)?.map_err(failed)?;
         let config = GateConfig { steps: args.steps, ..GateConfig::default() };
-        let outcome = gate::run(&suite.session, step, &config, &mut |_| {})?;
-        if outcome.report.failed() {
-            return Err(failed(outcome.report.findings));
+        let mut one = Measured { name: step.name().to_owned(), plain: Spent::default(), gate: Spent::default() };
+        for run in 0..2 * ROUNDS {
+            // Plain, checked, checked, plain: neither is always the later one.
+            if matches!(run % 4, 0 | 3) {
+                one.plain.add(&gate::plain(&suite.session, step, args.steps, 0)?.map_err(failed)?);
+                continue;
+            }
+            let outcome = gate::run(&suite.session, step, &config, &mut |_| {})?;
+            if outcome.report.failed() {
+                return Err(failed(outcome.report.findings));
+            }
+            one.gate.add(&outcome.parts);
         }
-        measured.push(Measured { name: step.name().to_owned(), plain, gate: outcome.parts });
+        measured.push(one);
         bar.at(measured.len() as u64);
     }
     drop(bar);

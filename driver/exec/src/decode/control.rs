@@ -63,6 +63,8 @@ impl<'a> Lower<'a> {
             "call" => self.call(i, m),
             "bar" | "barrier" => self.barrier(i, m),
             "membar" | "fence" => {
+                let asynchronous = i.modifiers.iter().any(|word| word == "proxy")
+                    && i.modifiers.iter().any(|word| word.starts_with("async"));
                 for word in [
                     "gl",
                     "cta",
@@ -98,7 +100,9 @@ impl<'a> Lower<'a> {
                 } else {
                     self.operands(i, 0..=0)?;
                 }
-                self.push(Form::Fields(cold::<Next<flow::Fence>>()), &[], &[], 0);
+                let handlers =
+                    if asynchronous { cold::<Next<flow::FenceProxy>>() } else { cold::<Next<flow::Fence>>() };
+                self.push(Form::Fields(handlers), &[], &[], 0);
                 Ok(())
             }
             // Every launch begins when those before it have ended.
@@ -243,7 +247,10 @@ impl<'a> Lower<'a> {
 
     pub fn copy_register(&mut self, d: u32, value: Src) {
         match self.class_of(d) {
-            Class::Word => self.map(crate::vm::map::hot1::<crate::vm::bits::Mov32>(), d, &[value]),
+            Class::Word => {
+                let form = Form::Map(crate::vm::map::hot1::<crate::vm::bits::Mov32>());
+                self.push(form, &[d], &[value], 0).traits.copies = true;
+            }
             Class::Double => self.map(crate::vm::map::hot1::<crate::vm::bits::Mov64>(), d, &[value]),
             Class::Pred => self.logic(predicate::COPY, d, value, value),
         }
@@ -260,7 +267,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    fn barrier(&mut self, i: &Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+    fn barrier(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         if i.opcode == "bar" && m.take("warp") {
             if !m.take("sync") {
                 return Err(invalid("`bar.warp` needs `.sync`"));
@@ -271,7 +278,7 @@ impl<'a> Lower<'a> {
             return Ok(());
         }
         if m.take("cluster") {
-            return Err(unsupported("`barrier.cluster` is not executed"));
+            return self.cluster_barrier(i, m);
         }
         m.take("cta");
         let aligned = if m.take("aligned") || i.opcode == "bar" { 16 } else { 0 };

@@ -83,6 +83,22 @@ pub(crate) struct Traits {
     pub used_bytes: u32,
     /// Shifts right.
     pub shift_right: bool,
+    /// Copies a register.
+    pub copies: bool,
+    /// What it is to products of `wgmma`.
+    pub role: Role,
+}
+
+/// What an operation is to products of `wgmma` under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It must not use their registers.
+    #[default]
+    Plain,
+    /// One of them. `registers`: the second to fifth source are A.
+    Product { registers: bool },
+    /// None is under way behind it.
+    Settles,
 }
 
 /// One operation.

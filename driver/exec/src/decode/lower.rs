@@ -20,6 +20,8 @@ pub(crate) struct Lowered {
     pub reserved: Option<u64>,
     /// Local bytes of a thread.
     pub local: u64,
+    /// Some instruction reads shared memory asynchronously.
+    pub reads_async: bool,
 }
 
 /// Inlining stops here.
@@ -73,6 +75,8 @@ pub(super) struct Lower<'a> {
     /// The statement's first operation has been written.
     pub counted: bool,
     pub carry: Option<Reg>,
+    /// Some instruction reads shared memory asynchronously.
+    pub reads_async: bool,
 }
 
 /// What a lowering function gives: the problem, not yet with a place.
@@ -140,6 +144,7 @@ pub(crate) fn kernel(
         used_bytes: 0,
         counted: false,
         carry: None,
+        reads_async: false,
     };
     for variable in &module.variables {
         let mut offset = 0;
@@ -154,8 +159,8 @@ pub(crate) fn kernel(
     let dynamic = lower.shared.next_multiple_of(16);
     lower.resolve_dynamic(dynamic);
     let local = lower.local.next_multiple_of(16);
-    let Lower { ir, origins, shared, reserved, .. } = lower;
-    Ok(Lowered { ir, origins, shared, reserved, local })
+    let Lower { ir, origins, shared, reserved, reads_async, .. } = lower;
+    Ok(Lowered { ir, origins, shared, reserved, local, reads_async })
 }
 
 /// Takes room at the end of a space.
@@ -301,6 +306,8 @@ impl<'a> Lower<'a> {
                 | "movmatrix"
                 | "brx"
                 | "activemask"
+                | "mbarrier"
+                | "wgmma"
         );
         self.guard = guard;
         let mut after = None;

@@ -36,15 +36,19 @@ impl<'a> Lower<'a> {
         let Some(name) = m.one_of(&names) else {
             return Err(invalid("`mbarrier` needs an operation such as `.init` or `.arrive`"));
         };
-        if m.take("shared::cluster") || m.take("cluster") {
-            return Err(unsupported(format!("`mbarrier.{name}` of another block of a cluster is not executed")));
+        let remote = m.take("shared::cluster");
+        if remote {
+            self.target_has(i, 90)?;
+            if !matches!(name, "arrive" | "arrive_drop" | "expect_tx" | "complete_tx") {
+                return Err(invalid(format!("`mbarrier.{name}` is for the own block's `.shared::cta`")));
+            }
         }
         let expects = name != "expect_tx" && m.take("expect_tx");
         let (parity, whole) = (m.take("parity"), !m.take("noComplete"));
-        for word in ["release", "acquire", "relaxed", "cta"] {
+        for word in ["release", "acquire", "relaxed", "cta", "cluster"] {
             m.take(word);
         }
-        let shared = m.take("shared") || m.take("shared::cta");
+        let shared = remote || m.take("shared") || m.take("shared::cta");
         if m.ty() != Some(Type::B64) {
             return Err(invalid("`mbarrier` works on a `.b64`"));
         }
@@ -87,10 +91,15 @@ impl<'a> Lower<'a> {
             ("expect_tx", ..) => handlers::<{ mb::EXPECT }>(code, wide),
             ("complete_tx", ..) => handlers::<{ mb::COMPLETE }>(code, wide),
             ("arrive", _, true) => handlers::<{ mb::ARRIVE_EXPECT }>(code, wide),
-            ("arrive", ..) => handlers::<{ mb::ARRIVE }>(code, wide),
-            ("arrive_drop", _, false) => handlers::<{ mb::DROP }>(code, wide),
-            ("test_wait" | "try_wait", false, _) => handlers::<{ mb::TEST }>(code, wide),
-            ("test_wait" | "try_wait", true, _) => handlers::<{ mb::TEST_PARITY }>(code, wide),
+            ("arrive", ..) if whole => handlers::<{ mb::ARRIVE }>(code, wide),
+            ("arrive", ..) => handlers::<{ mb::ARRIVE_ONLY }>(code, wide),
+            ("arrive_drop", _, true) => handlers::<{ mb::DROP_EXPECT }>(code, wide),
+            ("arrive_drop", ..) if whole => handlers::<{ mb::DROP }>(code, wide),
+            ("arrive_drop", ..) => handlers::<{ mb::DROP_ONLY }>(code, wide),
+            ("test_wait", false, _) => handlers::<{ mb::TEST }>(code, wide),
+            ("test_wait", true, _) => handlers::<{ mb::TEST_PARITY }>(code, wide),
+            ("try_wait", false, _) => handlers::<{ mb::TRY }>(code, wide),
+            ("try_wait", true, _) => handlers::<{ mb::TRY_PARITY }>(code, wide),
             _ => None,
         };
         let Some(set) = set else { return Err(unsupported(format!("`mbarrier.{name}` of this form is not executed"))) };
@@ -101,6 +110,9 @@ impl<'a> Lower<'a> {
             let no = self.constant(0);
             self.map(predicate::setp::<predicate::Ne<u32>>(), p, &[Src::Reg(yes), no]);
             return Ok(());
+        }
+        if remote && returns && i.operands[0] != Operand::Sink {
+            return Err(invalid("an arrival at another block's mbarrier has no state: write `_`").at(0));
         }
         let d = if returns && i.operands[0] != Operand::Sink { vec![self.dst(i, 0, Type::B64)?] } else { vec![] };
         self.push(Form::Atomic(set), &d, &[address, value, value], offset);

@@ -132,7 +132,18 @@ impl<'a> Lower<'a> {
     /// Takes hints and the space.
     fn access(&mut self, m: &mut Modifiers<'a>) -> Space {
         let mut found = Space::Generic;
-        for name in ["global", "const", "shared", "shared::cta", "local", "param", "param::entry", "param::func"] {
+        let names = [
+            "global",
+            "const",
+            "shared",
+            "shared::cta",
+            "shared::cluster",
+            "local",
+            "param",
+            "param::entry",
+            "param::func",
+        ];
+        for name in names {
             if m.take(name) {
                 found = Space::from_name(name).unwrap_or(found);
             }
@@ -284,10 +295,13 @@ impl<'a> Lower<'a> {
     }
 
     pub fn store(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        let space = self.access(m);
-        if m.rest().iter().any(|word| matches!(*word, "async" | "bulk")) {
-            return Err(unsupported("`st.async` and `st.bulk` are not executed"));
+        if m.rest().contains(&"async") {
+            return self.store_async(i, m);
         }
+        if m.rest().contains(&"bulk") {
+            return Err(unsupported("`st.bulk` is not executed"));
+        }
+        let space = self.access(m);
         let count = self.elements(m);
         let Some(ty) = m.ty() else { return Err(invalid("`st` has no type")) };
         self.operands_and_policy(i, m, 2)?;
@@ -323,15 +337,15 @@ impl<'a> Lower<'a> {
     }
 
     pub fn atomic(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
+        if m.rest().contains(&"async") {
+            return self.store_async(i, m);
+        }
         let space = self.access(m);
         m.take("noftz");
         let names = ["add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas"];
         let Some(name) = m.one_of(&names) else {
             return Err(invalid(format!("`{}` needs an operation such as `.add`", i.opcode)));
         };
-        if m.rest().contains(&"async") {
-            return Err(unsupported("`red.async` is not executed"));
-        }
         let elements = self.elements(m);
         let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
         let reduction = i.opcode == "red";
@@ -457,7 +471,7 @@ impl<'a> Lower<'a> {
             return Err(invalid("`cp` needs `.async`"));
         }
         if m.rest().contains(&"bulk") {
-            return Err(unsupported("`cp.async.bulk` is not executed"));
+            return self.bulk(i, m);
         }
         if m.take("commit_group") {
             self.operands(i, 0..=0)?;

@@ -7,6 +7,8 @@
 mod arithmetic;
 mod bitwise;
 mod builtin;
+mod bulk;
+mod cluster;
 mod compare;
 mod control;
 mod convert;
@@ -24,9 +26,11 @@ mod operands;
 mod parting;
 mod slots;
 mod tensor;
+mod under_way;
 mod uniform;
 mod video;
 mod warp;
+mod wgmma;
 
 use std::sync::{Arc, OnceLock};
 
@@ -88,6 +92,14 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
     Program { entries, globals, version: module.version, target: module.target.clone(), opaque: false }
 }
 
+/// Registers that a thread may have so that a block of the size that the kernel promises fits, as an assembler sees to.
+fn most_registers(function: &crate::ptx::Function) -> u32 {
+    const OF_A_BLOCK: u32 = 65536;
+    let threads = function.max_threads.map_or(256, |threads| threads.max(1).next_multiple_of(32));
+    let by_threads = (OF_A_BLOCK / threads / 8 * 8).min(255);
+    function.max_registers.map_or(by_threads, |most| most.clamp(16, 255).min(by_threads))
+}
+
 /// Decodes one kernel with all that it calls.
 pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
     let module = &*entry.module;
@@ -95,7 +107,7 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
     if let Some(error) = &function.refused {
         return Err((**error).clone());
     }
-    let lowered = lower::kernel(module, function, &entry.places, entry.heap)?;
+    let mut lowered = lower::kernel(module, function, &entry.places, entry.heap)?;
     if lowered.shared > MAX_SHARED || lowered.local > MAX_LOCAL {
         let message = format!(
             "`{}` has {} bytes of shared and {} of local memory; at most {MAX_SHARED} and {MAX_LOCAL} exist",
@@ -103,13 +115,17 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
         );
         return Err(PtxError::new(PtxErrorKind::Semantic, &module.source, function.span, message));
     }
+    under_way::guard(&mut lowered.ir);
     let (code, plain, registers) = emit::codes(&lowered, module, &module.files, entry.isa);
     Ok(Kernel {
         name: function.name.clone(),
         static_shared_bytes: lowered.shared as u32,
         local_bytes: lowered.local as u32,
-        registers,
+        registers: registers.min(most_registers(function)),
         max_threads_per_block: function.max_threads.unwrap_or(1024),
+        required_cluster: function.cluster,
+        max_cluster: function.max_cluster,
+        explicit_cluster: function.explicit_cluster,
         code,
         plain,
     })

@@ -135,7 +135,7 @@ impl<'a> Lower<'a> {
 
     pub fn cvta(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
         let to = m.take("to");
-        let spaces = ["global", "const", "shared", "shared::cta", "local", "param", "param::entry"];
+        let spaces = ["global", "const", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry"];
         let Some(space) = m.one_of(&spaces).and_then(Space::from_name) else {
             return Err(invalid("`cvta` needs a state space"));
         };

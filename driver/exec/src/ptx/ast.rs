@@ -219,6 +219,14 @@ pub struct Function {
     pub refused: Option<Box<PtxError>>,
     /// Product of `.maxntid` or `.reqntid`.
     pub max_threads: Option<u32>,
+    /// `.maxnreg`.
+    pub max_registers: Option<u32>,
+    /// `.reqnctapercluster`: blocks of a cluster.
+    pub cluster: Option<[u32; 3]>,
+    /// `.maxclusterrank`.
+    pub max_cluster: Option<u32>,
+    /// `.explicitcluster`.
+    pub explicit_cluster: bool,
     /// Where its header is.
     pub span: Span,
 }
@@ -240,6 +248,10 @@ impl Function {
             defined: false,
             refused: None,
             max_threads: None,
+            max_registers: None,
+            cluster: None,
+            max_cluster: None,
+            explicit_cluster: false,
             span,
         }
     }
@@ -334,6 +346,8 @@ pub enum Operand {
     Var(VarRef, i64),
     /// `[ ]`.
     Address(Address),
+    /// `[tensor map, {coordinates}]`.
+    Box(Address, Vec<Operand>),
     /// `{ }`.
     Vector(Vec<Operand>),
     /// `a|b`.

@@ -428,7 +428,35 @@ impl<'a> Parser<'a> {
                     }
                     function.max_threads = Some(product.min(1024) as u32);
                 }
-                ".minnctapersm" | ".maxnctapersm" | ".maxnreg" | ".maxclusterrank" => {
+                ".reqnctapercluster" => {
+                    self.advance();
+                    let mut cluster = [1; 3];
+                    let mut axis = 0;
+                    loop {
+                        let count = self.unsigned("a block count")?;
+                        let Some(place) = cluster.get_mut(axis).filter(|_| (1..=16).contains(&count)) else {
+                            return Err(self.semantic(at, "`.reqnctapercluster` is up to three numbers from 1 to 16"));
+                        };
+                        (*place, axis) = (count as u32, axis + 1);
+                        if !self.take_mark(b',') {
+                            break;
+                        }
+                    }
+                    function.cluster = Some(cluster);
+                }
+                ".maxclusterrank" => {
+                    self.advance();
+                    function.max_cluster = Some(self.unsigned("a block count")?.min(16) as u32);
+                }
+                ".explicitcluster" => {
+                    self.advance();
+                    function.explicit_cluster = true;
+                }
+                ".maxnreg" => {
+                    self.advance();
+                    function.max_registers = Some(self.unsigned("a register count")?.min(255) as u32);
+                }
+                ".minnctapersm" | ".maxnctapersm" => {
                     self.advance();
                     self.unsigned("a count")?;
                 }

@@ -271,7 +271,7 @@ impl Parser<'_> {
         let operand = match self.token().kind {
             Kind::Mark(b'{') => Operand::Vector(self.list(function, opcode, b'}')?),
             Kind::Mark(b'(') => Operand::List(self.list(function, opcode, b')')?),
-            Kind::Mark(b'[') => self.address(function)?,
+            Kind::Mark(b'[') => self.address(function, opcode)?,
             Kind::Mark(b'!') => {
                 self.advance();
                 Operand::NotReg(self.predicate(function)?)
@@ -371,7 +371,7 @@ impl Parser<'_> {
         Ok(total)
     }
 
-    fn address(&mut self, function: &Function) -> Result<Operand, PtxError> {
+    fn address(&mut self, function: &mut Function, opcode: &str) -> Result<Operand, PtxError> {
         self.advance();
         let span = self.token().span;
         let base = match self.token().kind {
@@ -405,10 +405,16 @@ impl Parser<'_> {
             },
             _ => self.displacement()?,
         };
+        if opcode == "cp" && self.take_mark(b',') {
+            if !self.is_mark(b'{') {
+                return Err(self.unexpected("`{coordinates}`"));
+            }
+            let coordinates = self.list(function, opcode, b'}')?;
+            self.mark(b']')?;
+            return Ok(Operand::Box(Address { base, offset }, coordinates));
+        }
         if self.is_mark(b',') {
-            return Err(
-                self.unsupported(span, "a texture, a surface or a tensor map (`[map, {coordinates}]`) is not executed")
-            );
+            return Err(self.unsupported(span, "a texture or a surface (`[name, {coordinates}]`) is not executed"));
         }
         self.mark(b']')?;
         Ok(Operand::Address(Address { base, offset }))

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::copy::AsyncCopies;
+use super::flight::Flights;
 use super::lane::{Lane, Slot};
+use super::mbarrier::Mbarriers;
 use super::split::Split;
+use super::wgmma::Products;
 use crate::code::Inst;
 use crate::fault::FaultKind;
 use crate::footprint::Footprint;
@@ -50,6 +53,8 @@ pub(crate) enum Event {
     Waiting,
     /// Lanes arrive at a barrier of the block.
     Barrier(Arrival),
+    /// Lanes arrive at the barrier of the cluster, or wait for it, at an instruction.
+    Cluster { wait: bool, pc: u32 },
     /// A fault, the lane it concerns, and the instruction.
     Fault { kind: FaultKind, lane: u32, pc: u32 },
 }
@@ -101,6 +106,12 @@ pub(crate) struct Warp {
     pub local: *mut u8,
     /// Lanes to restore after a guarded instruction.
     pub unguarded: u32,
+    /// Lanes that slept for a phase in vain for so long that they look what there is.
+    pub woken: u32,
+    /// Tests of an mbarrier that found nothing, one after the other.
+    pub tests: u32,
+    /// Products of `wgmma` under way.
+    pub products: Products,
 }
 
 /// Everything a handler may use.
@@ -126,8 +137,21 @@ pub(crate) struct Ctx {
     pub hits: *mut MemoryRange,
     /// What `cudaGraphSetConditional` may set.
     pub conditionals: *const [Conditional],
-    /// Result of the last reduction at each barrier: threads that said yes, threads.
-    pub barrier_votes: [(u32, u32); 16],
+    /// Result of the last reduction at each barrier of each block: threads that said yes, threads.
+    pub barrier_votes: Vec<[(u32, u32); 16]>,
+    /// Which block of the cluster the running warp belongs to.
+    pub rank: u32,
+    /// Blocks of the cluster.
+    pub ranks: u32,
+    /// Warps of a block.
+    pub block_warps: u32,
+    /// Blocks of the cluster that have ended, a bit each.
+    pub ended: u32,
+    /// Shared memory of the cluster's blocks, each `shared_stride` bytes behind the one before.
+    pub cluster_shared: *mut u8,
+    pub shared_stride: u32,
+    pub mbarriers: Mbarriers,
+    pub flights: Flights,
     /// The first read since it was last taken that ended behind the memory in which it began.
     pub overrun: Option<Overrun>,
     /// Where the launch's accesses are noted; null where nobody wants to know.

@@ -260,6 +260,15 @@ impl Exec for Fence {
     }
 }
 
+/// `fence.proxy.async`, which also lets asynchronous instructions see shared memory as it is.
+pub(crate) struct FenceProxy;
+impl Exec for FenceProxy {
+    fn exec(c: &mut Ctx, _: &Inst) {
+        c.flights.proxy.fence();
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+}
+
 /// Clocks of a multiprocessor in a millisecond, which is the clock rate of the device in kHz.
 pub(crate) const CLOCK_KHZ: u32 = 1_000_000;
 
@@ -295,7 +304,7 @@ impl Exec for BarrierResult {
     fn exec(c: &mut Ctx, i: &Inst) {
         let lane = c.warp.active.trailing_zeros() as usize;
         let barrier: u32 = c.lane(i.a, lane);
-        let (yes, all) = c.barrier_votes[barrier as usize & 15];
+        let (yes, all) = c.barrier_votes[c.rank as usize][barrier as usize & 15];
         match i.imm {
             0 => c.set_lanes(i.d, [yes; 32]),
             1 => c.set_predicate(i.d, if yes == all { u32::MAX } else { 0 }),

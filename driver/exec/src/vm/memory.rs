@@ -14,6 +14,10 @@ pub(crate) const LOCAL_WINDOW: u64 = 0xfd << 56;
 pub(crate) const PARAM_WINDOW: u64 = 0xfc << 56;
 pub(crate) const WINDOW: u64 = 0xff << 56;
 
+/// Above these bits of a shared address is the rank, plus one, of the block of the cluster that is meant
+/// (`mapa`); 0 means the own block.
+pub(crate) const RANK_SHIFT: u32 = 24;
+
 /// State spaces, as a constant of a handler.
 pub(crate) const GLOBAL: u8 = 0;
 pub(crate) const SHARED: u8 = 1;
@@ -64,7 +68,7 @@ impl Spread {
 }
 
 /// The space a generic address lies in, and the address in it.
-fn classify(address: u64) -> (u8, u64) {
+pub(crate) fn classify(address: u64) -> (u8, u64) {
     match address & WINDOW {
         SHARED_WINDOW => (SHARED, address & !WINDOW),
         LOCAL_WINDOW => (LOCAL, address & !WINDOW),
@@ -273,7 +277,8 @@ impl Ctx {
     /// The host memory of address `at` of `space`, and how many bytes there are from there on.
     fn room(&mut self, space: u8, at: u64, site: u32, lane: usize) -> Option<(*mut u8, u64)> {
         let (base, len, host) = match space {
-            SHARED => (0, u64::from(self.shared_len), self.shared),
+            SHARED if at >> RANK_SHIFT == 0 => (0, u64::from(self.shared_len), self.shared),
+            SHARED => self.shared_of(at)?,
             PARAM => (0, u64::from(self.params_len), self.params.cast_mut()),
             LOCAL => (0, u64::from(self.local_len), self.local_of(lane)),
             _ => {
@@ -368,7 +373,7 @@ impl Ctx {
         let first = self.reach_one(space, at, site, 1, 0, false).ok()?;
         let size = high.checked_sub(low)?;
         let left = match space {
-            SHARED => u64::from(self.shared_len) - at,
+            SHARED => self.room(SHARED, at, site, 0)?.1,
             PARAM => u64::from(self.params_len) - at,
             _ => {
                 // SAFETY: `hits` has one entry for each memory instruction of the code; `reach_one` filled this one.
@@ -401,6 +406,33 @@ impl Ctx {
                 (false, false) => Access::Read,
             },
         );
+    }
+
+    /// The shared memory of the block of the cluster that an address names: first address, length, place. None: there
+    /// is no such block, or it has ended.
+    fn shared_of(&self, at: u64) -> Option<(u64, u64, *mut u8)> {
+        let rank = u32::try_from(at >> RANK_SHIFT).ok()?.checked_sub(1).filter(|&rank| rank < self.ranks)?;
+        let host = self.cluster_shared.wrapping_add(rank as usize * self.shared_stride as usize);
+        let len = if self.ended >> rank & 1 == 0 { self.shared_len } else { 0 };
+        Some((u64::from(rank + 1) << RANK_SHIFT, len.into(), host))
+    }
+
+    /// Host memory of `bytes` bytes of shared memory from address `at` on, which may name another block of the
+    /// cluster, with that block's rank.
+    pub fn shared_place(&self, at: u64, bytes: u64) -> Option<(*mut u8, u32)> {
+        let own = at >> RANK_SHIFT == 0;
+        let (base, len, host) = if own { (0, self.shared_len.into(), self.shared) } else { self.shared_of(at)? };
+        let (offset, rank) = (at - base, if own { self.rank } else { (at >> RANK_SHIFT) as u32 - 1 });
+        (offset <= len && len - offset >= bytes).then(|| (host.wrapping_add(offset as usize), rank))
+    }
+
+    /// Host memory of the global address `at`, and how many bytes there are from there on.
+    pub fn global_place(&self, at: u64) -> Option<(*mut u8, u64)> {
+        // SAFETY: the launch gives `ranges_len` ranges.
+        let ranges = unsafe { std::slice::from_raw_parts(self.ranges, self.ranges_len) };
+        let range = ranges.get(ranges.partition_point(|r| r.base <= at).wrapping_sub(1))?;
+        let offset = at - range.base;
+        (offset < range.len).then(|| (range.host.wrapping_add(offset as usize), range.len - offset))
     }
 
     /// Local memory of a lane.

@@ -13,9 +13,12 @@
 
 pub(crate) mod atomic;
 pub(crate) mod bits;
+pub(crate) mod bulk;
+pub(crate) mod cluster;
 pub(crate) mod convert;
 pub(crate) mod copy;
 pub(crate) mod ctx;
+pub(crate) mod flight;
 pub(crate) mod flow;
 pub(crate) mod fp8;
 pub(crate) mod fragment;
@@ -38,8 +41,11 @@ pub(crate) mod rounding;
 pub(crate) mod sparse;
 pub(crate) mod split;
 pub(crate) mod store;
+pub(crate) mod tensor;
+pub(crate) mod tensor_sum;
 pub(crate) mod video;
 pub(crate) mod warp_ops;
+pub(crate) mod wgmma;
 pub(crate) mod wmma;
 
 pub(crate) use ctx::Ctx;

@@ -34,6 +34,10 @@ pub(crate) enum Wait {
     Barrier { number: u32, aligned: bool },
     /// All live lanes of the warp.
     All,
+    /// The end of a phase of the mbarrier at a place in the host's memory.
+    Phase { place: usize, phase: u64 },
+    /// The barrier of the cluster.
+    Cluster,
 }
 
 /// Lanes that stand at one place.
@@ -205,7 +209,7 @@ impl Ctx {
             let comes = |wait: Wait| match wait {
                 Wait::Lanes { members, meeting: other } => members == mask && other == meeting,
                 Wait::Barrier { aligned, .. } => aligned && mask == FULL,
-                Wait::Ready | Wait::All => false,
+                Wait::Ready | Wait::All | Wait::Phase { .. } | Wait::Cluster => false,
             };
             let elsewhere = self.warp.splits.iter().filter(|s| meeting != Meeting::Matrix && comes(s.wait));
             let come = elsewhere.fold(here, |all, s| all | s.mask);

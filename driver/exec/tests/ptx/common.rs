@@ -82,6 +82,7 @@ impl Memory {
 pub struct Shape {
     pub grid: [u32; 3],
     pub block: [u32; 3],
+    pub cluster: [u32; 3],
     pub shared: u32,
     pub seed: u64,
     pub threads: usize,
@@ -89,7 +90,7 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { grid: [1; 3], block: [32, 1, 1], shared: 0, seed: 0, threads: 1 }
+        Self { grid: [1; 3], block: [32, 1, 1], cluster: [1; 3], shared: 0, seed: 0, threads: 1 }
     }
 }
 
@@ -129,6 +130,7 @@ fn run_kernel(
     let launch = Launch {
         kernel,
         config: LaunchConfig { grid: shape.grid, block: shape.block, dynamic_shared_bytes: shape.shared },
+        cluster: shape.cluster,
         parameters: &parameters,
         globals,
         memory: &map,

@@ -63,7 +63,7 @@ fn an_mbarrier_counts_as_its_definition_says() {
     let result = runner(60).run(&(4u32..9, prop::collection::vec(op, 1..40)), |(count, ops)| {
         let (mut pending, mut expected, mut bytes, mut phase) = (count, count, 0i64, 0u32);
         let mut body = format!("mov.u32 %r3, bar;\nmbarrier.init.shared.b64 [%r3], {count};\nmov.b64 %rd5, 0;\n");
-        let (mut answers, mut state_phase) = (Vec::new(), 0);
+        let (mut answers, mut state_phase) = (Vec::new(), 0u32);
         let mut emit = |body: &mut String, register: &str, answer: u32| {
             body.push_str(&format!("st.global.u32 [%rd1+{}], {register};\n", 4 * answers.len()));
             answers.push(answer);
@@ -89,7 +89,8 @@ fn an_mbarrier_counts_as_its_definition_says() {
                     body += &format!("mbarrier.complete_tx.shared::cta.b64 [%r3], {n};\n");
                     bytes -= i64::from(n);
                 }
-                Op::Test => {
+                // Of phases before the last one a state does not tell (D, PTX ISA).
+                Op::Test if phase - state_phase < 2 => {
                     body += "mbarrier.test_wait.shared.b64 %p1, [%r3], %rd5;\nselp.u32 %r5, 1, 0, %p1;\n";
                     emit(&mut body, "%r5", u32::from(state_phase != phase));
                     continue;
@@ -97,13 +98,13 @@ fn an_mbarrier_counts_as_its_definition_says() {
                 Op::Parity(parity) => {
                     body += &format!("mbarrier.try_wait.parity.shared.b64 %p1, [%r3], {parity}, 20;\n");
                     body += "selp.u32 %r5, 1, 0, %p1;\n";
-                    emit(&mut body, "%r5", u32::from(phase != parity));
+                    emit(&mut body, "%r5", u32::from(phase % 2 != parity));
                     continue;
                 }
                 _ => continue,
             }
             if pending == 0 && bytes == 0 {
-                (pending, phase) = (expected, phase ^ 1);
+                (pending, phase) = (expected, phase + 1);
             }
         }
         let count = answers.len();
@@ -147,10 +148,7 @@ fn too_many_arrivals_are_a_fault() {
     let out = memory.words(&[0]);
     let shape = Shape { block: [1; 3], ..Shape::default() };
     let fault = launch(&program(&threads("", body)), shape, &memory, &[out]).expect_err("a fault");
-    assert!(
-        matches!(&fault.kind, FaultKind::Barrier(why) if why.contains("1 arrivals where 0 are to come")),
-        "{fault}"
-    );
+    assert!(matches!(&fault.kind, FaultKind::Misuse(why) if why.contains("1 arrivals where 0 are to come")), "{fault}");
 }
 
 #[test]

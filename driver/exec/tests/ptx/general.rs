@@ -36,6 +36,7 @@ fn general(text: &str, isa: Isa, threads: usize, seed: u64) -> (Vec<u32>, Vec<u3
     let launch = Launch {
         kernel: program.entries[0].kernel().expect("an executed kernel"),
         config: LaunchConfig { grid: [5, 1, 1], block: [64, 1, 1], dynamic_shared_bytes: 0 },
+        cluster: [1; 3],
         parameters: &values,
         globals: &globals,
         memory: &map,
@@ -126,6 +127,7 @@ fn a_fault_names_the_line_of_the_cuda_source() {
     let launch = Launch {
         kernel: program.entries[0].kernel().expect("an executed kernel"),
         config: LaunchConfig { grid: [1; 3], block: [32, 1, 1], dynamic_shared_bytes: 0 },
+        cluster: [1; 3],
         parameters: &values,
         globals: &[table, table],
         memory: &map,
@@ -150,6 +152,7 @@ fn a_kernel_that_never_ends_is_stopped() {
     let launch = Launch {
         kernel: program.entries[0].kernel().expect("an executed kernel"),
         config: LaunchConfig { grid: [4, 1, 1], block: [128, 1, 1], dynamic_shared_bytes: 0 },
+        cluster: [1; 3],
         parameters: &values,
         globals: &[],
         memory: &map,
@@ -181,6 +184,7 @@ fn several_launches_share_a_pool() {
                 let launch = Launch {
                     kernel: program.entries[0].kernel().expect("an executed kernel"),
                     config: LaunchConfig { grid: [50, 2, 1], block: [64, 1, 1], dynamic_shared_bytes: 0 },
+                    cluster: [1; 3],
                     parameters: &values,
                     globals: &[],
                     memory: &map,

@@ -9,6 +9,7 @@ mod device_runtime;
 mod footprint;
 mod forms;
 mod general;
+mod hopper;
 mod instructions;
 mod math;
 mod memory;

@@ -83,8 +83,8 @@ enum Sort {
 
 /// Ways in which a body is PTX and not executed.
 const REASONS: &[&str] = &[
-    "setmaxnreg.inc.sync.aligned.u32 232;",
-    "wgmma.fence.sync.aligned;",
+    "tcgen05.wait::ld.sync.aligned;",
+    "tcgen05.wait::st.sync.aligned;",
     "call missing;",
     "ld.global.u32 %r1, [elsewhere];",
     "mov.u64 %rd1, image;",

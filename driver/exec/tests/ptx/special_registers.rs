@@ -225,7 +225,7 @@ fn special_registers_hold_what_ptx_says_in_any_order_of_use_and_shape_of_block()
         .run(&inputs, |(block, grid, uses, (isa, seed, shared))| {
             let uses: Vec<Use> = uses.iter().map(|&(register, way, k)| Use { register, way, k }).collect();
             // Dynamic memory begins at a multiple of 16, where the static one ends.
-            check(Shape { block, grid, shared, seed, threads: 1 }, isas[isa], &uses)
+            check(Shape { block, grid, shared, seed, threads: 1, ..Shape::default() }, isas[isa], &uses)
         })
         .unwrap_or_else(|failed| panic!("{failed}"));
 }

@@ -1,4 +1,4 @@
-//! Tensor maps: what `cuTensorMapEncode…` puts into the 128 bytes of a `CUtensorMap`.
+//! Tensor maps: what `cuTensorMapEncode…` and `tensormap.replace` put into the 128 bytes of a `CUtensorMap`.
 //!
 //! NVIDIA does not publish its layout; this is our own, and a map is good for the driver that encoded it
 //! only. All numbers are little-endian.
@@ -17,10 +17,71 @@
 //! | 66–70 | element strides, 5 × u8 |
 //! | 72–83 | im2col: lower and upper corner of the pixel box, 2 × 3 × i16 |
 
-use crate::abi::{CUresult, Cuda};
+/// Why something is no tensor map that this device has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MapRefusal {
+    /// It is one of a later architecture, not a wrong one.
+    pub unsupported: bool,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+/// A tensor map, or why it is none.
+type Checked<T = ()> = Result<T, MapRefusal>;
+
+fn wrong<T>(why: &'static str) -> Checked<T> {
+    Err(MapRefusal { unsupported: false, why })
+}
 
 /// Bytes of a `CUtensorMap`.
 pub const BYTES: usize = 128;
+
+/// A field of a map, as `tensormap.replace` names it; some are of one dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of PTX")]
+pub enum Field {
+    GlobalAddress,
+    Rank,
+    BoxDim(u8),
+    GlobalDim(u8),
+    GlobalStride(u8),
+    ElementStride(u8),
+    ElementType,
+    Interleave,
+    Swizzle,
+    Fill,
+}
+
+/// Replaces a field of a tiled map. What comes out is checked when it is used: it may take several steps.
+///
+/// # Errors
+/// The value is none of the field.
+pub fn replace(bytes: &mut [u8; BYTES], field: Field, value: u64) -> Checked {
+    /// `CUtensorMapDataType` of each element type of PTX.
+    const TYPES: [u8; 13] = [0, 1, 2, 3, 4, 5, 6, 7, 10, 8, 9, 11, 12];
+    let (at, len, value) = match field {
+        Field::GlobalAddress => (8, 8, value),
+        // D (PTX ISA, tensormap.replace): the rank less one.
+        Field::Rank => (2, 1, value + 1),
+        Field::BoxDim(n) => (56 + 2 * usize::from(n), 2, value),
+        Field::GlobalDim(n) => (16 + 4 * usize::from(n), 4, value.wrapping_sub(1) & 0xffff_ffff),
+        Field::GlobalStride(n) => (36 + 5 * usize::from(n), 5, value),
+        Field::ElementStride(n) => (66 + usize::from(n), 1, value),
+        Field::ElementType => match TYPES.get(value as usize) {
+            Some(&ty) => (1, 1, u64::from(ty)),
+            None => return wrong("the element type needs sm_100 or is none"),
+        },
+        Field::Interleave => (3, 1, value),
+        Field::Swizzle => (4, 1, value),
+        Field::Fill => (6, 1, value),
+    };
+    if len < 8 && value >> (8 * len) != 0 {
+        return wrong("the value does not fit the field");
+    }
+    (bytes[0], bytes[7]) = (1, VERSION);
+    bytes[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+    Ok(())
+}
 const VERSION: u8 = 1;
 /// `CU_TENSOR_MAP_INTERLEAVE_NONE`.
 const NO_INTERLEAVE: u8 = 0;
@@ -86,35 +147,43 @@ impl TensorMap {
     /// What cuda.h says of the arguments (D, cuTensorMapEncodeTiled, cuTensorMapEncodeIm2col).
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`; `CUDA_ERROR_NOT_SUPPORTED`: a packed data type or a swizzle that came with
-    /// sm_100.
-    pub fn check(&self) -> Cuda {
-        let invalid = Err(CUresult::INVALID_VALUE);
+    /// What is wrong, or came with sm_100: a packed data type or another swizzle.
+    pub fn check(&self) -> Checked {
         if (13..=15).contains(&self.data_type) || (SWIZZLE_128 + 1..=6).contains(&self.swizzle) {
-            return Err(CUresult::NOT_SUPPORTED);
+            return Err(MapRefusal { unsupported: true, why: "its data type or swizzle needs sm_100" });
         }
-        let in_range = self.data_type <= 12
-            && self.interleave <= INTERLEAVE_32
-            && self.swizzle <= SWIZZLE_128
-            && self.l2_promotion <= 3
-            && self.fill <= 1;
+        if self.data_type > 12 {
+            return wrong("its data type is none");
+        }
+        if self.interleave > INTERLEAVE_32 || self.swizzle > SWIZZLE_128 || self.l2_promotion > 3 || self.fill > 1 {
+            return wrong("its interleave, swizzle, L2 promotion or fill is none");
+        }
         let least =
             if self.interleave != NO_INTERLEAVE || matches!(self.window, Window::Im2col { .. }) { 3 } else { 1 };
-        if !in_range || !(least..=5).contains(&self.rank) || (self.fill == 1 && !self.is_float()) {
-            return invalid;
+        if !(least..=5).contains(&self.rank) {
+            return wrong("its rank is not from 1 (interleaved, im2col: 3) to 5");
+        }
+        if self.fill == 1 && !self.is_float() {
+            return wrong("it fills integers with NaN");
         }
         let rank = usize::from(self.rank);
         let unit = if self.interleave == INTERLEAVE_32 { 32 } else { 16 };
-        let dimensions = self.dimensions[..rank].iter().all(|&size| (1..=1 << 32).contains(&size));
-        let strides = self.strides[..rank - 1].iter().all(|&stride| stride.is_multiple_of(unit) && stride < 1 << 40);
-        let elements = self.element_strides[..rank].iter().all(|&stride| (1..=8).contains(&stride));
-        if !self.address.is_multiple_of(unit) || !dimensions || !strides || !elements {
-            return invalid;
+        if !self.address.is_multiple_of(unit) {
+            return wrong("its global address is not a multiple of 16 (interleaved by 32 bytes: of 32)");
+        }
+        if !self.dimensions[..rank].iter().all(|&size| (1..=1 << 32).contains(&size)) {
+            return wrong("a dimension is not from 1 to 2^32");
+        }
+        if !self.strides[..rank - 1].iter().all(|&stride| stride.is_multiple_of(unit) && stride < 1 << 40) {
+            return wrong("a stride is not a multiple of 16 (interleaved by 32 bytes: of 32) below 2^40");
+        }
+        if !self.element_strides[..rank].iter().all(|&stride| (1..=8).contains(&stride)) {
+            return wrong("an element stride is not from 1 to 8");
         }
         let row = match self.window {
             Window::Tiled(sizes) => {
                 if !sizes[..rank].iter().all(|&size| (1..=256).contains(&size)) {
-                    return invalid;
+                    return wrong("a size of the box is not from 1 to 256");
                 }
                 u64::from(sizes[0])
             }
@@ -126,7 +195,7 @@ impl TensorMap {
                 };
                 let corners = lower[..rank - 2].iter().chain(&upper[..rank - 2]).all(|edge| corner.contains(edge));
                 if !corners || !(1..=256).contains(&channels) || !(1..=1024).contains(&pixels) {
-                    return invalid;
+                    return wrong("its pixel box is out of range");
                 }
                 u64::from(channels)
             }
@@ -139,7 +208,7 @@ impl TensorMap {
             INTERLEAVE_32 => self.swizzle == SWIZZLE_32,
             _ => true,
         };
-        if fits { Ok(()) } else { invalid }
+        if fits { Ok(()) } else { wrong("a row of its box is no multiple of 16 bytes, or longer than its swizzle") }
     }
 
     /// The bytes of the map.
@@ -180,8 +249,8 @@ impl TensorMap {
     /// The map in those bytes.
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: they are no map of this driver.
-    pub fn decode(bytes: &[u8; BYTES]) -> Cuda<Self> {
+    /// They are no map of this driver, or one that [`TensorMap::check`] refuses.
+    pub fn decode(bytes: &[u8; BYTES]) -> Checked<Self> {
         let number = |at: usize, len: usize| {
             bytes[at..at + len].iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte))
         };
@@ -190,10 +259,10 @@ impl TensorMap {
         let window = match bytes[0] {
             1 => Window::Tiled([0, 2, 4, 6, 8].map(|offset| short(56 + offset))),
             2 => Window::Im2col { channels: short(56), pixels: short(58), lower: corner(72), upper: corner(78) },
-            _ => return Err(CUresult::INVALID_VALUE),
+            _ => return wrong("the bytes are no tensor map of this driver"),
         };
         if bytes[7] != VERSION {
-            return Err(CUresult::INVALID_VALUE);
+            return wrong("the bytes are no tensor map of this driver");
         }
         let map = Self {
             data_type: bytes[1],
@@ -263,7 +332,6 @@ mod tests {
     #[test]
     fn what_cuda_forbids_is_refused() {
         assert_eq!(map().check(), Ok(()));
-        let invalid = Err(CUresult::INVALID_VALUE);
         let tiled = |first| Window::Tiled([first, 128, 1, 1, 1]);
         let cases = [
             ("rank", TensorMap { rank: 0, ..map() }),
@@ -282,9 +350,9 @@ mod tests {
             ("data type", TensorMap { data_type: 16, ..map() }),
         ];
         for (what, case) in cases {
-            assert_eq!(case.check(), invalid, "{what}");
+            assert!(case.check().is_err_and(|refusal| !refusal.unsupported), "{what}");
         }
-        assert_eq!(TensorMap { data_type: 13, ..map() }.check(), Err(CUresult::NOT_SUPPORTED));
+        assert!(TensorMap { data_type: 13, ..map() }.check().is_err_and(|refusal| refusal.unsupported));
         assert!(TensorMap::decode(&[0; BYTES]).is_err());
     }
 }
