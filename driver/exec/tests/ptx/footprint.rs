@@ -36,6 +36,7 @@ fn touched(body: &str, grid: u32) -> Vec<Span> {
         order_seed: 7,
         cancel: &AtomicBool::new(false),
         footprint: Some(&footprint),
+        cluster: [1; 3],
     };
     run(&launch, &Pool::new(2)).unwrap_or_else(|fault| panic!("{fault}: {text}"));
     let offset = |address: u64| if address < starts[1] { address - starts[0] } else { address - starts[1] + 4096 };
