@@ -3,6 +3,7 @@
 mod compare;
 #[cfg(feature = "indexer")]
 mod kernels;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ use graphproof_harness::exit_code::ExitCode;
 pub use compare::{DiffArgs, MergeArgs, PolicyArgs, ReplayArgs};
 #[cfg(feature = "indexer")]
 pub use kernels::{KernelsArgs, KernelsChildArgs};
+pub use trace::{BenchRecordArgs, TraceArgs};
 
 /// Proves that a GPU step is safe to run as a CUDA graph: runs it eagerly, captures it, replays
 /// the graph over many steps with varying inputs, and reports the first thing that differs.
@@ -75,6 +77,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// Tell a kept receipt again, with any reporter; exits with the code of its run.
     Report(ReplayArgs),
+    /// Run a program and record its calls of the driver: captures, graphs, what broke them and where.
+    Trace(TraceArgs),
     /// Measure graphproof itself.
     Bench(BenchArgs),
     #[cfg(feature = "indexer")]
@@ -463,6 +467,8 @@ pub enum BenchWhat {
     Load,
     /// The lanes themselves: eager time, replay time, TFLOP/s. Checks nothing.
     Step(BenchStepArgs),
+    /// What the recorder of `graphproof trace` costs a call, on the software driver.
+    Record(BenchRecordArgs),
     /// What each check costs, beside the same steps run eagerly and replayed without a check.
     Checks(BenchChecksArgs),
 }

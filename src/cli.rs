@@ -92,6 +92,7 @@ fn dispatch(cli: Cli, suite: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
         Some(Command::Diff(args)) => commands::diff::run(&args),
         Some(Command::Merge(args)) => commands::merge::run(&args),
         Some(Command::Report(args)) => commands::report::run(&args),
+        Some(Command::Trace(args)) => commands::trace::run(&args),
         Some(Command::Bench(args)) => commands::bench::run(&args, suite),
     }
 }

@@ -22,7 +22,10 @@ fn commands(text: &str) -> Vec<Vec<String>> {
         let known = ["gate ", "conformance ", "faults ", "explain ", "report ", "diff ", "bench "];
         code.strip_prefix("graphproof ").or_else(|| known.iter().any(|start| code.starts_with(start)).then_some(code))
     });
-    prompts.chain(quoted).map(|command| command.split_whitespace().map(str::to_owned).collect()).collect()
+    // What stands behind `--` is another program.
+    let words =
+        |command: &str| command.split_whitespace().take_while(|word| *word != "--").map(str::to_owned).collect();
+    prompts.chain(quoted).map(words).collect()
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum ExitCode {
     Io = 14,
     /// Could not run: the driver failed outside any step.
     Driver = 15,
+    /// Could not judge: the program left no record of driver calls.
+    NoRecord = 16,
     /// A fault of graphproof itself.
     Internal = 70,
     /// Stopped by Ctrl-C, SIGTERM or SIGHUP; what was asked for is written, and says so.
@@ -31,7 +33,7 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// All codes, in order.
-    pub const ALL: [ExitCode; 11] = [
+    pub const ALL: [ExitCode; 12] = [
         ExitCode::Passed,
         ExitCode::Findings,
         ExitCode::Usage,
@@ -41,6 +43,7 @@ impl ExitCode {
         ExitCode::Kernels,
         ExitCode::Io,
         ExitCode::Driver,
+        ExitCode::NoRecord,
         ExitCode::Internal,
         ExitCode::Interrupted,
     ];
@@ -57,6 +60,7 @@ impl ExitCode {
             ExitCode::Kernels => "could not run: kernels do not load or compile, or their PTX is stale",
             ExitCode::Io => "could not run: a file cannot be read or written",
             ExitCode::Driver => "could not run: the driver failed outside any step",
+            ExitCode::NoRecord => "could not judge: the program left no record of driver calls",
             ExitCode::Internal => "a fault of graphproof itself",
             ExitCode::Interrupted => "stopped by Ctrl-C, SIGTERM or SIGHUP",
         }

@@ -83,7 +83,7 @@ pub struct MergeArgs {
 
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The receipt, as `gate --json` or `merge` wrote it.
+    /// The receipt, as `gate --json` or `merge` wrote it, or the record, as `trace --save` did.
     pub receipt: PathBuf,
     #[command(flatten)]
     pub report: ReportArgs,

@@ -1,6 +1,7 @@
 //! `graphproof bench`: measures graphproof itself.
 
 mod checks;
+mod record;
 mod step;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub fn run(args: &BenchArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
         BenchWhat::Graph => graphs(),
         BenchWhat::Load => load(),
         BenchWhat::Step(args) => step::run(args, own),
+        BenchWhat::Record(args) => record::run(args),
         BenchWhat::Checks(args) => checks::run(args, own),
     }
 }

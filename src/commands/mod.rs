@@ -20,9 +20,11 @@ pub mod init;
 pub mod kernels;
 pub mod list;
 pub mod merge;
+pub mod recorded;
 pub mod report;
 mod settings;
 mod suite;
+pub mod trace;
 
 use graphproof_harness::error::RunError;
 use graphproof_harness::exit_code::ExitCode;

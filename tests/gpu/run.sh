@@ -88,6 +88,9 @@ part conformance 420 "$gp" conformance --driver "$driver" --json "out/conformanc
 # Random kernels: what differs from the software driver is cut down and kept.
 part kernels 180 "$gp" kernels --driver "$driver" --against software --seeds 0..3600 --cases "out/kernels" --record "out/kernels.txt"
 
+# Programs of PyTorch with one planted fault each, and without it.
+[ "$driver" = software ] || part trace 300 python3 "$work/trace/run.py" "$gp" "$out/trace"
+
 # Speed beside PyTorch, on the same inputs.
 for length in 8192 16384 32768 65536; do
     shape=sq=$length,sk=$length,h=64,d=128,topk=2048

@@ -17,8 +17,8 @@ pub(crate) const SEGMENT_HEADER: usize = 64;
 pub(crate) const EVENT_HEADER: usize = 16;
 /// In every commit word, so that stray bytes are seldom one.
 pub(crate) const COMMIT_MARK: u64 = 0xe5;
-/// Segments for which room is made in the file at a time.
-pub(crate) const CHUNK: usize = 16;
+/// Segments for which room is made in the file at a time, at most.
+pub(crate) const CHUNK: usize = 64;
 
 /// Bytes of events that are kept, of one process, unless said otherwise.
 pub const LIMIT: usize = 512 << 20;

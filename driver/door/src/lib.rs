@@ -17,6 +17,7 @@ mod event;
 mod layout;
 mod live;
 pub mod made;
+mod progress;
 mod read;
 mod save;
 pub mod sys;
@@ -29,6 +30,7 @@ pub use event::{
 };
 pub use layout::{Class, Count, LIMIT, Limits, RING};
 pub use live::Recorder;
+pub use progress::Progress;
 pub use read::{Call, Damage, Event, EventKind, GraphDump, Process, Trace, TraceError, Value};
 pub use save::save;
 pub use write::{Cursor, Writer};

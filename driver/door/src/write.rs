@@ -247,11 +247,13 @@ impl Writer {
         }
         let Ok(file) = File::options().write(true).open(&self.path) else { return false };
         let start = PAGE + index as usize * SEGMENT;
-        let length = (CHUNK * SEGMENT).min(self.length - start);
+        // A short program takes little room, a long one is seldom held up.
+        let segments = (index as usize).clamp(2, CHUNK);
+        let length = (segments * SEGMENT).min(self.length - start);
         if !sys::reserve(&file, start as u64, length as u64) {
             return false;
         }
-        self.reserved.store(index + CHUNK as u32, Ordering::Relaxed);
+        self.reserved.store(index + segments as u32, Ordering::Relaxed);
         true
     }
 

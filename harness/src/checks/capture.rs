@@ -63,9 +63,13 @@ pub fn event_outside(error: &StepError, step: u64) -> Option<Finding> {
 
 /// The catalogue entry of a failing call: first by the error, then by the call.
 fn from_call(error: &CudaError) -> Finding {
-    let function = error.function;
+    Finding::new(id_of(error.function, error.code), CHECK)
+}
+
+/// Which fault it is that a call of `function` is answered with `code` while a capture goes on.
+pub fn id_of(function: &str, code: u32) -> Id {
     let named = |names: &[&str]| names.iter().any(|name| function.starts_with(name));
-    let id = match error.code {
+    match code {
         902 => Id::C06,
         401 | 903 => Id::C08,
         904 => Id::C04,
@@ -86,6 +90,5 @@ fn from_call(error: &CudaError) -> Finding {
         _ if named(&["cuMemAlloc"]) => Id::A01,
         _ if named(&["cuModuleUnload", "cuGraphDestroy", "cuGraphExecDestroy", "cuLibraryUnload"]) => Id::A04,
         _ => Id::C11,
-    };
-    Finding::new(id, CHECK)
+    }
 }

@@ -74,6 +74,9 @@ checks! {
         "the verdict of a failed step beside that of running it again, with `--retries`"
     Topology "topology"
         "the graph as reviewed text, beside the snapshot in the repository"
+    Trace "trace"
+        "the driver calls that `graphproof trace` records of a whole program: its captures beside the capture model, \
+         its graphs beside the ledger of its memory, what comes between replays, what is never destroyed"
 }
 
 impl Check {

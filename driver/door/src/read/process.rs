@@ -66,7 +66,8 @@ pub(crate) struct Fields {
     ended: Option<u64>,
     lost: u64,
     overwritten: u64,
-    counts: [u64; 4],
+    /// By [`Count`].
+    pub counts: [u64; 4],
 }
 
 /// Reads the header page.
@@ -125,7 +126,7 @@ impl Process {
             images: HashMap::new(),
             stacks: HashMap::new(),
             names: HashMap::new(),
-            segments: segments(&record, fields.used, &mut Damage::default()),
+            segments: Vec::new(),
             record,
         };
         process.segments = segments(&process.record, fields.used, &mut process.damage);

@@ -16,6 +16,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::receipt::Receipt;
@@ -73,7 +75,8 @@ fn visible(text: &str, lines: bool) -> Cow<'_, str> {
 /// Lines that are printed where a CI service reads along: GitHub takes a line that begins with `::`, and
 /// it, Azure and TeamCity take `##[…]`, `##vso[…]` and `##teamcity[…]`, for commands.
 pub fn defused(text: &str) -> Cow<'_, str> {
-    let command = |line: &str| line.trim_start().starts_with("::");
+    // `:::`, which stands before a second place, begins no command: a name follows two colons.
+    let command = |line: &str| line.trim_start().strip_prefix("::").is_some_and(|rest| !rest.starts_with(":"));
     if !text.contains("##") && !text.lines().any(command) {
         return Cow::Borrowed(text);
     }
@@ -119,12 +122,17 @@ pub fn message(text: &str) -> String {
 
 /// The receipt with every text as [`line`] gives it, or [`text`] where it may have several.
 pub fn receipt(receipt: &Receipt) -> Cow<'_, Receipt> {
-    let Ok(mut value) = serde_json::to_value(receipt) else { return Cow::Borrowed(receipt) };
+    document(receipt)
+}
+
+/// As [`receipt`], of any document that its own JSON describes whole.
+pub fn document<T: Clone + Serialize + DeserializeOwned>(document: &T) -> Cow<'_, T> {
+    let Ok(mut value) = serde_json::to_value(document) else { return Cow::Borrowed(document) };
     if !clean(&mut value, false) {
-        return Cow::Borrowed(receipt);
+        return Cow::Borrowed(document);
     }
     // A receipt is what its JSON holds: reading one relies on it too.
-    serde_json::from_value(value).map_or(Cow::Borrowed(receipt), Cow::Owned)
+    serde_json::from_value(value).map_or(Cow::Borrowed(document), Cow::Owned)
 }
 
 /// Whether anything was changed.
@@ -169,6 +177,7 @@ mod tests {
     #[test]
     fn no_line_is_a_command() {
         assert_eq!(defused("a\n  ::error::b\n##[group]x\nc::d"), "a\n  \\u{3a}:error::b\n#\\u{23}[group]x\nc::d");
+        assert_eq!(defused("  ::: src/x.rs:3"), "  ::: src/x.rs:3");
         assert_eq!(message_of_error("a\n::error::b"), "a\n  | \\u{3a}:error::b");
     }
 

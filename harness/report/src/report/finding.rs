@@ -4,17 +4,22 @@ use std::fmt::Write as _;
 
 use graphproof_harness::finding::{Finding, Severity};
 
-/// The finding, over several lines, ending with a newline.
+/// The finding of a step, over several lines, ending with a newline.
 pub fn render(step_name: &str, finding: &Finding) -> String {
+    let place = match finding.step {
+        Some(step) => format!("step '{step_name}', replay {step}"),
+        None => format!("step '{step_name}'"),
+    };
+    render_at(&place, finding)
+}
+
+/// As [`render`], of whatever `place` names.
+pub fn render_at(place: &str, finding: &Finding) -> String {
     let severity = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
     let mut text = format!("{severity}[{}]: {}\n", finding.id, finding.title);
-    let place = match finding.step {
-        Some(step) => format!("step '{step_name}', replay {step}"),
-        None => format!("step '{step_name}'"),
-    };
     match &finding.site {
         Some(site) => {
             let _ = writeln!(text, "  --> {}", site.place());

@@ -20,7 +20,15 @@ impl Look {
 
     /// For standard output.
     pub fn of_stdout() -> Self {
-        let terminal = Term::stdout();
+        Self::of(&Term::stdout())
+    }
+
+    /// For standard error.
+    pub fn of_stderr() -> Self {
+        Self::of(&Term::stderr())
+    }
+
+    fn of(terminal: &Term) -> Self {
         match terminal.size_checked() {
             Some((_, columns)) => Look { width: Some(columns.into()), colour: colours(|name| std::env::var_os(name)) },
             None => Look::PLAIN,

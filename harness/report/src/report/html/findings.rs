@@ -54,24 +54,35 @@ pub fn section(lanes: &[LaneReport], chosen: &[At], drawn: &HashSet<usize>) -> M
 /// A card; `first` of its id carries the explanation, and it links to its graph if that is drawn.
 fn card(lanes: &[LaneReport], (lane, number): At, first: bool, graph_is_drawn: bool) -> Markup {
     let finding: &Finding = &lanes[lane].findings[number];
+    let whose = html! {
+        "step " b { (links::name(lanes, lane)) }
+        @if let Some(step) = finding.step { ", replay " b { (step) } }
+    };
+    let node = links::node_of(&lanes[lane], finding).filter(|_| graph_is_drawn);
+    let node = node.map(|node| html! { a href={ "#" (links::graph(lane)) } { "node " (node) } });
+    with_node(&links::finding(lane, number), whose, finding, first, node)
+}
+
+/// A card under the anchor `id`, of what `whose` says; `first` of its id carries the explanation.
+pub fn article(id: &str, whose: Markup, finding: &Finding, first: bool) -> Markup {
+    with_node(id, whose, finding, first, None)
+}
+
+fn with_node(id: &str, whose: Markup, finding: &Finding, first: bool, node: Option<Markup>) -> Markup {
     let (class, severity) = match finding.severity {
         Severity::Error => ("error", "✗ error"),
         Severity::Warning => ("warning", "! warning"),
     };
     html! {
-        article id=(links::finding(lane, number)) class={ "finding " (class) } {
+        article id=(id) class={ "finding " (class) } {
             h3 { span.badge { (severity) " " (finding.id) } " " (cut(&finding.title, MOST_TEXT)) }
-            p.where {
-                "step " b { (links::name(lanes, lane)) }
-                @if let Some(step) = finding.step { ", replay " b { (step) } }
-                ", check " b { (finding.check) }
-            }
+            p.where { (whose) ", check " b { (finding.check) } }
             dl {
                 @if let Some(site) = &finding.site { (place("where", site)) }
                 @if let Some(site) = &finding.origin { (place("began", site)) }
-                @if let Some(node) = links::node_of(&lanes[lane], finding).filter(|_| graph_is_drawn) {
+                @if let Some(node) = node {
                     dt { "in the graph" }
-                    dd { a href={ "#" (links::graph(lane)) } { "node " (node) } }
+                    dd { (node) }
                 }
                 (row("expected", &finding.expected))
                 (row("seen", &finding.seen))

@@ -14,18 +14,20 @@ mod markdown;
 mod memory;
 mod origin;
 mod page;
+mod program;
 mod room;
 mod steps;
 mod ticks;
 mod timeline;
 mod times;
-mod units;
+pub(crate) mod units;
 
 use super::{Event, Reporter};
 use crate::receipt::AtomicFile;
 
 pub use diff::diff_page;
 pub use page::page;
+pub use program::program;
 
 /// A report is smaller than this.
 pub const MOST_BYTES: usize = 2 << 20;

@@ -13,7 +13,7 @@ use super::{cliff, findings, graph, lanes, memory, origin, steps, timeline, time
 use crate::receipt::Receipt;
 use crate::report::escape;
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// Nothing may be fetched, and no script may run but ours, even if a text in the receipt got past

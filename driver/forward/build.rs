@@ -1,0 +1,101 @@
+//! Compiles `src/inside` to the library that is put in front of a driver, with the compiler alone: the
+//! program that carries it shall be one file, and cargo cannot embed one crate's library in another.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use graphproof_api::Function;
+
+/// Stands where the path of the real driver is written when the library is unpacked.
+const PLACEHOLDER: usize = 1024;
+
+fn main() {
+    for path in ["build.rs", "src", "../door/src", "../api/src", "../api/functions.txt"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    println!("cargo::rustc-check-cfg=cfg(graphproof_library)");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let mut names: Vec<String> = graphproof_api::functions().iter().flat_map(Function::exports).collect();
+    names.sort_unstable();
+    write_names(&out, &names);
+    let placeholder = format!("/graphproof-driver{}", "-".repeat(PLACEHOLDER - "/graphproof-driver".len()));
+    let text = format!("pub(crate) const PLACEHOLDER: &str = \"{placeholder}\";\n");
+    fs::write(out.join("placeholder.rs"), text).expect("OUT_DIR is writable");
+    println!("cargo::rustc-env=FORWARD_NAMES={}", out.join("names.rs").display());
+    println!("cargo::rustc-env=FORWARD_PLACEHOLDER={}", out.join("placeholder.rs").display());
+    println!("cargo::rustc-env=FORWARD_LIBRARY={}", out.join("libcuda.so.1").display());
+    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64") {
+        compile(&out, &placeholder);
+    } else {
+        // The entry points are written for x86-64: elsewhere the program says so.
+        fs::write(out.join("libcuda.so.1"), []).expect("OUT_DIR is writable");
+    }
+}
+
+/// The exported names, with what the entry points must know of each.
+fn write_names(out: &Path, names: &[String]) {
+    let mut source = format!("pub(crate) const COUNT: usize = {};\n", names.len());
+    source.push_str("macro_rules! names { ($then:ident) => { $then! {\n");
+    for (index, name) in names.iter().enumerate() {
+        source.push_str(&format!("    {index} {name}\n"));
+    }
+    source.push_str("} }; }\n");
+    fs::write(out.join("names.rs"), source).expect("OUT_DIR is writable");
+    assert!(names.len() < 1 << 15, "calls name functions by 15 bits");
+}
+
+fn compile(out: &Path, placeholder: &str) {
+    // A library of nothing, whose name stands in ours for the real driver's.
+    fs::write(out.join("behind.rs"), BEHIND).expect("OUT_DIR is writable");
+    let name = format!("-Clink-arg=-Wl,-soname,{placeholder}");
+    let behind = out.join("libbehind.so");
+    let mut command = rustc("behind", "cdylib");
+    run(command
+        .arg(out.join("behind.rs"))
+        .args(["-Cpanic=abort", "-Clink-arg=-nostdlib", &name])
+        .arg("-o")
+        .arg(&behind));
+
+    let api = out.join("libgraphproof_api.rlib");
+    run(rustc("graphproof_api", "rlib").arg("../api/src/lib.rs").arg("-o").arg(&api));
+    let door = out.join("libgraphproof_door.rlib");
+    run(rustc("graphproof_door", "rlib")
+        .arg("../door/src/lib.rs")
+        .arg(external("graphproof_api", &api))
+        .arg("-o")
+        .arg(&door));
+
+    let mut command = rustc("graphproof_forward", "cdylib");
+    command.arg("src/lib.rs").args(["--cfg", "graphproof_library"]);
+    command.arg(external("graphproof_api", &api)).arg(external("graphproof_door", &door));
+    // NODELETE: the driver behind has threads that return through ours.
+    command.args(["-Cstrip=symbols", "-Clink-arg=-Wl,-soname,libcuda.so.1", "-Clink-arg=-Wl,-z,nodelete"]);
+    command.args(["-Clink-arg=-Wl,--no-as-needed", &format!("-Clink-arg={}", behind.display())]);
+    command.args(["-Clink-arg=-Wl,--as-needed", "-Clink-arg=-Wl,-Bsymbolic", "-Clink-arg=-Wl,-z,now"]);
+    command.env("FORWARD_NAMES", out.join("names.rs")).env("FORWARD_PLACEHOLDER", out.join("placeholder.rs"));
+    run(command.arg("-o").arg(out.join("libcuda.so.1")));
+}
+
+const BEHIND: &str = "#![no_std]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! { loop {} }\n";
+
+fn external(name: &str, path: &Path) -> String {
+    format!("--extern={name}={}", path.display())
+}
+
+fn rustc(name: &str, kind: &str) -> Command {
+    let mut command = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"));
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    command.args(["--edition=2024", "--crate-name", name, "--crate-type", kind, "--target", &target]);
+    // Always as fast as it can be: it runs in another's program.
+    command.args(["-Copt-level=3", "-Ccodegen-units=4", "--cap-lints=allow"]);
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        command.arg("-Clinker").arg(linker);
+    }
+    command
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().expect("rustc can be run");
+    assert!(status.success(), "{command:?}: {status}");
+}

@@ -1,0 +1,252 @@
+//! Before and after each call.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use graphproof_api::Class as CaptureClass;
+use graphproof_door::{CallParts, Class, Count, Kind, Recorder, Tag, ValueParts, sys};
+
+use super::action::Action;
+use super::arguments::{self, MOST, nth};
+use super::frame::Frame;
+use super::record::RECORDER;
+use super::table::{self, Info};
+use super::{captures, functions, graphs, proc_address, python, stacks};
+
+const SUCCESS: u32 = 0;
+const NOT_READY: u32 = 600;
+
+thread_local! {
+    /// The frame of the call that this thread is in, as far as it did not leave by an exception.
+    static INNERMOST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `body`; a defect of ours ends the recording and not the program. The error number of the C library
+/// stays as it was.
+pub(super) fn guarded(body: impl FnOnce()) {
+    unsafe extern "C" {
+        fn __errno_location() -> *mut i32;
+    }
+    // SAFETY: the place of this thread's number, which lives as long as the thread.
+    let number = unsafe { *__errno_location() };
+    if catch_unwind(AssertUnwindSafe(body)).is_err() {
+        Recorder::stop();
+    }
+    // SAFETY: as above.
+    unsafe { *__errno_location() = number };
+}
+
+/// Before a call. Fills in where the real function is.
+pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
+    // SAFETY: the entry point's frame, which nobody else knows.
+    let frame = unsafe { &mut *frame };
+    let slot = frame.slot as usize;
+    frame.target = table::target(slot).addr() as u64;
+    frame.words = 0;
+    frame.stack = stack;
+    frame.recorded = false;
+    let Some(info) = table::info(slot) else { return };
+    frame.words = info.stack_words;
+    if Recorder::is_busy() {
+        return;
+    }
+    guarded(|| {
+        match info.action {
+            Action::DestroyStream => captures::end(nth(frame, info, 0)),
+            Action::DestroyContext => captures::end_all(),
+            Action::ExchangeMode => {
+                let mode = nth(frame, info, 0) as *const u32;
+                // SAFETY: the caller's place, which the call is about to read.
+                frame.before = if mode.is_null() { 0 } else { unsafe { mode.read() } };
+            }
+            _ => {}
+        }
+        let address = std::ptr::from_mut(frame).addr();
+        // Stacks grow down: a frame below this one has been left, by an exception or a long jump.
+        let outer = INNERMOST.replace(address);
+        frame.outer = outer;
+        frame.nested = outer > address;
+        frame.began = sys::now();
+        let number = slot as u32;
+        frame.recorded = RECORDER.with(|writer, cursor| writer.enter(cursor, number, frame.began)).is_some();
+    });
+}
+
+/// After a call that returned `result`.
+pub(super) unsafe extern "C" fn leave(frame: *mut Frame, result: u32) {
+    // SAFETY: the entry point's frame, which nobody else knows.
+    let frame = unsafe { &mut *frame };
+    let Some(info) = table::info(frame.slot as usize) else { return };
+    guarded(|| {
+        let end = if frame.recorded { sys::now() } else { 0 };
+        if info.action == Action::ProcAddress && result == SUCCESS {
+            proc_address::put_in_front(frame, info);
+        }
+        if frame.recorded {
+            INNERMOST.set(if frame.nested { frame.outer } else { 0 });
+            after(frame, info, result, end);
+        }
+    });
+}
+
+/// What a call does to what is known of captures and functions.
+fn follow(frame: &Frame, info: &Info, result: u32) {
+    let stream = |index| {
+        // The null stream of a per-thread form is the thread's.
+        let stream = nth(frame, info, index);
+        if stream == 0 && info.name.ends_with("_ptsz") { 2 } else { stream }
+    };
+    match info.action {
+        Action::BeginCapture if result == SUCCESS => {
+            python::look();
+            captures::begin(stream(0));
+        }
+        // 903 and its kin end a capture or not; whether it goes on is asked below, or never seen again.
+        Action::EndCapture => captures::end(stream(0)),
+        Action::Unload => functions::forget(),
+        Action::Kernel if result == SUCCESS => {
+            let place = nth(frame, info, 0) as *const u64;
+            if !place.is_null() {
+                // SAFETY: a successful call wrote the handle there.
+                functions::note_kernel(unsafe { place.read() });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
+    follow(frame, info, result);
+    let failed = result != SUCCESS && result != NOT_READY;
+    let capturing = captures::active() != 0 || matches!(info.action, Action::BeginCapture | Action::EndCapture);
+    let mut values = [ValueParts::default(); MOST];
+    let count = arguments::values(frame, info, result, &mut values);
+    let values = &values[..count];
+
+    let mut tags: Vec<(Tag, u8, &[u8])> = Vec::new();
+    let keeps_structures = capturing || failed || info.action.is_kept() || info.action == Action::Transfer;
+    if keeps_structures {
+        arguments::structures(info, values, result, &mut |tag, index, bytes| tags.push((tag, index, bytes)));
+    }
+    let before = frame.before.to_le_bytes();
+    if info.action == Action::ExchangeMode {
+        tags.push((Tag::Pointee, 0, &before));
+    }
+    let launch = Launch::of(frame, info);
+    let stream = launch.stream.or_else(|| arguments::stream(frame, info));
+    let stream_bytes = launch.stream.map(u64::to_le_bytes);
+    tags.extend(stream_bytes.as_ref().map(|bytes| (Tag::Stream, 0, &bytes[..])));
+
+    let mut parameters = Vec::new();
+    if launch.function != 0 && (result == SUCCESS || capturing) {
+        functions::used(launch.function);
+        if capturing {
+            functions::parameters(launch.function, launch.parameters, launch.extra, &mut parameters);
+            tags.push((Tag::Parameters, 0, &parameters));
+        }
+    }
+
+    let mut invalid: Vec<[u8; 8]> = Vec::new();
+    let mut capture = None;
+    if capturing {
+        captures::newly_invalid(|stream| invalid.push(stream.to_le_bytes()));
+        let gone = matches!(info.action, Action::DestroyStream | Action::DestroyContext);
+        let own = stream.filter(|_| !gone && !info.name.ends_with("_ptsz"));
+        capture = own.and_then(captures::status);
+    }
+    tags.extend(invalid.iter().map(|bytes| (Tag::Invalidated, 0, &bytes[..])));
+
+    let failure = failed && (capturing || is_among_the_first_failures());
+    let launches = launch.function != 0 && capturing;
+    let wants_stack = failure || !invalid.is_empty() || launches || is_worth_a_stack(info, capturing);
+    let stack = if wants_stack { stacks::take(frame) } else { 0 };
+
+    let call = CallParts {
+        function: frame.slot as u16,
+        result,
+        began: frame.began,
+        stack,
+        capture,
+        nested: frame.nested,
+        values,
+        tags: &tags,
+    };
+    let kept = failed || capturing || stack != 0 || info.action.is_kept();
+    let class = if kept { Class::Kept } else { Class::Passing };
+    RECORDER.with(|writer, cursor| {
+        writer.append(cursor, class, Kind::Call, end, call.room(), |out| call.write(out));
+        writer.leave(cursor);
+        if failed {
+            writer.count(Count::Failures);
+        }
+        match info.action {
+            Action::BeginCapture if result == SUCCESS => writer.count(Count::Captures),
+            Action::GraphLaunch if result == SUCCESS => writer.count(Count::Launches),
+            Action::Instantiate if result == SUCCESS => writer.count(Count::Graphs),
+            _ => {}
+        }
+    });
+    if matches!(info.action, Action::Instantiate | Action::Update) && result == SUCCESS {
+        let first = values.first().map_or(0, |value| value.written.unwrap_or(value.word));
+        graphs::read_back(values.get(1).map_or(0, |value| value.word), first);
+    }
+}
+
+/// A program may ask in a loop for what always fails: who asked is told of the first calls.
+fn is_among_the_first_failures() -> bool {
+    const MOST: u32 = 4096;
+    static FAILURES: AtomicU32 = AtomicU32::new(0);
+    FAILURES.load(Ordering::Relaxed) < MOST && FAILURES.fetch_add(1, Ordering::Relaxed) < MOST
+}
+
+/// Who called is told for what a finding may be about.
+fn is_worth_a_stack(info: &Info, capturing: bool) -> bool {
+    let waits = matches!(info.class(), CaptureClass::Sync | CaptureClass::Legacy);
+    match info.action {
+        Action::BeginCapture
+        | Action::EndCapture
+        | Action::Instantiate
+        | Action::GraphLaunch
+        | Action::KeepWithStack => true,
+        Action::Transfer => capturing || captures::ever(),
+        // Captured work too: its nodes are told by the line that made them.
+        _ if capturing => {
+            waits || info.class().is_unsafe() || matches!(info.class(), CaptureClass::Query | CaptureClass::Stream)
+        }
+        _ => waits && captures::ever(),
+    }
+}
+
+/// What a launch is of.
+#[derive(Default)]
+struct Launch {
+    function: u64,
+    stream: Option<u64>,
+    parameters: u64,
+    extra: u64,
+}
+
+impl Launch {
+    fn of(frame: &Frame, info: &Info) -> Self {
+        match info.action {
+            Action::Launch => Self {
+                function: nth(frame, info, 0),
+                stream: None,
+                parameters: nth(frame, info, 9),
+                // cuLaunchCooperativeKernel has no such argument.
+                extra: nth(frame, info, 10),
+            },
+            Action::LaunchEx => {
+                let config = nth(frame, info, 0) as *const u8;
+                /// Where `CUlaunchConfig` has its stream.
+                const STREAM: usize = 32;
+                // SAFETY: the caller's structure, which the call has read.
+                let stream = (!config.is_null()).then(|| unsafe { config.add(STREAM).cast::<u64>().read() });
+                let (function, parameters) = (nth(frame, info, 1), nth(frame, info, 2));
+                Self { function, stream, parameters, extra: nth(frame, info, 3) }
+            }
+            _ => Self::default(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Programs, the recorder, and the software driver behind it.
+#![cfg(target_arch = "x86_64")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use graphproof_door::{Call, EventKind, Process, Tag, Trace};
+use graphproof_forward::{Behind, Forwarder, find_software};
+// Its library is what stands behind.
+use graphproof_driver as _;
+
+fn program(name: &str) -> String {
+    format!("{}/tests/programs/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn software() -> Behind {
+    find_software().expect("cargo builds it beside the tests")
+}
+
+/// Runs a command with the recorder in front of the software driver.
+fn traced(folder: &Path, command: &mut Command) -> Output {
+    let records = folder.join("records");
+    std::fs::create_dir(&records).unwrap();
+    let forwarder = Forwarder::new(folder, software()).unwrap();
+    assert_eq!(forwarder.unseen, Vec::<String>::new(), "the table has every name of the software driver");
+    command.envs(forwarder.environment(&records)).output().unwrap()
+}
+
+fn calls(process: &Process) -> Vec<Call> {
+    let call = |event: graphproof_door::Event| match event.kind {
+        EventKind::Call(call) => Some(*call),
+        _ => None,
+    };
+    process.events().filter_map(call).collect()
+}
+
+/// The innermost Python line of a call's stack, such as `capture.py:42 main`.
+fn line(process: &Process, call: &Call) -> String {
+    let stack = call.stack.and_then(|id| process.stack(id)).unwrap_or_else(|| panic!("{call} has no stack"));
+    let frame = stack.python.iter().find(|frame| !frame.file.contains("ctypes")).expect("a Python frame");
+    let file = frame.file.rsplit('/').next().unwrap_or_default();
+    format!("{file}:{} {}", frame.line, frame.function)
+}
+
+/// The line of the program with that comment.
+fn line_of(name: &str, comment: &str) -> usize {
+    let text = std::fs::read_to_string(program(name)).unwrap();
+    text.lines().position(|line| line.ends_with(comment)).expect("the comment is there") + 1
+}
+
+/// The interpreters of this machine: where frames lie differs between versions.
+fn pythons() -> Vec<&'static str> {
+    let answers =
+        |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    ["python3", "python3.10", "python3.11", "python3.12", "python3.13"].into_iter().filter(answers).collect()
+}
+
+#[test]
+fn a_python_program_is_recorded() {
+    let pythons = pythons();
+    assert!(!pythons.is_empty(), "the tests need Python");
+    pythons.into_iter().for_each(recorded);
+}
+
+fn recorded(python: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = traced(folder.path(), Command::new(python).arg(program("capture.py")).arg("7"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text, "word 7\nsynchronise 900\nend 901\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(7));
+
+    let trace = Trace::open(&folder.path().join("records")).unwrap();
+    let [process] = &trace.processes[..] else { panic!("{} processes", trace.processes.len()) };
+    assert!(process.start.software && process.ended.is_some() && process.damage == Default::default());
+    assert!(process.start.command[1].ends_with("capture.py"), "{:?}", process.start.command);
+
+    let calls = calls(process);
+    let of = |name: &str| calls.iter().filter(|call| call.base() == name).collect::<Vec<_>>();
+    let [allocation] = of("cuMemAlloc")[..] else { panic!() };
+    assert_eq!(allocation.word("bytesize"), Some(4096));
+    let address = allocation.written("dptr").unwrap();
+    assert_eq!(line(process, allocation), format!("capture.py:{} allocate", line_of("capture.py", "# allocated here")));
+
+    let frames = &process.stack(allocation.stack.unwrap()).unwrap().python;
+    let functions: Vec<&str> = frames.iter().map(|frame| frame.function.as_str()).collect();
+    assert_eq!(functions, ["allocate", "main", "<module>"], "{python}");
+
+    let [launch] = of("cuLaunchKernel")[..] else { panic!() };
+    let parameters = launch.bytes(Tag::Parameters).unwrap();
+    assert_eq!((parameters.len(), &parameters[..8], parameters[8]), (12, &address.to_le_bytes()[..], 7));
+    assert_eq!(of("cuGraphLaunch").len(), 3);
+
+    let waits = of("cuStreamSynchronize");
+    let broken = waits.iter().find(|call| call.failed()).unwrap();
+    assert_eq!((broken.result, broken.invalidated().count()), (Some(900), 1));
+    assert_eq!(line(process, broken), format!("capture.py:{} main", line_of("capture.py", "# broken here")));
+    assert!(!process.stack(broken.stack.unwrap()).unwrap().native.is_empty());
+
+    let graphs = process.events().filter_map(|event| match event.kind {
+        EventKind::Graph(dump) => Some(dump),
+        _ => None,
+    });
+    let graphs = graphs.collect::<Vec<_>>();
+    assert_eq!((graphs.len(), graphs[0].nodes.len(), &graphs[0].missing[..]), (1, 1, ""));
+    assert_eq!(graphs[0].nodes[0].parameters, parameters);
+    let functions = process.events().filter_map(|event| match event.kind {
+        EventKind::Function(function) => Some((function.name, function.parameters)),
+        _ => None,
+    });
+    assert_eq!(functions.collect::<Vec<_>>(), [("fill".to_owned(), Some(vec![(0, 8), (8, 4)]))]);
+}

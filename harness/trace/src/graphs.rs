@@ -1,0 +1,325 @@
+//! Graphs as they were read back: nodes, parameters, and every address in them beside the ledger.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use graphproof_door::{Function, GraphDump, GraphNode};
+use graphproof_harness::finding::{Check, Finding, Id, Site};
+
+use super::broken::noted;
+use super::captures::Captured;
+use super::memory::{AllocationId, Ledger};
+use super::place::Caller;
+use super::report::{GraphReport, NodeKindReport, NodeReport, PointerReport};
+
+/// Nodes that a report lists of one graph; all are counted and checked.
+const MOST_NODES: usize = 2_000;
+/// Differences between two captures that are told.
+const MOST_CHANGES: usize = 8;
+
+/// An executable graph and what it holds.
+pub struct Graph {
+    pub report: GraphReport,
+    /// Every address of known memory in it.
+    pub held: Vec<Held>,
+    /// What its nodes are, to be compared with another capture's.
+    pub shape: Vec<Shape>,
+    pub place: Option<(String, u32)>,
+    /// An update changed it since: its addresses are not known any more.
+    pub updated: bool,
+}
+
+/// An address in a node.
+pub struct Held {
+    pub node: usize,
+    /// What the node does.
+    pub headline: String,
+    pub place: String,
+    pub address: u64,
+    pub allocation: AllocationId,
+    /// Who enqueued the node.
+    pub caller: Caller,
+}
+
+/// What is compared of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    pub what: String,
+    pub geometry: [u32; 7],
+    pub parameters: Vec<u8>,
+}
+
+/// What a node is read with.
+pub struct Known<'a> {
+    pub functions: &'a HashMap<u64, Function>,
+    pub ledger: &'a Ledger,
+    pub captured: Option<&'a Captured>,
+}
+
+/// Reads a graph. Findings: addresses that are dead when it is made.
+pub fn read(dump: &GraphDump, made: &Caller, known: &Known<'_>) -> (Graph, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let (mut held, mut shape, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    let mut work = Pieces::of(known);
+    for (index, node) in dump.nodes.iter().enumerate() {
+        let what = what(node, known.functions);
+        let (caller, layer) = work.of_node(node, known.functions);
+        let headline = headline(node, &what);
+        let mut pointers = Vec::new();
+        for word in words(node, known.functions) {
+            let found = known.ledger.find(word.value);
+            if let Some(id) = found {
+                let memory = known.ledger.get(id);
+                pointers.push(PointerReport {
+                    place: word.place.clone(),
+                    address: format!("{:#x}", word.value),
+                    memory: memory.told(),
+                    made: memory.made.caller.place(),
+                });
+                let (headline, place) = (headline.clone(), word.place);
+                held.push(Held {
+                    node: index,
+                    headline,
+                    place,
+                    address: word.value,
+                    allocation: id,
+                    caller: caller.clone(),
+                });
+            } else if let Some(id) = known.ledger.find_freed(word.value).filter(|_| word.is_pointer) {
+                let text = format!("node {index} ({headline}), {}", word.place);
+                let finding = dead(known.ledger, id, word.value, &text, "the graph is made");
+                findings.push(noted(finding.at(caller.site.clone().or_else(|| made.site.clone())), &caller));
+            }
+        }
+        *kinds.entry(what.clone()).or_default() += 1;
+        if nodes.len() < MOST_NODES {
+            let place = caller.site.as_ref().map(Site::place).unwrap_or_default();
+            nodes.push(NodeReport { headline, place, layer, pointers });
+        }
+        let [x, y, z] = node.grid;
+        let [a, b, c] = node.block;
+        shape.push(Shape { what, geometry: [x, y, z, a, b, c, node.shared], parameters: node.parameters.clone() });
+    }
+    let distinct: HashSet<AllocationId> = held.iter().map(|held: &Held| held.allocation).collect();
+    let report = GraphReport {
+        exec: format!("{:#x}", dump.exec),
+        place: made.place(),
+        capture: known.captured.map(|captured| captured.number),
+        kinds: kinds.into_iter().map(|(what, count)| NodeKindReport { what, count }).collect(),
+        nodes,
+        node_count: dump.nodes.len(),
+        pointers: held.len(),
+        held_bytes: distinct.iter().map(|&id| known.ledger.get(id).bytes).sum(),
+        missing: dump.missing.clone(),
+        ..GraphReport::default()
+    };
+    let place = known.captured.and_then(|captured| captured.place.clone());
+    (Graph { report, held, shape, place, updated: false }, findings)
+}
+
+/// A finding for memory that is no more.
+pub fn dead(ledger: &Ledger, id: AllocationId, address: u64, holder: &str, when: &str) -> Finding {
+    let memory = ledger.get(id);
+    let now = ledger.find(address).map(|now| ledger.get(now));
+    let kind = match (now, memory.kind.is_host()) {
+        (Some(_), _) => Id::A08,
+        (None, true) => Id::A10,
+        (None, false) => Id::A07,
+    };
+    let origin = memory.freed.as_ref().and_then(|freed| {
+        let what = format!("{} gives back {}", freed.function, memory.told());
+        freed.caller.site.clone().map(|site| Site { what, ..site })
+    });
+    let seen = match now {
+        Some(now) => format!(
+            "{address:#x} was given back, and belongs to {} now, made by {} at {}",
+            now.told(),
+            now.made.function,
+            now.made.caller.place()
+        ),
+        None => format!("{address:#x} is not allocated any more"),
+    };
+    Finding::new(kind, Check::Trace)
+        .began(origin)
+        .contrast(format!("{holder}, points at memory that is alive when {when}: {}", memory.told()), seen)
+        .note(format!("it was made by {} at {}", memory.made.function, memory.made.caller.place()))
+}
+
+/// What differs between two captures of one place; empty if nothing does.
+pub fn changes(before: &[Shape], now: &[Shape]) -> Vec<String> {
+    let mut told = Vec::new();
+    if before.len() != now.len() {
+        told.push(format!("{} nodes, before {}", now.len(), before.len()));
+        let count = |all: &[Shape]| {
+            let mut kinds: BTreeMap<String, i64> = BTreeMap::new();
+            all.iter().for_each(|node| *kinds.entry(node.what.clone()).or_default() += 1);
+            kinds
+        };
+        let (old, mut new) = (count(before), count(now));
+        old.into_iter().for_each(|(what, number)| *new.entry(what).or_default() -= number);
+        told.extend(new.into_iter().filter(|(_, by)| *by != 0).map(|(what, by)| format!("{by:+} {what}")));
+    } else {
+        for (index, (old, new)) in before.iter().zip(now).enumerate() {
+            if old.what != new.what {
+                told.push(format!("node {index}: {}, before {}", new.what, old.what));
+            } else if old.geometry != new.geometry {
+                told.push(format!("node {index} ({}): another grid, block or shared memory", new.what));
+            } else if old.parameters != new.parameters {
+                let words = old.parameters.chunks(8).zip(new.parameters.chunks(8)).filter(|(a, b)| a != b).count();
+                told.push(format!("node {index} ({}): {words} parameter words differ", new.what));
+            }
+        }
+    }
+    let more = told.len().saturating_sub(MOST_CHANGES);
+    told.truncate(MOST_CHANGES);
+    if more > 0 {
+        told.push(format!("{more} further differences"));
+    }
+    told
+}
+
+/// A word in a node that may be an address.
+struct Word {
+    place: String,
+    value: u64,
+    /// The parameter is one word: it can be nothing else than what it looks like.
+    is_pointer: bool,
+}
+
+/// The words of a node: its parameters in steps of eight bytes, and what it copies or fills.
+fn words(node: &GraphNode, functions: &HashMap<u64, Function>) -> Vec<Word> {
+    let layout = functions.get(&node.function).and_then(|function| function.parameters.clone());
+    let whole = || vec![(0, node.parameters.len() as u32)];
+    let mut all = Vec::new();
+    let known = layout.is_some();
+    for (number, (offset, size)) in layout.unwrap_or_else(whole).into_iter().enumerate() {
+        let (start, size) = (offset as usize, size as usize);
+        let Some(bytes) = node.parameters.get(start..(start + size).min(node.parameters.len())) else { continue };
+        for (at, word) in bytes.chunks_exact(8).enumerate() {
+            let value = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+            let place = match (known, size) {
+                (true, 8) => format!("parameter {number}"),
+                (true, _) => format!("parameter {number} at byte {}", at * 8),
+                (false, _) => format!("parameters at byte {}", at * 8),
+            };
+            all.push(Word { place, value, is_pointer: known && size == 8 });
+        }
+    }
+    // What a copy or fill works on; memory that the graph allocates itself is no address that it was given.
+    let is_address = |what: &str| ["device", "host", "unified"].iter().any(|kind| what.ends_with(kind));
+    let operands = node.operands.iter().filter(|(what, ..)| is_address(what));
+    all.extend(operands.map(|(what, value, _)| Word { place: what.clone(), value: *value, is_pointer: true }));
+    all
+}
+
+/// What a node is, without what changes from launch to launch.
+fn what(node: &GraphNode, functions: &HashMap<u64, Function>) -> String {
+    let kinds = [
+        "kernel",
+        "memcpy",
+        "memset",
+        "host function",
+        "child graph",
+        "empty",
+        "wait for an event",
+        "record of an event",
+        "semaphore signal",
+        "semaphore wait",
+        "memory allocation",
+        "memory free",
+        "batch memory operation",
+        "conditional",
+    ];
+    match (node.kind, functions.get(&node.function)) {
+        (0, Some(function)) => format!("kernel {}", kernel_name(&function.name)),
+        (0, None) => "kernel of unknown name".to_owned(),
+        (kind, _) => kinds.get(kind as usize).map_or_else(|| format!("node of type {kind}"), |kind| (*kind).to_owned()),
+    }
+}
+
+/// A mangled name as a person writes it, without its arguments.
+fn kernel_name(mangled: &str) -> String {
+    let whole = addr2line::demangle_auto(mangled.into(), None);
+    // The arguments begin at the last `(` that no template holds.
+    let (mut depth, mut end) = (0i32, whole.len());
+    for (at, c) in whole.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' => depth -= 1,
+            '(' if depth == 0 && at > 0 && !whole[at..].starts_with("(anonymous") => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    whole[..end].trim_start_matches("void ").to_owned()
+}
+
+fn headline(node: &GraphNode, what: &str) -> String {
+    let join = |extents: [u32; 3]| extents.map(|extent| extent.to_string()).join("x");
+    match node.kind {
+        0 => format!("{what} grid {} block {} shared {}", join(node.grid), join(node.block), node.shared),
+        _ => {
+            let operands = node.operands.iter().map(|(name, value, bytes)| match bytes {
+                0 => format!(" {name} {value:#x}"),
+                bytes => format!(" {name} {value:#x} ({bytes} bytes)"),
+            });
+            std::iter::once(what.to_owned()).chain(operands).collect()
+        }
+    }
+}
+
+/// Which piece of captured work made which node: a capture's nodes come in the order of their calls.
+struct Pieces<'a> {
+    captured: Option<&'a Captured>,
+    next: usize,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(known: &Known<'a>) -> Self {
+        Pieces { captured: known.captured, next: 0 }
+    }
+
+    fn of_node(&mut self, node: &GraphNode, functions: &HashMap<u64, Function>) -> (Caller, String) {
+        let Some(captured) = self.captured else { return Default::default() };
+        let name = |handle: u64| functions.get(&handle).map(|function| function.name.as_str());
+        let is_it = |work: &super::captures::Work| match (node.kind == 0, work.function) {
+            (true, Some(function)) => function == node.function || name(function) == name(node.function),
+            (false, None) => true,
+            _ => false,
+        };
+        // Where a call was not recorded, its node is passed over.
+        let found = captured.work.get(self.next..).and_then(|rest| rest.iter().take(64).position(is_it));
+        match found.map(|at| self.next + at) {
+            Some(at) => {
+                self.next = at + 1;
+                (captured.work[at].caller.clone(), captured.work[at].layer.clone())
+            }
+            None => Default::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_names_lose_their_arguments_and_keep_their_templates() {
+        assert_eq!(kernel_name("add_f32"), "add_f32");
+        assert_eq!(kernel_name("_Z3addPKfPfi"), "add");
+        assert_eq!(kernel_name("_ZN2at6native4copyIfEEvPKf"), "at::native::copy<float>");
+    }
+
+    #[test]
+    fn two_captures_are_compared_node_by_node() {
+        let node = |what: &str, word: u8| Shape { what: what.to_owned(), geometry: [1; 7], parameters: vec![word; 8] };
+        let (a, b) = (node("kernel a", 0), node("kernel b", 0));
+        let one = std::slice::from_ref(&a);
+        assert!(changes(one, one).is_empty());
+        assert_eq!(changes(one, std::slice::from_ref(&b)), ["node 0: kernel b, before kernel a"]);
+        assert_eq!(changes(one, &[node("kernel a", 1)]), ["node 0 (kernel a): 1 parameter words differ"]);
+        assert_eq!(changes(one, &[a.clone(), b.clone(), b]), ["3 nodes, before 1", "+2 kernel b"]);
+    }
+}

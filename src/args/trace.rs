@@ -1,0 +1,38 @@
+//! The arguments of `graphproof trace`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use graphproof_harness::driver::DriverChoice;
+
+/// Watching a program.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Write a report to this file: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write what was found to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Keep the record in this file, for `graphproof report FILE`.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// auto: NVIDIA's driver where it is installed, else the software driver.
+    #[arg(long, default_value = "auto", value_name = "auto|system|software")]
+    pub driver: DriverChoice,
+    /// Megabytes of record for each process: of what is kept. Events beyond it are counted.
+    #[arg(long, value_name = "MB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub limit: u32,
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Measuring the recorder.
+#[derive(Debug, Args)]
+pub struct BenchRecordArgs {
+    /// The measuring process itself, which has the recorder in front of this driver.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub driver_behind: Option<PathBuf>,
+}
