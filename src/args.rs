@@ -49,6 +49,11 @@ pub enum Command {
     List(ListArgs),
     /// Print the graph that a step is captured into, with every address named by its buffer.
     Graph(GraphArgs),
+    /// Take apart a step whose replay differs: its nodes one by one beside the eager step, up to the first that
+    /// differs.
+    Bisect(BisectArgs),
+    /// Capture a step in a process that has not run it, and tell what its first call does: allocate, load, tune.
+    Cold(ColdArgs),
     /// Tell which driver, device and compiler would be used, and why.
     Doctor(DoctorArgs),
     #[cfg(feature = "indexer")]
@@ -140,6 +145,13 @@ pub struct GateArgs {
     /// The mode that steps are captured in: global, thread-local or relaxed.
     #[arg(long, value_name = "MODE", default_value_t)]
     pub mode: CaptureMode,
+    /// Also replay four more steps without a wait in between, the host being as far ahead as it can be: for
+    /// engines that prepare a step while the last one runs.
+    #[arg(long)]
+    pub pipelined: bool,
+    /// Also replay each step under N seeded orders of ready nodes, blocks and warps, on the software driver.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub orders: u64,
     /// Seconds without progress after which a run counts as hung [default: 60].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: Option<u64>,
@@ -258,6 +270,31 @@ pub struct TargetArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct BisectArgs {
+    /// The step. See `graphproof list`.
+    pub step: String,
+    /// Steps to run until one differs.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+    /// Seed of the inputs.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ColdArgs {
+    /// The step. See `graphproof list`.
+    pub step: String,
+    /// The mode that it is captured in: global, thread-local or relaxed.
+    #[arg(long, value_name = "MODE", default_value_t)]
+    pub mode: CaptureMode,
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct GraphArgs {
     /// The step. See `graphproof list`.
     pub step: String,
@@ -302,6 +339,9 @@ pub struct FaultsArgs {
     /// With --clean: seeds for each lane and shape.
     #[arg(long, default_value_t = 200, requires = "clean", value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
+    /// With --clean: replays of each run under so many seeded orders too.
+    #[arg(long, default_value_t = 0, requires = "clean")]
+    pub orders: u64,
     /// With --clean: shapes, 20 at most.
     #[arg(long, default_value_t = 20, requires = "clean", value_parser = clap::value_parser!(u64).range(1..=20).map(|n| n as usize))]
     pub shapes: usize,
@@ -324,6 +364,9 @@ pub struct FaultChildArgs {
     /// Replays.
     #[arg(long)]
     pub steps: Option<u64>,
+    /// Replays under seeded orders.
+    #[arg(long, default_value_t = 0)]
+    pub orders: u64,
     /// Do as where the driver keeps no call record.
     #[arg(long)]
     pub without_record: bool,

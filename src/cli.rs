@@ -73,6 +73,8 @@ fn dispatch(cli: Cli, suite: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
         Some(Command::Init(args)) => commands::init::run(&args, suite.as_ref()),
         Some(Command::List(args)) => commands::list::run(&args, suite),
         Some(Command::Graph(args)) => commands::graph::run(&args, suite),
+        Some(Command::Bisect(args)) => commands::bisect::run(&args, suite),
+        Some(Command::Cold(args)) => commands::cold::run(&args, suite),
         Some(Command::Doctor(args)) => commands::doctor::run(&args),
         Some(Command::Explain(args)) => commands::explain::run(args.id.as_deref()),
         #[cfg(feature = "indexer")]

@@ -14,6 +14,11 @@ pub fn set_seed(seed: u64) {
     driver().set_seed(seed);
 }
 
+/// What the choices that CUDA leaves open started from.
+pub fn seed() -> u64 {
+    driver().engine.seed()
+}
+
 /// Stops all work in progress: kernels that never end and waits for values that never come. Each
 /// context that had work is in error from then on, with `CUDA_ERROR_LAUNCH_TIMEOUT`, until it is
 /// reset. Host functions are the program's own and run to their end.

@@ -4,6 +4,7 @@ pub mod abi;
 pub mod bench;
 pub mod control;
 pub mod loader;
+pub mod observe;
 pub mod record;
 pub mod software;
 

@@ -36,7 +36,7 @@ pub fn recorded() -> bool {
 }
 
 /// Ids that nothing but the record can tell.
-pub const ONLY_RECORDED: &[Id] = &[Id::L02, Id::S11, Id::S15, Id::V06];
+pub const ONLY_RECORDED: &[Id] = &[Id::A13, Id::A14, Id::L02, Id::L05, Id::L06, Id::S11, Id::S15, Id::V06];
 
 /// Ids that are found without the record too, but told as these.
 pub const TOLD_AS: &[(Id, Id)] =
@@ -139,6 +139,15 @@ impl Calls {
         Some(Caller { function: last.function, backtrace: last.backtrace.clone() })
     }
 
+    /// Who put captured work on a stream, call by call: as many as there are nodes, where no call made
+    /// several and none made one that is not here.
+    pub fn captured(&self) -> Vec<Caller> {
+        let captured = |call: &&Call| !call.failed() && call.capture_before == record::Capture::Active;
+        let calls = self.recording.calls.iter().filter(captured);
+        let enqueues = calls.filter(|call| ENQUEUES.iter().any(|name| call.function.starts_with(name)));
+        enqueues.map(|call| Caller { function: call.function, backtrace: call.backtrace.clone() }).collect()
+    }
+
     /// The first call that returned `code`.
     pub fn first_with(&self, code: u32) -> Option<Told> {
         self.recording.calls.iter().find(|call| code_of(call) == code).map(tell)
@@ -157,6 +166,19 @@ impl Calls {
         self.recording.calls.iter().find(destroyed).map(tell)
     }
 }
+
+/// Calls that put work on the stream that they are given.
+const ENQUEUES: &[&str] = &[
+    "cuLaunch",
+    "cuMemcpy",
+    "cuMemset",
+    "cuMemAllocAsync",
+    "cuMemAllocFromPoolAsync",
+    "cuMemFreeAsync",
+    "cuStreamWaitValue",
+    "cuStreamWriteValue",
+    "cuStreamBatchMemOp",
+];
 
 fn code_of(call: &Call) -> u32 {
     call.result.0

@@ -55,7 +55,12 @@ pub struct StepContext<'a> {
     pub(crate) side: Option<Arc<Stream>>,
     /// Where what follows stands, if not in the caller's line.
     pub(crate) place: Option<Place>,
+    /// What to do behind each piece of eager work.
+    pub(crate) after: Option<&'a mut AfterWork<'a>>,
 }
+
+/// What is done behind each piece of eager work.
+pub(crate) type AfterWork<'a> = dyn FnMut() -> Result<(), CudaError> + 'a;
 
 /// One piece of work that a step enqueued through its context.
 #[derive(Debug, Clone)]
@@ -184,7 +189,22 @@ impl StepContext<'_> {
         self.launch_at(launch, &at)
     }
 
+    /// As [`launch`](Self::launch), on a stream of the step's own, such as one that it has forked from
+    /// its stream by an event.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch).
+    #[track_caller]
+    pub fn launch_on(&mut self, stream: CUstream, launch: Launch) -> StepResult<()> {
+        let at = self.here(Location::caller());
+        self.enqueue(stream, launch, &at)
+    }
+
     fn launch_at(&mut self, launch: Launch, at: &Place) -> StepResult<()> {
+        self.enqueue(self.current().raw(), launch, at)
+    }
+
+    fn enqueue(&mut self, stream: CUstream, launch: Launch, at: &Place) -> StepResult<()> {
         let what = format!("launch of {}", launch.kernel);
         let (function, mut arguments) = self.resolve(&launch).map_err(|error| error.at(&what, at))?;
         self.beat(what, at);
@@ -193,15 +213,15 @@ impl StepContext<'_> {
         }
         let Launch { grid, block, shared_bytes, cooperative, .. } = launch;
         let result = match cooperative {
-            false => function.launch(grid, block, shared_bytes, &mut arguments, self.current()),
-            true => function.launch_cooperative(grid, block, shared_bytes, &mut arguments, self.current()),
+            false => function.launch_on(grid, block, shared_bytes, &mut arguments, stream),
+            true => function.launch_cooperative(grid, block, shared_bytes, &mut arguments, stream),
         };
         let result = result.map_err(|error| match launch.impossible(function.most_threads()) {
             Some(why) => CudaError { why: Some(why), ..error },
             None => error,
         });
         self.done(result, at)?;
-        self.remember(Site::new(format!("launch of {}", launch.kernel), at), Some(launch.kernel))
+        self.remember_on(stream, Site::new(format!("launch of {}", launch.kernel), at), Some(launch.kernel))
     }
 
     /// The kernel of a launch, and the bytes of its arguments.
@@ -441,6 +461,18 @@ impl StepContext<'_> {
         self.remember(Site::new(function, at), None)
     }
 
+    /// As [`check`](Self::check), of a call that enqueued work on a stream of the step's own, such as one
+    /// that it has forked from its stream by an event.
+    ///
+    /// # Errors
+    /// Anything but `CUDA_SUCCESS`.
+    #[track_caller]
+    pub fn check_on(&mut self, stream: CUstream, function: &'static str, result: CUresult) -> StepResult<()> {
+        let at = &self.here(Location::caller());
+        self.done(cuda::check(function, result), at)?;
+        self.remember_on(stream, Site::new(function, at), None)
+    }
+
     fn beat(&self, what: String, at: &Place) {
         self.heartbeat.at(Site::new(what, at));
     }
@@ -450,11 +482,19 @@ impl StepContext<'_> {
     }
 
     fn remember(&mut self, site: Site, kernel: Option<String>) -> StepResult<()> {
+        self.remember_on(self.current().raw(), site, kernel)
+    }
+
+    fn remember_on(&mut self, stream: CUstream, site: Site, kernel: Option<String>) -> StepResult<()> {
         // After a call that invalidated the capture there is no tail to ask for, and the step's
         // own next call reports it.
-        let nodes = if self.capturing { self.current().capture_tail().unwrap_or_default() } else { Vec::new() };
+        let nodes = if self.capturing { cuda::capture_tail(stream).unwrap_or_default() } else { Vec::new() };
+        let place = Place { file: site.file.as_str().into(), line: site.line };
         self.enqueued.push(Enqueued { site, kernel, nodes });
-        Ok(())
+        match &mut self.after {
+            Some(after) => after().map_err(|error| StepError::Cuda { error, place }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -165,6 +165,18 @@ pub fn blocks_ended() -> Option<u64> {
     (in_use() == Some(DriverKind::Software)).then(graphproof_driver::control::blocks_ended)
 }
 
+/// What the software driver's order of work is drawn from; 0 on another.
+pub fn order_seed() -> u64 {
+    if in_use() == Some(DriverKind::Software) { graphproof_driver::control::seed() } else { 0 }
+}
+
+/// Restarts every choice that CUDA leaves open from `seed`, on the software driver.
+pub fn set_order_seed(seed: u64) {
+    if in_use() == Some(DriverKind::Software) {
+        graphproof_driver::control::set_seed(seed);
+    }
+}
+
 /// A kernel fault as the driver tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {

@@ -13,9 +13,10 @@ use crate::cuda::Session;
 use crate::driver;
 use crate::error::RunError;
 use crate::finding::Finding;
-use crate::lane::Lane;
+pub use crate::lane::bisect::{Bisection, Compared, First};
 pub use crate::lane::parts::{Part, Parts};
 pub use crate::lane::speed::Speed;
+use crate::lane::{Lane, declared};
 use crate::panics;
 use crate::report::{Digests, LaneReport, Times, Verdict};
 use crate::step::{HostBuffers, Step};
@@ -38,6 +39,10 @@ pub struct GateConfig {
     pub stream: StreamKind,
     /// The mode that it is captured in.
     pub mode: CaptureMode,
+    /// Also replay several steps without a wait in between.
+    pub pipelined: bool,
+    /// Replays under so many seeded orders of what CUDA leaves open, on the software driver.
+    pub orders: u64,
     /// Set to stop at the next step.
     pub stop: Arc<AtomicBool>,
 }
@@ -51,6 +56,8 @@ impl Default for GateConfig {
             patience: Duration::from_secs(60),
             stream: StreamKind::default(),
             mode: CaptureMode::default(),
+            pipelined: false,
+            orders: 0,
             stop: Arc::default(),
         }
     }
@@ -99,11 +106,16 @@ pub fn run(
                 let steps = sender.clone();
                 let work = || {
                     session.bind().map_err(|error| RunError::Driver { what: "binding the context", error })?;
+                    let declaring = Arc::clone(&step);
                     let mut lane = Lane::prepare(&session, step, &config, &heartbeat)?;
-                    lane.run(&mut |done| {
+                    let mut outcome = lane.run(&mut |done| {
                         // Nobody listens any more after a hang was reported.
                         let _ = steps.send(Message::Steps(done));
-                    })
+                    })?;
+                    // Its memory goes back before other lanes of the same step are made.
+                    drop(lane);
+                    declared::judge(&session, &declaring, &config, &heartbeat, &mut outcome)?;
+                    Ok(outcome)
                 };
                 let result = panics::watched(work);
                 let _ = sender.send(Message::Ended(Box::new(result)));
@@ -266,4 +278,26 @@ pub fn measure(
 ) -> Result<Result<Speed, Vec<Finding>>, RunError> {
     let config = GateConfig { steps: 1, ..GateConfig::default() };
     Lane::prepare(session, Arc::clone(step), &config, &Arc::default())?.measure(budget, visit)
+}
+
+/// Runs `step` until a replay differs from eager execution, and takes the graph apart there: node by node,
+/// beside the eager step. Nothing is in the outcome where no step differs.
+///
+/// # Errors
+/// The run could not take place. The inner error holds the findings of a step that failed otherwise.
+pub fn bisect(
+    session: &Session,
+    step: &Arc<dyn Step>,
+    config: &GateConfig,
+) -> Result<Result<Bisection, Vec<Finding>>, RunError> {
+    Lane::prepare(session, Arc::clone(step), config, &Arc::default())?.bisected()
+}
+
+/// Captures `step` in a process that has not run it, and again, and tells what only the first capture does:
+/// allocate, load, tune, wait.
+///
+/// # Errors
+/// The run could not take place.
+pub fn cold(session: &Session, step: &Arc<dyn Step>, config: &GateConfig) -> Result<Vec<Finding>, RunError> {
+    Lane::prepare(session, Arc::clone(step), config, &Arc::default())?.cold()
 }

@@ -72,6 +72,18 @@ pub trait Step: Send + Sync {
     /// The first driver call that fails; return it at once.
     fn record(&self, cx: &mut StepContext<'_>) -> StepResult<()>;
 
+    /// The same step without padding, as a reference: eager execution and replay of a padded step share what
+    /// padding does to real rows. Outputs and state are compared by name, as far as both go. None by default.
+    fn unpadded(&self) -> Option<Box<dyn Step>> {
+        None
+    }
+
+    /// Another step whose graph lives in the same process, with memory that both share: the two graphs are
+    /// captured side by side and replayed in turn. None by default.
+    fn beside(&self) -> Option<Box<dyn Step>> {
+        None
+    }
+
     /// Closed form of the device bytes that the step needs, for the memory receipt:
     /// a formula in words and its value in bytes.
     fn closed_form(&self) -> Option<ClosedForm> {

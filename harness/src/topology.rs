@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::buffers::{BufferSet, Target};
+use crate::calls::Caller;
 use crate::context::Enqueued;
 use crate::cuda::{Allocation, CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind};
 use crate::finding::Site;
@@ -91,6 +92,21 @@ impl Topology {
         }
         edges.sort_unstable();
         Ok(Topology { nodes, edges })
+    }
+
+    /// Gives nodes of streams that the step forked the lines that enqueued them. What the step's own
+    /// stream depends on after a call is not always what the call made: after a join it is the side stream's
+    /// last node too. `callers` made the nodes, one each, in order.
+    pub fn place_forked(&mut self, callers: &[Caller]) {
+        if callers.len() != self.nodes.len() {
+            return;
+        }
+        for (node, caller) in self.nodes.iter_mut().zip(callers) {
+            let joined = node.site.as_ref().is_none_or(|site| site.what.starts_with("cuStreamWaitEvent"));
+            if joined && let Some(site) = caller.stack().into_iter().next() {
+                node.site = Some(site);
+            }
+        }
     }
 
     /// The graph as a receipt keeps it.

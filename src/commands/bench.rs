@@ -166,6 +166,7 @@ fn kernels(
             memory: &memory,
             order_seed: 0,
             cancel: &cancel,
+            footprint: None,
         };
         let found = bench::throughput(&launch, TIME).map_err(|fault: Fault| anyhow!("{fault:?}"))?;
         let lanes = found.lane_instructions_per_second();

@@ -85,6 +85,8 @@ impl<'a> Gate<'a> {
             suite,
             settings,
             bless: self.args.bless,
+            pipelined: self.args.pipelined,
+            orders: self.args.orders,
             allow: AllowList::new(settings.allow.clone()),
             stop: Arc::clone(&self.stop),
             poisoned_by: None,
@@ -243,6 +245,10 @@ struct Run<'a> {
     settings: &'a Settings,
     /// Whether the graphs will be accepted, and are not compared.
     bless: bool,
+    /// Whether several steps are replayed without a wait in between too.
+    pipelined: bool,
+    /// Seeded orders under which each step is replayed too.
+    orders: u64,
     allow: AllowList,
     stop: Arc<AtomicBool>,
     /// The step that left the device unusable.
@@ -263,6 +269,8 @@ impl Run<'_> {
                 patience: Duration::from_secs(self.settings.patience),
                 stream: self.settings.stream,
                 mode: self.settings.mode,
+                pipelined: self.pipelined,
+                orders: self.orders,
                 stop: Arc::clone(&self.stop),
             };
             let report = match self.not_to_be_run() {

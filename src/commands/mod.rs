@@ -2,10 +2,13 @@
 
 mod against;
 pub mod bench;
+pub mod bisect;
 mod bless;
+pub mod cold;
 #[cfg(feature = "indexer")]
 pub mod conformance;
 pub mod diff;
+
 pub mod doctor;
 pub mod explain;
 #[cfg(feature = "indexer")]

@@ -54,6 +54,7 @@ impl Interpreter {
             memory: &map,
             order_seed: self.order,
             cancel: &cancel,
+            footprint: None,
         };
         match run(&launch, &self.pool) {
             Ok(_) => ran([&memory.buffers[1][..], &memory.buffers[2][..task.cells_compared()]].concat()),

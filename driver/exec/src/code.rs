@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::footprint::is_strong;
 use super::isa::Isa;
 use super::parting::Parting;
 use super::slot::{UniformSlot, VectorSlot};
@@ -131,6 +132,13 @@ impl std::fmt::Debug for Code {
 }
 
 impl Code {
+    /// Which instructions are atomic or strong, by their place.
+    pub fn strong(&self) -> Arc<[bool]> {
+        let text = |origin: &Origin| self.source.get(origin.start as usize..origin.end as usize).unwrap_or("");
+        let by_origin: Vec<bool> = self.origins.iter().map(|origin| is_strong(text(origin))).collect();
+        self.origin_of.iter().map(|&origin| by_origin.get(origin as usize).copied().unwrap_or(false)).collect()
+    }
+
     /// Whether the blocks of a launch may wait for each other.
     pub fn waits_for_grid(&self) -> bool {
         self.scalars.iter().any(|&(_, init)| init == ScalarInit::Workspace)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
+use super::footprint::Footprint;
 use super::program::Kernel;
 
 /// Grid geometry of a launch.
@@ -59,6 +60,8 @@ pub struct Launch<'a> {
     pub order_seed: u64,
     /// Set by the device to stop a kernel that never ends.
     pub cancel: &'a AtomicBool,
+    /// Where to note what the launch touches, if anybody wants to know.
+    pub footprint: Option<&'a Footprint>,
 }
 
 /// A value that the kernels of a graph's launch may set: `cudaGraphSetConditional`.

@@ -10,6 +10,7 @@ mod block;
 mod code;
 mod decode;
 mod fault;
+mod footprint;
 mod grid;
 mod isa;
 mod launch;
@@ -30,6 +31,7 @@ pub mod forms {
     pub use super::decode::forms::{Forms, executed, expand, refused};
 }
 pub use fault::{Fault, FaultKind};
+pub use footprint::{Access, Footprint, Span};
 pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange, WidenedRead};
 pub use output::take_output;

@@ -105,6 +105,8 @@ impl Worker {
                 mbarriers: Mbarriers::default(),
                 flights: Flights::default(),
                 overrun: None,
+                footprint: std::ptr::null(),
+                strong: None,
             },
             widened: None,
             warps: Vec::new(),
@@ -135,6 +137,7 @@ impl Worker {
         let nothing = MemoryRange { base: 0, len: 0, host: std::ptr::null_mut() };
         self.hits.clear();
         self.hits.resize(code.memory_sites as usize, nothing);
+        self.ctx.footprint = launch.footprint.map_or(std::ptr::null(), std::ptr::from_ref);
         self.follow(code);
         let ctx = &mut self.ctx;
         (ctx.rank, ctx.ranks, ctx.block_warps) = (0, ranks, block_warps);
@@ -191,6 +194,7 @@ impl Worker {
         self.ctx.code = code.insts.as_ptr();
         self.ctx.extras = code.extras.as_ptr();
         self.ctx.file_bytes = code.file_bytes;
+        self.ctx.strong = self.ctx.footprint().map(|footprint| footprint.strong_of(code));
     }
 
     /// Changes the cluster's warps from `code`, by `parting`, to `plain`. None is running.

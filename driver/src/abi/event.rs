@@ -5,13 +5,13 @@ use std::ffi::c_uint;
 use super::args::{not_null, write};
 use super::types::{CUevent, CUstream};
 use super::{CUresult, Cuda};
-use crate::record;
 use crate::software::capture::{Placement, capture_work};
 use crate::software::event::{BLOCKING_SYNC, DISABLE_TIMING, EventCell, INTERPROCESS};
 use crate::software::fault::explain;
 use crate::software::memory::memory;
 use crate::software::work::NodeParams;
 use crate::software::{EventId, SyncTarget, driver};
+use crate::{observe, record};
 
 fn record(event: CUevent, stream: CUstream, flags: u32) -> Cuda {
     const EXTERNAL: u32 = 1;
@@ -103,6 +103,7 @@ entry_points! {
         if event.last().is_some_and(|record| !driver.engine.is_done(record.ticket)) {
             return Err(CUresult::NOT_READY);
         }
+        event.last().into_iter().for_each(|record| observe::host_waited(record.ticket));
         explain(world.check_context(event.context))
     }
 
@@ -117,6 +118,7 @@ entry_points! {
         };
         if let Some(record) = record {
             record::blocked(|| driver.engine.wait(record.ticket));
+            observe::host_waited(record.ticket);
         }
         memory().synchronised();
         explain(driver.world().check_context(context))

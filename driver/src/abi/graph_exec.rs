@@ -56,6 +56,7 @@ fn launch(world: &mut World, exec: CUgraphExec, stream: CUstream) -> Cuda {
     }
     let ticket = driver().submit_graph(world, stream, launch.plan, after);
     world.graphs.set_ticket(exec.0, ticket);
+    crate::observe::was_exec(ticket, exec.0);
     Ok(())
 }
 

@@ -8,7 +8,6 @@ use super::types::{
     CUstreamCallback,
 };
 use super::{CUresult, Cuda};
-use crate::record;
 use crate::software::batch::{MemOp, operation};
 use crate::software::capture::{Placement, capture_work};
 use crate::software::execute::Op;
@@ -17,6 +16,7 @@ use crate::software::memory::{HostKind, Place, memory};
 use crate::software::stream::{GREATEST_PRIORITY, LEAST_PRIORITY, NON_BLOCKING};
 use crate::software::work::{HostCall, HostWork, NodeParams, UserData};
 use crate::software::{EventId, StreamId, StreamKind, SyncTarget, ThreadId, World, driver};
+use crate::{observe, record};
 
 fn create(target: *mut CUstream, flags: u32, priority: c_int) -> Cuda {
     not_null(target)?;
@@ -68,6 +68,12 @@ unsafe fn operations(
     Ok(unsafe { slice(operations, count as usize) }?.into())
 }
 
+/// The streams that a host wait for a stream waits for: with the legacy stream the blocking ones too.
+fn waited_for(world: &World, stream: StreamId) -> Vec<u64> {
+    let others = if stream.kind == StreamKind::Legacy { world.waited_by(stream) } else { Vec::new() };
+    std::iter::once(stream.key).chain(others).collect()
+}
+
 fn host_function(stream: CUstream, function: CUhostFn, data: *mut c_void) -> Cuda {
     let function = function.ok_or(CUresult::INVALID_VALUE)?;
     let work = HostWork { call: HostCall::Function(function), user_data: UserData(data) };
@@ -116,20 +122,17 @@ entry_points! {
 
     fn cuStreamSynchronize(hStream: CUstream) on hStream {
         let driver = driver();
-        let (last, sticky) = {
+        let (last, streams, sticky) = {
             let mut world = driver.world();
             let stream = world.usable_stream(hStream)?;
             world.sync_call(SyncTarget::Stream(stream))?;
             let sticky = world.contexts.get(stream.context.0).map(|context| context.sticky.clone());
-            // Waiting for the legacy stream is waiting for the blocking streams too.
-            let mut last = vec![driver.engine.last(stream.key)];
-            if stream.kind == StreamKind::Legacy {
-                let others = world.contexts.get(stream.context.0).map(|context| context.blocking_streams());
-                last.extend(others.unwrap_or_default().into_iter().map(|other| driver.engine.last(other)));
-            }
-            (last, sticky.unwrap_or_default())
+            let streams = waited_for(&world, stream);
+            let last: Vec<_> = streams.iter().filter_map(|&stream| driver.engine.last(stream)).collect();
+            (last, streams, sticky.unwrap_or_default())
         };
-        record::blocked(|| last.into_iter().flatten().for_each(|ticket| driver.engine.wait(ticket)));
+        record::blocked(|| last.into_iter().for_each(|ticket| driver.engine.wait(ticket)));
+        observe::host_waited_for(&streams);
         memory().synchronised();
         explain(sticky.check())
     }
@@ -139,14 +142,11 @@ entry_points! {
         let mut world = driver.world();
         let stream = world.usable_stream(hStream)?;
         world.sync_call(SyncTarget::Stream(stream))?;
-        let mut busy = driver.engine.last(stream.key).is_some();
-        if stream.kind == StreamKind::Legacy && !busy {
-            let others = world.contexts.get(stream.context.0).map(|context| context.blocking_streams());
-            busy = others.unwrap_or_default().into_iter().any(|other| driver.engine.last(other).is_some());
-        }
-        if busy {
+        let streams = waited_for(&world, stream);
+        if streams.iter().any(|&stream| driver.engine.last(stream).is_some()) {
             return Err(CUresult::NOT_READY);
         }
+        observe::host_waited_for(&streams);
         explain(world.usable_stream(hStream).map(|_| ()))
     }
 
@@ -168,7 +168,9 @@ entry_points! {
             };
         }
         if world.capture.wait_event(stream, id)? == Placement::Eager
-            && let Some(record) = event.last().filter(|record| !driver.engine.is_done(record.ticket))
+            && let Some(record) = event.last()
+            // An observer wants the order also where it costs nothing.
+            && (observe::is_on() || !driver.engine.is_done(record.ticket))
         {
             driver.submit(&world, stream, Op::Nothing, vec![record.ticket]);
         }

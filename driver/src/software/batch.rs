@@ -60,6 +60,11 @@ impl MemOp {
         }
     }
 
+    /// The bytes that it touches, if it touches any.
+    pub fn place(&self) -> Option<(u64, u64)> {
+        (self.size() > 0).then_some((self.address, self.size()))
+    }
+
     /// Checks the address.
     pub fn check(&self) -> Cuda {
         let size = self.size();

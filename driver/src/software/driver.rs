@@ -20,6 +20,7 @@ use super::work::{NodeParams, Plan};
 use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, execute};
 use crate::abi::types::{CUevent, CUfunction, CUstream};
 use crate::abi::{CUresult, Cuda, default_stream};
+use crate::observe;
 
 /// The driver of this process.
 #[derive(Debug)]
@@ -148,17 +149,13 @@ impl Driver {
     /// The caller holds the driver lock, so that calls of several threads keep their order.
     pub fn submit(&self, world: &World, stream: StreamId, op: Op, mut after: Vec<Ticket>) -> Ticket {
         after.extend(world.awaited(stream));
-        let Some(context) = world.contexts.get(stream.context.0) else {
-            return self.engine.submit(stream.key, Task { op, sticky: Sticky::default() }, after, &[]);
-        };
-        let task = Task { op, sticky: context.sticky.clone() };
-        match stream.kind {
-            StreamKind::NonBlocking => self.engine.submit(stream.key, task, after, &[]),
-            StreamKind::Legacy => self.engine.submit(stream.key, task, after, &context.blocking_streams()),
-            StreamKind::Blocking | StreamKind::PerThread => {
-                self.engine.submit(stream.key, task, after, &[context.legacy])
-            }
-        }
+        let sticky = world.contexts.get(stream.context.0).map(|context| context.sticky.clone()).unwrap_or_default();
+        let behind = world.waited_by(stream);
+        // The engine forgets what is done already; an observer must not.
+        let observed = if observe::is_on() { after.clone() } else { Vec::new() };
+        let ticket = self.engine.submit(stream.key, Task { op, sticky }, after, &behind);
+        observe::submitted(ticket, &observed, &behind);
+        ticket
     }
 
     /// Puts a graph launch on a stream, behind `after` (earlier launches of the same instance).
@@ -177,8 +174,12 @@ impl Driver {
                 records.push((event, record));
             }
         }
-        let launch = Launch { plan, records, awaited, never_blocks: survey.never_blocks };
-        self.submit(world, stream, Op::Graph(Arc::new(launch)), after)
+        let tickets = |records: &[(EventId, Record)]| records.iter().map(|(_, record)| record.ticket).collect();
+        let (awaited_by, completed): (Vec<Ticket>, Vec<Ticket>) = (tickets(&awaited), tickets(&records));
+        let launch = Launch { plan: Arc::clone(&plan), records, awaited, never_blocks: survey.never_blocks };
+        let ticket = self.submit(world, stream, Op::Graph(Arc::new(launch)), after);
+        observe::was_graph(ticket, &plan, &awaited_by, &completed);
+        ticket
     }
 
     /// Records an event behind all earlier work of a stream.
@@ -248,9 +249,10 @@ impl Driver {
             Some(context) => context.streams.keys().copied().collect(),
             None => return,
         };
-        for ticket in streams.into_iter().filter_map(|stream| self.engine.last(stream)) {
+        for ticket in streams.iter().filter_map(|&stream| self.engine.last(stream)) {
             self.engine.wait(ticket);
         }
+        observe::host_waited_for(&streams);
     }
 
     /// Asks the capture model before a potentially unsafe call.
@@ -265,6 +267,15 @@ impl Driver {
 }
 
 impl World {
+    /// The streams whose earlier work a stream's work waits for, by the legacy stream's rules.
+    pub fn waited_by(&self, stream: StreamId) -> Vec<u64> {
+        match (stream.kind, self.contexts.get(stream.context.0)) {
+            (StreamKind::Legacy, Some(context)) => context.blocking_streams(),
+            (StreamKind::Blocking | StreamKind::PerThread, Some(context)) => vec![context.legacy],
+            _ => Vec::new(),
+        }
+    }
+
     /// The calling thread's context; an error if there is none or it is in error.
     pub fn current(&self) -> Cuda<Current> {
         let current = self.current_even_if_in_error()?;

@@ -17,6 +17,7 @@ use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodePara
 use super::{EventId, batch, interpreter, opaque};
 use crate::abi::CUresult;
 use crate::abi::door::host_function;
+use crate::observe::{self, Path};
 use crate::record;
 
 /// What the engine's queues hold.
@@ -70,6 +71,10 @@ pub struct Scope<'a> {
     pub stream: u64,
     /// The node of the launched graph that it belongs to.
     pub node: Option<u32>,
+    /// Its submission.
+    pub ticket: Ticket,
+    /// Where in the launched graph it stands.
+    pub path: Option<&'a Path<'a>>,
 }
 
 impl<'a> Scope<'a> {
@@ -86,7 +91,8 @@ pub struct Executor;
 impl Execute<Task> for Executor {
     fn execute(&self, engine: &Engine<Task>, ticket: Ticket, task: Task) {
         let seed = mix(engine.seed() ^ mix(ticket.stream) ^ ticket.sequence);
-        let scope = Scope { engine, sticky: &task.sticky, events: None, seed, stream: ticket.stream, node: None };
+        let stream = ticket.stream;
+        let scope = Scope { engine, sticky: &task.sticky, events: None, seed, stream, node: None, ticket, path: None };
         // A defect of ours must not take the thread, and with it the stream, out of the world.
         let done = catch_unwind(AssertUnwindSafe(|| run_op(&task.op, scope)));
         if done.is_err() && task.sticky.set(CUresult::LAUNCH_FAILED) {
@@ -141,7 +147,7 @@ fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
         }
         NodeParams::MemFree { address } => free(*address),
         _ if healthy.is_err() => return,
-        NodeParams::Kernel(work) => launch_kernel(work, scope),
+        NodeParams::Kernel(work) => launch_kernel(node, work, scope),
         NodeParams::Memcpy(work) => copy(work),
         NodeParams::Memset(work) => fill(work),
         NodeParams::MemAlloc { address, .. } => allocate(*address),
@@ -152,6 +158,9 @@ fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
         NodeParams::BatchMemOp(operations) => operations.iter().try_for_each(|operation| batch::run(operation, scope)),
         NodeParams::Empty => Ok(()),
     };
+    if result.is_ok() && observe::is_on() && !matches!(node, NodeParams::Kernel(_)) {
+        observe::ran(node, scope.node, observe::spans_of(node), scope.ticket, scope.path);
+    }
     if let Err(report) = result
         // A stop has set the error already, but only the kernel knows where it was.
         && (scope.sticky.set(report.code) || report.fault.is_some() && report.code == CUresult::LAUNCH_TIMEOUT)
@@ -165,7 +174,7 @@ fn complete_record(record: &Record, engine: &Engine<Task>) {
     engine.signal(record.ticket);
 }
 
-fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
+fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
     if work.function.opaque {
         opaque::run(work);
         return Ok(());
@@ -176,6 +185,7 @@ fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultRep
         .kernel()
         .map_err(|code| FaultReport::of_work(code, format!("kernel `{}` cannot run", work.function.entry.name)))?;
     let map = memory().space.map();
+    let footprint = observe::is_on().then(|| graphproof_exec::Footprint::of(&map));
     let launch = graphproof_exec::Launch {
         kernel,
         config: work.config,
@@ -185,9 +195,13 @@ fn launch_kernel(work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultRep
         memory: &map,
         order_seed: scope.seed,
         cancel: scope.sticky.cancelled(),
+        footprint: footprint.as_ref(),
     };
     let conditionals = scope.events.map_or(&[][..], |launch| &launch.plan.conditionals);
     let stats = interpreter::run(&launch, conditionals).map_err(|fault| FaultReport::of_kernel(*fault))?;
+    if let Some(footprint) = footprint {
+        observe::ran(node, scope.node, footprint.spans(), scope.ticket, scope.path);
+    }
     if let Some(read) = stats.widened {
         record::note_work(|| match read.space {
             "global" => format!("{read}; {}", memory().space.describe(read.address)),

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::engine::core::mix;
 use super::execute::{Scope, run_node};
 use super::work::{ConditionalKind, Plan, PlanWork};
+use crate::observe::{Path, PathStep};
 
 /// Runs every step of `plan`, in an order that keeps its edges and that the seed chooses.
 pub fn run(plan: &Plan, scope: Scope<'_>) {
@@ -24,7 +25,11 @@ pub fn run(plan: &Plan, scope: Scope<'_>) {
         let index = ready.swap_remove(chosen);
         let step = &plan.steps[index as usize];
         let node = scope.node.or_else(|| index.checked_sub(defaults as u32));
-        run_step(&step.work, Scope { seed: mix(scope.seed ^ u64::from(index) << 32), node, ..scope });
+        let here = Path { outer: scope.path, step: PathStep::Step(index) };
+        run_step(
+            &step.work,
+            Scope { seed: mix(scope.seed ^ u64::from(index) << 32), node, path: Some(&here), ..scope },
+        );
         for &next in &step.dependents {
             let missing = &mut missing[next as usize];
             *missing -= 1;
@@ -42,10 +47,16 @@ fn run_step(work: &PlanWork, scope: Scope<'_>) {
         PlanWork::SetConditional { value, to } => value.store(*to, Ordering::Release),
         PlanWork::Conditional { value, kind, bodies } => {
             let read = || value.load(Ordering::Acquire);
+            let body = |number: u32| {
+                let here = Path { outer: scope.path, step: PathStep::Body(number) };
+                bodies
+                    .get(number as usize)
+                    .into_iter()
+                    .for_each(|body| run(body, Scope { path: Some(&here), ..scope }));
+            };
             match kind {
                 ConditionalKind::If => {
-                    let body = if read() != 0 { bodies.first() } else { bodies.get(1) };
-                    body.into_iter().for_each(|body| run(body, scope));
+                    body(u32::from(read() == 0));
                 }
                 ConditionalKind::While => {
                     let mut turn = 0u64;
@@ -53,11 +64,12 @@ fn run_step(work: &PlanWork, scope: Scope<'_>) {
                     while read() != 0 && scope.sticky.check().is_ok() {
                         let Some(body) = bodies.first() else { break };
                         turn += 1;
-                        run(body, Scope { seed: mix(scope.seed ^ turn), ..scope });
+                        let here = Path { outer: scope.path, step: PathStep::Turn(turn) };
+                        run(body, Scope { seed: mix(scope.seed ^ turn), path: Some(&here), ..scope });
                     }
                 }
                 ConditionalKind::Switch => {
-                    bodies.get(read() as usize).into_iter().for_each(|body| run(body, scope));
+                    body(read());
                 }
             }
         }

@@ -14,6 +14,7 @@ use super::execute::{Op, Task};
 use super::{ContextId, Driver, EventId, StreamId, StreamKind, World};
 use crate::abi::types::CUevent;
 use crate::abi::{CUresult, Cuda};
+use crate::observe;
 
 /// A green context.
 #[derive(Debug)]
@@ -161,7 +162,7 @@ impl Driver {
         let sticky = world.contexts.get(context.0).map(|context| context.sticky.clone()).unwrap_or_default();
         let record = Record::new(Ticket { stream: queue, sequence: 1 });
         let task = Task { op: Op::Record(record.time.clone()), sticky };
-        self.engine.submit(queue, task, Vec::new(), &keys);
+        observe::submitted(self.engine.submit(queue, task, Vec::new(), &keys), &[], &keys);
         self.engine.close(queue);
         world.event_recorded(EventId(event.0), record);
         Ok(())
@@ -179,7 +180,8 @@ impl Driver {
         let cell = world.event(event)?;
         let captured = world.capture.captured_event_call(EventId(event.0));
         world.capture.whole_context_call(&keys).and(captured)?;
-        let Some(record) = cell.last().filter(|record| !self.engine.is_done(record.ticket)) else { return Ok(()) };
+        let open = |record: &Record| observe::is_on() || !self.engine.is_done(record.ticket);
+        let Some(record) = cell.last().filter(open) else { return Ok(()) };
         let waits = match streams {
             Streams::OfContext(id) => world.contexts.get_mut(id.0).map(|context| &mut context.waits),
             Streams::OfGreen(handle) => world.greens.get_mut(handle).map(|green| &mut green.waits),

@@ -6,10 +6,10 @@ use super::capture::{Placement, capture_work};
 use super::execute::Op;
 use super::memory::{Side, memory};
 use super::work::{CopyWork, MemsetWork, NodeParams};
-use super::{Driver, StreamId, StreamKind, World};
+use super::{Driver, StreamId, World};
 use crate::abi::types::{CUDA_MEMCPY3D, CUstream};
 use crate::abi::{Cuda, default_stream};
-use crate::record;
+use crate::{observe, record};
 
 /// Pageable memory up to this size is copied at the call and the call returns; of more the call waits
 /// for the copy. Measured on an H200, driver 580.159.04: 65,540 bytes return and 4 MiB wait; where in
@@ -29,9 +29,11 @@ impl Driver {
             return Ok(());
         }
         if self.is_idle(&world, stream) {
+            let behind = world.waited_by(stream);
             drop(world);
             let copy = memory().space.copy(params)?;
             copy.run();
+            observe::copied_at_once(stream.key, &behind, observe::copy_spans(params, false));
             record::print_output();
             return Ok(());
         }
@@ -40,6 +42,7 @@ impl Driver {
         drop(world);
         if copy.sides() != (Side::Device, Side::Device) {
             record::blocked(|| self.engine.wait(ticket));
+            observe::host_waited(ticket);
         }
         super::fault::explain(self.check(stream))
     }
@@ -67,6 +70,7 @@ impl Driver {
         drop(world);
         if !staged && (src == Side::Pageable || dst == Side::Pageable) {
             record::blocked(|| self.engine.wait(ticket));
+            observe::host_waited(ticket);
             return super::fault::explain(self.check(stream));
         }
         Ok(())
@@ -117,6 +121,7 @@ impl Driver {
         drop(world);
         if !memory().space.in_window(work.dst) {
             record::blocked(|| self.engine.wait(ticket));
+            observe::host_waited(ticket);
         }
         Ok(())
     }
@@ -140,11 +145,7 @@ impl Driver {
 
     /// Whether a stream, and what it implicitly waits for, has nothing to do.
     fn is_idle(&self, world: &World, stream: StreamId) -> bool {
-        let others = match (stream.kind, world.contexts.get(stream.context.0)) {
-            (StreamKind::Legacy, Some(context)) => context.blocking_streams(),
-            (StreamKind::Blocking | StreamKind::PerThread, Some(context)) => vec![context.legacy],
-            _ => Vec::new(),
-        };
+        let others = world.waited_by(stream);
         if !world.awaited(stream).into_iter().all(|ticket| self.engine.is_done(ticket)) {
             return false;
         }
@@ -159,6 +160,7 @@ impl Driver {
     /// Waits until the whole device is idle, as a free does.
     pub fn wait_for_device(&self) {
         if self.engine.pending() == 0 {
+            observe::host_waited_for_all();
             record::print_output();
             return;
         }

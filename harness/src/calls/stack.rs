@@ -84,10 +84,13 @@ pub fn frames(backtrace: &str, what: &str) -> Vec<Site> {
     while let Some(line) = lines.next() {
         let function = line.split_once(": ").map_or(line, |(_, name)| name);
         let place = lines.next_if(|next| next.starts_with("at "));
-        if is_machinery(function) {
+        let place = place.and_then(|place| place.strip_prefix("at "));
+        // Inlined functions have names without a crate where there are line tables only.
+        let inlined = crate_of(function).is_none() && place.is_some_and(is_machinery_file);
+        if inlined || is_machinery(function) {
             continue;
         }
-        let Some(place) = place.and_then(|place| place.strip_prefix("at ")) else {
+        let Some(place) = place else {
             let named = |all: &[Site]| if all.is_empty() { what.to_owned() } else { function.to_owned() };
             let file = crate_of(function).unwrap_or(function).to_owned();
             bare.push(Site { what: named(&bare), file, line: 0, kind: SiteKind::Library });
@@ -102,6 +105,20 @@ pub fn frames(backtrace: &str, what: &str) -> Vec<Site> {
         sites.push(Site { what, file: relative(file).to_owned(), line, kind: SiteKind::of_file(file) });
     }
     if sites.is_empty() { bare } else { sites }
+}
+
+/// Whether a place of a printed backtrace is in the source of the standard library, of cudarc, or of the
+/// driver and the judge as they were compiled: a user's folder of the same name is another.
+fn is_machinery_file(place: &str) -> bool {
+    let here = std::env::current_dir().unwrap_or_default();
+    let absolute = place.strip_prefix("./").map(|path| here.join(path));
+    let path = absolute.as_deref().and_then(|path| path.to_str()).unwrap_or(place);
+    let own = ["driver/src/", "driver/exec/src/", "driver/api/src/", "driver/door/src/", "harness/src/"];
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(|root| root.to_str());
+    let below = root.and_then(|root| path.strip_prefix(root)).map(|path| path.trim_start_matches('/'));
+    path.starts_with("/rustc/")
+        || path.contains("/cudarc-")
+        || below.is_some_and(|path| own.iter().any(|own| path.starts_with(own)))
 }
 
 /// The path below the crate's folder, as `file!()` would give it, where that can be told.
@@ -126,6 +143,21 @@ mod tests {
              at ./harness/src/lane/runs.rs:120:9
    5: std::thread::spawn
              at /rustc/abc/library/std/src/thread/mod.rs:1:1";
+
+    #[test]
+    fn an_inlined_function_without_a_crate_is_judged_by_its_file() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").display();
+        let text = format!(
+            "   0: then<core::option::Option<u8>, graphproof_driver::record::call>
+             at /rustc/abc/library/core/src/bool.rs:66:1
+   1: pass
+             at {root}/driver/src/abi/door.rs:55:9
+   2: drain
+             at /home/me/driver/src/queue.c:12:3"
+        );
+        let sites: Vec<String> = frames(&text, "cuEventQuery").iter().map(ToString::to_string).collect();
+        assert_eq!(sites, ["/home/me/driver/src/queue.c:12: cuEventQuery"]);
+    }
 
     #[test]
     fn only_the_step_s_own_lines_are_left() {

@@ -129,7 +129,7 @@ fn place(finding: Finding, call: &Told) -> Finding {
 }
 
 /// Sets the place to the innermost frame of a stack, and tells the next ones.
-pub(super) fn at_stack(finding: Finding, stack: &[Site]) -> Finding {
+pub(crate) fn at_stack(finding: Finding, stack: &[Site]) -> Finding {
     let mut stack = stack.iter();
     let Some(site) = stack.next() else { return finding };
     let finding = finding.at(Some(site.clone()));

@@ -34,13 +34,26 @@ impl Latch {
     }
 }
 
+/// As [`probe_for`], for a call that may take its time.
+///
+/// # Errors
+/// As [`probe_for`].
+pub fn probe<T>(
+    stream: &Stream,
+    heartbeat: &Heartbeat,
+    work: impl FnOnce() -> T,
+) -> Result<(T, Option<Position>), CudaError> {
+    probe_for(stream, heartbeat, PATIENCE, work)
+}
+
 /// Runs `work` while `stream` is held. Returns what `work` returned and, if it blocked, where.
 ///
 /// # Errors
 /// The stream could not be held.
-pub fn probe<T>(
+pub fn probe_for<T>(
     stream: &Stream,
     heartbeat: &Heartbeat,
+    patience: Duration,
     work: impl FnOnce() -> T,
 ) -> Result<(T, Option<Position>), CudaError> {
     let latch = Latch::default();
@@ -49,7 +62,7 @@ pub fn probe<T>(
     let returned = Latch::default();
     let (result, blocked) = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
-            let blocked = watch(&returned, heartbeat);
+            let blocked = watch(&returned, heartbeat, patience);
             latch.release();
             blocked
         });
@@ -62,12 +75,12 @@ pub fn probe<T>(
 }
 
 /// Waits until the work returned, or until it made no call for too long.
-fn watch(returned: &Latch, heartbeat: &Heartbeat) -> Option<Position> {
+fn watch(returned: &Latch, heartbeat: &Heartbeat, patience: Duration) -> Option<Position> {
     let mut beats = heartbeat.count();
     loop {
         let open = returned.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (open, timeout) =
-            returned.changed.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap_or_else(PoisonError::into_inner);
+            returned.changed.wait_timeout_while(open, patience, |open| !*open).unwrap_or_else(PoisonError::into_inner);
         if *open {
             return None;
         }

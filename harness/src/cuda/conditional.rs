@@ -5,6 +5,7 @@ use cudarc::driver::sys::{
     CUgraphNodeType, CUstreamCaptureMode,
 };
 
+use super::stream::capture_state;
 use super::{CapturedGraph, CudaError, GraphNode, Stream, cu};
 
 /// What a conditional node does with its body.
@@ -29,7 +30,7 @@ impl ConditionalHandle {
     /// # Errors
     /// The driver's.
     pub fn new(stream: &Stream) -> Result<Self, CudaError> {
-        let (graph, _) = stream.capture_state()?;
+        let (graph, _) = capture_state(stream.raw())?;
         let mut raw = 0;
         // 1: CU_GRAPH_COND_ASSIGN_DEFAULT.
         cu!(cuGraphConditionalHandleCreate(&mut raw, graph, std::ptr::null_mut(), 0, 1))?;
@@ -47,7 +48,7 @@ impl ConditionalHandle {
     /// # Errors
     /// The driver's.
     pub fn begin_body(&self, kind: Condition, stream: &Stream, inner: &Stream) -> Result<GraphNode, CudaError> {
-        let (_, after) = stream.capture_state()?;
+        let (_, after) = capture_state(stream.raw())?;
         let after: Vec<_> = after.iter().map(|node| node.raw()).collect();
         let kind = match kind {
             Condition::If => CUgraphConditionalNodeType::CU_GRAPH_COND_TYPE_IF,

@@ -225,6 +225,22 @@ impl CapturedGraph {
         Ok(copy)
     }
 
+    /// A copy of the nodes in `range` alone, in the order of their creation, with the edges between them.
+    ///
+    /// # Errors
+    /// The driver's, as for [`duplicate`](Self::duplicate).
+    pub fn only_nodes(&self, range: std::ops::Range<usize>) -> Result<Self, CudaError> {
+        let copy = self.duplicate()?;
+        for (at, GraphNode(node)) in self.nodes()?.into_iter().enumerate() {
+            if !range.contains(&at) {
+                let mut twin = std::ptr::null_mut();
+                cu!(cuGraphNodeFindInClone(&mut twin, node, copy.raw))?;
+                cu!(cuGraphDestroyNode(twin))?;
+            }
+        }
+        Ok(copy)
+    }
+
     /// Instantiates the graph.
     ///
     /// # Errors
@@ -304,6 +320,11 @@ pub struct GraphExec {
 unsafe impl Send for GraphExec {}
 
 impl GraphExec {
+    /// The handle as a number.
+    pub fn handle(&self) -> u64 {
+        self.raw.addr() as u64
+    }
+
     /// Enqueues one replay.
     ///
     /// # Errors

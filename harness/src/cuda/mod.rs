@@ -21,6 +21,7 @@ pub use memory::{
 pub use module::{Function, LoadedModule};
 pub use session::{DeviceFacts, Session};
 pub use stream::Stream;
+pub(crate) use stream::capture_tail;
 
 use cudarc::driver::sys::CUresult;
 use graphproof_driver::record::{self, Reason};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_void};
 
-use cudarc::driver::sys::{CUfunction, CUfunction_attribute, CUjit_option, CUmodule};
+use cudarc::driver::sys::{CUfunction, CUfunction_attribute, CUjit_option, CUmodule, CUstream};
 
 use super::{CudaError, Stream, cu};
 
@@ -153,8 +153,20 @@ impl Function {
         arguments: &mut [Vec<u8>],
         stream: &Stream,
     ) -> Result<(), CudaError> {
+        self.launch_on(grid, block, shared_bytes, arguments, stream.raw())
+    }
+
+    /// As [`launch`](Self::launch), on a stream of the step's own.
+    pub(crate) fn launch_on(
+        self,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared_bytes: u32,
+        arguments: &mut [Vec<u8>],
+        stream: CUstream,
+    ) -> Result<(), CudaError> {
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
-        let ([x, y, z], [bx, by, bz], stream) = (grid, block, stream.raw());
+        let ([x, y, z], [bx, by, bz]) = (grid, block);
         let (parameters, extra) = (pointers.as_mut_ptr(), std::ptr::null_mut());
         cu!(cuLaunchKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters, extra))
     }
@@ -163,17 +175,17 @@ impl Function {
     ///
     /// # Errors
     /// The driver's; `CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE` where not all blocks fit the device at once.
-    pub fn launch_cooperative(
+    pub(crate) fn launch_cooperative(
         self,
         grid: [u32; 3],
         block: [u32; 3],
         shared_bytes: u32,
         arguments: &mut [Vec<u8>],
-        stream: &Stream,
+        stream: CUstream,
     ) -> Result<(), CudaError> {
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
         let ([x, y, z], [bx, by, bz]) = (grid, block);
-        let (stream, parameters) = (stream.raw(), pointers.as_mut_ptr());
+        let parameters = pointers.as_mut_ptr();
         cu!(cuLaunchCooperativeKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters))
     }
 }

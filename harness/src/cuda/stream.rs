@@ -118,29 +118,6 @@ impl Stream {
         cu!(cuStreamIsCapturing(self.raw, &mut status))?;
         Ok(status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE)
     }
-
-    /// While capturing: the nodes that the next captured work would depend on, which are the
-    /// nodes just captured (CUDA Programming Guide, "Stream capture").
-    ///
-    /// # Errors
-    /// The driver's.
-    pub fn capture_tail(&self) -> Result<Vec<GraphNode>, CudaError> {
-        Ok(self.capture_state()?.1)
-    }
-
-    /// While capturing: the graph in the making, and the nodes that the next work would depend on.
-    pub(super) fn capture_state(&self) -> Result<(CUgraph, Vec<GraphNode>), CudaError> {
-        let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
-        let (mut id, mut graph) = (0, std::ptr::null_mut());
-        let (mut nodes, mut edges, mut count) = (std::ptr::null(), std::ptr::null(), 0usize);
-        cu!(cuStreamGetCaptureInfo_v3(self.raw, &mut status, &mut id, &mut graph, &mut nodes, &mut edges, &mut count))?;
-        if nodes.is_null() || count == 0 {
-            return Ok((graph, Vec::new()));
-        }
-        // SAFETY: the driver says that `nodes` holds `count` handles until the next call on the stream.
-        let nodes = unsafe { std::slice::from_raw_parts(nodes, count) };
-        Ok((graph, nodes.iter().map(|&node| GraphNode::from_raw(node)).collect()))
-    }
 }
 
 impl Drop for Stream {
@@ -152,4 +129,27 @@ impl Drop for Stream {
             tracing::debug!(%error, "destroying a stream");
         }
     }
+}
+
+/// While capturing: the nodes that the next captured work would depend on, which are the
+/// nodes just captured (CUDA Programming Guide, "Stream capture").
+///
+/// # Errors
+/// The driver's.
+pub(crate) fn capture_tail(stream: CUstream) -> Result<Vec<GraphNode>, CudaError> {
+    Ok(capture_state(stream)?.1)
+}
+
+/// While capturing: the graph in the making, and the nodes that the next work would depend on.
+pub(super) fn capture_state(stream: CUstream) -> Result<(CUgraph, Vec<GraphNode>), CudaError> {
+    let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+    let (mut id, mut graph) = (0, std::ptr::null_mut());
+    let (mut nodes, mut edges, mut count) = (std::ptr::null(), std::ptr::null(), 0usize);
+    cu!(cuStreamGetCaptureInfo_v3(stream, &mut status, &mut id, &mut graph, &mut nodes, &mut edges, &mut count))?;
+    if nodes.is_null() || count == 0 {
+        return Ok((graph, Vec::new()));
+    }
+    // SAFETY: the driver says that `nodes` holds `count` handles until the next call on the stream.
+    let nodes = unsafe { std::slice::from_raw_parts(nodes, count) };
+    Ok((graph, nodes.iter().map(|&node| GraphNode::from_raw(node)).collect()))
 }

@@ -54,6 +54,22 @@ checks! {
     Growth "growth"
         "free device memory, memory held by graphs and memory of the process after replays, and driver objects made and \
          destroyed between them"
+    OrderOfWork "order of work"
+        "what each piece of work of an eager run and of a replay touches, byte by byte, and what orders it: the graph's \
+         edges, streams, events and waits of the host; on the software driver, at step 1 and every 256th"
+    MemoryOutside "memory outside"
+        "what a watched replay writes beside the step's buffers, and what the eager side keeps and reads there"
+    Pipelined "replays in flight"
+        "four more steps, eagerly one by one, beside replays that are all enqueued before the first of them runs, with \
+         `--pipelined`"
+    Orders "orders"
+        "replays under seeded orders of ready nodes, blocks and warps, with `--orders`"
+    Cold "cold capture"
+        "a capture of the step in a process that has not run it, beside a second capture, by `graphproof cold`"
+    Together "two graphs"
+        "the graph of the step that the step declares beside itself, replayed in turn, and what both touch"
+    Unpadded "padding"
+        "eager runs of the reference without padding that the step declares, beside its own"
     Retries "retries"
         "the verdict of a failed step beside that of running it again, with `--retries`"
     Topology "topology"

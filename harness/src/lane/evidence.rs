@@ -133,6 +133,11 @@ impl Lane {
         }
     }
 
+    /// Where the step's host work was last seen.
+    pub(super) fn host_site(&self) -> Option<Site> {
+        self.evidence.host_site.clone()
+    }
+
     /// Keeps the numbers that a capture passes by value.
     pub(super) fn note_numbers(&mut self, topology: &Topology, step: u64) {
         self.evidence.numbers.push((step, baked::numbers(topology)));

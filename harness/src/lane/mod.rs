@@ -1,11 +1,16 @@
 //! One step on its way through the gate: eager runs, capture, replays, comparison.
 
+pub(crate) mod bisect;
+mod cold;
 mod confirm;
+pub(crate) mod declared;
 mod evidence;
 mod images;
 mod judge;
 mod observe;
+mod orders;
 pub(crate) mod parts;
+mod pipelined;
 mod plain;
 mod poison;
 mod probes;
@@ -14,6 +19,7 @@ mod setup;
 pub(crate) mod speed;
 mod timeline;
 mod warm;
+mod watch;
 mod writers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -90,6 +96,7 @@ pub(crate) struct Lane {
     findings: HashMap<FindingKey, Seen>,
     finding_order: Vec<FindingKey>,
     evidence: evidence::Evidence,
+    watched: watch::Watched,
     poisoned: bool,
 }
 
@@ -108,6 +115,8 @@ struct Captured {
     exec: GraphExec,
     topology: Topology,
     enqueued: Vec<Enqueued>,
+    /// How many nodes there are after each piece of work.
+    boundaries: Vec<usize>,
     /// The step whose inputs were in place.
     step: u64,
     /// What stands in the memory that the graph points at.
@@ -158,6 +167,10 @@ impl Lane {
         }
         if let Some(graph) = captured.as_ref().filter(|_| verdict.is_none()) {
             self.place_results(graph);
+            match self.pipelined(graph).and_then(|()| self.try_orders(graph)) {
+                Ok(()) | Err(Ended::Stop) => {}
+                Err(Ended::Run(error)) => return Err(error),
+            }
         }
         self.finish(captured, verdict, &times)
     }
@@ -180,10 +193,12 @@ impl Lane {
         if step == PROBE_STEP {
             self.probe_stall(step)?;
         }
+        let watch = self.watch(step);
         if graph.step < step {
             self.prepare_host(step, Phase::Replay)?;
         }
         let replay = self.launch_replay(step, graph)?;
+        self.judge_watched(watch, graph, step);
         times.replay.push(replay);
         times.replay_per_mille.push(replay.saturating_mul(1000) / eager.max(1));
         self.compare_with_replay(step, graph)?;
@@ -291,7 +306,7 @@ impl Lane {
             1 => finding,
             _ => finding.note(format!("and in {} later steps", steps - 1)),
         });
-        told.collect()
+        watch::point_from_results(told.collect())
     }
 
     fn finish(

@@ -30,6 +30,8 @@ pub enum Part {
     DummyInputs,
     /// Runs drawn on a line of time.
     Timelines,
+    /// Replays in flight, and the eager runs that they are compared with.
+    Pipelined,
     /// Outputs and scratch are filled with poison.
     Poison,
     /// Images, inputs and guards are compared, and digested.
@@ -46,7 +48,7 @@ pub enum Part {
 
 impl Part {
     /// All, in the order in which they are told.
-    pub const ALL: [Part; 18] = [
+    pub const ALL: [Part; 19] = [
         Part::Setup,
         Part::Inputs,
         Part::Load,
@@ -59,6 +61,7 @@ impl Part {
         Part::FirstAgain,
         Part::DummyInputs,
         Part::Timelines,
+        Part::Pipelined,
         Part::Poison,
         Part::Comparison,
         Part::Addresses,
@@ -82,6 +85,7 @@ impl Part {
             Part::FirstAgain => "first inputs again",
             Part::DummyInputs => "dummy inputs",
             Part::Timelines => "timelines",
+            Part::Pipelined => "replays in flight",
             Part::Poison => "poison",
             Part::Comparison => "comparison, guards, digests",
             Part::Addresses => "addresses",

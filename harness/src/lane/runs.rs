@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
+use super::bisect::boundaries;
 use super::judge::Beside;
 use super::parts::Part;
 use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, nanoseconds};
 use crate::buffers::BufferSet;
+use crate::calls::Calls;
 use crate::checks::behind::Behind;
 use crate::checks::bits::Pair;
 use crate::checks::{addresses, capture, faults, structure};
-use crate::context::{Enqueued, Phase, StepContext};
+use crate::context::{AfterWork, Enqueued, Phase, StepContext};
 use crate::cuda::CudaError;
 use crate::digest;
 use crate::error::{RunError, StepError};
@@ -73,7 +75,14 @@ impl Lane {
     /// The eager reference, and its control where `controlled`; the reference's time in nanoseconds.
     pub(super) fn run_eager(&mut self, step: u64, controlled: bool) -> Result<u64, Ended> {
         // State that the host writes belongs to the step: it is saved with it.
+        let first = self.watch_first_host_work(step);
+        let watch = self.watch(step);
         self.prepare_host(step, Phase::Eager)?;
+        self.note_first_host_work(first);
+        let watch = watch.map(|watch| {
+            let mark = watch.mark();
+            (watch, mark)
+        });
         if controlled {
             self.heartbeat.enter("eager", step);
             self.parts.switch(Part::Control);
@@ -81,6 +90,7 @@ impl Lane {
             self.driver(saved, "saving the state")?;
         }
         let time = self.record_eager(step, EAGER_POISON)?;
+        self.note_eager(watch);
         self.keep_eager()?;
         if !controlled {
             return Ok(time);
@@ -135,15 +145,30 @@ impl Lane {
     }
 
     pub(super) fn record(&self, buffers: &BufferSet, capturing: bool) -> (Result<(), StepError>, Vec<Enqueued>) {
-        self.record_on(buffers, capturing, false)
+        self.record_as(buffers, capturing, false, None)
     }
 
     /// An eager run on a stream that is held.
     pub(super) fn record_held(&self, buffers: &BufferSet) -> (Result<(), StepError>, Vec<Enqueued>) {
-        self.record_on(buffers, false, true)
+        self.record_as(buffers, false, true, None)
     }
 
-    fn record_on(&self, buffers: &BufferSet, capturing: bool, held: bool) -> (Result<(), StepError>, Vec<Enqueued>) {
+    /// Records the step eagerly; `after` is done behind each piece of work.
+    pub(super) fn record_with<'a>(
+        &'a self,
+        buffers: &'a BufferSet,
+        after: &'a mut AfterWork<'a>,
+    ) -> (Result<(), StepError>, Vec<Enqueued>) {
+        self.record_as(buffers, false, false, Some(after))
+    }
+
+    fn record_as<'a>(
+        &'a self,
+        buffers: &'a BufferSet,
+        capturing: bool,
+        held: bool,
+        after: Option<&'a mut AfterWork<'a>>,
+    ) -> (Result<(), StepError>, Vec<Enqueued>) {
         let mut cx = StepContext {
             stream: if capturing { self.captured_stream() } else { &self.stream },
             buffers,
@@ -154,6 +179,7 @@ impl Lane {
             enqueued: Vec::new(),
             side: None,
             place: None,
+            after,
         };
         let result = self.step.record(&mut cx);
         (result, cx.enqueued)
@@ -180,8 +206,11 @@ impl Lane {
                 return Err(self.stop(finding, false));
             }
         };
+        let handles = graph.nodes();
+        let boundaries = boundaries(&self.driver(handles, "reading the graph back")?, &enqueued);
         let read = Topology::read(&graph, &enqueued, &self.replay);
-        let topology = self.driver(read, "reading the graph back")?;
+        let mut topology = self.driver(read, "reading the graph back")?;
+        topology.place_forked(&calls.as_ref().map(Calls::captured).unwrap_or_default());
         let behind = Behind::read(&topology, &self.replay, &self.eager);
         self.report.graph = Some(topology.report(&self.replay));
         let found = structure::check(&topology, &enqueued, structure::stack());
@@ -198,7 +227,7 @@ impl Lane {
                 self.report.times.instantiate = nanoseconds(started);
                 self.parts.switch(Part::Rest);
                 // The graph itself is destroyed, as most engines do.
-                Ok(Captured { exec, topology, enqueued, step, behind, spare: graph.duplicate().ok() })
+                Ok(Captured { exec, topology, enqueued, boundaries, step, behind, spare: graph.duplicate().ok() })
             }
             Err(error) => Err(self.stop(
                 Finding::new(Id::E05, Check::Capture).contrast("the graph instantiates", error.to_string()),

@@ -109,6 +109,7 @@ impl Lane {
             findings: HashMap::new(),
             finding_order: Vec::new(),
             evidence: Default::default(),
+            watched: Default::default(),
             poisoned: false,
         };
         lane.init_state()?;

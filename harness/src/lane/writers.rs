@@ -61,6 +61,11 @@ impl Lane {
             }
             places.extend(node.map(|node| (node, buffer)));
         }
+        if let Some(step) =
+            differing.iter().filter(|((id, _), _)| *id == Id::R01).map(|(_, differing)| differing.step).min()
+        {
+            self.bisect_results(graph, step);
+        }
         self.sort_results(&places);
         self.point_upstream(&places, &graph.topology);
         let is_result = |id: Id| matches!(id, Id::R01 | Id::R03);

@@ -1,5 +1,6 @@
 //! What a planted fault is.
 
+use graphproof_harness::capture_as::StreamKind;
 use graphproof_harness::finding::{Check, Id};
 use graphproof_harness::step::Step;
 
@@ -32,6 +33,16 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Whether it is found by a capture of a step that never ran, and by nothing else.
+    pub fn is_cold(&self) -> bool {
+        self.expected.check == Check::Cold
+    }
+
+    /// Whether only replays in flight show it.
+    pub fn is_pipelined(&self) -> bool {
+        self.expected.check == Check::Pipelined
+    }
+
     /// How often the step is run again where it fails. A verdict that depends on the run shows only
     /// to whoever runs it again.
     pub fn retries(&self) -> u64 {
@@ -52,6 +63,8 @@ pub enum Group {
     Values,
     /// Growth over many replays.
     Leaks,
+    /// Order of work, and memory outside the step.
+    Order,
     /// Real failures of indexers, in the indexer's own kernels and host code.
     Indexer,
 }
@@ -65,6 +78,7 @@ impl Group {
             Group::Capture => "capture",
             Group::Values => "values",
             Group::Leaks => "leaks",
+            Group::Order => "order",
             Group::Indexer => "indexer",
         }
     }
@@ -82,17 +96,24 @@ pub struct Expected {
     pub without_record: &'static [Id],
     /// Whether only a call record can tell it at all.
     pub needs_record: bool,
+    /// The stream that the step has to run on.
+    pub stream: StreamKind,
 }
 
 impl Expected {
     /// Finding `id` of `check`, on every driver.
     pub const fn new(id: Id, check: Check) -> Self {
-        Expected { id, check, without_record: &[], needs_record: false }
+        Expected { id, check, without_record: &[], needs_record: false, stream: StreamKind::Blocking }
     }
 
     /// Adds ids that count where there is no call record.
     pub const fn or(self, without_record: &'static [Id]) -> Self {
         Expected { without_record, ..self }
+    }
+
+    /// Says that the step has to run on a stream of this kind.
+    pub const fn on(self, stream: StreamKind) -> Self {
+        Expected { stream, ..self }
     }
 
     /// Says that only a call record can tell it.

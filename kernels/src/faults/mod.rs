@@ -10,6 +10,7 @@ mod capture;
 mod fault;
 mod indexer;
 mod leaks;
+mod order;
 mod plant;
 mod prelude;
 mod raw;
@@ -21,7 +22,8 @@ pub use plant::Plant;
 
 /// Every planted fault, group by group.
 pub fn all() -> Vec<Fault> {
-    [syncs::FAULTS, addresses::FAULTS, capture::FAULTS, values::FAULTS, leaks::FAULTS, indexer::FAULTS].concat()
+    [syncs::FAULTS, addresses::FAULTS, capture::FAULTS, values::FAULTS, leaks::FAULTS, order::FAULTS, indexer::FAULTS]
+        .concat()
 }
 
 /// The fault called `name`.
@@ -39,9 +41,9 @@ pub const NOT_PLANTED: &[(&str, &str)] = &[
     ("V09", "needs conditional nodes, which a capture cannot make without CUDA 12.3's graph calls"),
     ("V10", "no fault of results: two launches of one executable graph run one after the other; only time tells"),
     (
-        "L03",
-        "needs a host write while a replay is in flight: the harness waits for each replay, and a race on purpose is \
-      not the same twice",
+        "V15",
+        "every launch on the software driver draws an order of its own, so that what depends on it is V07 or R01 before \
+      --orders is asked; one that only more seeds find would be luck",
     ),
     (
         "G11",

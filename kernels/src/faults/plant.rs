@@ -15,6 +15,7 @@ use crate::steps::{IndexerStep, Lane};
 type Record = dyn Fn(&mut StepContext<'_>) -> StepResult<()> + Send + Sync;
 type Prepare = dyn Fn(u64, &mut HostContext<'_>) -> StepResult<()> + Send + Sync;
 type Dummy = dyn Fn(&mut HostBuffers) -> StepResult<()> + Send + Sync;
+type Other = dyn Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync;
 type Fill = dyn Fn(u64, &mut HostBuffers) -> StepResult<()> + Send + Sync;
 
 /// Elements of the small step's buffers.
@@ -31,6 +32,8 @@ pub struct Plant {
     prepare: Box<Prepare>,
     fill: Box<Fill>,
     dummy: Option<Box<Dummy>>,
+    unpadded: Option<Box<Other>>,
+    beside: Option<Box<Other>>,
 }
 
 impl Plant {
@@ -51,6 +54,8 @@ impl Plant {
             prepare: Box::new(|_, _| Ok(())),
             fill: Box::new(|_, _| Ok(())),
             dummy: None,
+            unpadded: None,
+            beside: None,
         })
     }
 
@@ -74,6 +79,8 @@ impl Plant {
             prepare: Box::new(|_, _| Ok(())),
             fill: Box::new(|_, _| Ok(())),
             dummy: None,
+            unpadded: None,
+            beside: None,
         })
     }
 
@@ -94,6 +101,12 @@ impl Plant {
     /// Declares these buffers instead of the small step's.
     pub fn buffers(mut self, buffers: impl IntoIterator<Item = BufferSpec>) -> Self {
         self.buffers = buffers.into_iter().collect();
+        self
+    }
+
+    /// Adds a module of a hand-written kernel.
+    pub fn module(mut self, name: &'static str, ptx: &'static str) -> Self {
+        self.modules.push(Module { name: name.into(), ptx: ptx.into(), source_sha256: None });
         self
     }
 
@@ -121,6 +134,18 @@ impl Plant {
     /// Overwrites inputs with those that an engine captures with before real ones are there.
     pub fn dummy(mut self, dummy: impl Fn(&mut HostBuffers) -> StepResult<()> + Send + Sync + 'static) -> Self {
         self.dummy = Some(Box::new(dummy));
+        self
+    }
+
+    /// The same step without padding.
+    pub fn unpadded(mut self, other: impl Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync + 'static) -> Self {
+        self.unpadded = Some(Box::new(other));
+        self
+    }
+
+    /// A step whose graph lives in the same process.
+    pub fn beside(mut self, other: impl Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync + 'static) -> Self {
+        self.beside = Some(Box::new(other));
         self
     }
 
@@ -186,6 +211,14 @@ impl Step for Plant {
 
     fn init_state(&self, seed: u64, state: &mut HostBuffers) -> StepResult<()> {
         self.ground.as_ref().map_or(Ok(()), |ground| ground.init_state(seed, state))
+    }
+
+    fn unpadded(&self) -> Option<Box<dyn Step>> {
+        self.unpadded.as_ref().and_then(|other| other().ok())
+    }
+
+    fn beside(&self) -> Option<Box<dyn Step>> {
+        self.beside.as_ref().and_then(|other| other().ok())
     }
 
     fn prepare(&self, index: u64, cx: &mut HostContext<'_>) -> StepResult<()> {

@@ -4,7 +4,8 @@ pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(super) use cudarc::driver::sys::CUresult;
-pub(super) use graphproof_harness::context::{Launch, Phase};
+pub(super) use graphproof_harness::capture_as::StreamKind;
+pub(super) use graphproof_harness::context::{HostContext, Launch, Phase, StepContext};
 pub(super) use graphproof_harness::error::{StepError, StepResult};
 pub(super) use graphproof_harness::finding::{Check, Id};
 pub(super) use graphproof_harness::step::{Agreement, BufferSpec, DType, Step, Valid};
@@ -26,6 +27,65 @@ pub(super) fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> StepResult<T>) 
     let made = make()?;
     Ok(cell.get_or_init(|| made))
 }
+
+/// Device memory of the step's own, which it keeps.
+pub(super) fn allocated(bytes: usize) -> StepResult<u64> {
+    let (result, address) = raw::mem_alloc(bytes);
+    raw::must("cuMemAlloc", result).map(|()| address)
+}
+
+/// A side stream that is forked from the step's and joined to it again.
+pub(super) struct Fork {
+    side: raw::Stream,
+    fork: raw::Event,
+    join: raw::Event,
+}
+
+impl Fork {
+    /// Makes the stream and its events.
+    pub(super) fn new() -> StepResult<Self> {
+        Ok(Fork { side: raw::Stream::non_blocking()?, fork: raw::Event::new()?, join: raw::Event::new()? })
+    }
+
+    /// The side stream.
+    pub(super) fn stream(&self) -> cudarc::driver::sys::CUstream {
+        self.side.0
+    }
+
+    /// What is enqueued on the side stream from here on waits for the step's work so far.
+    pub(super) fn begin(&self, cx: &mut StepContext<'_>) -> StepResult<()> {
+        cx.check("cuEventRecord", self.fork.record(cx.stream()))?;
+        cx.check("cuStreamWaitEvent", self.fork.wait(self.side.0))
+    }
+
+    /// What the step enqueues from here on waits for the side stream's work so far.
+    pub(super) fn end(&self, cx: &mut StepContext<'_>) -> StepResult<()> {
+        cx.check("cuEventRecord", self.join.record(self.side.0))?;
+        cx.check("cuStreamWaitEvent", self.join.wait(cx.stream()))
+    }
+}
+
+/// A kernel that adds 1 to a counter, in each thread.
+pub(super) const ADD_ATOMIC: &str = ".version 7.0\n.target sm_70\n.address_size 64\n\
+    .visible .entry add_atomic(.param .u64 counter)\n{\n\
+    .reg .b64 %rd<2>;\nld.param.u64 %rd1, [counter];\ncvta.to.global.u64 %rd1, %rd1;\n\
+    red.global.add.u32 [%rd1], 1;\nret;\n}\n";
+
+/// A kernel that stores row `i` of x in slot[i] of a cache; a negative slot is skipped where `guarded`, else it
+/// counts from the end.
+pub(super) const STORE_ROWS: &str = ".version 7.0\n.target sm_70\n.address_size 64\n\
+    .visible .entry store_rows(.param .u64 x, .param .u64 slot, .param .u64 cache, .param .u32 guarded, \
+    .param .u32 rows, .param .u32 slots)\n{\n\
+    .reg .pred %p<4>;\n.reg .b32 %r<8>;\n.reg .b64 %rd<10>;\n.reg .f32 %f<2>;\n\
+    ld.param.u64 %rd1, [x];\nld.param.u64 %rd2, [slot];\nld.param.u64 %rd3, [cache];\n\
+    cvta.to.global.u64 %rd1, %rd1;\ncvta.to.global.u64 %rd2, %rd2;\ncvta.to.global.u64 %rd3, %rd3;\n\
+    mov.u32 %r1, %tid.x;\nld.param.u32 %r2, [rows];\nsetp.ge.u32 %p1, %r1, %r2;\n@%p1 ret;\n\
+    mul.wide.u32 %rd4, %r1, 4;\nadd.s64 %rd5, %rd2, %rd4;\nld.global.s32 %r3, [%rd5];\n\
+    setp.ge.s32 %p2, %r3, 0;\n@%p2 bra STORE;\n\
+    ld.param.u32 %r4, [guarded];\nsetp.ne.u32 %p3, %r4, 0;\n@%p3 ret;\n\
+    ld.param.u32 %r5, [slots];\nadd.s32 %r3, %r3, %r5;\n\
+    STORE:\nadd.s64 %rd6, %rd1, %rd4;\nld.global.f32 %f1, [%rd6];\n\
+    mul.wide.s32 %rd7, %r3, 4;\nadd.s64 %rd8, %rd3, %rd7;\nst.global.f32 [%rd8], %f1;\nret;\n}\n";
 
 /// Locks what a step keeps between its calls.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

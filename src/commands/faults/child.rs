@@ -9,10 +9,12 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use graphproof_harness::capture_as::StreamKind;
+use graphproof_harness::cuda::Session;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
-use graphproof_harness::gate::GateConfig;
-use graphproof_harness::report::LaneReport;
+use graphproof_harness::gate::{self, GateConfig};
+use graphproof_harness::report::{LaneReport, Verdict};
 use graphproof_harness::retry;
 use graphproof_harness::step::Step;
 use graphproof_kernels::faults::{self, Fault, Variant};
@@ -45,10 +47,11 @@ impl Job {
         Job { arguments }
     }
 
-    pub fn lane(lane: &str, shape: &str, seeds: u64, steps: u64, driver: DriverKind) -> Self {
+    pub fn lane(lane: &str, shape: &str, seeds: u64, [steps, orders]: [u64; 2], driver: DriverKind) -> Self {
         let mut arguments = Self::start(lane, driver);
         arguments.extend(["--shape".to_owned(), shape.to_owned()]);
         arguments.extend(["--seeds".to_owned(), seeds.to_string(), "--steps".to_owned(), steps.to_string()]);
+        arguments.extend(["--orders".to_owned(), orders.to_string()]);
         Job { arguments }
     }
 
@@ -157,8 +160,15 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
             steps: args.steps.unwrap_or(STEPS),
             seed,
             patience: Duration::from_secs(args.patience),
+            stream: fault.map_or(StreamKind::default(), |fault| fault.expected.stream),
+            pipelined: fault.is_some_and(|fault| fault.is_pipelined()),
+            orders: args.orders,
             ..GateConfig::default()
         };
+        if fault.is_some_and(|fault| fault.is_cold()) {
+            reports.push(cold(&session, &step, &config)?);
+            break;
+        }
         let retries = fault.map_or(0, |fault| fault.retries());
         let settle = &mut |_: &mut LaneReport| Ok::<(), Failure>(());
         let outcome = retry::run(&session, &step, &config, retries, &mut |_| {}, settle)?;
@@ -171,6 +181,16 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
     println!("{text}");
     // A lost run's thread may hold the driver: leave without waiting for it.
     std::process::exit(0)
+}
+
+/// The report of a capture in this process, which has not run the step.
+fn cold(session: &Session, step: &Arc<dyn Step>, config: &GateConfig) -> Result<LaneReport, Failure> {
+    let mut report = gate::blank_report(step.as_ref(), config, Verdict::Pass);
+    report.findings = gate::cold(session, step, config)?;
+    if report.failed() {
+        report.verdict = Verdict::Fail;
+    }
+    Ok(report)
 }
 
 /// A step and the seed of its inputs.

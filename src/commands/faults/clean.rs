@@ -74,7 +74,7 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let cases: Vec<(&'static str, &'static str)> =
         shapes.iter().flat_map(|&shape| Lane::SUITE.map(|lane| (lane.name(), shape))).collect();
     let sweeps = pool::run("faults --clean", &cases, super::width(args.jobs, kind), &stop, |&(lane, shape)| {
-        sweep(lane, shape, args.seeds, kind, &stop)
+        sweep(lane, shape, args, kind, &stop)
     });
     let sweeps: Vec<Sweep> = sweeps.into_iter().flatten().collect();
     let stopped = sweeps.len() < cases.len();
@@ -113,9 +113,9 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     Ok(end)
 }
 
-fn sweep(lane: &'static str, shape: &'static str, seeds: u64, kind: DriverKind, stop: &AtomicBool) -> Sweep {
+fn sweep(lane: &'static str, shape: &'static str, args: &FaultsArgs, kind: DriverKind, stop: &AtomicBool) -> Sweep {
     let mut sweep = Sweep { lane, shape, runs: 0, replays: 0, died: None, alarms: Vec::new() };
-    match child::spawn(&Job::lane(lane, shape, seeds, STEPS, kind).arguments, DEADLINE, stop) {
+    match child::spawn(&Job::lane(lane, shape, args.seeds, [STEPS, args.orders], kind).arguments, DEADLINE, stop) {
         Outcome::Died(how) => sweep.died = Some(how),
         Outcome::Reports(reports) => {
             sweep.runs = reports.len();

@@ -82,6 +82,7 @@ pub fn launch_overhead(pool: &Pool) -> Result<Duration, Fault> {
         memory: &memory,
         order_seed: 0,
         cancel: &cancel,
+        footprint: None,
     };
     run(&launch, pool)?;
     let start = Instant::now();

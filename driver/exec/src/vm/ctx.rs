@@ -1,5 +1,7 @@
 //! What a handler sees: the running warp, its block and the launch.
 
+use std::sync::Arc;
+
 use super::copy::AsyncCopies;
 use super::flight::Flights;
 use super::lane::{Lane, Slot};
@@ -8,6 +10,7 @@ use super::split::Split;
 use super::wgmma::Products;
 use crate::code::Inst;
 use crate::fault::FaultKind;
+use crate::footprint::Footprint;
 use crate::launch::{Conditional, MemoryRange};
 use crate::slot::{DOUBLE, KIND, PREDICATE, SCALAR};
 
@@ -151,6 +154,10 @@ pub(crate) struct Ctx {
     pub flights: Flights,
     /// The first read since it was last taken that ended behind the memory in which it began.
     pub overrun: Option<Overrun>,
+    /// Where the launch's accesses are noted; null where nobody wants to know.
+    pub footprint: *const Footprint,
+    /// Which instructions of the code are atomic or strong, where accesses are noted.
+    pub strong: Option<Arc<[bool]>>,
 }
 
 impl Ctx {

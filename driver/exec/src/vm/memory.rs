@@ -3,6 +3,7 @@
 use super::ctx::{Ctx, Event, FULL, LANES, Overrun, either};
 use crate::code::Inst;
 use crate::fault::FaultKind;
+use crate::footprint::{Access, Footprint};
 use crate::slot::SCALAR;
 
 /// Top byte of a generic address that means shared memory.
@@ -232,7 +233,10 @@ impl Ctx {
         let active = self.warp.active;
         for lane in (0..LANES).filter(|l| active >> l & 1 != 0) {
             match self.reach_one(space, addresses[lane], site, bytes, lane, write) {
-                Ok(place) => places[lane] = place,
+                Ok(place) => {
+                    self.note_access(inst, space, addresses[lane], u64::from(bytes), write);
+                    places[lane] = place;
+                }
                 Err(kind) => {
                     self.fault(inst, lane as u32, kind);
                     return None;
@@ -282,8 +286,11 @@ impl Ctx {
                 let ranges = unsafe { std::slice::from_raw_parts(self.ranges, self.ranges_len) };
                 let index = ranges.partition_point(|r| r.base <= at).wrapping_sub(1);
                 let range = ranges.get(index)?;
-                // SAFETY: `hits` has one entry for each memory instruction of the code.
-                unsafe { *self.hits.add(site as usize) = *range };
+                // Where accesses are noted, each comes this way.
+                if self.footprint.is_null() {
+                    // SAFETY: `hits` has one entry for each memory instruction of the code.
+                    unsafe { *self.hits.add(site as usize) = *range };
+                }
                 (range.base, range.len, range.host)
             }
         };
@@ -348,6 +355,7 @@ impl Ctx {
         let mut part = [BEHIND; 16];
         // SAFETY: `room` found `left` bytes, and at most 16 behind `low` are read.
         unsafe { std::ptr::copy_nonoverlapping(place, part[low as usize..].as_mut_ptr(), there as usize) };
+        self.note_access(inst, space, at.wrapping_add(low.into()), u64::from(there), false);
         let beyond = bytes - low - there;
         if used == 0 && beyond > 0 && self.overrun.is_none() {
             let (space, pc, lane) = (space_name(space), self.pc_of(inst), lane as u32);
@@ -359,7 +367,7 @@ impl Ctx {
     /// Host memory of the bytes `low..high`, if one range or the block's shared memory holds them all.
     pub fn stretch(&mut self, space: u8, low: u64, high: u64, site: u32) -> Option<*mut u8> {
         let (space, at) = if space == GENERIC { classify(low) } else { (space, low) };
-        if space == LOCAL {
+        if space == LOCAL || space == GLOBAL && !self.footprint.is_null() {
             return None;
         }
         let first = self.reach_one(space, at, site, 1, 0, false).ok()?;
@@ -374,6 +382,30 @@ impl Ctx {
             }
         };
         (size <= left).then_some(first)
+    }
+
+    /// Where accesses are noted, if they are.
+    pub fn footprint(&self) -> Option<&Footprint> {
+        // SAFETY: `begin` set it from the launch that runs, which outlives its blocks.
+        unsafe { self.footprint.as_ref() }
+    }
+
+    /// Notes an access of one lane, if somebody wants to know. A generic address outside global memory
+    /// is no address of the map.
+    #[inline]
+    fn note_access(&self, inst: &Inst, space: u8, address: u64, bytes: u64, write: bool) {
+        let Some(footprint) = self.footprint().filter(|_| matches!(space, GLOBAL | GENERIC)) else { return };
+        let pc = self.pc_of(inst) as usize;
+        let strong = self.strong.as_ref().and_then(|strong| strong.get(pc)).copied().unwrap_or(false);
+        footprint.touch(
+            address,
+            bytes,
+            match (strong, write) {
+                (true, _) => Access::Atomic,
+                (false, true) => Access::Write,
+                (false, false) => Access::Read,
+            },
+        );
     }
 
     /// The shared memory of the block of the cluster that an address names: first address, length, place. None: there

@@ -136,6 +136,7 @@ fn run_kernel(
         memory: &map,
         order_seed: shape.seed,
         cancel: &cancel,
+        footprint: None,
     };
     run(&launch, &Pool::new(shape.threads))
 }

@@ -42,6 +42,7 @@ fn general(text: &str, isa: Isa, threads: usize, seed: u64) -> (Vec<u32>, Vec<u3
         memory: &map,
         order_seed: seed,
         cancel: &cancel,
+        footprint: None,
     };
     if let Err(fault) = run(&launch, &Pool::new(threads)) {
         panic!("{fault}");
@@ -132,6 +133,7 @@ fn a_fault_names_the_line_of_the_cuda_source() {
         memory: &map,
         order_seed: 0,
         cancel: &cancel,
+        footprint: None,
     };
     let Err(fault) = run(&launch, &Pool::new(1)) else { panic!("no fault") };
     assert!(matches!(fault.kind, FaultKind::IllegalAddress { space: "global", size: 4, write: true, .. }), "{fault}");
@@ -156,6 +158,7 @@ fn a_kernel_that_never_ends_is_stopped() {
         memory: &map,
         order_seed: 0,
         cancel: &cancel,
+        footprint: None,
     };
     let result = std::thread::scope(|scope| {
         let running = scope.spawn(|| run(&launch, &Pool::new(2)));
@@ -187,6 +190,7 @@ fn several_launches_share_a_pool() {
                     memory: &map,
                     order_seed: 9,
                     cancel: &cancel,
+                    footprint: None,
                 };
                 for _ in 0..5 {
                     let stats = run(&launch, &pool).unwrap_or_else(|fault| panic!("{fault}"));

@@ -6,6 +6,7 @@ mod clocks;
 mod common;
 mod convergence;
 mod device_runtime;
+mod footprint;
 mod forms;
 mod general;
 mod hopper;

@@ -60,13 +60,13 @@ mod tests {
 
     #[test]
     fn a_number_past_the_end_gives_what_looks_like_it_and_the_last_ones() {
-        assert_eq!(nearest("S99"), ["S09", "S15", "S14"]);
-        assert_eq!(nearest("R09"), ["R04", "R03", "R02"]);
+        assert_eq!(nearest("S99"), ["S09", "S16", "S15"]);
+        assert_eq!(nearest("R09"), ["R05", "R04", "R03"]);
     }
 
     #[test]
     fn a_wrong_letter_gives_the_same_number() {
-        assert_eq!(nearest("X14"), ["S14", "V14"]);
+        assert_eq!(nearest("X14"), ["A14", "S14", "V14"]);
     }
 
     #[test]

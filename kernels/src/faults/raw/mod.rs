@@ -166,6 +166,16 @@ pub fn memset_async(address: u64, value: u8, bytes: usize, stream: CUstream) -> 
     call!(cuMemsetD8Async(address, value, bytes, stream))
 }
 
+/// `cuMemsetD32Async`.
+pub fn memset32_async(address: u64, value: u32, words: usize, stream: CUstream) -> CUresult {
+    call!(cuMemsetD32Async(address, value, words, stream))
+}
+
+/// `cuMemsetD8`.
+pub fn memset_now(address: u64, value: u8, bytes: usize) -> CUresult {
+    call!(cuMemsetD8_v2(address, value, bytes))
+}
+
 /// `cuMemcpyDtoDAsync`.
 pub fn copy_async(destination: u64, source: u64, bytes: usize, stream: CUstream) -> CUresult {
     call!(cuMemcpyDtoDAsync_v2(destination, source, bytes, stream))

@@ -1,0 +1,113 @@
+//! What a launch is said to touch is what its instructions address: every form, lane and byte.
+
+use std::sync::atomic::AtomicBool;
+
+use graphproof_exec::{Access, Footprint, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Span, run};
+
+use crate::common::program;
+
+const LEN: usize = 4096;
+
+/// Runs `body` with a block of 32 threads; `%rd1` and `%rd2` hold the addresses of two buffers, `%r0` the
+/// thread. Gives what was touched, as offsets: the second buffer begins at 4096.
+fn touched(body: &str, grid: u32) -> Vec<Span> {
+    let text = format!(
+        ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param .u64 a, .param .u64 b)\n{{\n\
+         .reg .pred %p<4>;\n.reg .b16 %rs<4>;\n.reg .b32 %r<16>;\n.reg .f32 %f<8>;\n.reg .b64 %rd<16>;\n\
+         .shared .align 16 .b8 tile[512];\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, %ctaid.x;\n\
+         ld.param.u64 %rd1, [a];\nld.param.u64 %rd2, [b];\nmul.wide.u32 %rd3, %r0, 4;\nadd.s64 %rd4, %rd1, %rd3;\n\
+         mul.wide.u32 %rd5, %r0, 16;\nadd.s64 %rd6, %rd1, %rd5;\n{body}\nret;\n}}\n"
+    );
+    let program = program(&text);
+    let mut memory = vec![0u64; 2 * LEN / 8];
+    let base = memory.as_mut_ptr().cast::<u8>();
+    // Two allocations with a gap of addresses between them.
+    let starts = [1u64 << 40, (1 << 40) + 2 * LEN as u64];
+    let ranges = [0, 1].map(|n| MemoryRange { base: starts[n], len: LEN as u64, host: base.wrapping_add(n * LEN) });
+    let map = MemoryMap { ranges: ranges.into() };
+    let footprint = Footprint::of(&map);
+    let parameters: Vec<u8> = starts.iter().flat_map(|address| address.to_le_bytes()).collect();
+    let launch = Launch {
+        kernel: program.entries[0].kernel().expect("an executed kernel"),
+        config: LaunchConfig { grid: [grid, 1, 1], block: [32, 1, 1], dynamic_shared_bytes: 0 },
+        parameters: &parameters,
+        globals: &[],
+        memory: &map,
+        order_seed: 7,
+        cancel: &AtomicBool::new(false),
+        footprint: Some(&footprint),
+        cluster: [1; 3],
+    };
+    run(&launch, &Pool::new(2)).unwrap_or_else(|fault| panic!("{fault}: {text}"));
+    let offset = |address: u64| if address < starts[1] { address - starts[0] } else { address - starts[1] + 4096 };
+    footprint.spans().into_iter().map(|span| Span { address: offset(span.address), ..span }).collect()
+}
+
+fn span(access: Access, address: u64, len: u64) -> Span {
+    Span { address, len, access }
+}
+
+use Access::{Atomic, Read, Write};
+
+#[test]
+fn loads_and_stores_of_every_width_touch_their_bytes() {
+    assert_eq!(touched("ld.global.u32 %r2, [%rd4];", 1), [span(Read, 0, 128)]);
+    assert_eq!(touched("st.global.u8 [%rd4+2], %r0;", 1).len(), 32);
+    assert_eq!(touched("st.global.v4.u32 [%rd6], {%r0,%r0,%r0,%r0};", 1), [span(Write, 0, 512)]);
+    assert_eq!(
+        touched("st.u32 [%rd4+8], %r0; ld.v2.u32 {%r2,%r3}, [%rd1+1024];", 1),
+        [span(Read, 1024, 8), span(Write, 8, 128)]
+    );
+    assert_eq!(touched("st.global.u64 [%rd2+64], %rd1;", 1), [span(Write, 4096 + 64, 8)]);
+}
+
+#[test]
+fn only_active_lanes_and_taken_branches_touch() {
+    let body = "setp.lt.u32 %p1, %r0, 5;\n@%p1 st.global.u32 [%rd4], %r0;\n@!%p1 bra DONE;\nld.global.u32 %r2, [%rd4+256];\nDONE:";
+    assert_eq!(touched(body, 1), [span(Read, 256, 20), span(Write, 0, 20)]);
+}
+
+#[test]
+fn every_block_counts() {
+    let body = "mul.wide.u32 %rd7, %r1, 256;\nadd.s64 %rd7, %rd7, %rd4;\nst.global.f32 [%rd7], %f1;";
+    let expected: Vec<Span> = (0..8).map(|block| span(Write, block * 256, 128)).collect();
+    assert_eq!(touched(body, 8), expected);
+}
+
+#[test]
+fn atomic_and_strong_accesses_are_told_apart() {
+    assert_eq!(touched("red.global.add.u32 [%rd1+16], 1;", 1), [span(Atomic, 16, 4)]);
+    assert_eq!(touched("atom.add.u32 %r2, [%rd4], 1;", 1), [span(Atomic, 0, 128)]);
+    assert_eq!(
+        touched("ld.volatile.global.u32 %r2, [%rd1]; st.release.gpu.global.u32 [%rd1+4], %r0;", 1),
+        [span(Atomic, 0, 8)]
+    );
+    assert_eq!(
+        touched("setp.eq.u32 %p1, %r0, 0;\n@%p1 atom.global.cas.b32 %r2, [%rd1], 0, 1;", 1),
+        [span(Atomic, 0, 4)]
+    );
+}
+
+#[test]
+fn shared_memory_and_parameters_are_nobody_else_s() {
+    let body = "mov.u32 %r5, tile;\nst.shared.u32 [%r5], %r0;\ncvta.shared.u64 %rd8, %rd9;\nmov.u64 %rd9, tile;\n\
+                cvta.shared.u64 %rd8, %rd9;\nst.u32 [%rd8+4], %r0;\natom.u32.add %r6, [%rd8+8], 1;";
+    let body = body.replace("atom.u32.add", "atom.add.u32");
+    assert_eq!(touched(&body, 1), []);
+}
+
+#[test]
+fn asynchronous_copies_read_their_source() {
+    let body = "mov.u32 %r5, tile;\nshl.b32 %r6, %r0, 4;\nadd.u32 %r5, %r5, %r6;\n\
+                cp.async.cg.shared.global [%r5], [%rd6], 16;\ncp.async.wait_all;";
+    assert_eq!(touched(body, 1), [span(Read, 0, 512)]);
+}
+
+#[test]
+fn fragments_touch_their_elements() {
+    let body = "wmma.load.a.sync.aligned.row.m16n16k16.global.f16 {%r2,%r3,%r4,%r5,%r6,%r7,%r8,%r9}, [%rd1], %r10;";
+    let body = format!("mov.u32 %r10, 32;\n{body}");
+    // 16 rows of 32 bytes, 64 bytes apart.
+    let expected: Vec<Span> = (0..16).map(|row| span(Read, row * 64, 32)).collect();
+    assert_eq!(touched(&body, 1), expected);
+}

@@ -1,0 +1,230 @@
+//! What device work touches, and what orders it: for whoever looks for work that has no order.
+//!
+//! Off by default; then a piece of work costs one relaxed load. On, each piece leaves the bytes that it
+//! touched ([`Observed`]), kernels from the addresses of their very accesses, and each submission what
+//! stands before it: its stream, events, the legacy stream's rules, waits of the host.
+
+mod conflict;
+mod order;
+mod touches;
+
+use std::backtrace::Backtrace;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use conflict::Conflict;
+pub use graphproof_exec::{Access, Span};
+pub(crate) use touches::{copy_spans, spans_of};
+
+use crate::software::driver;
+use crate::software::engine::Ticket;
+use crate::software::work::{NodeParams, Plan};
+use order::Order;
+
+/// Where in a launched graph a piece of work stands, outermost first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathStep {
+    /// A step of a plan.
+    Step(u32),
+    /// A body of a conditional node.
+    Body(u32),
+    /// A turn of a loop's body.
+    Turn(u64),
+}
+
+/// A [`PathStep`] within others, while they run.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<'a> {
+    /// What it is within.
+    pub outer: Option<&'a Path<'a>>,
+    /// The step.
+    pub step: PathStep,
+}
+
+impl Path<'_> {
+    fn steps(path: Option<&Path<'_>>) -> Vec<PathStep> {
+        let mut steps: Vec<PathStep> = std::iter::successors(path, |path| path.outer).map(|path| path.step).collect();
+        steps.reverse();
+        steps
+    }
+}
+
+/// A piece of work that ran.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// What it was: a kernel's name, `memcpy`, `memset`, ….
+    pub what: String,
+    /// Its node, for work of a graph: the index in the graph's order of creation. Work of a child graph or
+    /// of a conditional's body has that of the node which holds it.
+    pub node: Option<u32>,
+    /// The bytes that it touched.
+    pub spans: Vec<Span>,
+    ticket: Ticket,
+    path: Vec<PathStep>,
+    /// Index of its submission.
+    submission: Option<usize>,
+}
+
+/// A piece of work, or a graph, that was put on a stream.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The engine's number of the stream.
+    pub stream: u64,
+    /// The handle of the executable graph, if it was one.
+    pub exec: Option<u64>,
+    /// Who submitted it.
+    pub backtrace: Arc<Backtrace>,
+    pub(crate) plan: Option<Arc<Plan>>,
+}
+
+/// What was observed.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// Every piece of work that touched memory, in the order in which they ended.
+    pub works: Vec<Observed>,
+    order: Order,
+    /// More was touched than is kept.
+    pub truncated: bool,
+}
+
+impl Observation {
+    /// How a piece of work was submitted; none if that was before the observation began.
+    pub fn submission(&self, work: &Observed) -> Option<&Submission> {
+        self.order.submissions.get(work.submission?)
+    }
+
+    /// The number of a work's submission, as [`position`] counts.
+    pub fn number_of(&self, work: &Observed) -> Option<usize> {
+        work.submission
+    }
+
+    /// Pairs of work that touch the same bytes, one of them writing, and that nothing orders.
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        conflict::find(&self.works, &self.order)
+    }
+}
+
+/// Spans kept of one observation.
+const MOST_SPANS: usize = 1 << 21;
+
+static ON: AtomicBool = AtomicBool::new(false);
+static OBSERVER: Mutex<Option<Observer>> = Mutex::new(None);
+
+#[derive(Debug, Default)]
+struct Observer {
+    works: Vec<Observed>,
+    spans: usize,
+    order: Order,
+}
+
+fn observer() -> MutexGuard<'static, Option<Observer>> {
+    OBSERVER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts an observation; one in progress is thrown away.
+pub fn start() {
+    *observer() = Some(Observer::default());
+    ON.store(true, Ordering::Release);
+}
+
+/// Waits until the device is idle, ends the observation and hands it over; empty if none was in progress.
+pub fn stop() -> Observation {
+    if !is_on() {
+        return Observation::default();
+    }
+    driver().wait_for_device();
+    ON.store(false, Ordering::Release);
+    let Some(Observer { mut works, spans, order }) = observer().take() else { return Observation::default() };
+    for work in &mut works {
+        work.submission = order.of(work.ticket);
+    }
+    Observation { works, order, truncated: spans > MOST_SPANS }
+}
+
+/// How many submissions the observation in progress has seen: a mark between them.
+pub fn position() -> usize {
+    observer().as_ref().map_or(0, |observer| observer.order.submissions.len())
+}
+
+/// Ends an observation without waiting for anything; what was observed is lost.
+pub fn abandon() {
+    ON.store(false, Ordering::Release);
+    observer().take();
+}
+
+/// Whether work is observed.
+pub fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
+fn with_order(change: impl FnOnce(&mut Order)) {
+    if is_on()
+        && let Some(observer) = observer().as_mut()
+    {
+        change(&mut observer.order);
+    }
+}
+
+/// Work was put on a stream, behind `after` and all work so far of the streams `behind`.
+pub(crate) fn submitted(ticket: Ticket, after: &[Ticket], behind: &[u64]) {
+    with_order(|order| order.submitted(ticket, after, behind));
+}
+
+/// The submission with this ticket was a graph, which waits within for `awaited` and completes `records`.
+pub(crate) fn was_graph(ticket: Ticket, plan: &Arc<Plan>, awaited: &[Ticket], records: &[Ticket]) {
+    with_order(|order| order.was_graph(ticket, plan, awaited, records));
+}
+
+/// The submission with this ticket launched the executable graph `exec`.
+pub(crate) fn was_exec(ticket: Ticket, exec: u64) {
+    with_order(|order| order.was_exec(ticket, exec));
+}
+
+/// The host has waited for work, or has been told that it is done.
+pub(crate) fn host_waited(ticket: Ticket) {
+    with_order(|order| order.host_waited(ticket));
+}
+
+/// The host has waited for all work so far of these streams.
+pub(crate) fn host_waited_for(streams: &[u64]) {
+    with_order(|order| streams.iter().for_each(|&stream| order.host_waited_for(stream)));
+}
+
+/// The host has waited for all work so far.
+pub(crate) fn host_waited_for_all() {
+    with_order(Order::host_waited_for_all);
+}
+
+/// The host copied at once, on `stream`, behind the streams `behind`.
+pub(crate) fn copied_at_once(stream: u64, behind: &[u64], spans: Vec<Span>) {
+    if !is_on() {
+        return;
+    }
+    let mut guard = observer();
+    let Some(observer) = guard.as_mut() else { return };
+    let ticket = observer.order.at_once(stream, behind);
+    observer.keep("memcpy".to_owned(), None, spans, ticket, Vec::new());
+}
+
+impl Observer {
+    fn keep(&mut self, what: String, node: Option<u32>, spans: Vec<Span>, ticket: Ticket, path: Vec<PathStep>) {
+        self.spans += spans.len();
+        if self.spans <= MOST_SPANS && !spans.is_empty() {
+            self.works.push(Observed { what, node, spans, ticket, path, submission: None });
+        }
+    }
+}
+
+/// A piece of work has run and touched these bytes.
+pub(crate) fn ran(params: &NodeParams, node: Option<u32>, spans: Vec<Span>, ticket: Ticket, path: Option<&Path<'_>>) {
+    let what = match params {
+        NodeParams::Kernel(work) => work.function.entry.name.clone(),
+        NodeParams::Memcpy(_) => "memcpy".to_owned(),
+        NodeParams::Memset(_) => "memset".to_owned(),
+        NodeParams::BatchMemOp(_) => "batch memory operation".to_owned(),
+        _ => return,
+    };
+    if let Some(observer) = observer().as_mut() {
+        observer.keep(what, node, spans, ticket, Path::steps(path));
+    }
+}

@@ -1,0 +1,100 @@
+//! The bytes that copies, fills and memory operations touch; kernels tell theirs themselves.
+
+use graphproof_exec::{Access, Span};
+
+use crate::abi::types::{CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CUDA_MEMCPY3D};
+use crate::software::batch::MemOp;
+use crate::software::work::{MemsetWork, NodeParams};
+
+/// Rows told apart; of a copy with more, the padding between them counts too.
+const MOST_ROWS: usize = 1 << 14;
+
+/// What work touches that is no kernel.
+pub(crate) fn spans_of(params: &NodeParams) -> Vec<Span> {
+    match params {
+        NodeParams::Memcpy(work) => copy_spans(&work.params, work.staged.is_some()),
+        NodeParams::Memset(work) => fill_spans(work),
+        // The operations of a stream on memory are strong (PTX ISA: as `.relaxed` at least).
+        NodeParams::BatchMemOp(operations) => operations
+            .iter()
+            .filter_map(|operation| MemOp::decode(operation).ok()?.place())
+            .map(|(address, len)| Span { address, len, access: Access::Atomic })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What a copy touches; the source of a `staged` one was read at the call.
+pub(crate) fn copy_spans(p: &CUDA_MEMCPY3D, staged: bool) -> Vec<Span> {
+    let extent = [p.WidthInBytes, p.Height.max(1), p.Depth.max(1)];
+    if p.Height == 0 || p.Depth == 0 {
+        return Vec::new();
+    }
+    let side = |kind: u32, host: u64, device: u64, at: [usize; 3], pitch: usize, rows: usize, access| {
+        let base = match kind {
+            CU_MEMORYTYPE_HOST => host,
+            // An array has no address.
+            CU_MEMORYTYPE_ARRAY => return Vec::new(),
+            _ => device,
+        };
+        let pitch = if pitch == 0 { at[0] + extent[0] } else { pitch };
+        let rows = if rows == 0 { at[1] + extent[1] } else { rows };
+        let first = base + (at[2] * pitch * rows + at[1] * pitch + at[0]) as u64;
+        block(first, extent, [pitch, pitch * rows], access)
+    };
+    let write = side(
+        p.dstMemoryType,
+        p.dstHost,
+        p.dstDevice,
+        [p.dstXInBytes, p.dstY, p.dstZ],
+        p.dstPitch,
+        p.dstHeight,
+        Access::Write,
+    );
+    if staged {
+        return write;
+    }
+    let read = side(
+        p.srcMemoryType,
+        p.srcHost,
+        p.srcDevice,
+        [p.srcXInBytes, p.srcY, p.srcZ],
+        p.srcPitch,
+        p.srcHeight,
+        Access::Read,
+    );
+    [read, write].concat()
+}
+
+fn fill_spans(work: &MemsetWork) -> Vec<Span> {
+    let width = work.width * work.element_size as usize;
+    block(work.dst, [width, work.height, 1], [work.pitch, 0], Access::Write)
+}
+
+/// The rows of a block of memory, joined where they lie side by side.
+fn block(first: u64, [width, height, depth]: [usize; 3], [pitch, slice]: [usize; 2], access: Access) -> Vec<Span> {
+    if width == 0 || height == 0 {
+        return Vec::new();
+    }
+    let whole = ((depth - 1) * slice + (height - 1) * pitch + width) as u64;
+    let dense = (height == 1 || pitch == width) && (depth == 1 || slice == width * height);
+    if dense || height.saturating_mul(depth) > MOST_ROWS {
+        return vec![Span { address: first, len: whole, access }];
+    }
+    let rows = (0..depth).flat_map(|z| (0..height).map(move |y| (z * slice + y * pitch) as u64));
+    rows.map(|at| Span { address: first + at, len: width as u64, access }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_side_by_side_are_one_span_and_others_are_not() {
+        let spans = |pitch| block(100, [4, 3, 1], [pitch, 0], Access::Write);
+        assert_eq!(spans(4), [Span { address: 100, len: 12, access: Access::Write }]);
+        let starts: Vec<u64> = spans(10).iter().map(|span| span.address).collect();
+        assert_eq!(starts, [100, 110, 120]);
+        assert!(block(100, [0, 3, 1], [4, 0], Access::Write).is_empty());
+    }
+}
