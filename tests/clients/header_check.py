@@ -93,6 +93,11 @@ ARGUMENTS = {
     ("cuGreenCtxRecordEvent", "hCtx"): "CUgreenCtx",
     ("cuGreenCtxStreamCreate", "greenCtx"): "CUgreenCtx",
     ("cuGreenCtxWaitEvent", "hCtx"): "CUgreenCtx",
+    ("cuLinkCreate_v2", "stateOut"): "CUlinkState *",
+    **{
+        (f"cuLink{name}", "state"): "CUlinkState"
+        for name in ("AddData_v2", "AddFile_v2", "Complete", "Destroy")
+    },
 }
 
 
