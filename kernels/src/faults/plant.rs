@@ -106,7 +106,7 @@ impl Plant {
 
     /// Adds a module of a hand-written kernel.
     pub fn module(mut self, name: &'static str, ptx: &'static str) -> Self {
-        self.modules.push(Module { name: name.into(), ptx: ptx.into(), source_sha256: None });
+        self.modules.push(Module::ptx(name, ptx));
         self
     }
 
