@@ -269,7 +269,8 @@ pub fn wordy() -> Receipt {
 
 /// Puts the payload into every text that is free, and leaves the words of enumerations.
 fn poison(value: &mut serde_json::Value, payload: &str) {
-    const WORDS: [&str; 8] = ["verdict", "severity", "run", "kind", "os", "format", "track", "topology"];
+    const WORDS: [&str; 10] =
+        ["id", "check", "verdict", "severity", "run", "kind", "os", "format", "track", "topology"];
     match value {
         serde_json::Value::String(text) => text.push_str(payload),
         serde_json::Value::Array(items) => items.iter_mut().for_each(|item| poison(item, payload)),
