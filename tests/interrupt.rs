@@ -5,6 +5,7 @@ mod checkout;
 mod made;
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -44,6 +45,16 @@ fn signal(child: &Child, name: &str) {
 /// Starts `command`, sends it the signals once its heading is printed, and waits: its code, and both of
 /// its outputs.
 fn stopped(mut command: Command, signals: &[&str]) -> (Option<i32>, String, String) {
+    // Jobs in the background of a script, such as these tests may be, ignore Ctrl-C.
+    // SAFETY: between fork and exec, of what may be called there.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped"));
     // The heading is printed once the run is about to begin and signals are heard.
