@@ -32,7 +32,8 @@ fn conformance(driver: &str, variables: &[(&'static str, OsString)], filter: Opt
         text
     }));
     child.push(std::env::current_exe().expect("this test's own file").into());
-    child.extend(["child", "--exact", "--ignored", driver].map(OsString::from));
+    // Cells may begin with a dash, and are no options.
+    child.extend(["child", "--exact", "--ignored", "--", driver].map(OsString::from));
     let options = Options {
         cases: cases.folder().to_owned(),
         child,
