@@ -212,10 +212,7 @@ impl StepContext<'_> {
             self.done(function.allow_shared(launch.shared_bytes), at)?;
         }
         let Launch { grid, block, shared_bytes, cooperative, .. } = launch;
-        let result = match cooperative {
-            false => function.launch_on(grid, block, shared_bytes, &mut arguments, stream),
-            true => function.launch_cooperative(grid, block, shared_bytes, &mut arguments, stream),
-        };
+        let result = function.launch_on(grid, block, shared_bytes, &mut arguments, stream, cooperative);
         let result = result.map_err(|error| match launch.impossible(function.most_threads()) {
             Some(why) => CudaError { why: Some(why), ..error },
             None => error,

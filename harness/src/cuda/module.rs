@@ -153,10 +153,14 @@ impl Function {
         arguments: &mut [Vec<u8>],
         stream: &Stream,
     ) -> Result<(), CudaError> {
-        self.launch_on(grid, block, shared_bytes, arguments, stream.raw())
+        self.launch_on(grid, block, shared_bytes, arguments, stream.raw(), false)
     }
 
-    /// As [`launch`](Self::launch), on a stream of the step's own.
+    /// As [`launch`](Self::launch), on a stream of the step's own; the blocks of a cooperative launch may wait
+    /// for each other.
+    ///
+    /// # Errors
+    /// The driver's; `CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE` where not all blocks fit the device at once.
     pub(crate) fn launch_on(
         self,
         grid: [u32; 3],
@@ -164,28 +168,15 @@ impl Function {
         shared_bytes: u32,
         arguments: &mut [Vec<u8>],
         stream: CUstream,
+        cooperative: bool,
     ) -> Result<(), CudaError> {
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
         let ([x, y, z], [bx, by, bz]) = (grid, block);
         let (parameters, extra) = (pointers.as_mut_ptr(), std::ptr::null_mut());
-        cu!(cuLaunchKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters, extra))
-    }
-
-    /// Enqueues a launch whose blocks may wait for each other.
-    ///
-    /// # Errors
-    /// The driver's; `CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE` where not all blocks fit the device at once.
-    pub(crate) fn launch_cooperative(
-        self,
-        grid: [u32; 3],
-        block: [u32; 3],
-        shared_bytes: u32,
-        arguments: &mut [Vec<u8>],
-        stream: CUstream,
-    ) -> Result<(), CudaError> {
-        let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
-        let ([x, y, z], [bx, by, bz]) = (grid, block);
-        let parameters = pointers.as_mut_ptr();
-        cu!(cuLaunchCooperativeKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters))
+        if cooperative {
+            cu!(cuLaunchCooperativeKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters))
+        } else {
+            cu!(cuLaunchKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters, extra))
+        }
     }
 }
