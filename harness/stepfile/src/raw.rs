@@ -80,6 +80,7 @@ pub struct RawWork {
     pub if_: Option<Spanned<String>>,
     #[serde(rename = "while")]
     pub while_: Option<Spanned<String>>,
+    pub switch: Option<Spanned<String>>,
     pub stream: Option<Spanned<String>>,
     pub when: Option<Spanned<Number>>,
     pub grid: Option<Spanned<List>>,
@@ -93,6 +94,9 @@ pub struct RawWork {
     pub bytes: Option<Spanned<Number>>,
     #[serde(rename = "do")]
     pub do_: Option<Spanned<Vec<Spanned<RawWork>>>>,
+    #[serde(rename = "else")]
+    pub else_: Option<Spanned<Vec<Spanned<RawWork>>>>,
+    pub cases: Option<Spanned<Vec<Spanned<Vec<Spanned<RawWork>>>>>>,
 }
 
 /// A number, or an expression that gives one.

@@ -79,6 +79,8 @@ fn planted_faults_are_told_at_their_line() {
             &[Id::S08, Id::C01],
             "host = \"read\"",
         ),
+        // A scalar that the host changes, in the body of a conditional.
+        ("conditional.toml", "{ f32 = -1 }", "{ f32 = \"-1 - step % 2\" }", &[Id::V01, Id::V02], "if = \"odd\""),
         // Nobody joins the side stream.
         ("fork.toml", "[[step.work]]\nwait = \"done\"\n", "", &[Id::C04], "wait = \"inputs\""),
     ];
