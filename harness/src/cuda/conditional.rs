@@ -88,9 +88,8 @@ impl ConditionalHandle {
         cu!(cuGraphAddNode_v2(&mut node, self.graph, after.as_ptr(), std::ptr::null(), after.len(), &mut params))?;
         // SAFETY: the member that was set above; the driver has filled in the array of `bodies` graphs, which is
         // the node's.
-        let graphs = unsafe {
-            std::slice::from_raw_parts(params.__bindgen_anon_1.conditional.phGraph_out, bodies as usize)
-        };
+        let graphs =
+            unsafe { std::slice::from_raw_parts(params.__bindgen_anon_1.conditional.phGraph_out, bodies as usize) };
         let bodies = graphs.iter().map(|&graph| Body(graph)).collect();
         // 1: CU_STREAM_SET_CAPTURE_DEPENDENCIES.
         cu!(cuStreamUpdateCaptureDependencies_v2(stream.raw(), &mut node, std::ptr::null(), 1, 1))?;

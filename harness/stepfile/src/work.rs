@@ -138,7 +138,9 @@ impl Checker<'_> {
                 let cases = cases.into_inner().into_iter().map(|case| self.work(case.into_inner(), known, kernels));
                 let bodies = cases.collect::<Result<Vec<_>, _>>()?;
                 if bodies.is_empty() {
-                    return Err(self.wrong(span, "a switch has a list of work for 0, and one for each number behind it"));
+                    return Err(
+                        self.wrong(span, "a switch has a list of work for 0, and one for each number behind it")
+                    );
                 }
                 What::Conditional { kind: Condition::Switch, flag, bodies }
             }
@@ -147,7 +149,8 @@ impl Checker<'_> {
                 let flag = self.buffer(if is_if { raw.if_.take() } else { raw.while_.take() }, known)?;
                 let body = raw.do_.take().ok_or_else(|| missing("do", "what does it run?"))?;
                 let bodies = [Some(body), raw.else_.take()].into_iter().flatten();
-                let bodies = bodies.map(|body| self.work(body.into_inner(), known, kernels)).collect::<Result<_, _>>()?;
+                let bodies =
+                    bodies.map(|body| self.work(body.into_inner(), known, kernels)).collect::<Result<_, _>>()?;
                 What::Conditional { kind: if is_if { Condition::If } else { Condition::While }, flag, bodies }
             }
         };

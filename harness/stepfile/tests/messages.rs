@@ -52,7 +52,11 @@ fn what_is_wrong_is_told_with_its_place() {
             "[[step.work]]\nswitch = \"x\"\ncases = []\n[[step.work]]",
             "my.toml:15: a switch has a list of work for 0",
         ),
-        ("[[step.work]]", "[[step.work]]\nif = \"y\"\ndo = []\n[[step.work]]", "my.toml:13: 'y' has 32 bytes; a condition"),
+        (
+            "[[step.work]]",
+            "[[step.work]]\nif = \"y\"\ndo = []\n[[step.work]]",
+            "my.toml:14: 'y' has 32 bytes; a condition",
+        ),
         ("n = 8", "n = \"8\"", "my.toml:3: invalid type: string \"8\", expected u64"),
         ("\"n / 2\"", "\"m / 2\"", "my.toml:5: there is no number 'm'; "),
         ("\"n / 2\"", "\"n / \"", "my.toml:5: 'n / ': it ends too early"),
