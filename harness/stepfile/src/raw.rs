@@ -67,6 +67,9 @@ pub struct RawBefore {
     pub when: Option<Spanned<Number>>,
 }
 
+/// A list of work.
+pub type RawBody = Vec<Spanned<RawWork>>;
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct RawWork {
@@ -93,10 +96,10 @@ pub struct RawWork {
     pub buffer: Option<Spanned<String>>,
     pub bytes: Option<Spanned<Number>>,
     #[serde(rename = "do")]
-    pub do_: Option<Spanned<Vec<Spanned<RawWork>>>>,
+    pub do_: Option<Spanned<RawBody>>,
     #[serde(rename = "else")]
-    pub else_: Option<Spanned<Vec<Spanned<RawWork>>>>,
-    pub cases: Option<Spanned<Vec<Spanned<Vec<Spanned<RawWork>>>>>>,
+    pub else_: Option<Spanned<RawBody>>,
+    pub cases: Option<Spanned<Vec<Spanned<RawBody>>>>,
 }
 
 /// A number, or an expression that gives one.
