@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod baked;
 pub mod behind;
 pub mod beside;
+pub mod beside_host;
 pub mod bits;
 pub mod calls;
 pub mod capture;

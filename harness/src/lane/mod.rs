@@ -1,5 +1,6 @@
 //! One step on its way through the gate: eager runs, capture, replays, comparison.
 
+mod beside_host;
 pub(crate) mod bisect;
 mod cold;
 mod confirm;
@@ -97,6 +98,8 @@ pub(crate) struct Lane {
     finding_order: Vec<FindingKey>,
     evidence: evidence::Evidence,
     watched: watch::Watched,
+    /// Whether the step is known to have no work of other host threads.
+    no_host_threads: bool,
     poisoned: bool,
 }
 
@@ -167,7 +170,8 @@ impl Lane {
         }
         if let Some(graph) = captured.as_ref().filter(|_| verdict.is_none()) {
             self.place_results(graph);
-            match self.pipelined(graph).and_then(|()| self.try_orders(graph)) {
+            let more = self.pipelined(graph).and_then(|()| self.beside_host_threads(graph));
+            match more.and_then(|()| self.try_orders(graph)) {
                 Ok(()) | Err(Ended::Stop) => {}
                 Err(Ended::Run(error)) => return Err(error),
             }
@@ -180,6 +184,7 @@ impl Lane {
         let controlled = step < CONTROL_HEAD || step.is_multiple_of(CONTROL_EVERY);
         let eager = self.run_eager(step, controlled)?;
         times.eager.push(eager);
+        self.host_threads(step, Phase::Eager)?;
         if captured.is_none() {
             // The host prepares the graph's buffers before they are used: it may fill a cache for them.
             self.prepare_host(step, Phase::Replay)?;
@@ -202,6 +207,7 @@ impl Lane {
         times.replay.push(replay);
         times.replay_per_mille.push(replay.saturating_mul(1000) / eager.max(1));
         self.compare_with_replay(step, graph)?;
+        self.host_threads(step, Phase::Replay)?;
         self.sample_memory(step)?;
         if step == timeline::STEP.min(self.config.steps - 1) {
             self.draw_timelines(step, graph)?;

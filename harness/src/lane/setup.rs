@@ -110,6 +110,7 @@ impl Lane {
             finding_order: Vec::new(),
             evidence: Default::default(),
             watched: Default::default(),
+            no_host_threads: false,
             poisoned: false,
         };
         lane.init_state()?;
