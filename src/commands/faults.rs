@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
+use graphproof_harness::report::LaneReport;
 use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
 
 use super::Failure;
@@ -20,11 +21,10 @@ use crate::interrupt;
 use crate::output::json::ReceiptFile;
 use crate::output::print;
 use child::Job;
-use graphproof_harness::report::LaneReport;
+use matrix::{Matrix, Row};
 
 /// How a child ended.
 type Outcome = super::child::Outcome<Vec<LaneReport>>;
-use matrix::{Matrix, Row};
 
 /// Replays of each step: enough for every check, also for those that need a few samples.
 const STEPS: u64 = 10;

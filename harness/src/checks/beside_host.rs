@@ -12,9 +12,8 @@ pub fn finding(differs: Finding, site: Option<Site>, pairs: &[Finding]) -> Findi
         .at(site.or(differs.site))
         .note("the replay had not run when the other thread did its work");
     match pairs.first() {
-        Some(pair) => {
-            Finding { origin: pair.origin.clone(), ..found.at(pair.site.clone()) }.note(format!("the two: {}", pair.seen))
-        }
+        Some(pair) => Finding { origin: pair.origin.clone(), ..found.at(pair.site.clone()) }
+            .note(format!("the two: {}", pair.seen)),
         None => found,
     }
 }

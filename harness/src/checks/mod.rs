@@ -16,6 +16,7 @@ pub mod outside;
 pub mod pipelined;
 pub mod same_work;
 pub mod stall;
+pub mod static_order;
 pub mod structure;
 pub mod topology;
 pub mod trend;

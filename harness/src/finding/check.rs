@@ -56,7 +56,8 @@ checks! {
          destroyed between them"
     OrderOfWork "order of work"
         "what each piece of work of an eager run and of a replay touches, byte by byte, and what orders it: the graph's \
-         edges, streams, events and waits of the host; on the software driver, at step 1 and every 256th"
+         edges, streams, events and waits of the host; on the software driver, at step 1 and every 256th. On another: \
+         nodes without an order that hold addresses in the same memory, replayed in both orders"
     MemoryOutside "memory outside"
         "what a watched replay writes beside the step's buffers, and what the eager side keeps and reads there"
     Pipelined "replays in flight"

@@ -5,6 +5,7 @@ pub(crate) mod bisect;
 mod cold;
 mod confirm;
 pub(crate) mod declared;
+mod edges;
 mod evidence;
 mod images;
 mod judge;
@@ -98,6 +99,8 @@ pub(crate) struct Lane {
     finding_order: Vec<FindingKey>,
     evidence: evidence::Evidence,
     watched: watch::Watched,
+    /// What is gone behind pointers in memory, before the last replay: told if that differs.
+    gone: Vec<Finding>,
     /// Whether the step is known to have no work of other host threads.
     no_host_threads: bool,
     poisoned: bool,
@@ -171,7 +174,7 @@ impl Lane {
         if let Some(graph) = captured.as_ref().filter(|_| verdict.is_none()) {
             self.place_results(graph);
             let more = self.pipelined(graph).and_then(|()| self.beside_host_threads(graph));
-            match more.and_then(|()| self.try_orders(graph)) {
+            match more.and_then(|()| self.try_edges(graph)).and_then(|()| self.try_orders(graph)) {
                 Ok(()) | Err(Ended::Stop) => {}
                 Err(Ended::Run(error)) => return Err(error),
             }
@@ -224,6 +227,10 @@ impl Lane {
         self.heartbeat.enter("compare", step);
         self.parts.switch(Part::Comparison);
         let judged = self.compare(Pair::EagerReplay, Beside::All, step, Some(&graph.topology))?;
+        let gone = std::mem::take(&mut self.gone);
+        if !judged.images.is_empty() {
+            self.keep_all(gone);
+        }
         self.report.steps_compared += 1;
         self.report.steps_agreeing += u64::from(judged.images.is_empty());
         if !judged.images.is_empty() && self.report.steps_differing.len() < MOST_DIFFERING {

@@ -10,10 +10,10 @@ use graphproof_kernels::Lane;
 
 use super::Outcome;
 use super::child::Job;
-use crate::commands::child;
 use super::pool;
 use crate::args::FaultsArgs;
 use crate::commands::Failure;
+use crate::commands::child;
 use crate::interrupt;
 use crate::output::json::ReceiptFile;
 use crate::output::{finding, print};

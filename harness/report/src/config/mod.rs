@@ -134,7 +134,8 @@ impl Settings {
             let own = self.of_step.get(step).unwrap_or(&default);
             let steps = own.steps.unwrap_or(self.steps);
             for shape in distinct(own.shapes.as_ref().unwrap_or(&self.shapes)) {
-                for (&stream, &mode) in distinct(&self.streams).flat_map(|s| distinct(&self.modes).map(move |m| (s, m))) {
+                for (&stream, &mode) in distinct(&self.streams).flat_map(|s| distinct(&self.modes).map(move |m| (s, m)))
+                {
                     for &seed in distinct(own.seeds.as_ref().unwrap_or(&self.seeds)) {
                         jobs.push(Job { step: step.clone(), shape: shape.clone(), seed, steps, stream, mode });
                     }
