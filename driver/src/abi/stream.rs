@@ -231,8 +231,9 @@ entry_points! {
 
     fn cuStreamGetDevice(hStream: CUstream, device: *mut CUdevice) on hStream {
         not_null(device)?;
-        driver().world().stream(hStream)?;
-        unsafe { write(device, 0) }
+        let mut world = driver().world();
+        let context = world.stream(hStream)?.context;
+        unsafe { write(device, world.device_of(context)?) }
     }
 
     fn cuStreamCopyAttributes(dst: CUstream, src: CUstream) on dst {

@@ -235,12 +235,12 @@ pub struct CUmemAllocationProp {
 }
 
 impl CUmemAllocationProp {
-    /// Pinned memory of the device.
-    pub fn of_the_device(handle_types: c_uint) -> Self {
+    /// Pinned memory of a device.
+    pub fn of_device(device: c_int, handle_types: c_uint) -> Self {
         Self {
             type_: 1,
             requestedHandleTypes: handle_types,
-            location: CUmemLocation { type_: 1, id: 0 },
+            location: CUmemLocation { type_: 1, id: device },
             win32HandleMetaData: std::ptr::null_mut(),
             compressionType: 0,
             gpuDirectRDMACapable: 0,

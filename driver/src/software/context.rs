@@ -1,4 +1,4 @@
-//! Contexts: the primary one of the device, and created ones.
+//! Contexts: the primary one of each device, and created ones.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -52,7 +52,9 @@ impl Sticky {
 pub struct Context {
     /// What `cuCtxGetId` answers.
     pub number: u64,
-    /// The primary context of the device.
+    /// Its device.
+    pub device: i32,
+    /// The primary context of its device.
     pub primary: bool,
     /// `CUctx_flags`.
     pub flags: u32,
@@ -78,10 +80,11 @@ pub struct Context {
 
 impl Context {
     /// A context without streams yet.
-    pub fn new(primary: bool, flags: u32) -> Self {
+    pub fn new(device: i32, primary: bool, flags: u32) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            device,
             primary,
             flags,
             api_version: DRIVER_VERSION as u32,

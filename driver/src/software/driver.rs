@@ -17,7 +17,7 @@ use super::memory::memory;
 use super::module::{Function, Library, LibraryKernel, Module};
 use super::stream::Stream;
 use super::work::{NodeParams, Plan};
-use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, execute};
+use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, device, execute};
 use crate::abi::types::{CUevent, CUfunction, CUstream};
 use crate::abi::{CUresult, Cuda, default_stream};
 use crate::observe;
@@ -36,8 +36,8 @@ pub struct Driver {
 pub struct World {
     /// Contexts.
     pub contexts: Handles<Context>,
-    /// The primary context: how often it is retained, and its handle while it is alive.
-    pub primary: Primary,
+    /// The primary context of each device.
+    primaries: Vec<Primary>,
     /// Streams, default ones included.
     pub streams: Handles<Stream>,
     /// Events.
@@ -58,8 +58,8 @@ pub struct World {
     pub graphs: Graphs,
 }
 
-/// The state of the device's primary context.
-#[derive(Debug, Default)]
+/// The state of a device's primary context.
+#[derive(Debug, Clone, Default)]
 pub struct Primary {
     /// Calls of `cuDevicePrimaryCtxRetain` not yet released.
     pub retained: u32,
@@ -82,7 +82,7 @@ impl Driver {
     fn new() -> Self {
         let world = World {
             contexts: Handles::new(Kind::Context),
-            primary: Primary::default(),
+            primaries: vec![Primary::default(); device::count() as usize],
             streams: Handles::new(Kind::Stream),
             events: Handles::new(Kind::Event),
             functions: Handles::new(Kind::Function),
@@ -202,9 +202,10 @@ impl Driver {
     pub fn reset_context(&self, handle: u64) -> Cuda {
         let mut world = self.drain_context(ContextId(handle));
         let Some(context) = world.contexts.get_mut(handle) else { return Ok(()) };
-        let flags = context.flags;
-        let old = std::mem::replace(context, Context::new(true, flags));
+        let (device, flags) = (context.device, context.flags);
+        let old = std::mem::replace(context, Context::new(device, true, flags));
         world.forget_contents(ContextId(handle), &old, &self.engine);
+        memory().space.add_context(handle, device);
         world.create_legacy_stream(handle, &self.engine);
         Ok(())
     }
@@ -260,6 +261,39 @@ impl Driver {
         self.world().capture.unsafe_call(ThreadId::current())
     }
 
+    /// `cuCtxEnablePeerAccess` for the calling thread's context.
+    ///
+    /// # Errors
+    /// D: `CUDA_ERROR_INVALID_CONTEXT` for the thread's own context, `CUDA_ERROR_PEER_ACCESS_UNSUPPORTED` for
+    /// one of the same device, `CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED`.
+    pub fn enable_peer_access(&self, peer: ContextId) -> Cuda {
+        let world = self.world();
+        let own = world.current()?.id;
+        if own == peer {
+            return Err(CUresult::INVALID_CONTEXT);
+        }
+        if !device::is_peer(world.device_of(own)?, world.device_of(peer)?) {
+            return Err(CUresult::PEER_ACCESS_UNSUPPORTED);
+        }
+        memory().space.set_peer(own.0, peer.0, true)
+    }
+
+    /// `cuCtxDisablePeerAccess`. Work in progress may use the memory, so this waits for it.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_PEER_ACCESS_NOT_ENABLED`.
+    pub fn disable_peer_access(&self, peer: ContextId) -> Cuda {
+        let own = self.world().current()?.id;
+        self.wait_for_context(own);
+        memory().space.set_peer(own.0, peer.0, false)
+    }
+
+    /// The device of the calling thread's context, healthy.
+    pub fn current_device(&self) -> Cuda<i32> {
+        let world = self.world();
+        world.device_of(world.current()?.id)
+    }
+
     /// The calling thread's context, healthy.
     pub fn current(&self) -> Cuda<Current> {
         self.world().current()
@@ -293,25 +327,39 @@ impl World {
         Ok(Current { id: ContextId(handle), sticky: context.sticky.clone() })
     }
 
-    /// Retains the primary context, and creates it if it does not exist.
-    pub fn retain_primary(&mut self, engine: &Engine<Task>) {
-        if self.contexts.get(self.primary.handle).is_none() {
-            let flags = self.primary.flags;
-            self.primary.handle = self.create_context(true, flags, engine);
-        }
-        self.primary.retained += 1;
+    /// The primary context of a device that exists.
+    pub fn primary(&mut self, device: i32) -> &mut Primary {
+        &mut self.primaries[device as usize]
     }
 
-    /// Gives one reference to the primary context back: its handle if that was the last, for the caller
-    /// to destroy without the lock; `None` if there was no reference.
-    pub fn release_primary(&mut self) -> Option<Option<u64>> {
-        self.primary.retained = self.primary.retained.checked_sub(1)?;
-        Some((self.primary.retained == 0).then_some(self.primary.handle))
+    /// Retains the primary context of a device, and creates it if it does not exist: its handle.
+    pub fn retain_primary(&mut self, device: i32, engine: &Engine<Task>) -> u64 {
+        let Primary { handle, flags, .. } = *self.primary(device);
+        if self.contexts.get(handle).is_none() {
+            self.primary(device).handle = self.create_context(device, true, flags, engine);
+        }
+        let primary = self.primary(device);
+        primary.retained += 1;
+        primary.handle
+    }
+
+    /// Gives one reference to the primary context of a device back: its handle if that was the last, for
+    /// the caller to destroy without the lock; `None` if there was no reference.
+    pub fn release_primary(&mut self, device: i32) -> Option<Option<u64>> {
+        let primary = self.primary(device);
+        primary.retained = primary.retained.checked_sub(1)?;
+        Some((primary.retained == 0).then_some(primary.handle))
+    }
+
+    /// The device of a context.
+    pub fn device_of(&self, context: ContextId) -> Cuda<i32> {
+        self.contexts.get(context.0).map(|context| context.device).ok_or(CUresult::CONTEXT_IS_DESTROYED)
     }
 
     /// Adds a context with its legacy stream.
-    pub fn create_context(&mut self, primary: bool, flags: u32, engine: &Engine<Task>) -> u64 {
-        let handle = self.contexts.insert(Context::new(primary, flags));
+    pub fn create_context(&mut self, device: i32, primary: bool, flags: u32, engine: &Engine<Task>) -> u64 {
+        let handle = self.contexts.insert(Context::new(device, primary, flags));
+        memory().space.add_context(handle, device);
         self.create_legacy_stream(handle, engine);
         handle
     }
@@ -438,8 +486,21 @@ impl World {
         self.events.get(handle.0).cloned().ok_or(CUresult::INVALID_HANDLE)
     }
 
-    /// The function of a handle. A library's kernel stands for its function in the current
-    /// context, as `cuLaunchKernel` documents.
+    /// The function of a handle that is launched on a stream. D (cuLaunchKernel): a library's kernel stands
+    /// for its function in the stream's context.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_HANDLE`: no function, or one of another context than the stream's.
+    pub fn launched(&mut self, handle: CUfunction, stream: CUstream) -> Cuda<Arc<Function>> {
+        let context = self.usable_stream(stream)?.context;
+        let function = match self.functions.get(handle.0) {
+            Some(function) => function.clone(),
+            None => self.kernel_function(handle.0, context)?,
+        };
+        if function.context == context { Ok(function) } else { Err(CUresult::INVALID_HANDLE) }
+    }
+
+    /// The function of a handle. A library's kernel stands for its function in the current context.
     pub fn function(&mut self, handle: CUfunction) -> Cuda<Arc<Function>> {
         if let Some(function) = self.functions.get(handle.0) {
             return Ok(function.clone());

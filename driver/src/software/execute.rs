@@ -184,7 +184,7 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
         .function
         .kernel()
         .map_err(|code| FaultReport::of_work(code, format!("kernel `{}` cannot run", work.function.entry.name)))?;
-    let map = memory().space.map();
+    let map = memory().space.map(work.function.context.0);
     let footprint = observe::is_on().then(|| graphproof_exec::Footprint::of(&map));
     let launch = graphproof_exec::Launch {
         kernel,

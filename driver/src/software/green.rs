@@ -21,6 +21,8 @@ use crate::observe;
 pub struct GreenContext {
     /// The primary context that it is a part of.
     pub parent: ContextId,
+    /// Its device.
+    pub device: i32,
     /// What `cuGreenCtxGetId` answers.
     pub number: u64,
     /// Multiprocessors that it was made with.
@@ -50,13 +52,14 @@ impl World {
         }
     }
 
-    /// `cuGreenCtxCreate`, in the primary context, which the caller has retained for it.
-    pub fn create_green(&mut self, multiprocessors: u32) -> u64 {
+    /// `cuGreenCtxCreate`, in the primary context of a device, which the caller has retained for it.
+    pub fn create_green(&mut self, device: i32, multiprocessors: u32) -> u64 {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let parent = ContextId(self.primary.handle);
+        let parent = ContextId(self.primary(device).handle);
         self.greens.insert(GreenContext {
             parent,
+            device,
             number,
             multiprocessors,
             streams: BTreeSet::new(),
@@ -78,9 +81,9 @@ impl World {
         Ok(stream)
     }
 
-    /// Removes a green context. D (cuGreenCtxDestroy): its streams stay, detached, and captures on
-    /// them are invalidated.
-    pub fn destroy_green(&mut self, handle: u64) -> Cuda {
+    /// Removes a green context: the device of it. D (cuGreenCtxDestroy): its streams stay, detached, and
+    /// captures on them are invalidated.
+    pub fn destroy_green(&mut self, handle: u64) -> Cuda<i32> {
         self.green(handle)?;
         let green = self.greens.remove(handle).ok_or(CUresult::INVALID_CONTEXT)?;
         for key in green.streams {
@@ -89,16 +92,16 @@ impl World {
                 stream.detached = true;
             }
         }
-        Ok(())
+        Ok(green.device)
     }
 
     /// The green contexts of a context that is gone: each gives its reference to it back.
     pub fn forget_greens(&mut self, parent: ContextId) {
         let own: Vec<u64> =
             self.greens.iter().filter(|(_, green)| green.parent == parent).map(|(handle, _)| handle).collect();
-        for handle in own {
-            self.greens.remove(handle);
-            self.primary.retained = self.primary.retained.saturating_sub(1);
+        for green in own.into_iter().filter_map(|handle| self.greens.remove(handle)).collect::<Vec<_>>() {
+            let primary = self.primary(green.device);
+            primary.retained = primary.retained.saturating_sub(1);
         }
     }
 

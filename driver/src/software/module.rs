@@ -286,7 +286,7 @@ pub struct ImageError {
 impl World {
     /// Loads a program into a context.
     pub fn load_module(&mut self, context: ContextId, program: Arc<Program>, library: u64) -> Cuda<u64> {
-        let globals: Arc<[u64]> = allocate_globals(&program.globals)?.into();
+        let globals: Arc<[u64]> = allocate_globals(&program.globals, context, self.device_of(context)?)?.into();
         let version = program.version.0 * 10 + program.version.1;
         let module = self.modules.insert(Module {
             program: program.clone(),
@@ -394,13 +394,13 @@ fn free_global(variable: &GlobalVariable, address: u64) {
     };
 }
 
-fn allocate_globals(globals: &[GlobalVariable]) -> Cuda<Vec<u64>> {
+fn allocate_globals(globals: &[GlobalVariable], context: ContextId, device: i32) -> Cuda<Vec<u64>> {
     let mut memory = memory();
     let mut addresses = Vec::with_capacity(globals.len());
     for global in globals {
         let allocated = match global.managed {
-            true => memory.space.allocate_host(global.size.max(1), HostKind::Managed, ATTACH_GLOBAL),
-            false => memory.space.allocate(global.size.max(1), Origin::Module),
+            true => memory.space.allocate_host(global.size.max(1), HostKind::Managed, ATTACH_GLOBAL, device),
+            false => memory.space.allocate(global.size.max(1), Origin::Module(context.0)),
         };
         match allocated {
             Ok(address) => addresses.push(address),
