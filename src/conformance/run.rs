@@ -45,6 +45,7 @@ pub struct Session {
     pub(super) context: u64,
     /// The version, as `cuDriverGetVersion` numbers it.
     pub version: i32,
+    devices: i32,
 }
 
 impl Session {
@@ -58,17 +59,18 @@ impl Session {
         let driver: &'static Driver = Box::leak(Box::new(driver));
         let call = |name: &str, words: &[u64]| {
             let entry = driver.symbol(name).ok_or_else(|| Stop::Error(format!("the driver does not export {name}")))?;
-            // SAFETY: the three calls below pass the arguments that cuda.h declares; outputs are locals.
+            // SAFETY: the four calls below pass the arguments that cuda.h declares; outputs are locals.
             match unsafe { entry.call(words) } {
                 0 => Ok(()),
                 code => Err(Stop::Error(format!("{name} answered {}", names::result_name(code)))),
             }
         };
-        let (mut version, mut context) = (0u64, 0u64);
+        let (mut version, mut devices, mut context) = (0u64, 0u64, 0u64);
         call("cuInit", &[0])?;
         call("cuDriverGetVersion", &[&raw mut version as u64])?;
+        call("cuDeviceGetCount", &[&raw mut devices as u64])?;
         call("cuDevicePrimaryCtxRetain", &[&raw mut context as u64, 0])?;
-        Ok(Self { driver, context, version: version as i32 })
+        Ok(Self { driver, context, version: version as i32, devices: devices as i32 })
     }
 
     /// Runs a script; `seen` gets each observation as soon as it is made.
@@ -78,6 +80,9 @@ impl Session {
     pub fn run(&self, script: &Script, seen: &mut dyn FnMut(Observation)) -> Result<(), Stop> {
         if let Some(least) = script.driver_at_least.filter(|least| self.version < *least) {
             return Err(Stop::Skip(format!("needs driver >= {}.{}", least / 1000, least % 1000 / 10)));
+        }
+        if self.devices < script.devices {
+            return Err(Stop::Skip(format!("needs {} devices, and there is {}", script.devices, self.devices)));
         }
         let mut env = Env::new(self.driver, self.context);
         let mut workers = HashMap::new();

@@ -4,13 +4,16 @@ use std::ffi::{c_int, c_uint, c_ushort, c_void};
 
 use super::args::{not_null, read, slice, write, write_if};
 use super::device::check_device;
-use super::types::{CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemPoolProps, CUmemoryPool, CUstream};
+use super::types::{
+    CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemPoolProps, CUmemoryPool, CUstream,
+    POSIX_FILE_DESCRIPTOR,
+};
 use super::{CUresult, Cuda};
 use crate::software::device::PITCH_UNIT;
 use crate::software::driver;
 use crate::software::execute::Op;
 use crate::software::memory::pool::Value;
-use crate::software::memory::{HostKind, Place, Pool, memory};
+use crate::software::memory::{HostKind, Place, Pool, PoolFile, memory};
 
 /// `CU_MEM_LOCATION_TYPE_DEVICE`.
 const DEVICE: u32 = 1;
@@ -248,11 +251,12 @@ entry_points! {
         let props = unsafe { read(poolProps) }?;
         driver().current()?;
         let device = located(&raw const props.location, props.allocType)?;
-        if props.handleTypes != 0 {
+        if props.handleTypes & !POSIX_FILE_DESCRIPTOR != 0 {
             return Err(CUresult::NOT_SUPPORTED);
         }
+        let file = if props.handleTypes == 0 { None } else { Some(PoolFile::new(device)?) };
         let _: c_ushort = props.usage;
-        let handle = memory().pools.insert(Pool::new(device, props.maxSize as u64));
+        let handle = memory().pools.insert(Pool::new(device, props.maxSize as u64).within(file));
         unsafe { write(pool, CUmemoryPool(handle)) }
     }
 
@@ -293,16 +297,14 @@ entry_points! {
             }
             check_device(location.id)?;
             let access = match *flags {
-                0 => false,
                 READ_WRITE => true,
+                // The device that owns the memory cannot lose access to it.
+                _ if location.id == owner => return Err(CUresult::INVALID_VALUE),
+                0 => false,
                 // Memory that may be read only has no model.
                 1 => return Err(CUresult::NOT_SUPPORTED),
                 _ => return Err(CUresult::INVALID_VALUE),
             };
-            // The device that owns the memory cannot lose access to it.
-            if location.id == owner && !access {
-                return Err(CUresult::INVALID_VALUE);
-            }
             changes.push((location.id, access));
         }
         changes.into_iter().try_for_each(|(device, access)| memory.set_pool_access(pool.0, device, access))

@@ -24,7 +24,9 @@ unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_voi
     let on_device = matches!(place, Place::Device(_)) || managed;
     let owner = match place {
         Place::Device(found) => match found.origin {
-            Origin::Plain(context) | Origin::Array(context) | Origin::Module(context) => context,
+            Origin::Plain(context) | Origin::Array(context) | Origin::Module(context) | Origin::Opened(context) => {
+                context
+            }
             Origin::Pool(_) | Origin::Mapping(_) => 0,
             Origin::Graph => context::current(),
         },

@@ -160,6 +160,7 @@ entry_points! {
         let stream = world.usable_stream(hStream)?;
         let event = world.event(hEvent).inspect_err(|_| world.capture.refused_wait(stream))?;
         let id = EventId(hEvent.0);
+        driver.learn(&mut world, id);
         if Flags == EXTERNAL {
             return match world.capture.wait_external(stream, id)? {
                 Placement::Captured(capture) => capture_work(&mut world, capture, stream, NodeParams::EventWait(id)),

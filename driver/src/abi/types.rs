@@ -250,6 +250,33 @@ impl CUmemAllocationProp {
     }
 }
 
+/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`.
+pub const POSIX_FILE_DESCRIPTOR: c_uint = 1;
+
+macro_rules! process_handles {
+    ($($name:ident)*) => {$(
+        #[doc = concat!("`", stringify!($name), "`: 64 bytes that another process can open.")]
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub struct $name {
+            pub reserved: [u8; 64],
+        }
+
+        impl $name {
+            pub(crate) fn words(&self) -> [u64; 8] {
+                std::array::from_fn(|word| u64::from_le_bytes(std::array::from_fn(|at| self.reserved[8 * word + at])))
+            }
+
+            pub(crate) fn from_words(words: [u64; 8]) -> Self {
+                Self { reserved: std::array::from_fn(|at| words[at / 8].to_le_bytes()[at % 8]) }
+            }
+        }
+    )*};
+}
+
+process_handles! { CUipcMemHandle CUipcEventHandle CUmemPoolPtrExportData }
+
 /// `CUmemPoolProps`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

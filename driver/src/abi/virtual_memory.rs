@@ -4,14 +4,10 @@ use std::ffi::{c_uint, c_ulonglong, c_void};
 
 use super::args::{not_null, read, slice, write};
 use super::memory::located;
-use super::types::{CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemAllocationProp, CUmemLocation};
+use super::types::{CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemAllocationProp, CUmemLocation, POSIX_FILE_DESCRIPTOR};
 use super::{CUresult, Cuda};
 use crate::software::driver;
 use crate::software::memory::{Access, GRANULARITY, memory};
-
-/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`: taken when memory is made, since programs ask for it in
-/// case; sharing it with another process has no model.
-const POSIX_FILE_DESCRIPTOR: u32 = 1;
 
 /// What memory of those properties is, and the device that it is of: pinned.
 fn check(prop: *const CUmemAllocationProp) -> Cuda<(CUmemAllocationProp, CUdevice)> {

@@ -5,9 +5,7 @@
 //! architecture and older ones is legal and nothing newer is promised. The limits are those of the
 //! capability; the number of multiprocessors is this device's own.
 
-use std::sync::LazyLock;
-
-use super::setting;
+use super::{driver, setting};
 use crate::abi::{CUresult, Cuda};
 use graphproof_exec::CLOCK_KHZ;
 
@@ -62,12 +60,16 @@ impl Capability {
     }
 }
 
-static CAPABILITY: LazyLock<Result<Capability, String>> =
-    LazyLock::new(|| setting(SETTING).map_or(Ok(CAPABILITIES[0]), |text| Capability::from_text(&text)));
+/// What the driver was asked for.
+fn asked() -> &'static Result<Capability, String> {
+    let driver = driver();
+    let read = || setting(SETTING).map_or(Ok(CAPABILITIES[0]), |text| Capability::from_text(&text));
+    driver.capability.get_or_init(read)
+}
 
 /// The device's compute capability, with what depends on it.
 pub fn capability() -> Capability {
-    CAPABILITY.as_ref().map_or(CAPABILITIES[0], |found| *found)
+    asked().as_ref().map_or(CAPABILITIES[0], |found| *found)
 }
 
 /// The number of devices that `text` names.
@@ -78,17 +80,19 @@ fn count_from_text(text: &str) -> Result<i32, String> {
     })
 }
 
-static COUNT: LazyLock<Result<i32, String>> =
-    LazyLock::new(|| setting(DEVICES).map_or(Ok(1), |text| count_from_text(&text)));
+fn asked_devices() -> &'static Result<i32, String> {
+    let driver = driver();
+    driver.devices.get_or_init(|| driver.settings.get(DEVICES).map_or(Ok(1), |text| count_from_text(&text)))
+}
 
 /// `cuDeviceGetCount`.
 pub fn count() -> i32 {
-    COUNT.as_ref().map_or(1, |count| *count)
+    asked_devices().as_ref().map_or(1, |count| *count)
 }
 
 /// What is wrong with the devices' settings.
 pub fn refusal() -> Option<&'static str> {
-    CAPABILITY.as_ref().err().or(COUNT.as_ref().err()).map(String::as_str)
+    asked().as_ref().err().or(asked_devices().as_ref().err()).map(String::as_str)
 }
 
 /// `cuDeviceGetUuid`.

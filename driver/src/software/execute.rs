@@ -3,18 +3,19 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{hint, thread};
 
 use super::context::Sticky;
+use super::driver::Driver;
 use super::engine::core::mix;
 use super::engine::{Engine, Execute, Ticket};
-use super::event::Record;
+use super::event::{Completion, Publication, Record};
 use super::fault::{self, FaultReport};
 use super::graph_run;
 use super::memory::memory;
 use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, Plan};
-use super::{EventId, batch, interpreter, opaque};
+use super::{EventId, batch, instance, interpreter, opaque};
 use crate::abi::CUresult;
 use crate::abi::door::host_function;
 use crate::observe::{self, Path};
@@ -35,8 +36,10 @@ pub struct Task {
 pub enum Op {
     /// Work that could be a graph's node as well.
     Node(NodeParams),
-    /// Sets the time of an event's record.
-    Record(Arc<OnceLock<Instant>>),
+    /// Completes an event's record.
+    Record(Arc<Completion>),
+    /// Waits for an event's record in another process.
+    Await(Publication),
     /// A graph.
     Graph(Arc<Launch>),
     /// Nothing but its place in the order.
@@ -84,12 +87,17 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Runs tasks.
-#[derive(Debug)]
-pub struct Executor;
+/// Runs the tasks of a driver.
+#[derive(Debug, Default)]
+pub struct Executor {
+    /// The driver, which is made after its engine.
+    pub driver: Arc<OnceLock<&'static Driver>>,
+}
 
 impl Execute<Task> for Executor {
     fn execute(&self, engine: &Engine<Task>, ticket: Ticket, task: Task) {
+        // The threads of the engine enter its driver; a host thread that helps has done so.
+        let _entered = self.driver.get().map(|driver| instance::within(driver));
         let seed = mix(engine.seed() ^ mix(ticket.stream) ^ ticket.sequence);
         let stream = ticket.stream;
         let scope = Scope { engine, sticky: &task.sticky, events: None, seed, stream, node: None, ticket, path: None };
@@ -111,6 +119,7 @@ impl Execute<Task> for Executor {
             Op::Node(node) => node.never_blocks(),
             Op::Graph(launch) => launch.never_blocks,
             Op::Record(_) | Op::Nothing => true,
+            Op::Await(_) => false,
         }
     }
 }
@@ -118,8 +127,10 @@ impl Execute<Task> for Executor {
 fn run_op(op: &Op, scope: Scope<'_>) {
     match op {
         Op::Node(node) => run_node(node, scope),
-        Op::Record(time) => {
-            let _ = time.set(Instant::now());
+        Op::Record(completion) => completion.reached(),
+        Op::Await(record) => {
+            let done = || record.is_complete() || scope.sticky.check().is_err();
+            scope.engine.blocking(|| poll_until(done));
         }
         Op::Graph(launch) => graph_run::run(&launch.plan, Scope { events: Some(launch), ..scope }),
         Op::Nothing => {}
@@ -170,7 +181,7 @@ fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
 }
 
 fn complete_record(record: &Record, engine: &Engine<Task>) {
-    let _ = record.time.set(Instant::now());
+    record.completion.reached();
     engine.signal(record.ticket);
 }
 

@@ -93,6 +93,7 @@ impl fmt::Display for Named<'_> {
             Origin::Module(_) => " of a module's global variable",
             Origin::Array(_) => " of an array",
             Origin::Mapping(_) => " of mapped memory",
+            Origin::Opened(_) => " of another process",
         };
         write!(f, "allocation {number}{origin} ({len} bytes at {base:#x})")
     }

@@ -4,20 +4,22 @@ mod array;
 mod copy;
 mod describe;
 pub mod pool;
+mod shared;
 mod space;
 mod virtual_memory;
 mod window;
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::MutexGuard;
 
 pub use array::{Array, Shape};
 pub use copy::{Copy, Fill, Side};
 pub use describe::Description;
 pub use pool::Pool;
+pub use shared::PoolFile;
 pub use space::{AddressSpace, Allocation, Devices, HostAllocation, HostKind, Origin, Place, State, only, poison};
 pub use virtual_memory::{Access, GRANULARITY, Physical};
 
-use super::{Handles, Kind, device, setting};
+use super::{Handles, Kind, Settings, device, driver};
 use crate::abi::{CUresult, Cuda};
 
 /// Device memory when `GRAPHPROOF_DEVICE_MEMORY` does not say otherwise: 80 GiB.
@@ -64,10 +66,14 @@ impl Memory {
     /// `cuDeviceSetMemPool`.
     ///
     /// # Errors
-    /// `CUDA_ERROR_INVALID_VALUE`: no pool. D: `CUDA_ERROR_INVALID_DEVICE`: one of another device.
+    /// `CUDA_ERROR_INVALID_VALUE`: no pool, or an imported one. D: `CUDA_ERROR_INVALID_DEVICE`: one of another device.
     pub fn set_current_pool(&mut self, device: i32, handle: u64) -> Cuda {
-        if self.pool(handle)?.device != device {
+        let pool = self.pool(handle)?;
+        if pool.device != device {
             return Err(CUresult::INVALID_DEVICE);
+        }
+        if pool.file.as_ref().is_some_and(PoolFile::is_imported) {
+            return Err(CUresult::INVALID_VALUE);
         }
         self.of_devices[device as usize].current = handle;
         Ok(())
@@ -90,15 +96,25 @@ impl Memory {
     pub fn allocate_from(&mut self, handle: u64, bytes: u64) -> Cuda<u64> {
         let pool = self.pool(handle)?;
         let (device, access) = (pool.device, pool.access());
+        // D (cuMemPoolImportFromShareableHandle): it makes no allocations.
+        if pool.file.as_ref().is_some_and(PoolFile::is_imported) {
+            return Err(CUresult::INVALID_VALUE);
+        }
         if pool.max_size != 0 && pool.used().saturating_add(bytes) > pool.max_size {
             return Err(CUresult::OUT_OF_MEMORY);
         }
         // Bytes that this pool has cached are its own to use.
         let cached = pool.cached();
         self.space.set_cached(device, self.cached(device) - cached);
-        let allocated = self.space.allocate_on(device, bytes, Origin::Pool(handle), access);
-        if allocated.is_ok() {
-            self.pool(handle)?.allocated(bytes);
+        let mut allocated = self.space.allocate_on(device, bytes, Origin::Pool(handle), access);
+        if let Ok(base) = allocated {
+            match self.back_from_pool(handle, base, bytes) {
+                Ok(()) => self.pool(handle)?.allocated(bytes),
+                Err(code) => {
+                    let _ = self.space.free(base);
+                    allocated = Err(code);
+                }
+            }
         }
         self.count_cached(device);
         allocated
@@ -187,19 +203,9 @@ impl Memory {
     }
 }
 
-/// The memory of the devices. Where the process has no room for any, it is a device without memory.
+/// The memory of the driver that the calling thread means.
 pub fn memory() -> MutexGuard<'static, Memory> {
-    static MEMORY: OnceLock<Mutex<Memory>> = OnceLock::new();
-    let memory = MEMORY.get_or_init(|| Mutex::new(Memory::of_the_devices()));
-    memory.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// `cuInit`: whether the device has memory.
-///
-/// # Errors
-/// `CUDA_ERROR_OUT_OF_MEMORY`; standard error says why.
-pub fn check() -> Cuda {
-    if memory().space.total() == 0 { Err(CUresult::OUT_OF_MEMORY) } else { Ok(()) }
+    driver().memory()
 }
 
 const SETTING: &str = "GRAPHPROOF_DEVICE_MEMORY";
@@ -207,8 +213,8 @@ const SETTING: &str = "GRAPHPROOF_DEVICE_MEMORY";
 impl Memory {
     /// As large as the setting says, as far as the process may reserve address space; says so on standard
     /// error where it is less.
-    fn of_the_devices() -> Self {
-        let asked = setting(SETTING);
+    pub(super) fn of_the_devices(settings: &Settings) -> Self {
+        let asked = settings.get(SETTING);
         let parsed = asked.as_deref().map(parse_size);
         if let (Some(asked), Some(None)) = (&asked, parsed) {
             eprintln!("graphproof: {SETTING}={asked:?} is no size, such as 512MiB or 80GiB; the device has 80 GiB");
@@ -233,9 +239,14 @@ impl Memory {
                     "graphproof: no device: this process may not reserve 300 MiB of address space for its memory and \
                      for itself ({limits})"
                 );
-                Self::within(AddressSpace::none(), device::count())
+                Self::none()
             }
         }
+    }
+
+    /// No memory at all.
+    pub(super) fn none() -> Self {
+        Self::within(AddressSpace::none(device::count()), device::count())
     }
 }
 

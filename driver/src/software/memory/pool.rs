@@ -1,5 +1,6 @@
 //! Memory pools: what `cuMemAllocAsync` allocates from, and what they report.
 
+use super::shared::PoolFile;
 use super::space::{Devices, only, with};
 use crate::abi::{CUresult, Cuda};
 
@@ -24,6 +25,8 @@ pub struct Pool {
     pub device: i32,
     /// Most bytes it may reserve; 0 for no limit.
     pub max_size: u64,
+    /// The file behind its memory, if that can be shared with other processes.
+    pub file: Option<PoolFile>,
     /// Its handle is destroyed; it goes when its last allocation is freed.
     pub destroyed: bool,
     access: Devices,
@@ -39,6 +42,11 @@ impl Pool {
     /// An empty pool.
     pub fn new(device: i32, max_size: u64) -> Self {
         Self { device, max_size, access: only(device), reuse: [true; 3], ..Self::default() }
+    }
+
+    /// As this pool, with a file behind its memory.
+    pub fn within(self, file: Option<PoolFile>) -> Self {
+        Self { file, ..self }
     }
 
     /// The devices that may access its memory.

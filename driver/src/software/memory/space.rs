@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::array::Array;
+use super::shared::Backing;
 use super::virtual_memory::VirtualMemory;
 use super::window::{PAGE, Window, map};
 use crate::abi::{CUresult, Cuda};
@@ -11,7 +12,7 @@ use crate::software::{Handles, Kind};
 use graphproof_exec::{MemoryMap, MemoryRange};
 
 /// Fresh allocations up to this size are filled with [`POISON`].
-const POISON_LIMIT: u64 = 1 << 20;
+pub(super) const POISON_LIMIT: u64 = 1 << 20;
 /// NaN as `f32`, and as a pair of `bf16`: what has not been written shows.
 const POISON: u32 = 0xffba_ffba;
 /// How many freed allocations are remembered to explain a bad address.
@@ -30,6 +31,8 @@ pub enum Origin {
     Module(u64),
     /// A CUDA array, in the context with this handle.
     Array(u64),
+    /// Another process's, opened in the context with this handle (`cuIpcOpenMemHandle`).
+    Opened(u64),
     /// A mapping of the physical allocation with this handle (`cuMemMap`).
     Mapping(u64),
 }
@@ -37,13 +40,15 @@ pub enum Origin {
 impl Origin {
     /// Whether `cuMemFree` and `cuMemFreeAsync` free it.
     pub fn can_be_freed(self) -> bool {
-        !matches!(self, Self::Module(_) | Self::Mapping(_))
+        !matches!(self, Self::Module(_) | Self::Mapping(_) | Self::Opened(_))
     }
 
     /// The context that the allocation belongs to, if it belongs to one.
     pub fn context(self) -> Option<u64> {
         match self {
-            Self::Plain(context) | Self::Module(context) | Self::Array(context) => Some(context),
+            Self::Plain(context) | Self::Module(context) | Self::Array(context) | Self::Opened(context) => {
+                Some(context)
+            }
             Self::Pool(_) | Self::Graph | Self::Mapping(_) => None,
         }
     }
@@ -169,6 +174,8 @@ pub struct AddressSpace {
     pub(super) arrays: Handles<Array>,
     pub(super) freed: VecDeque<Freed>,
     pub(super) virtual_memory: VirtualMemory,
+    /// Allocations with a file behind them, by first address.
+    pub(super) backings: BTreeMap<u64, Backing>,
     /// Where the search for the next address begins: freed addresses are used again as late as
     /// possible.
     pub(super) cursor: u64,
@@ -185,9 +192,18 @@ pub struct AddressSpace {
 #[derive(Debug)]
 pub(super) struct Ranges(Arc<[MemoryRange]>);
 
-// SAFETY: the pointers lead to mappings that outlive every launch (the window's shadow, or host
-// memory that is unmapped only when the device is idle); CUDA's rules govern access to the bytes.
+// SAFETY: the pointers lead to mappings that outlive every launch (the window's shadow and host
+// memory are unmapped only when the device is idle); CUDA's rules govern access to the bytes.
 unsafe impl Send for Ranges {}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        let own = self.host.values().filter(|found| found.kind != HostKind::Registered);
+        for (base, kind) in own.map(|found| (found.base, found.kind)).collect::<Vec<_>>() {
+            let _ = self.free_host(base, kind);
+        }
+    }
+}
 
 impl AddressSpace {
     /// An empty address space for devices with `total` bytes of memory each, or as many as there is room for.
@@ -202,8 +218,8 @@ impl AddressSpace {
     }
 
     /// An address space without memory.
-    pub fn none() -> Self {
-        Self::within(Window::none(), 0, 1)
+    pub fn none(devices: i32) -> Self {
+        Self::within(Window::none(), 0, devices)
     }
 
     fn within(window: Window, total: u64, devices: i32) -> Self {
@@ -215,6 +231,7 @@ impl AddressSpace {
             arrays: Handles::new(Kind::Array),
             freed: VecDeque::new(),
             virtual_memory: VirtualMemory::default(),
+            backings: BTreeMap::new(),
             total,
             usage: vec![Usage::default(); devices as usize],
             high: 0,
@@ -243,6 +260,11 @@ impl AddressSpace {
             (false, true) => Err(CUresult::PEER_ACCESS_ALREADY_ENABLED),
             (false, false) => Err(CUresult::PEER_ACCESS_NOT_ENABLED),
         }
+    }
+
+    /// How many devices there are.
+    pub fn devices(&self) -> i32 {
+        self.usage.len() as i32
     }
 
     /// Memory of each device in bytes.
@@ -367,6 +389,7 @@ impl AddressSpace {
         let allocation = *allocation;
         self.gave(allocation.device, allocation.len);
         self.ranges.clear();
+        self.unback(base);
         self.window.discard(base, allocation.len);
         self.remember(allocation);
         Ok(allocation)
@@ -472,6 +495,7 @@ impl AddressSpace {
     /// Frees what was allocated in a context that is gone.
     pub fn free_context(&mut self, context: u64) {
         self.free_arrays(context);
+        self.close_context(context);
         let own = self.device.values().filter(|found| found.origin == Origin::Plain(context));
         for base in own.map(|found| found.base).collect::<Vec<_>>() {
             let _ = self.free(base);

@@ -3,15 +3,18 @@
 //!
 //! Physical allocations are parts of one memory file, and a mapping puts a part of it behind device
 //! addresses: several mappings of one allocation show the same bytes, and mappings side by side are one
-//! range to a kernel and to a copy. Offsets in the file are not used again; what is freed costs nothing.
+//! range to a kernel and to a copy. Offsets in the file are not used again; what is freed costs nothing. In
+//! front of each allocation lies a page for what another process must know of it (`software::share`).
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 
 use super::space::{AddressSpace, Allocation, Origin, State, after, only, with};
 use crate::abi::{CUresult, Cuda};
-use crate::software::{Handles, Kind};
+use crate::software::share::{HEADER, Kind, Share, memory_file, punch};
+use crate::software::{Handles, Kind as HandleKind};
 
 /// What addresses and sizes of physical allocations and mappings are multiples of, in bytes: 2 MiB, as on
 /// an H200.
@@ -35,7 +38,10 @@ pub struct Physical {
     pub device: i32,
     /// `CUmemAllocationHandleType`s that were asked for.
     pub handle_types: u32,
+    file: Arc<File>,
     offset: u64,
+    /// Where other processes have it, or may.
+    share: Option<Share>,
     references: u32,
     mappings: u32,
 }
@@ -47,13 +53,18 @@ pub(super) struct VirtualMemory {
     reserved: BTreeMap<u64, u64>,
     physical: Handles<Physical>,
     /// Made at the first physical allocation.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     end_of_file: u64,
 }
 
 impl Default for VirtualMemory {
     fn default() -> Self {
-        Self { reserved: BTreeMap::new(), physical: Handles::new(Kind::PhysicalMemory), file: None, end_of_file: 0 }
+        Self {
+            reserved: BTreeMap::new(),
+            physical: Handles::new(HandleKind::PhysicalMemory),
+            file: None,
+            end_of_file: 0,
+        }
     }
 }
 
@@ -64,26 +75,18 @@ impl VirtualMemory {
         around.or_else(|| self.reserved.range(address..).next()).map(|(&base, &len)| (base, len))
     }
 
-    /// A new part of the file.
-    fn extend(&mut self, len: u64) -> Cuda<u64> {
+    /// A new part of the file, behind its header: the file, and where the part begins.
+    fn extend(&mut self, len: u64) -> Cuda<(Arc<File>, u64)> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(memory_file()?),
+            none => none.insert(memory_file(0)?.into()),
         };
-        let end = self.end_of_file.checked_add(len).ok_or(CUresult::OUT_OF_MEMORY)?;
+        let start = self.end_of_file + HEADER;
+        let end = start.checked_add(len).ok_or(CUresult::OUT_OF_MEMORY)?;
         file.set_len(end).map_err(|_| CUresult::OUT_OF_MEMORY)?;
-        Ok(std::mem::replace(&mut self.end_of_file, end))
+        self.end_of_file = end;
+        Ok((file.clone(), start))
     }
-}
-
-fn memory_file() -> Cuda<File> {
-    // SAFETY: a name without a flag that needs more.
-    let file = unsafe { libc::memfd_create(c"graphproof".as_ptr(), libc::MFD_CLOEXEC) };
-    if file < 0 {
-        return Err(CUresult::OUT_OF_MEMORY);
-    }
-    // SAFETY: the descriptor was made just now and is nobody else's.
-    Ok(unsafe { File::from_raw_fd(file) })
 }
 
 impl AddressSpace {
@@ -126,9 +129,44 @@ impl AddressSpace {
         if len > self.free_bytes(device) {
             return Err(CUresult::OUT_OF_MEMORY);
         }
-        let offset = self.virtual_memory.extend(len)?;
+        let (file, offset) = self.virtual_memory.extend(len)?;
         self.took(device, len);
-        let physical = Physical { len, device, handle_types, offset, references: 1, mappings: 0 };
+        let physical = Physical { len, device, handle_types, file, offset, share: None, references: 1, mappings: 0 };
+        Ok(self.virtual_memory.physical.insert(physical))
+    }
+
+    /// `cuMemExportToShareableHandle`: a descriptor, which the caller closes.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: it was made without that type of handle.
+    pub fn export_physical(&mut self, handle: u64, handle_type: u32) -> Cuda<RawFd> {
+        if self.physical(handle)?.handle_types & handle_type == 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let found = self.virtual_memory.physical.get_mut(handle).ok_or(CUresult::INVALID_VALUE)?;
+        let share = match found.share.take() {
+            Some(share) => share,
+            None => Share::begin(&found.file, Kind::Physical, found.offset - HEADER, found.len, found.device)?,
+        };
+        found.share.insert(share).descriptor()
+    }
+
+    /// `cuMemImportFromShareableHandle`.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: no descriptor that an export gave.
+    pub fn import_physical(&mut self, descriptor: RawFd, handle_types: u32) -> Cuda<u64> {
+        let (share, len, device) = Share::open(descriptor, Kind::Physical)?;
+        // A process may have fewer devices than the one that exported.
+        let device = if device < self.devices() { device } else { 0 };
+        if len > self.free_bytes(device) {
+            return Err(CUresult::OUT_OF_MEMORY);
+        }
+        let file = Arc::new(share.file().try_clone().map_err(|_| CUresult::OUT_OF_MEMORY)?);
+        let offset = share.start();
+        self.took(device, len);
+        let share = Some(share);
+        let physical = Physical { len, device, handle_types, file, offset, share, references: 1, mappings: 0 };
         Ok(self.virtual_memory.physical.insert(physical))
     }
 
@@ -164,7 +202,7 @@ impl AddressSpace {
     /// granularity, or something is mapped there.
     pub fn map_physical(&mut self, base: u64, len: u64, handle: u64) -> Cuda {
         let end = base.checked_add(len).ok_or(CUresult::INVALID_VALUE)?;
-        let (offset, device) = {
+        let (file, offset, device) = {
             let found = self.physical(handle)?;
             if len != found.len {
                 return Err(CUresult::NOT_SUPPORTED);
@@ -176,9 +214,8 @@ impl AddressSpace {
             if !fits || !inside || before.is_some_and(|(_, other)| other.base + other.len > base) {
                 return Err(CUresult::INVALID_VALUE);
             }
-            (found.offset, found.device)
+            (found.file.clone(), found.offset, found.device)
         };
-        let file = self.virtual_memory.file.as_ref().ok_or(CUresult::INVALID_VALUE)?;
         self.window.put(base, len, Some((file.as_raw_fd(), offset)))?;
         let number = self.next_number();
         let origin = Origin::Mapping(handle);
@@ -267,10 +304,9 @@ impl AddressSpace {
         }
         let Some(found) = self.virtual_memory.physical.remove(handle) else { return };
         self.gave(found.device, found.len);
-        if let Some(file) = &self.virtual_memory.file {
-            let hole = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-            // SAFETY: the part of the file that was this allocation's alone. Where it fails the pages stay.
-            unsafe { libc::fallocate(file.as_raw_fd(), hole, found.offset as i64, found.len as i64) };
+        // Another process may have it still; then the last one gives the pages back.
+        if found.share.is_none_or(Share::end) {
+            punch(&found.file, found.offset - HEADER, found.len + HEADER);
         }
     }
 }
