@@ -7,8 +7,8 @@ use super::types::{CUdevice, CUdevprop, CUmemoryPool, CUuuid};
 use super::{CUresult, Cuda};
 use crate::record;
 use crate::software::device::{self, MAX_BLOCK, MAX_GRID};
-use crate::software::driver;
 use crate::software::memory::memory;
+use crate::software::{driver, version};
 
 /// Refuses an ordinal that is no device's.
 pub(crate) fn check_device(device: CUdevice) -> Cuda {
@@ -32,7 +32,7 @@ entry_points! {
     }
 
     fn cuDriverGetVersion(driverVersion: *mut c_int) {
-        unsafe { write(driverVersion, device::DRIVER_VERSION) }
+        unsafe { write(driverVersion, version::answered().number as c_int) }
     }
 
     fn cuGetErrorName(error: CUresult, pStr: *mut *const c_char) {

@@ -250,6 +250,39 @@ impl CUmemAllocationProp {
     }
 }
 
+/// An operand of a copy in a batch: `CUmemcpy3DOperand`, whose second member is a union.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(non_snake_case, missing_docs)]
+pub struct CUmemcpy3DOperand {
+    pub type_: c_uint,
+    /// Of a pointer: itself, `rowLength`, `layerHeight`, `locHint`. Of an array: itself, and x, y, z of the
+    /// offset.
+    pub op: [u64; 4],
+}
+
+/// `CUextent3D`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct CUextent3D {
+    pub width: usize,
+    pub height: usize,
+    pub depth: usize,
+}
+
+/// `CUDA_MEMCPY3D_BATCH_OP`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(non_snake_case, missing_docs)]
+pub struct CUDA_MEMCPY3D_BATCH_OP {
+    pub src: CUmemcpy3DOperand,
+    pub dst: CUmemcpy3DOperand,
+    pub extent: CUextent3D,
+    pub srcAccessOrder: c_uint,
+    pub flags: c_uint,
+}
+
 /// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`.
 pub const POSIX_FILE_DESCRIPTOR: c_uint = 1;
 

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::device::DRIVER_VERSION;
 use super::engine::Ticket;
-use super::{StreamKind, ThreadId};
+use super::{StreamKind, ThreadId, version};
 use crate::abi::{CUresult, Cuda};
 
 /// An error that a context cannot recover from: every later call in it answers the same.
@@ -86,7 +85,7 @@ impl Context {
             device,
             primary,
             flags,
-            api_version: DRIVER_VERSION as u32,
+            api_version: version::answered().number,
             limits: BTreeMap::new(),
             cache_config: 0,
             shared_config: 0,

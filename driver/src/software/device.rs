@@ -5,16 +5,12 @@
 //! architecture and older ones is legal and nothing newer is promised. The limits are those of the
 //! capability; the number of multiprocessors is this device's own.
 
-use super::{driver, setting};
+use super::{driver, setting, version};
 use crate::abi::{CUresult, Cuda};
 use graphproof_exec::CLOCK_KHZ;
 
 /// `cuDeviceGetName`.
 pub const NAME: &str = "graphproof software device";
-/// `cuDriverGetVersion`: CUDA 13.3.
-pub const DRIVER_VERSION: i32 = 13030;
-/// The newest PTX ISA that a driver of that version takes.
-pub const PTX_ISA: (u32, u32) = (9, 3);
 /// What sets the number of devices.
 const DEVICES: &str = "GRAPHPROOF_DEVICES";
 /// As many devices as there may be.
@@ -90,9 +86,10 @@ pub fn count() -> i32 {
     asked_devices().as_ref().map_or(1, |count| *count)
 }
 
-/// What is wrong with the devices' settings.
+/// What is wrong with the driver's settings.
 pub fn refusal() -> Option<&'static str> {
-    asked().as_ref().err().or(asked_devices().as_ref().err()).map(String::as_str)
+    let own = asked().as_ref().err().or(asked_devices().as_ref().err()).map(String::as_str);
+    own.or_else(version::refusal)
 }
 
 /// `cuDeviceGetUuid`.

@@ -17,6 +17,7 @@ use super::instance::{OF_THE_PROCESS, Settings, of_the_process};
 use super::memory::{Memory, memory};
 use super::module::{Function, Library, LibraryKernel, Module};
 use super::stream::Stream;
+use super::version::Version;
 use super::work::{NodeParams, Plan};
 use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, device, execute};
 use crate::abi::link;
@@ -40,6 +41,7 @@ pub struct Driver {
     pub(super) interpreter: Mutex<Option<Arc<Pool>>>,
     pub(super) capability: OnceLock<Result<Capability, String>>,
     pub(super) devices: OnceLock<Result<i32, String>>,
+    pub(super) version: OnceLock<Result<Option<Version>, String>>,
     pub(super) fault: Mutex<Option<FaultReport>>,
     pub(super) opaque: AtomicU64,
     /// What device work touched.
@@ -140,6 +142,7 @@ impl Driver {
             interpreter: Mutex::default(),
             capability: OnceLock::new(),
             devices: OnceLock::new(),
+            version: OnceLock::new(),
             fault: Mutex::default(),
             opaque: AtomicU64::new(0),
             observing: observe::Observing::default(),
@@ -384,6 +387,11 @@ impl Driver {
         memory().space.set_peer(own.0, peer.0, false)
     }
 
+    /// Whether a handle named something that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.world().was_destroyed(handle) || self.memory().was_destroyed(handle)
+    }
+
     /// The device of the calling thread's context, healthy.
     pub fn current_device(&self) -> Cuda<i32> {
         let world = self.world();
@@ -440,6 +448,18 @@ impl World {
         }
         let context = self.contexts.get(handle).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
         Ok(Current { id: ContextId(handle), sticky: context.sticky.clone() })
+    }
+
+    fn was_destroyed(&self, handle: u64) -> bool {
+        self.contexts.was_destroyed(handle)
+            || self.streams.was_destroyed(handle)
+            || self.events.was_destroyed(handle)
+            || self.functions.was_destroyed(handle)
+            || self.modules.was_destroyed(handle)
+            || self.libraries.was_destroyed(handle)
+            || self.kernels.was_destroyed(handle)
+            || self.greens.was_destroyed(handle)
+            || self.graphs.was_destroyed(handle)
     }
 
     /// The primary context of a device that exists.

@@ -55,6 +55,7 @@ pub mod opaque;
 pub mod share;
 pub mod stream;
 mod transfer;
+pub mod version;
 pub mod work;
 
 pub use driver::{Current, Driver, Primary, World};

@@ -5,8 +5,9 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use super::device::{PTX_ISA, SHARED_PER_BLOCK, capability};
+use super::device::{SHARED_PER_BLOCK, capability};
 use super::memory::{HostKind, Origin, memory};
+use super::version;
 use super::{ContextId, World, setting};
 use crate::abi::{CUresult, Cuda};
 use crate::record;
@@ -243,10 +244,11 @@ fn parse_text(image: &[u8]) -> Result<Program, ImageError> {
 /// A text of a newer PTX ISA than the driver knows is refused for that, as a driver does.
 fn check_version(text: &str) -> Result<(), ImageError> {
     let Some((major, minor)) = graphproof_exec::ptx::declared_version(text) else { return Ok(()) };
-    if (major, minor) <= PTX_ISA {
+    let newest = version::answered().ptx;
+    if (major, minor) <= newest {
         return Ok(());
     }
-    let ours = format!("{}.{}", PTX_ISA.0, PTX_ISA.1);
+    let ours = format!("{}.{}", newest.0, newest.1);
     let text = format!("the text is of PTX ISA {major}.{minor}; this driver knows {ours} and older");
     Err(ImageError { code: CUresult::UNSUPPORTED_PTX_VERSION, text })
 }

@@ -19,3 +19,5 @@ mod instances;
 mod kernel;
 mod link;
 mod runtime;
+mod stale;
+mod version;

@@ -169,6 +169,7 @@ fn input(function: &str, c_type: &str, name: &str) -> Make {
         "CUDA_BATCH_MEM_OP_NODE_PARAMS" => |g| g.batch_params() as u64,
         "CUDA_MEMCPY3D" | "CUDA_MEMCPY3D_PEER" => |g| g.copy3d() as u64,
         "CUDA_MEMCPY2D" => |g| g.copy2d() as u64,
+        "CUDA_MEMCPY3D_BATCH_OP" => |g| g.batch_of_copies() as u64,
         "CUgraphNodeParams" => |g| g.node_params() as u64,
         "CUlaunchConfig" => |g| g.launch_config() as u64,
         "CUDA_ARRAY3D_DESCRIPTOR" => |g| g.array_shape() as u64,

@@ -38,7 +38,7 @@ impl Shape {
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE` for a count of components, `CUDA_ERROR_NOT_SUPPORTED` for packed,
     /// normalised and compressed formats.
-    fn element(&self) -> Cuda<usize> {
+    pub fn element(&self) -> Cuda<usize> {
         let component = match self.format {
             0x01 | 0x08 => 1,
             0x02 | 0x09 | 0x10 => 2,

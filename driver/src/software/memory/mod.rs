@@ -92,6 +92,11 @@ impl Memory {
         pool.ok_or(CUresult::INVALID_VALUE)
     }
 
+    /// Whether a handle named a pool, an array or a physical allocation that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.pools.was_destroyed(handle) || self.space.was_destroyed(handle)
+    }
+
     /// Allocates from a pool.
     pub fn allocate_from(&mut self, handle: u64, bytes: u64) -> Cuda<u64> {
         let pool = self.pool(handle)?;

@@ -262,6 +262,11 @@ impl AddressSpace {
         }
     }
 
+    /// Whether a handle named an array or a physical allocation that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.arrays.was_destroyed(handle) || self.virtual_memory.was_destroyed(handle)
+    }
+
     /// How many devices there are.
     pub fn devices(&self) -> i32 {
         self.usage.len() as i32

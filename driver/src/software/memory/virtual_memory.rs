@@ -75,6 +75,11 @@ impl VirtualMemory {
         around.or_else(|| self.reserved.range(address..).next()).map(|(&base, &len)| (base, len))
     }
 
+    /// Whether a handle named a physical allocation that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.physical.was_destroyed(handle)
+    }
+
     /// A new part of the file, behind its header: the file, and where the part begins.
     fn extend(&mut self, len: u64) -> Cuda<(Arc<File>, u64)> {
         let file = match &mut self.file {
