@@ -3,7 +3,6 @@
 use super::types::{
     CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CUDA_MEMCPY3D, CUarray, CUdeviceptr, CUstream,
 };
-use super::{CUresult, Cuda};
 use crate::software::driver;
 
 /// Synchronous calls are ordered as work of the legacy stream.

@@ -115,9 +115,9 @@ entry_points! {
     fn cuMemcpyWithAttributesAsync(
         dst: CUdeviceptr, src: CUdeviceptr, size: usize, attr: *mut CUmemcpyAttributes, hStream: CUstream
     ) on hStream {
-        const FIRST: usize = 0;
+        let first = 0usize;
         let copy = (&raw const dst, &raw const src, &raw const size);
-        let batch = unsafe { Batch::new(copy, 1, (attr, &raw const FIRST), 1) }?;
+        let batch = unsafe { Batch::new(copy, 1, (attr, &raw const first), 1) }?;
         batch.enqueue(hStream).map_err(|(code, _)| code)
     }
 }
