@@ -45,7 +45,6 @@ pub struct Session {
     pub(super) context: u64,
     /// The version, as `cuDriverGetVersion` numbers it.
     pub version: i32,
-    devices: i32,
 }
 
 impl Session {
@@ -59,18 +58,28 @@ impl Session {
         let driver: &'static Driver = Box::leak(Box::new(driver));
         let call = |name: &str, words: &[u64]| {
             let entry = driver.symbol(name).ok_or_else(|| Stop::Error(format!("the driver does not export {name}")))?;
-            // SAFETY: the four calls below pass the arguments that cuda.h declares; outputs are locals.
+            // SAFETY: the three calls below pass the arguments that cuda.h declares; outputs are locals.
             match unsafe { entry.call(words) } {
                 0 => Ok(()),
                 code => Err(Stop::Error(format!("{name} answered {}", names::result_name(code)))),
             }
         };
-        let (mut version, mut devices, mut context) = (0u64, 0u64, 0u64);
+        let (mut version, mut context) = (0u64, 0u64);
         call("cuInit", &[0])?;
         call("cuDriverGetVersion", &[&raw mut version as u64])?;
-        call("cuDeviceGetCount", &[&raw mut devices as u64])?;
         call("cuDevicePrimaryCtxRetain", &[&raw mut context as u64, 0])?;
-        Ok(Self { driver, context, version: version as i32, devices: devices as i32 })
+        Ok(Self { driver, context, version: version as i32 })
+    }
+
+    fn devices(&self) -> Result<i32, Stop> {
+        let missing = || Stop::Skip("the driver does not export cuDeviceGetCount".into());
+        let entry = self.driver.symbol("cuDeviceGetCount").ok_or_else(missing)?;
+        let mut count = 0i32;
+        // SAFETY: cuda.h: (place for the count).
+        match unsafe { entry.call(&[&raw mut count as u64]) } {
+            0 => Ok(count),
+            code => Err(Stop::Error(format!("cuDeviceGetCount answered {}", names::result_name(code)))),
+        }
     }
 
     /// Runs a script; `seen` gets each observation as soon as it is made.
@@ -81,8 +90,11 @@ impl Session {
         if let Some(least) = script.driver_at_least.filter(|least| self.version < *least) {
             return Err(Stop::Skip(format!("needs driver >= {}.{}", least / 1000, least % 1000 / 10)));
         }
-        if self.devices < script.devices {
-            return Err(Stop::Skip(format!("needs {} devices, and there is {}", script.devices, self.devices)));
+        if script.devices > 1 {
+            let found = self.devices()?;
+            if found < script.devices {
+                return Err(Stop::Skip(format!("needs {} devices, and there is {found}", script.devices)));
+            }
         }
         let mut env = Env::new(self.driver, self.context);
         let mut workers = HashMap::new();
