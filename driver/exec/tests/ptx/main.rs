@@ -17,4 +17,5 @@ mod memory;
 mod programs;
 mod refusal;
 mod special_registers;
+mod waiting;
 mod widened;
