@@ -411,6 +411,10 @@ pub struct ConformanceArgs {
     /// Record what NVIDIA's driver of this version answers, as the golden file.
     #[arg(long, value_name = "DRIVER_VERSION")]
     pub bless_as: Option<String>,
+    /// Ask the software driver to answer as the driver of this CUDA version, 11.0 to 13.3: cases that need a newer
+    /// one are skipped, and what an older driver did otherwise has not been measured.
+    #[arg(long = "as", value_name = "VERSION")]
+    pub as_version: Option<String>,
     /// List the cells, or the random sequences with what --against recorded, instead of running them.
     #[arg(long)]
     pub list: bool,
@@ -461,6 +465,8 @@ pub struct RandomArgs {
 /// One cell of one case, for the parent process.
 #[derive(Debug, Args)]
 pub struct ConformanceChildArgs {
+    #[arg(long = "as")]
+    pub as_version: Option<String>,
     pub driver: String,
     pub case: PathBuf,
     #[arg(allow_hyphen_values = true)]
