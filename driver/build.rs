@@ -14,7 +14,9 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/abi");
     // Programs that are not ours find this library by the name they ask the loader for.
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so");
+    // Said of every target, and heeded where a library is linked: what is said of cdylibs alone is handed on to
+    // other packages' too.
+    println!("cargo::rustc-link-arg=-Wl,-soname,libcuda.so");
 
     let functions = graphproof_api::functions();
     let mut names: Vec<String> = functions.iter().flat_map(Function::exports).collect();

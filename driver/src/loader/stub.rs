@@ -110,6 +110,8 @@ fn load(stub: &[u8]) -> Result<Library, LoadError> {
     if let Ok(file) = in_memory(stub)
         && let Ok(library) = Library::open(format!("/proc/self/fd/{}", file.as_raw_fd()), flags)
     {
+        // The linker knows the library by this path: another that is loaded under it would be taken for it.
+        std::mem::forget(file);
         return Ok(library);
     }
     let mut path = std::env::temp_dir();
