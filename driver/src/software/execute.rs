@@ -190,7 +190,10 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
         .function
         .kernel()
         .map_err(|code| FaultReport::of_work(code, format!("kernel `{}` cannot run", work.function.entry.name)))?;
-    let map = memory().space.map();
+    let (map, textures) = {
+        let mut memory = memory();
+        (memory.space.map(), memory.space.objects())
+    };
     let footprint = observe::is_on().then(|| graphproof_exec::Footprint::of(&map));
     let launch = graphproof_exec::Launch {
         kernel,
@@ -199,6 +202,7 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
         parameters: &work.parameters,
         globals: &work.function.globals,
         memory: &map,
+        textures: &textures,
         order_seed: scope.seed,
         resident: super::launch::resident(work, kernel),
         cancel: scope.sticky.cancelled(),

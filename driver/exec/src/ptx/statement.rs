@@ -405,7 +405,9 @@ impl Parser<'_> {
             },
             _ => self.displacement()?,
         };
-        if opcode == "cp" && self.take_mark(b',') {
+        // A box of a tensor, or an element of a texture or a surface.
+        let boxed = matches!(opcode, "cp" | "tex" | "tld4" | "suld" | "sust" | "sured");
+        if boxed && self.take_mark(b',') {
             if !self.is_mark(b'{') {
                 return Err(self.unexpected("`{coordinates}`"));
             }
@@ -414,7 +416,7 @@ impl Parser<'_> {
             return Ok(Operand::Box(Address { base, offset }, coordinates));
         }
         if self.is_mark(b',') {
-            return Err(self.unsupported(span, "a texture or a surface (`[name, {coordinates}]`) is not executed"));
+            return Err(self.unsupported(span, "`[name, {coordinates}]` is no address of this instruction"));
         }
         self.mark(b']')?;
         Ok(Operand::Address(Address { base, offset }))

@@ -12,6 +12,7 @@ use crate::code::Inst;
 use crate::fault::FaultKind;
 use crate::footprint::Footprint;
 use crate::launch::{Conditional, MemoryRange};
+use crate::texture::Texture;
 use crate::slot::{DOUBLE, KIND, PREDICATE, SCALAR};
 
 /// Lanes of a warp.
@@ -135,6 +136,8 @@ pub(crate) struct Ctx {
     pub ranges_len: usize,
     /// Last range hit, by memory instruction.
     pub hits: *mut MemoryRange,
+    /// Texture and surface objects, by handle.
+    pub textures: *const [Texture],
     /// What `cudaGraphSetConditional` may set.
     pub conditionals: *const [Conditional],
     /// Result of the last reduction at each barrier of each block: threads that said yes, threads.

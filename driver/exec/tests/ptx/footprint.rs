@@ -33,6 +33,7 @@ fn touched(body: &str, grid: u32) -> Vec<Span> {
         parameters: &parameters,
         globals: &[],
         memory: &map,
+        textures: &[],
         order_seed: 7,
         resident: u64::MAX,
         cancel: &AtomicBool::new(false),

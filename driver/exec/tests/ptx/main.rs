@@ -16,5 +16,6 @@ mod memory;
 mod programs;
 mod refusal;
 mod special_registers;
+mod textures;
 mod waiting;
 mod widened;

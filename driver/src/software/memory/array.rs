@@ -1,6 +1,6 @@
 //! CUDA arrays: memory that is reached by its handle and an element's place, never by an address.
 //!
-//! Copies see them; textures and surfaces, which kernels would read them through, have no model.
+//! Copies see them, and kernels through texture and surface objects.
 
 use super::space::{AddressSpace, Origin};
 use crate::abi::{CUresult, Cuda};
@@ -33,6 +33,16 @@ const LAYERED: u32 = 1;
 const SURFACE: u32 = 2;
 
 impl Shape {
+    /// Its depth counts layers.
+    pub(super) fn is_layered(&self) -> bool {
+        self.flags & LAYERED != 0
+    }
+
+    /// Kernels may write it through a surface object.
+    pub(super) fn is_surface(&self) -> bool {
+        self.flags & SURFACE != 0
+    }
+
     /// Bytes of an element.
     ///
     /// # Errors
@@ -67,7 +77,7 @@ impl Shape {
     }
 
     /// Bytes of a row, rows of a slice, slices.
-    fn layout(&self) -> Cuda<[usize; 3]> {
+    pub(super) fn layout(&self) -> Cuda<[usize; 3]> {
         let element = self.element()?;
         if self.flags & !(LAYERED | SURFACE) != 0 {
             return Err(CUresult::NOT_SUPPORTED);

@@ -5,6 +5,7 @@ mod copy;
 mod describe;
 pub mod pool;
 mod space;
+mod texture;
 mod virtual_memory;
 mod window;
 
@@ -15,6 +16,7 @@ pub use copy::{Copy, Fill, Side};
 pub use describe::Description;
 pub use pool::Pool;
 pub use space::{AddressSpace, Allocation, HostAllocation, HostKind, Origin, Place, State, poison};
+pub use texture::{Object, Resource, Sampling};
 pub use virtual_memory::{Access, GRANULARITY, Physical};
 
 use super::{Handles, Kind, Settings, driver};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::array::Array;
+use super::texture::Object;
 use super::virtual_memory::VirtualMemory;
 use super::window::{PAGE, Window, map};
 use crate::abi::{CUresult, Cuda};
@@ -123,6 +124,8 @@ pub struct AddressSpace {
     pub(super) device: BTreeMap<u64, Allocation>,
     pub(super) host: BTreeMap<u64, HostAllocation>,
     pub(super) arrays: Handles<Array>,
+    pub(super) textures: Handles<Object>,
+    pub(super) surfaces: Handles<Object>,
     pub(super) freed: VecDeque<Freed>,
     pub(super) virtual_memory: VirtualMemory,
     /// Where the search for the next address begins: freed addresses are used again as late as
@@ -175,6 +178,8 @@ impl AddressSpace {
             device: BTreeMap::new(),
             host: BTreeMap::new(),
             arrays: Handles::new(Kind::Array),
+            textures: Handles::new(Kind::Texture),
+            surfaces: Handles::new(Kind::Surface),
             freed: VecDeque::new(),
             virtual_memory: VirtualMemory::default(),
             total,
