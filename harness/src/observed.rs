@@ -13,7 +13,7 @@ pub struct Watch(());
 impl Watch {
     /// Begins; none where the driver cannot tell.
     pub fn begin() -> Option<Self> {
-        calls::recorded().then(|| {
+        calls::watched().then(|| {
             observe::start();
             Watch(())
         })
