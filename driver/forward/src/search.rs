@@ -25,7 +25,9 @@ pub fn search_real() -> Result<Behind, ForwardError> {
     let defaults = DEFAULTS.iter().map(|folder| Path::new(folder).join(NAME));
     let found = named(variable.as_bytes()).into_iter().chain(cached).chain(defaults).find(|path| is_library(path));
     let path = found.ok_or_else(|| {
-        ForwardError::NoDriver(format!("{NAME} is in no folder of LD_LIBRARY_PATH, of the loader's cache or of its own"))
+        ForwardError::NoDriver(format!(
+            "{NAME} is in no folder of LD_LIBRARY_PATH, of the loader's cache or of its own"
+        ))
     })?;
     let path = path.canonicalize().map_err(|error| ForwardError::Driver { path, reason: error.to_string() })?;
     Ok(Behind { path, software: false })

@@ -1,18 +1,15 @@
 //! The question that a recapture asks: may this node's parameters change?
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::graph_params_out::describe_work;
 use super::types::CUstream;
 use super::{CUresult, Cuda};
 use crate::software::{StreamId, World, driver};
 
-/// Whether the process has begun a recapture: others never pay for the question.
-static RECAPTURES: AtomicBool = AtomicBool::new(false);
-
 /// A recapture begins.
 pub(super) fn begins() {
-    RECAPTURES.store(true, Ordering::Release);
+    driver().recaptures.store(true, Ordering::Release);
 }
 
 /// After a call that may have captured work on `stream`, without the driver lock: asks what the
@@ -22,7 +19,7 @@ pub(super) fn begins() {
 /// As [`settle`].
 pub(crate) fn after_call(stream: Option<CUstream>) -> Cuda {
     match stream {
-        Some(stream) if RECAPTURES.load(Ordering::Acquire) => {
+        Some(stream) if driver().recaptures.load(Ordering::Acquire) => {
             // A stream that is no stream was the call's own error, if it was one.
             let stream = driver().world().find_stream(stream);
             stream.map_or(Ok(()), settle)

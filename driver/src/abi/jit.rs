@@ -20,6 +20,7 @@ const GREATEST: u32 = 35;
 const DECODED_FOR_LOG: usize = 1 << 20;
 
 /// A caller's log buffer.
+#[derive(Debug)]
 struct Log {
     buffer: *mut u8,
     size: usize,
@@ -28,6 +29,7 @@ struct Log {
 }
 
 /// What a load needs of its options.
+#[derive(Debug)]
 pub(crate) struct Options {
     info: Log,
     error: Log,

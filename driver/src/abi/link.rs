@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_uint, c_void};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 use graphproof_link::{LinkError, Linker};
 
@@ -15,6 +15,7 @@ use crate::software::device::capability;
 use crate::software::driver;
 
 /// What a `CUlinkState` names.
+#[derive(Debug)]
 struct State {
     linker: Linker,
     logs: Options,
@@ -27,14 +28,14 @@ struct State {
 unsafe impl Send for State {}
 
 /// The states by handle.
-struct Table {
+#[derive(Debug, Default)]
+pub(crate) struct Table {
     states: BTreeMap<usize, State>,
-    next: usize,
+    made: usize,
 }
 
 fn table() -> MutexGuard<'static, Table> {
-    static TABLE: Mutex<Table> = Mutex::new(Table { states: BTreeMap::new(), next: 1 });
-    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+    driver().links.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Handles lie apart from all others, so that none is taken for another kind's.
@@ -68,8 +69,8 @@ entry_points! {
         logs.write("", "");
         let linker = Linker::new(capability().number().unsigned_abs());
         let mut table = table();
-        let handle = HANDLES + table.next;
-        table.next += 1;
+        table.made += 1;
+        let handle = HANDLES + table.made;
         table.states.insert(handle, State { linker, logs, image: Vec::new() });
         unsafe { write(stateOut, std::ptr::without_provenance_mut(handle)) }
     }

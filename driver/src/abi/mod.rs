@@ -35,7 +35,7 @@ mod green;
 mod jit;
 mod launch;
 mod library;
-mod link;
+pub(crate) mod link;
 mod memory;
 mod module;
 mod pointer;

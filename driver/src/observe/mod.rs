@@ -107,8 +107,20 @@ impl Observation {
 /// Spans kept of one observation.
 const MOST_SPANS: usize = 1 << 21;
 
-static ON: AtomicBool = AtomicBool::new(false);
-static OBSERVER: Mutex<Option<Observer>> = Mutex::new(None);
+/// The observation of a driver.
+#[derive(Debug, Default)]
+pub(crate) struct Observing {
+    on: AtomicBool,
+    observer: Mutex<Option<Observer>>,
+}
+
+impl Observing {
+    /// Throws an observation in progress away.
+    pub(crate) fn end(&self) {
+        self.on.store(false, Ordering::Release);
+        self.observer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
 
 #[derive(Debug, Default)]
 struct Observer {
@@ -118,13 +130,13 @@ struct Observer {
 }
 
 fn observer() -> MutexGuard<'static, Option<Observer>> {
-    OBSERVER.lock().unwrap_or_else(PoisonError::into_inner)
+    driver().observing.observer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts an observation; one in progress is thrown away.
 pub fn start() {
     *observer() = Some(Observer::default());
-    ON.store(true, Ordering::Release);
+    driver().observing.on.store(true, Ordering::Release);
 }
 
 /// Waits until the device is idle, ends the observation and hands it over; empty if none was in progress.
@@ -133,7 +145,7 @@ pub fn stop() -> Observation {
         return Observation::default();
     }
     driver().wait_for_device();
-    ON.store(false, Ordering::Release);
+    driver().observing.on.store(false, Ordering::Release);
     let Some(Observer { mut works, spans, order }) = observer().take() else { return Observation::default() };
     for work in &mut works {
         work.submission = order.of(work.ticket);
@@ -148,13 +160,12 @@ pub fn position() -> usize {
 
 /// Ends an observation without waiting for anything; what was observed is lost.
 pub fn abandon() {
-    ON.store(false, Ordering::Release);
-    observer().take();
+    driver().observing.end();
 }
 
 /// Whether work is observed.
 pub fn is_on() -> bool {
-    ON.load(Ordering::Relaxed)
+    driver().observing.on.load(Ordering::Relaxed)
 }
 
 fn with_order(change: impl FnOnce(&mut Order)) {

@@ -25,8 +25,8 @@ pub use outside::{Outside, hear};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
 pub use work::Work;
 
-pub(crate) use notes::{note, tell};
-pub(crate) use unsupported::note_unsupported;
+pub(crate) use notes::{NoteBook, note, tell};
+pub(crate) use unsupported::{Counts, note_unsupported};
 pub(crate) use work::{note_work, work};
 
 use crate::abi::types::CUstream;
@@ -50,10 +50,24 @@ impl Default for Options {
     }
 }
 
-static ON: AtomicBool = AtomicBool::new(false);
-static RECORDER: Mutex<Option<Recorder>> = Mutex::new(None);
+/// The recording of a driver's calls.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    on: AtomicBool,
+    progress: Mutex<Option<Progress>>,
+}
 
-struct Recorder {
+impl Recorder {
+    /// Throws a recording in progress away.
+    pub(crate) fn end(&self) {
+        self.on.store(false, Ordering::Release);
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// A recording in progress.
+#[derive(Debug)]
+struct Progress {
     options: Options,
     started: Instant,
     recording: Recording,
@@ -64,20 +78,20 @@ thread_local! {
     static BLOCKED_NS: Cell<u64> = const { Cell::new(0) };
 }
 
-fn recorder() -> MutexGuard<'static, Option<Recorder>> {
-    RECORDER.lock().unwrap_or_else(PoisonError::into_inner)
+fn recorder() -> MutexGuard<'static, Option<Progress>> {
+    driver().recording.progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts a recording; one in progress is thrown away.
 pub fn start(options: Options) {
     let recording = Recording::default();
-    *recorder() = Some(Recorder { options, started: Instant::now(), recording, sequence: 0 });
-    ON.store(true, Ordering::Release);
+    *recorder() = Some(Progress { options, started: Instant::now(), recording, sequence: 0 });
+    driver().recording.on.store(true, Ordering::Release);
 }
 
 /// Ends the recording and hands it over; empty if none was in progress.
 pub fn stop() -> Recording {
-    ON.store(false, Ordering::Release);
+    driver().recording.on.store(false, Ordering::Release);
     recorder().take().map(|recorder| recorder.recording).unwrap_or_default()
 }
 
@@ -88,7 +102,7 @@ pub fn is_on() -> bool {
 
 /// The flag that [`is_on`] reads: for who tells of another driver's calls by [`hear`].
 pub fn switch() -> &'static AtomicBool {
-    &ON
+    &driver().recording.on
 }
 
 /// The number that the next recorded call will have: a mark between calls.

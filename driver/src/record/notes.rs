@@ -8,10 +8,10 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::abi::CUresult;
-use crate::software::setting;
+use crate::software::{driver, setting};
 
 /// Where notes go.
 const VARIABLE: &str = "GRAPHPROOF_NOTES";
@@ -29,6 +29,7 @@ pub struct Reason {
     pub text: String,
 }
 
+#[derive(Debug)]
 enum Sink {
     Error,
     Nowhere,
@@ -37,13 +38,16 @@ enum Sink {
     Kept,
 }
 
+#[derive(Debug)]
 struct Notes {
     sink: Sink,
     told: HashSet<String>,
     kept: Vec<String>,
 }
 
-static NOTES: LazyLock<Mutex<Notes>> = LazyLock::new(|| Mutex::new(Notes::from_environment()));
+/// The notes of a driver, from the first one on.
+#[derive(Debug, Default)]
+pub(crate) struct NoteBook(OnceLock<Mutex<Notes>>);
 
 thread_local! {
     static NOTE: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -51,12 +55,17 @@ thread_local! {
 }
 
 fn notes() -> MutexGuard<'static, Notes> {
-    NOTES.lock().unwrap_or_else(PoisonError::into_inner)
+    driver()
+        .notes
+        .0
+        .get_or_init(|| Mutex::new(Notes::new(setting(VARIABLE))))
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Notes {
-    fn from_environment() -> Self {
-        let sink = match setting(VARIABLE).as_deref() {
+    fn new(setting: Option<String>) -> Self {
+        let sink = match setting.as_deref() {
             None => Sink::Error,
             Some("off") => Sink::Nowhere,
             Some(path) => match File::options().create(true).append(true).open(path) {

@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn calls_that_may_wait_are_known_by_the_table() {
         let waits = |name| may_wait(graphproof_api::find(name).expect("in the table"));
-        let all = ["cuStreamSynchronize_ptsz", "cuMemcpyHtoD_v2", "cuMemcpyHtoDAsync_v2", "cuMemFree_v2", "cuMemFreeHost"];
+        let all =
+            ["cuStreamSynchronize_ptsz", "cuMemcpyHtoD_v2", "cuMemcpyHtoDAsync_v2", "cuMemFree_v2", "cuMemFreeHost"];
         assert!(all.into_iter().all(waits));
         assert!(!["cuLaunchKernel", "cuEventQuery", "cuMemAlloc_v2", "cuStreamDestroy_v2"].into_iter().any(waits));
     }

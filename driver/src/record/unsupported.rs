@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::software::driver;
+
 /// How often a call without a model was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsupported {
@@ -12,11 +14,11 @@ pub struct Unsupported {
     pub count: u64,
 }
 
-// One entry for each name of the driver API at most.
-static COUNTS: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+/// How often each call was made: one entry for each name of the driver API at most.
+pub(crate) type Counts = Mutex<BTreeMap<&'static str, u64>>;
 
 fn counts() -> MutexGuard<'static, BTreeMap<&'static str, u64>> {
-    COUNTS.lock().unwrap_or_else(PoisonError::into_inner)
+    driver().unsupported.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn note_unsupported(name: &'static str) {

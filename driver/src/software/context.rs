@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::device::DRIVER_VERSION;
 use super::engine::Ticket;
@@ -78,10 +78,9 @@ pub struct Context {
 
 impl Context {
     /// A context without streams yet.
-    pub fn new(primary: bool, flags: u32) -> Self {
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+    pub fn new(number: u64, primary: bool, flags: u32) -> Self {
         Self {
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            number,
             primary,
             flags,
             api_version: DRIVER_VERSION as u32,
@@ -107,7 +106,7 @@ thread_local! {
     static STACK: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The calling thread's stack of current contexts, top last.
+/// The calling thread's stack of current contexts, top last, of the driver that its calls mean.
 pub fn with_stack<R>(change: impl FnOnce(&mut Vec<u64>) -> R) -> R {
     let mut change = Some(change);
     let done = STACK.try_with(|stack| change.take().map(|change| change(&mut stack.borrow_mut())));

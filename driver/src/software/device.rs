@@ -4,9 +4,7 @@
 //! architecture and older ones is legal and nothing newer is promised. The limits are those of the
 //! capability; the number of multiprocessors is this device's own.
 
-use std::sync::LazyLock;
-
-use super::setting;
+use super::{driver, setting};
 use crate::abi::{CUresult, Cuda};
 use graphproof_exec::CLOCK_KHZ;
 
@@ -57,17 +55,21 @@ impl Capability {
     }
 }
 
-static CAPABILITY: LazyLock<Result<Capability, String>> =
-    LazyLock::new(|| setting(SETTING).map_or(Ok(CAPABILITIES[0]), |text| Capability::from_text(&text)));
+/// What the driver was asked for.
+fn asked() -> &'static Result<Capability, String> {
+    let driver = driver();
+    let read = || setting(SETTING).map_or(Ok(CAPABILITIES[0]), |text| Capability::from_text(&text));
+    driver.capability.get_or_init(read)
+}
 
 /// The device's compute capability, with what depends on it.
 pub fn capability() -> Capability {
-    CAPABILITY.as_ref().map_or(CAPABILITIES[0], |found| *found)
+    asked().as_ref().map_or(CAPABILITIES[0], |found| *found)
 }
 
 /// What is wrong with the device's settings.
 pub fn refusal() -> Option<&'static str> {
-    CAPABILITY.as_ref().err().map(String::as_str)
+    asked().as_ref().err().map(String::as_str)
 }
 /// Multiprocessors.
 pub const MULTIPROCESSORS: i32 = 16;

@@ -1,34 +1,58 @@
-//! The process-wide state, and how work gets to a stream.
+//! The state of a driver, and how work gets to a stream.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::capture::{self, CaptureWorld, Placement};
 use super::context::{self, Context, Sticky};
+use super::device::Capability;
 use super::engine::{Engine, Ticket};
 use super::event::{EventCell, Record};
 use super::execute::{Launch, Op, Task};
 use super::fault::{self, FaultReport};
 use super::graph::Graphs;
 use super::green::GreenContext;
-use super::memory::memory;
+use super::instance::{OF_THE_PROCESS, Settings, of_the_process};
+use super::memory::{Memory, memory};
 use super::module::{Function, Library, LibraryKernel, Module};
 use super::stream::Stream;
 use super::work::{NodeParams, Plan};
 use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, execute};
+use crate::abi::link;
 use crate::abi::types::{CUevent, CUfunction, CUstream};
 use crate::abi::{CUresult, Cuda, default_stream};
-use crate::observe;
+use crate::{observe, record};
+use graphproof_exec::Pool;
 
-/// The driver of this process.
+/// A driver: its device, memory, contexts, streams and threads. [`driver`](super::driver) is the one that a
+/// call means; [`Instance`](super::Instance) makes another.
 #[derive(Debug)]
 pub struct Driver {
+    /// Unique for the life of the process.
+    pub(super) number: u64,
+    pub(super) settings: Settings,
     initialised: AtomicBool,
     world: Mutex<World>,
+    pub(super) memory: OnceLock<Mutex<Memory>>,
     /// The threads that execute work.
     pub engine: Engine<Task>,
+    pub(super) interpreter: Mutex<Option<Arc<Pool>>>,
+    pub(super) capability: OnceLock<Result<Capability, String>>,
+    pub(super) fault: Mutex<Option<FaultReport>>,
+    pub(super) opaque: AtomicU64,
+    /// What device work touched.
+    pub(crate) observing: observe::Observing,
+    /// What passed the door.
+    pub(crate) recording: record::Recorder,
+    /// Where notes go.
+    pub(crate) notes: record::NoteBook,
+    /// Calls without a model.
+    pub(crate) unsupported: record::Counts,
+    /// What `cuLink*` makes.
+    pub(crate) links: Mutex<link::Table>,
+    /// Whether a recapture has begun: programs without one never pay for its question.
+    pub(crate) recaptures: AtomicBool,
 }
 
 /// Everything behind the one driver lock.
@@ -56,6 +80,29 @@ pub struct World {
     pub capture: CaptureWorld,
     /// Graphs and their instances.
     pub graphs: Graphs,
+    /// The numbers given so far.
+    pub numbers: Numbers,
+}
+
+/// Numbers given so far: one is never given twice.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    /// To contexts.
+    pub contexts: u64,
+    /// To streams.
+    pub streams: u64,
+    /// To green contexts.
+    pub greens: u64,
+    /// To queues of one entry, which are no streams.
+    pub queues: u64,
+}
+
+impl Numbers {
+    /// The next one, from 1 on.
+    pub fn next(counter: &mut u64) -> u64 {
+        *counter += 1;
+        *counter
+    }
 }
 
 /// The state of the device's primary context.
@@ -79,25 +126,51 @@ pub struct Current {
 }
 
 impl Driver {
-    fn new() -> Self {
-        let world = World {
-            contexts: Handles::new(Kind::Context),
-            primary: Primary::default(),
-            streams: Handles::new(Kind::Stream),
-            events: Handles::new(Kind::Event),
-            functions: Handles::new(Kind::Function),
-            modules: Handles::new(Kind::Module),
-            libraries: Handles::new(Kind::Library),
-            kernels: Handles::new(Kind::Kernel),
-            greens: Handles::new(Kind::GreenContext),
-            capture: CaptureWorld::default(),
-            graphs: Graphs::default(),
-        };
-        const WORKERS: NonZero<usize> = NonZero::new(16).unwrap();
-        let workers = setting("GRAPHPROOF_WORKERS").and_then(|text| text.parse().ok()).unwrap_or(WORKERS);
-        let seed = setting("GRAPHPROOF_SEED").and_then(|text| text.parse().ok()).unwrap_or(0);
-        let engine = Engine::new(seed, workers, execute::Executor);
-        Self { initialised: AtomicBool::new(false), world: Mutex::new(world), engine }
+    /// A driver that nobody knows yet; `executor` is to be told of it.
+    pub(super) fn new(number: u64, settings: Settings, executor: execute::Executor) -> Self {
+        let engine = Engine::new(settings.seed(), settings.workers(), executor);
+        Self {
+            number,
+            settings,
+            initialised: AtomicBool::new(false),
+            world: Mutex::default(),
+            memory: OnceLock::new(),
+            engine,
+            interpreter: Mutex::default(),
+            capability: OnceLock::new(),
+            fault: Mutex::default(),
+            opaque: AtomicU64::new(0),
+            observing: observe::Observing::default(),
+            recording: record::Recorder::default(),
+            notes: record::NoteBook::default(),
+            unsupported: record::Counts::default(),
+            links: Mutex::default(),
+            recaptures: AtomicBool::new(false),
+        }
+    }
+
+    /// The memory of the device. Where the process has no room for any, it is a device without memory.
+    pub fn memory(&self) -> MutexGuard<'_, Memory> {
+        let memory = self.memory.get_or_init(|| Mutex::new(Memory::of_the_device(&self.settings)));
+        memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops all work, ends the threads and gives everything back that the driver holds. Calls find a driver
+    /// that is not initialised from then on.
+    pub(super) fn close(&self) {
+        self.cancel_all();
+        self.wait_for_device();
+        self.initialised.store(false, Ordering::Release);
+        self.engine.stop();
+        self.observing.end();
+        self.recording.end();
+        *self.world() = World::default();
+        // What a stopped program had no room for needs no device either.
+        if self.memory.get().is_some() {
+            *self.memory() = Memory::none();
+        }
+        self.interpreter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        *self.links.lock().unwrap_or_else(PoisonError::into_inner) = link::Table::default();
     }
 
     /// `cuInit`.
@@ -106,10 +179,12 @@ impl Driver {
     /// `CUDA_ERROR_OUT_OF_MEMORY`: there is no room for the device's memory.
     pub fn initialise(&self) -> Cuda {
         extern "C" fn cancel() {
-            driver().cancel_all();
+            of_the_process().cancel_all();
         }
-        crate::software::memory::check()?;
-        if !self.initialised.swap(true, Ordering::AcqRel) {
+        if self.memory().space.total() == 0 {
+            return Err(CUresult::OUT_OF_MEMORY);
+        }
+        if !self.initialised.swap(true, Ordering::AcqRel) && self.number == OF_THE_PROCESS {
             // A destructor that waits for a stream at exit must not wait for ever. Without room for
             // the handler only that is lost.
             // SAFETY: the function lives as long as the process.
@@ -201,9 +276,10 @@ impl Driver {
     /// Destroys what a context holds and clears its error; its handle stays good.
     pub fn reset_context(&self, handle: u64) -> Cuda {
         let mut world = self.drain_context(ContextId(handle));
-        let Some(context) = world.contexts.get_mut(handle) else { return Ok(()) };
-        let flags = context.flags;
-        let old = std::mem::replace(context, Context::new(true, flags));
+        let World { contexts, numbers, .. } = &mut *world;
+        let Some(context) = contexts.get_mut(handle) else { return Ok(()) };
+        let new = Context::new(Numbers::next(&mut numbers.contexts), true, context.flags);
+        let old = std::mem::replace(context, new);
         world.forget_contents(ContextId(handle), &old, &self.engine);
         world.create_legacy_stream(handle, &self.engine);
         Ok(())
@@ -266,6 +342,25 @@ impl Driver {
     }
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            contexts: Handles::new(Kind::Context),
+            primary: Primary::default(),
+            streams: Handles::new(Kind::Stream),
+            events: Handles::new(Kind::Event),
+            functions: Handles::new(Kind::Function),
+            modules: Handles::new(Kind::Module),
+            libraries: Handles::new(Kind::Library),
+            kernels: Handles::new(Kind::Kernel),
+            greens: Handles::new(Kind::GreenContext),
+            capture: CaptureWorld::default(),
+            graphs: Graphs::default(),
+            numbers: Numbers::default(),
+        }
+    }
+}
+
 impl World {
     /// The streams whose earlier work a stream's work waits for, by the legacy stream's rules.
     pub fn waited_by(&self, stream: StreamId) -> Vec<u64> {
@@ -311,7 +406,7 @@ impl World {
 
     /// Adds a context with its legacy stream.
     pub fn create_context(&mut self, primary: bool, flags: u32, engine: &Engine<Task>) -> u64 {
-        let handle = self.contexts.insert(Context::new(primary, flags));
+        let handle = self.contexts.insert(Context::new(Numbers::next(&mut self.numbers.contexts), primary, flags));
         self.create_legacy_stream(handle, engine);
         handle
     }
@@ -363,8 +458,7 @@ impl World {
         priority: i32,
         engine: &Engine<Task>,
     ) -> StreamId {
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let number = Numbers::next(&mut self.numbers.streams);
         let key = self.streams.insert_with(|key| Stream {
             id: StreamId { key, kind, context },
             flags,
@@ -469,15 +563,4 @@ impl World {
     pub fn event_id(&self, handle: CUevent) -> Cuda<EventId> {
         self.event(handle).map(|_| EventId(handle.0))
     }
-}
-
-/// A setting from the environment.
-pub fn setting(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
-}
-
-/// The driver of this process.
-pub fn driver() -> &'static Driver {
-    static DRIVER: LazyLock<Driver> = LazyLock::new(Driver::new);
-    &DRIVER
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use std::{hint, thread};
 
 use super::context::Sticky;
+use super::driver::Driver;
 use super::engine::core::mix;
 use super::engine::{Engine, Execute, Ticket};
 use super::event::Record;
@@ -14,7 +15,7 @@ use super::fault::{self, FaultReport};
 use super::graph_run;
 use super::memory::memory;
 use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, Plan};
-use super::{EventId, batch, interpreter, opaque};
+use super::{EventId, batch, instance, interpreter, opaque};
 use crate::abi::CUresult;
 use crate::abi::door::host_function;
 use crate::observe::{self, Path};
@@ -84,12 +85,17 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Runs tasks.
-#[derive(Debug)]
-pub struct Executor;
+/// Runs the tasks of a driver.
+#[derive(Debug, Default)]
+pub struct Executor {
+    /// The driver, which is made after its engine.
+    pub driver: Arc<OnceLock<&'static Driver>>,
+}
 
 impl Execute<Task> for Executor {
     fn execute(&self, engine: &Engine<Task>, ticket: Ticket, task: Task) {
+        // The threads of the engine enter its driver; a host thread that helps has done so.
+        let _entered = self.driver.get().map(|driver| instance::within(driver));
         let seed = mix(engine.seed() ^ mix(ticket.stream) ^ ticket.sequence);
         let stream = ticket.stream;
         let scope = Scope { engine, sticky: &task.sticky, events: None, seed, stream, node: None, ticket, path: None };
@@ -194,6 +200,7 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
         globals: &work.function.globals,
         memory: &map,
         order_seed: scope.seed,
+        resident: super::launch::resident(work, kernel),
         cancel: scope.sticky.cancelled(),
         footprint: footprint.as_ref(),
     };

@@ -1,7 +1,9 @@
 //! Errors of executed work: the report that is kept, and the code that sticks to the context.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
+
+use super::driver;
 
 use super::graph::unknowns;
 use super::memory::memory;
@@ -69,11 +71,13 @@ impl fmt::Display for FaultReport {
     }
 }
 
-static LAST: Mutex<Option<FaultReport>> = Mutex::new(None);
+fn last() -> MutexGuard<'static, Option<FaultReport>> {
+    driver().fault.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-/// The last error of executed work in this process.
+/// The last error of work that the driver executed.
 pub fn last_fault() -> Option<FaultReport> {
-    LAST.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    last().clone()
 }
 
 /// Adds the report of the last fault to the record of a call that answers with its code.
@@ -89,9 +93,9 @@ pub fn explain(result: Cuda) -> Cuda {
 
 /// Forgets the last error.
 pub fn clear_fault() {
-    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    *last() = None;
 }
 
 pub(super) fn keep(report: FaultReport) {
-    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    *last() = Some(report);
 }

@@ -6,8 +6,8 @@
 //! multiprocessors changes no result, so it is kept to be read back and nothing else.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::driver::Numbers;
 use super::engine::Ticket;
 use super::event::Record;
 use super::execute::{Op, Task};
@@ -15,6 +15,9 @@ use super::{ContextId, Driver, EventId, StreamId, StreamKind, World};
 use crate::abi::types::CUevent;
 use crate::abi::{CUresult, Cuda};
 use crate::observe;
+
+/// Keys of queues that are no streams.
+const QUEUES: u64 = 0xfe << 56;
 
 /// A green context.
 #[derive(Debug)]
@@ -52,8 +55,7 @@ impl World {
 
     /// `cuGreenCtxCreate`, in the primary context, which the caller has retained for it.
     pub fn create_green(&mut self, multiprocessors: u32) -> u64 {
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let number = Numbers::next(&mut self.numbers.greens);
         let parent = ContextId(self.primary.handle);
         self.greens.insert(GreenContext {
             parent,
@@ -157,8 +159,7 @@ impl Driver {
         }
         world.capture.whole_context_call(&keys)?;
         // A queue of its own, which goes with this entry.
-        static QUEUES: AtomicU64 = AtomicU64::new(0xfe << 56);
-        let queue = QUEUES.fetch_add(1, Ordering::Relaxed);
+        let queue = QUEUES + Numbers::next(&mut world.numbers.queues);
         let sticky = world.contexts.get(context.0).map(|context| context.sticky.clone()).unwrap_or_default();
         let record = Record::new(Ticket { stream: queue, sequence: 1 });
         let task = Task { op: Op::Record(record.time.clone()), sticky };

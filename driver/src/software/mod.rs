@@ -3,7 +3,8 @@
 //!
 //! # Who owns what, and the order of locks
 //!
-//! [`Driver`] is the process-wide state. `Driver::world` is the one driver lock: handles,
+//! [`Driver`] is the state. A process has one, which calls from C mean; a thread may enter another
+//! ([`Instance`]). `Driver::world` is the one driver lock: handles,
 //! contexts, modules, capture and graphs live behind it. `Driver::memory` (the address space)
 //! and the engine's queue have locks of their own, because the threads that execute work take
 //! them. Take them in the order world → memory → engine, never the other way; run no user code
@@ -44,6 +45,7 @@ mod graph_run;
 pub mod green;
 mod handles;
 mod ids;
+mod instance;
 mod interpreter;
 pub mod launch;
 pub mod limits;
@@ -54,6 +56,7 @@ pub mod stream;
 mod transfer;
 pub mod work;
 
-pub use driver::{Current, Driver, Primary, World, driver, setting};
+pub use driver::{Current, Driver, Primary, World};
 pub use handles::{Handles, Kind};
 pub use ids::{CaptureId, ContextId, EventId, StreamId, StreamKind, SyncTarget, ThreadId};
+pub use instance::{Entered, Instance, Settings, driver, setting};

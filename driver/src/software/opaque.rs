@@ -4,8 +4,9 @@
 //! What such a kernel would have written is unknown. So the memory behind each pointer that it is given is
 //! filled with poison, from the pointer on: a result that looks right would be a lie.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use super::driver;
 use super::memory::{memory, poison};
 use super::work::KernelWork;
 use crate::record;
@@ -13,16 +14,14 @@ use crate::record;
 /// Bytes behind one pointer that are poisoned: as many as of a fresh allocation.
 const MOST: u64 = 1 << 20;
 
-static LAUNCHES: AtomicU64 = AtomicU64::new(0);
-
-/// Launches of opaque kernels so far in this process: how much was not executed.
+/// Launches of opaque kernels so far by this driver: how much was not executed.
 pub fn launches() -> u64 {
-    LAUNCHES.load(Ordering::Relaxed)
+    driver().opaque.load(Ordering::Relaxed)
 }
 
 /// "Executes" a launch.
 pub fn run(work: &KernelWork) {
-    LAUNCHES.fetch_add(1, Ordering::Relaxed);
+    driver().opaque.fetch_add(1, Ordering::Relaxed);
     record::note_work(|| "machine code: it was not executed, and what it was given is poisoned".to_owned());
     for word in work.parameters.chunks_exact(8) {
         let Some(address) = word.try_into().ok().map(u64::from_ne_bytes) else { continue };

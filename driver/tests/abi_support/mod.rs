@@ -4,18 +4,14 @@
 use std::ffi::{CStr, CString, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
+use graphproof_driver::software::{Entered, Instance, Settings};
 
 pub const INVALID: CUresult = CUresult::INVALID_VALUE;
 pub const GLOBAL: c_uint = 0;
 pub const THREAD_LOCAL: c_uint = 1;
-
-/// One test of a file at a time: a GLOBAL capture forbids other threads' unsafe calls, as it should,
-/// and tests look at what the whole device has.
-static ONE: Mutex<()> = Mutex::new(());
 
 /// A call that succeeds.
 macro_rules! ok {
@@ -33,22 +29,28 @@ macro_rules! code {
     };
 }
 
-/// Makes the primary context current, for one test at a time.
-pub fn primary() -> (MutexGuard<'static, ()>, CUcontext) {
-    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+/// A driver of the test's own, with its primary context current.
+pub fn primary() -> (Entered, CUcontext) {
+    primary_of(Settings::default())
+}
+
+/// As [`primary`], with these settings.
+pub fn primary_of(settings: Settings) -> (Entered, CUcontext) {
+    let own = Instance::new(settings).enter();
     let mut context = CUcontext::NULL;
     ok!(cuInit(0));
     ok!(cuDevicePrimaryCtxRetain(&mut context, 0));
     ok!(cuCtxSetCurrent(context));
-    (one, context)
+    (own, context)
 }
 
 /// Words of the buffer.
 pub const WORDS: usize = 64;
 
-/// The primary context with a blocking stream and a buffer of [`WORDS`] zeros.
+/// A driver's primary context with a blocking stream and a buffer of [`WORDS`] zeros.
 pub struct Device {
-    _one: MutexGuard<'static, ()>,
+    /// The driver.
+    pub own: Entered,
     pub context: CUcontext,
     pub stream: CUstream,
     pub buffer: CUdeviceptr,
@@ -56,14 +58,14 @@ pub struct Device {
 
 impl Device {
     pub fn new() -> Self {
-        let (one, context) = primary();
+        let (own, context) = primary();
         let (mut stream, mut buffer) = (CUstream::NULL, 0);
         ok!(cuStreamCreate(&mut stream, 0));
         ok!(cuMemAlloc_v2(&mut buffer, WORDS * 4));
         ok!(cuMemsetD32_v2(buffer, 0, WORDS));
         // The fill is asynchronous, and non-blocking streams do not wait for it.
         ok!(cuCtxSynchronize());
-        Self { _one: one, context, stream, buffer }
+        Self { own, context, stream, buffer }
     }
 
     pub fn begin(&self) {

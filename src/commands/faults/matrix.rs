@@ -33,7 +33,9 @@ impl Evidences {
     /// Why there is none of a kind; `None` where there is.
     fn why_not(&self, evidence: Evidence) -> Option<String> {
         match evidence {
-            Evidence::Calls => self.no_calls.as_ref().map(|why| format!("calls of the driver are not recorded ({why})")),
+            Evidence::Calls => {
+                self.no_calls.as_ref().map(|why| format!("calls of the driver are not recorded ({why})"))
+            }
             Evidence::Accesses => (!self.accesses)
                 .then(|| "what each kernel reads and writes is seen on the software driver only".to_owned()),
         }

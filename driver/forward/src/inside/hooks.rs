@@ -76,8 +76,7 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
         frame.nested = outer > address;
         frame.began = sys::now();
         let number = slot as u32;
-        frame.recorded =
-            records && RECORDER.with(|writer, cursor| writer.enter(cursor, number, frame.began)).is_some();
+        frame.recorded = records && RECORDER.with(|writer, cursor| writer.enter(cursor, number, frame.began)).is_some();
         frame.heard = hears;
     });
 }

@@ -8,7 +8,7 @@ mod space;
 mod virtual_memory;
 mod window;
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::MutexGuard;
 
 pub use array::{Array, Shape};
 pub use copy::{Copy, Fill, Side};
@@ -17,7 +17,7 @@ pub use pool::Pool;
 pub use space::{AddressSpace, Allocation, HostAllocation, HostKind, Origin, Place, State, poison};
 pub use virtual_memory::{Access, GRANULARITY, Physical};
 
-use super::{Handles, Kind, setting};
+use super::{Handles, Kind, Settings, driver};
 use crate::abi::{CUresult, Cuda};
 
 /// Device memory when `GRAPHPROOF_DEVICE_MEMORY` does not say otherwise: 80 GiB.
@@ -145,19 +145,9 @@ impl Memory {
     }
 }
 
-/// The memory of the device. Where the process has no room for any, it is a device without memory.
+/// The memory of the driver that the calling thread means.
 pub fn memory() -> MutexGuard<'static, Memory> {
-    static MEMORY: OnceLock<Mutex<Memory>> = OnceLock::new();
-    let memory = MEMORY.get_or_init(|| Mutex::new(Memory::of_the_device()));
-    memory.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// `cuInit`: whether the device has memory.
-///
-/// # Errors
-/// `CUDA_ERROR_OUT_OF_MEMORY`; standard error says why.
-pub fn check() -> Cuda {
-    if memory().space.total() == 0 { Err(CUresult::OUT_OF_MEMORY) } else { Ok(()) }
+    driver().memory()
 }
 
 const SETTING: &str = "GRAPHPROOF_DEVICE_MEMORY";
@@ -165,8 +155,8 @@ const SETTING: &str = "GRAPHPROOF_DEVICE_MEMORY";
 impl Memory {
     /// As large as the setting says, as far as the process may reserve address space; says so on standard
     /// error where it is less.
-    fn of_the_device() -> Self {
-        let asked = setting(SETTING);
+    pub(super) fn of_the_device(settings: &Settings) -> Self {
+        let asked = settings.get(SETTING);
         let parsed = asked.as_deref().map(parse_size);
         if let (Some(asked), Some(None)) = (&asked, parsed) {
             eprintln!("graphproof: {SETTING}={asked:?} is no size, such as 512MiB or 80GiB; the device has 80 GiB");
@@ -191,9 +181,14 @@ impl Memory {
                     "graphproof: no device: this process may not reserve 300 MiB of address space for its memory and \
                      for itself ({limits})"
                 );
-                Self::within(AddressSpace::none())
+                Self::none()
             }
         }
+    }
+
+    /// No memory at all.
+    pub(super) fn none() -> Self {
+        Self::within(AddressSpace::none())
     }
 }
 

@@ -139,9 +139,18 @@ pub struct AddressSpace {
 #[derive(Debug)]
 pub(super) struct Ranges(Arc<[MemoryRange]>);
 
-// SAFETY: the pointers lead to mappings that outlive every launch (the window's shadow, or host
-// memory that is unmapped only when the device is idle); CUDA's rules govern access to the bytes.
+// SAFETY: the pointers lead to mappings that outlive every launch (the window's shadow and host
+// memory are unmapped only when the device is idle); CUDA's rules govern access to the bytes.
 unsafe impl Send for Ranges {}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        let own = self.host.values().filter(|found| found.kind != HostKind::Registered);
+        for (base, kind) in own.map(|found| (found.base, found.kind)).collect::<Vec<_>>() {
+            let _ = self.free_host(base, kind);
+        }
+    }
+}
 
 impl AddressSpace {
     /// An empty address space with `total` bytes of device memory, or as many as there is room for.

@@ -34,7 +34,7 @@ pub struct Window {
     len: u64,
 }
 
-// SAFETY: the pointers are addresses of reservations that live as long as the process; access to
+// SAFETY: the pointers are addresses of reservations that live as long as the window; access to
 // the bytes behind them follows CUDA's own rules for concurrent device access.
 unsafe impl Send for Window {}
 // SAFETY: as above.
@@ -134,6 +134,22 @@ impl Window {
         let end = (address + len).div_ceil(PAGE) * PAGE;
         // SAFETY: the range lies in the shadow reservation, in pages of this allocation alone.
         unsafe { libc::madvise(self.host(start).cast(), (end - start) as usize, libc::MADV_DONTNEED) };
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let len = self.len as usize;
+        // SAFETY: reservations of this window alone, with this length. Its driver is closed: no work runs
+        // that has an address of them.
+        unsafe {
+            if !self.shadow.is_null() {
+                libc::munmap(self.shadow.cast(), len);
+            }
+            if self.base != BARE {
+                libc::munmap(ptr::without_provenance_mut(self.base as usize), len);
+            }
+        }
     }
 }
 
