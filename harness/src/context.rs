@@ -39,6 +39,9 @@ pub fn conditional_module() -> Module {
     Module::ptx("graphproof_conditional.ptx", include_str!("conditional.ptx"))
 }
 
+/// What enqueues the body of a number of a conditional.
+pub type Bodies<'a, Context> = dyn FnMut(&mut Context, u32) -> StepResult<()> + 'a;
+
 /// Handed to [`Step::record`](crate::step::Step::record).
 ///
 /// Every method that enqueues work remembers the caller's line, so that a finding can name it.
@@ -299,6 +302,12 @@ impl StepContext<'_> {
         self.side = stream;
     }
 
+    /// The other stream that what follows goes to, if it is not the step's own: [`on`](Self::on), or the stream on
+    /// which a body of a conditional is captured.
+    pub fn side(&self) -> Option<Arc<Stream>> {
+        self.side.clone()
+    }
+
     /// Whether this run is captured.
     pub fn is_capturing(&self) -> bool {
         self.capturing
@@ -330,14 +339,11 @@ impl StepContext<'_> {
         self.remember(Site::new("cuStreamWaitEvent", at), None)
     }
 
-    /// Runs `body` once if the 32-bit number in `flag` is not 0, or as long as it is not. Captured, this is
-    /// a conditional node, whose value a kernel sets from `flag`: the step must have the module
-    /// [`conditional_module`]. Eagerly the host reads the flag and waits for it, as an engine without
-    /// graphs does. A `while` body has to set the flag anew. `inner` is a stream that the step uses for
-    /// nothing else: the body is captured on it.
+    /// Runs `body` once if the 32-bit number in `flag` is not 0, or as long as it is not: [`choose`](Self::choose)
+    /// with one body.
     ///
     /// # Errors
-    /// The driver's, the body's, or a flag that is no buffer of 4 bytes.
+    /// As for [`choose`](Self::choose).
     #[track_caller]
     pub fn conditional(
         &mut self,
@@ -346,16 +352,53 @@ impl StepContext<'_> {
         inner: &Arc<Stream>,
         body: &mut dyn FnMut(&mut Self) -> StepResult<()>,
     ) -> StepResult<()> {
+        self.choose(kind, flag, inner, 1, &mut |cx, _| body(cx))
+    }
+
+    /// Runs one of `bodies` bodies by the 32-bit number in `flag`, as `kind` says; `body` enqueues the one of a
+    /// number from 0. Captured, this is a conditional node, whose value a kernel sets from `flag`: the step must
+    /// have the module [`conditional_module`]. Eagerly the host reads the flag and waits for it, as an engine
+    /// without graphs does. A `while` body has to set the flag anew. `inner` is a stream that the step uses for
+    /// nothing else: the bodies are captured on it, one after the other.
+    ///
+    /// # Errors
+    /// The driver's, a body's, a flag that is no buffer of 4 bytes, or more bodies than the kind has: an `if` has
+    /// one or two, a `while` one, a `switch` one or more.
+    #[track_caller]
+    pub fn choose(
+        &mut self,
+        kind: Condition,
+        flag: &str,
+        inner: &Arc<Stream>,
+        bodies: u32,
+        body: &mut Bodies<'_, Self>,
+    ) -> StepResult<()> {
         let at = self.here(Location::caller());
         let what = format!("conditional on '{flag}'");
         let memory = self.memory(flag).map_err(|error| error.at(&what, &at))?;
-        if memory.len() != 4 {
-            let text = format!("the condition '{flag}' has {} bytes; it must be one 32-bit number", memory.len());
+        let most = match kind {
+            Condition::If => 2,
+            Condition::While => 1,
+            Condition::Switch => u32::MAX,
+        };
+        let wrong = if memory.len() != 4 {
+            Some(format!("the condition '{flag}' has {} bytes; it must be one 32-bit number", memory.len()))
+        } else if bodies == 0 || bodies > most {
+            Some(format!("the condition '{flag}' has {bodies} bodies; a node of its kind has 1 to {most}"))
+        } else {
+            None
+        };
+        if let Some(text) = wrong {
             return Err(StepError::Other(text).at(&what, &at));
         }
         let before = self.enqueued.len();
         let mut nodes = Vec::new();
-        let done = self.branch(kind, flag, inner, body, &at, &mut nodes);
+        let done = match (self.held, self.capturing) {
+            // What the flag will be is not known, and the probe asks only whether the host waits.
+            (true, _) => (0..bodies).try_for_each(|number| body(self, number)),
+            (false, false) => self.branch_eagerly(kind, flag, bodies, body, &at),
+            (false, true) => self.branch(kind, flag, inner, bodies, body, &at, &mut nodes),
+        };
         // The work of a body is no node of the graph, and eagerly it depends on the flag: to the checks, a
         // conditional is one piece of work.
         self.enqueued.truncate(before);
@@ -364,50 +407,66 @@ impl StepContext<'_> {
         Ok(())
     }
 
+    fn branch_eagerly(
+        &mut self,
+        kind: Condition,
+        flag: &str,
+        bodies: u32,
+        body: &mut Bodies<'_, Self>,
+        at: &Place,
+    ) -> StepResult<()> {
+        // Far more than a step does; a body that never clears its flag would not end.
+        for _ in 0..MOST_TURNS {
+            let value = self.flag(flag, at)?;
+            let chosen = match kind {
+                Condition::Switch => value,
+                Condition::If | Condition::While => u32::from(value == 0),
+            };
+            if chosen >= bodies {
+                return Ok(());
+            }
+            body(self, chosen)?;
+            if kind != Condition::While {
+                return Ok(());
+            }
+        }
+        let text = format!("the condition '{flag}' is still not 0 after {MOST_TURNS} turns of its body");
+        Err(StepError::Other(text).at(format!("conditional on '{flag}'"), at))
+    }
+
     /// The work of a conditional, and the nodes of the graph itself that it made.
+    #[expect(clippy::too_many_arguments, reason = "the caller's, and where to leave the nodes")]
     fn branch(
         &mut self,
         kind: Condition,
         flag: &str,
         inner: &Arc<Stream>,
-        body: &mut dyn FnMut(&mut Self) -> StepResult<()>,
+        bodies: u32,
+        body: &mut Bodies<'_, Self>,
         at: &Place,
         nodes: &mut Vec<GraphNode>,
     ) -> StepResult<()> {
-        if self.held {
-            // What the flag will be is not known, and the probe asks only whether the host waits.
-            return body(self);
-        }
-        if !self.capturing {
-            // Far more than a step does; a body that never clears its flag would not end.
-            for _ in 0..MOST_TURNS {
-                if self.flag(flag, at)? == 0 {
-                    return Ok(());
-                }
-                body(self)?;
-                if kind == Condition::If {
-                    return Ok(());
-                }
-            }
-            let text = format!("the condition '{flag}' is still not 0 after {MOST_TURNS} turns of its body");
-            return Err(StepError::Other(text).at(format!("conditional on '{flag}'"), at));
-        }
         let failed = |error| StepError::Cuda { error, place: at.clone() };
         let handle = ConditionalHandle::new(self.current()).map_err(failed)?;
         let set = Launch::new(SET_CONDITIONAL).value(handle.argument()).buffer(flag);
         self.launch_at(set.clone(), at)?;
         nodes.extend(self.enqueued.last().map(|set| set.nodes.clone()).unwrap_or_default());
-        nodes.push(handle.begin_body(kind, self.current(), inner).map_err(failed)?);
-        let outer = self.side.replace(Arc::clone(inner));
-        let mut done = body(self);
-        if done.is_ok() && kind == Condition::While {
-            self.side = Some(Arc::clone(inner));
-            done = self.launch_at(set, at);
+        let (node, graphs) = handle.node(kind, bodies, self.current()).map_err(failed)?;
+        nodes.push(node);
+        for (number, graph) in (0..).zip(graphs) {
+            graph.begin(inner).map_err(failed)?;
+            let outer = self.side.replace(Arc::clone(inner));
+            let mut done = body(self, number);
+            if done.is_ok() && kind == Condition::While {
+                self.side = Some(Arc::clone(inner));
+                done = self.launch_at(set.clone(), at);
+            }
+            self.side = outer;
+            let ended = end_body(inner);
+            done?;
+            ended.map_err(failed)?;
         }
-        self.side = outer;
-        let ended = end_body(inner);
-        done?;
-        ended.map_err(failed)
+        Ok(())
     }
 
     /// The 32-bit number in a buffer, waited for.

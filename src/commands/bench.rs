@@ -165,6 +165,7 @@ fn kernels(
             globals: &[],
             memory: &memory,
             order_seed: 0,
+            resident: u64::MAX,
             cancel: &cancel,
             footprint: None,
         };

@@ -53,6 +53,7 @@ impl Interpreter {
             globals: &globals,
             memory: &map,
             order_seed: self.order,
+            resident: u64::MAX,
             cancel: &cancel,
             footprint: None,
         };

@@ -2,6 +2,8 @@
 
 mod report;
 
+use std::sync::atomic::Ordering;
+
 use super::code::{Code, ScalarInit, VectorInit};
 use super::fault::{Fault, FaultKind};
 use super::launch::{Launch, WidenedRead};
@@ -19,6 +21,15 @@ use super::worker::Worker;
 const TURN: u32 = 1 << 14;
 /// The same for a lane of a warp whose lanes take turns.
 const LANE_TURN: u32 = 1 << 9;
+/// Backward branches a warp may take before other blocks get a turn, where the code reads nothing as memory
+/// that others write is to be read.
+const PLAIN_SLICE: u32 = 64 * TURN;
+/// The same for a block that seems to do nothing but ask: it is to look only whether it may go on.
+const GLANCE: u32 = 1 << 5;
+/// Instructions of all its warps to a backward branch of one, below which a block seems to.
+const IDLE: u32 = 8;
+/// What a turn counts that ends early: at a barrier.
+const SHORT_TURN: u32 = 1 << 4;
 /// Turns used up by some lanes while others wait where the ways meet, before those go their own way:
 /// the first may be waiting for them.
 const PATIENCE: u32 = 64;
@@ -48,8 +59,13 @@ struct ClusterBarrier {
     behind: Vec<u32>,
 }
 
-/// Runs the cluster whose first block is `first`.
-pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, first: [u32; 3]) -> Result<(), Fault> {
+/// Makes the cluster ready whose first block is `first`.
+pub(super) fn start<'a>(
+    mut worker: Box<Worker>,
+    launch: &'a Launch<'a>,
+    code: &'a Code,
+    first: [u32; 3],
+) -> Cluster<'a> {
     let [x, y, z] = launch.config.block;
     let threads = x * y * z;
     let block_warps = threads.div_ceil(32);
@@ -72,13 +88,15 @@ pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, first: 
         let place = [rank % cx, rank / cx % cy, rank / cx / cy];
         let block = std::array::from_fn(|axis| first[axis] + place[axis]);
         for warp in 0..block_warps {
-            prepare(worker, launch, code, Place { block, place, rank }, warp, threads);
+            prepare(&mut worker, launch, code, Place { block, place, rank }, warp, threads);
         }
         blocks.push(block);
     }
     let warps = block_warps * ranks;
-    let start = if launch.order_seed == 0 { 0 } else { (seed % u64::from(warps)) as u32 };
-    let mut state = State {
+    let first = if launch.order_seed == 0 { 0 } else { (seed % u64::from(warps)) as u32 };
+    // A block before this one may have changed to other code.
+    worker.follow(code);
+    Cluster {
         worker,
         launch,
         code,
@@ -89,10 +107,10 @@ pub(super) fn run(worker: &mut Worker, launch: &Launch<'_>, code: &Code, first: 
         cluster: ClusterBarrier::default(),
         patience: PATIENCE,
         wakings: WAKINGS,
-    };
-    // A block before this one may have changed to other code.
-    state.worker.follow(code);
-    state.turns(start)
+        first,
+        spins: false,
+        idles: false,
+    }
 }
 
 /// Where a block lies: `%ctaid`, `%cluster_ctaid`, `%cluster_ctarank`.
@@ -179,9 +197,10 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, at: Place, ind
     warp.local = local;
 }
 
-struct State<'a, 'b> {
-    worker: &'a mut Worker,
-    launch: &'a Launch<'b>,
+/// A cluster of blocks under way.
+pub(super) struct Cluster<'a> {
+    pub worker: Box<Worker>,
+    launch: &'a Launch<'a>,
     code: &'a Code,
     /// `%ctaid` of the blocks, by rank.
     blocks: Vec<[u32; 3]>,
@@ -194,14 +213,63 @@ struct State<'a, 'b> {
     cluster: ClusterBarrier,
     patience: u32,
     wakings: u32,
+    /// The warp that is first in each round of turns.
+    first: u32,
+    /// Blocks of the launch have run for so long that they may be waiting for others.
+    spins: bool,
+    /// It did little more in its last slice than to ask again and again.
+    idles: bool,
 }
 
-impl State<'_, '_> {
-    fn turns(&mut self, first: u32) -> Result<(), Fault> {
+// SAFETY: the pointers in its worker lead into memory that the worker owns, and to what the launch shares
+// among its threads for as long as it runs.
+unsafe impl Send for Cluster<'_> {}
+
+/// How a cluster's time has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// All its threads have.
+    Ended,
+    /// It has run for a while: it may be waiting for another block, which is to run now.
+    Slice,
+}
+
+impl Cluster<'_> {
+    /// Runs for a while, with the counts of instructions at 0. `spins`: blocks of the launch have been set aside.
+    pub fn run(&mut self, spins: bool) -> Result<Pause, Fault> {
+        self.spins = spins;
+        let slice = self.slice();
+        let mut left = slice;
         loop {
-            let (mut moved, mut left) = (false, false);
+            match self.round()? {
+                None => return Ok(Pause::Ended),
+                Some(cost) => left = left.saturating_sub(cost),
+            }
+            if left == 0 {
+                self.poll()?;
+                self.idles = self.worker.ctx.warp_instructions < u64::from(IDLE) * u64::from(slice);
+                return Ok(Pause::Slice);
+            }
+        }
+    }
+
+    /// Backward branches of a warp in one go: more than [`TURN`] where it hardly waits for another block,
+    /// few where blocks are seen to wait.
+    fn slice(&self) -> u32 {
+        match (self.code.polls, self.spins) {
+            (false, _) => PLAIN_SLICE,
+            (true, false) => TURN,
+            (true, true) if self.idles => GLANCE,
+            (true, true) => LANE_TURN,
+        }
+    }
+
+    /// Gives each warp a turn. The backward branches that they took, by estimate; none if all have ended.
+    fn round(&mut self) -> Result<Option<u32>, Fault> {
+        loop {
+            let (mut moved, mut left, mut cost) = (false, false, SHORT_TURN);
             for n in 0..self.warps {
-                let index = (first + n) % self.warps;
+                let index = (self.first + n) % self.warps;
                 if self.worker.warp(index).live == 0 {
                     continue;
                 }
@@ -209,7 +277,7 @@ impl State<'_, '_> {
                 self.look(index);
                 if runnable(self.worker.warp(index)) {
                     moved = true;
-                    self.turn(index)?;
+                    cost = cost.max(self.turn(index)?);
                     self.ended(index)?;
                     self.time_passes()?;
                 }
@@ -217,11 +285,14 @@ impl State<'_, '_> {
             if !left {
                 // What is still on its way writes nothing that has ended.
                 while self.land_next()? {}
-                return Ok(());
+                return Ok(None);
             }
             let parted = (!moved || self.patience == 0) && self.part();
             if !moved && !parted && !self.land_next()? && !self.wake() {
                 return Err(self.deadlock());
+            }
+            if moved {
+                return Ok(Some(cost));
             }
         }
     }
@@ -314,14 +385,14 @@ impl State<'_, '_> {
         Ok(())
     }
 
-    /// Lets one warp run until it stops.
-    fn turn(&mut self, index: u32) -> Result<(), Fault> {
+    /// Lets one warp run until it stops. The backward branches it took if it could have gone on.
+    fn turn(&mut self, index: u32) -> Result<u32, Fault> {
         self.worker.enter(index);
-        // Blocks that wait for each other run on threads of their own, more than there are processors.
-        let together = self.worker.stop.is_some();
+        let most = self.slice().min(TURN);
         loop {
             let ctx = &mut self.worker.ctx;
-            ctx.fuel = if ctx.warp.turn == 0 && !together { TURN } else { LANE_TURN };
+            let fuel = if ctx.warp.turn == 0 { most } else { LANE_TURN };
+            ctx.fuel = fuel;
             let inst = ctx.pick();
             interpret(ctx, inst);
             if let Some(overrun) = ctx.overrun.take() {
@@ -335,7 +406,7 @@ impl State<'_, '_> {
                 Event::Yield => {
                     self.worker.leave(index);
                     self.complete();
-                    return self.poll();
+                    return self.poll().map(|()| fuel);
                 }
                 Event::Fault { kind, lane, pc } => {
                     self.worker.leave(index);
@@ -353,7 +424,7 @@ impl State<'_, '_> {
         }
         self.worker.leave(index);
         self.complete();
-        Ok(())
+        Ok(0)
     }
 
     /// Keeps the first read of the launch that ended behind its memory.
@@ -372,12 +443,7 @@ impl State<'_, '_> {
         if self.patience > 0 && (0..self.warps).any(|w| waits(self.worker.warp(w))) {
             self.patience -= 1;
         }
-        let mut cancelled = self.launch.cancel.load(std::sync::atomic::Ordering::Relaxed);
-        if let Some(stop) = &self.worker.stop {
-            cancelled |= stop.load(std::sync::atomic::Ordering::Relaxed);
-            std::thread::yield_now();
-        }
-        if cancelled {
+        if self.launch.cancel.load(Ordering::Relaxed) {
             return Err(self.fault(FaultKind::Cancelled, 0, 0, u32::MAX));
         }
         Ok(())
@@ -458,14 +524,14 @@ impl State<'_, '_> {
             let lanes = |w: u32, worker: &mut Worker| (worker.warp(first + w).live, barrier.arrived[w as usize]);
             let done = if barrier.threads == 0 {
                 (0..self.block_warps).all(|w| {
-                    let (live, arrived) = lanes(w, self.worker);
+                    let (live, arrived) = lanes(w, &mut self.worker);
                     live & !arrived == 0
                 })
             } else {
                 // A warp counts whole once its last lane has come.
                 let come: u32 = (0..self.block_warps)
                     .map(|w| {
-                        let (live, arrived) = lanes(w, self.worker);
+                        let (live, arrived) = lanes(w, &mut self.worker);
                         if arrived != 0 && live & !arrived == 0 { 32 } else { arrived.count_ones() }
                     })
                     .sum();

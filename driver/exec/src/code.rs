@@ -118,6 +118,8 @@ pub(crate) struct Code {
     pub reserved: Option<u32>,
     /// The code relies on warps that lie along x: `%tid.x / 32` is one value per warp.
     pub needs_rows: bool,
+    /// Some instruction reads what other blocks may be writing: a block may be waiting for another.
+    pub polls: bool,
     /// Some instruction reads shared memory asynchronously.
     pub reads_async: bool,
 }

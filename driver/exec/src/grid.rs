@@ -1,72 +1,231 @@
-//! Grids whose blocks wait for each other: cooperative groups' `grid.sync()`.
+//! The blocks of one launch, shared by the threads that run them.
 //!
-//! CUDA hands such a kernel the address of counters in `%envreg1` and `%envreg2`. Every block runs on a
-//! thread of its own then, so that each goes on while others wait.
+//! A block runs until it ends. One that has run for a while may be waiting for another by memory (a barrier of
+//! the grid, a flag of the block before it, a lock): it is set aside, with its registers and shared memory, and
+//! the thread runs another of the launch. So every block that the device holds at once makes progress, as on a
+//! GPU, and those behind them start when others have ended.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::block::{self, Cluster, Pause};
 use super::code::Code;
 use super::fault::{Fault, FaultKind};
-use super::launch::{Conditional, ExecStats, Launch, MemoryMap, MemoryRange};
-use super::{pool, worker};
+use super::launch::{Conditional, ExecStats, Launch, MemoryMap, MemoryRange, WidenedRead};
+use super::order::Permutation;
+use super::worker::{self, Worker};
 
-/// Blocks that run at once. A larger grid cannot wait for itself; its counters have the address 0, as in
-/// a launch that is not cooperative.
-pub(super) const MOST: u64 = 1024;
-/// Device address of the counters, above every allocation.
+/// Device address of the counters by which a grid waits for itself, above every allocation. CUDA hands it to
+/// cooperative groups' `grid.sync()` in `%envreg1` and `%envreg2`.
 const WORKSPACE: u64 = 0x00ff_0000_0000_0000;
 /// Words of the counters.
 const WORDS: usize = 64;
 
-/// Executes a launch of `count` blocks.
-pub(super) fn run(
-    launch: &Launch<'_>,
-    code: &Code,
-    conditionals: &[Conditional],
+/// Blocks that ended, of all launches of the process.
+static ENDED: AtomicU64 = AtomicU64::new(0);
+
+/// Blocks that ended so far, of all launches of the process: a sign that kernels go on.
+pub fn blocks_ended() -> u64 {
+    ENDED.load(Ordering::Relaxed)
+}
+
+/// The counters of a grid that waits for itself.
+pub(super) struct Workspace([u64; WORDS]);
+
+impl Workspace {
+    pub fn new() -> Self {
+        Self([0; WORDS])
+    }
+
+    /// The launch's memory with them.
+    pub fn map(&mut self, memory: &MemoryMap) -> MemoryMap {
+        let counters = MemoryRange { base: WORKSPACE, len: 8 * WORDS as u64, host: self.0.as_mut_ptr().cast() };
+        MemoryMap { ranges: memory.ranges.iter().copied().chain([counters]).collect() }
+    }
+}
+
+/// What came of a launch.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Threads that help.
+    pub helpers: usize,
+    pub stats: ExecStats,
+    /// The fault of the block that comes first in the order of blocks.
+    pub fault: Option<(u64, Fault)>,
+}
+
+/// A launch under way. A block stands for a cluster of them where there are clusters.
+pub(super) struct Grid<'a> {
+    launch: &'a Launch<'a>,
+    code: &'a Code,
+    conditionals: &'a [Conditional],
+    /// Address of the counters by which the grid waits for itself, or 0.
+    workspace: u64,
     count: u64,
-) -> Result<ExecStats, Fault> {
-    let mut counters = [0u64; WORDS];
-    let counters = MemoryRange { base: WORKSPACE, len: 8 * WORDS as u64, host: counters.as_mut_ptr().cast() };
-    let ranges = launch.memory.ranges.iter().copied().chain([counters]);
-    let memory = MemoryMap { ranges: ranges.collect() };
-    let launch = Launch { memory: &memory, ..*launch };
-    let stop = Arc::new(AtomicBool::new(false));
-    let outcome = Mutex::new((ExecStats::default(), None::<Fault>));
-    let block = |n: u64| {
-        worker::with(|worker| {
-            worker.begin(&launch, code, conditionals);
-            (worker.workspace, worker.stop) = (WORKSPACE, Some(stop.clone()));
-            let result = pool::one(worker, &launch, code, n);
-            (worker.workspace, worker.stop) = (0, None);
-            let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
-            outcome.0.warp_instructions += worker.ctx.warp_instructions;
-            outcome.0.lane_instructions += worker.ctx.lane_instructions;
-            if let Err(fault) = result {
-                stop.store(true, Ordering::Relaxed);
-                // Blocks that were stopped for another's fault have nothing to say.
-                if outcome.1.as_ref().is_none_or(|first| first.kind == FaultKind::Cancelled) {
-                    outcome.1 = Some(fault);
+    /// Blocks that may be under way at once.
+    resident: u64,
+    order: Permutation,
+    next: AtomicU64,
+    ended: AtomicU64,
+    /// A block has been set aside.
+    spins: AtomicBool,
+    /// Blocks that are set aside, with their place in the order.
+    aside: Mutex<VecDeque<(u64, Cluster<'a>)>>,
+    pub stop: AtomicBool,
+    pub outcome: Mutex<Outcome>,
+    /// A helper has left.
+    pub left: Condvar,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panicking thread leaves counters, not broken data.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a thread does next.
+enum Next<'a> {
+    Start(u64),
+    GoOn(u64, Cluster<'a>),
+}
+
+impl<'a> Grid<'a> {
+    /// `count` clusters of `blocks` blocks. `workspace`: the grid may wait for itself.
+    pub fn new(
+        launch: &'a Launch<'a>,
+        code: &'a Code,
+        conditionals: &'a [Conditional],
+        workspace: bool,
+        (count, blocks): (u64, u64),
+    ) -> Self {
+        Self {
+            launch,
+            code,
+            conditionals,
+            workspace: if workspace { WORKSPACE } else { 0 },
+            count,
+            resident: (launch.resident / blocks).max(1),
+            order: Permutation::new(count, launch.order_seed),
+            next: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            spins: AtomicBool::new(false),
+            aside: Mutex::default(),
+            stop: AtomicBool::new(false),
+            outcome: Mutex::default(),
+            left: Condvar::new(),
+        }
+    }
+
+    /// Whether a block is left to be started.
+    pub fn open(&self) -> bool {
+        self.next.load(Ordering::Relaxed) < self.count && !self.stop.load(Ordering::Relaxed)
+    }
+
+    /// A block to start, else one that has been set aside; one of these first if the device is full.
+    fn next(&self) -> Option<Next<'a>> {
+        let start = || {
+            let n = self.next.fetch_add(1, Ordering::Relaxed);
+            (n < self.count).then_some(Next::Start(n))
+        };
+        if !self.spins.load(Ordering::Relaxed) {
+            return start();
+        }
+        let mut aside = lock(&self.aside);
+        let under_way = self.next.load(Ordering::Relaxed).min(self.count) - self.ended.load(Ordering::Relaxed);
+        let fresh = if under_way < self.resident || aside.is_empty() { start() } else { None };
+        fresh.or_else(|| aside.pop_front().map(|(n, cluster)| Next::GoOn(n, cluster)))
+    }
+
+    /// Runs blocks until none is left for this thread.
+    pub fn work(&self) {
+        let mut idle = vec![worker::take()];
+        idle[0].begin(self.launch, self.code, self.conditionals, self.workspace);
+        let (mut stats, mut fault) = (ExecStats::default(), None);
+        while !self.stop.load(Ordering::Relaxed)
+            && let Some(next) = self.next()
+        {
+            let (n, mut cluster) = match next {
+                Next::GoOn(n, cluster) => (n, cluster),
+                Next::Start(n) => {
+                    let first = self.first_of(self.order.get(n));
+                    if self.launch.cancel.load(Ordering::Relaxed) {
+                        self.stop.store(true, Ordering::Relaxed);
+                        fault = Some((n, cancelled(self.launch, first)));
+                        break;
+                    }
+                    let worker = idle.pop().unwrap_or_else(|| self.new_worker());
+                    (n, block::start(worker, self.launch, self.code, first))
                 }
+            };
+            let ran = cluster.run(self.spins.load(Ordering::Relaxed));
+            let worker = &mut cluster.worker;
+            stats.warp_instructions += std::mem::take(&mut worker.ctx.warp_instructions);
+            stats.lane_instructions += std::mem::take(&mut worker.ctx.lane_instructions);
+            stats.widened = WidenedRead::first(stats.widened, worker.widened.take());
+            if ran == Ok(Pause::Slice) {
+                lock(&self.aside).push_back((n, cluster));
+                self.spins.store(true, Ordering::Relaxed);
+                // Other launches may be waited for, too.
+                std::thread::yield_now();
+                continue;
             }
-        });
-    };
-    std::thread::scope(|scope| {
-        let block = &block;
-        for n in 1..count {
-            if std::thread::Builder::new().spawn_scoped(scope, move || block(n)).is_err() {
-                // The others would wait for it for ever.
-                stop.store(true, Ordering::Relaxed);
-                let why = format!("no thread for block {n} of {count}, which wait for each other");
-                let fault = pool::broken(&launch, why);
-                outcome.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(fault);
-                break;
+            idle.push(cluster.worker);
+            self.ended.fetch_add(1, Ordering::Relaxed);
+            ENDED.fetch_add(self.launch.cluster.iter().map(|&n| u64::from(n)).product(), Ordering::Relaxed);
+            if let Err(f) = ran {
+                self.stop.store(true, Ordering::Relaxed);
+                fault = Some((n, f));
             }
         }
-        block(0);
-    });
-    match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        (_, Some(fault)) => Err(fault),
-        (stats, None) => Ok(stats),
+        if let Some(worker) = idle.pop() {
+            worker::keep(worker);
+        }
+        let mut outcome = lock(&self.outcome);
+        outcome.stats.warp_instructions += stats.warp_instructions;
+        outcome.stats.lane_instructions += stats.lane_instructions;
+        outcome.stats.widened = WidenedRead::first(outcome.stats.widened, stats.widened);
+        if let Some((n, f)) = fault
+            && outcome.fault.as_ref().is_none_or(|(first, _)| n < *first)
+        {
+            outcome.fault = Some((n, f));
+        }
+    }
+
+    #[cold]
+    fn new_worker(&self) -> Box<Worker> {
+        let mut worker = worker::new();
+        worker.begin(self.launch, self.code, self.conditionals, self.workspace);
+        worker
+    }
+
+    /// `%ctaid` of the first block of the `linear`-th cluster.
+    fn first_of(&self, linear: u64) -> [u32; 3] {
+        let cluster = self.launch.cluster;
+        let grid: [u32; 3] = std::array::from_fn(|axis| self.launch.config.grid[axis] / cluster[axis]);
+        let [x, y, _] = grid.map(u64::from);
+        let place = [(linear % x) as u32, (linear / x % y) as u32, (linear / x / y) as u32];
+        std::array::from_fn(|axis| place[axis] * cluster[axis])
+    }
+
+    /// Notes that the interpreter itself failed on a thread.
+    pub fn panicked(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let fault = Fault {
+            kind: FaultKind::Barrier("internal error: the interpreter panicked".to_owned()),
+            ..cancelled(self.launch, [0; 3])
+        };
+        lock(&self.outcome).fault.get_or_insert((u64::MAX, fault));
+    }
+}
+
+fn cancelled(launch: &Launch<'_>, block: [u32; 3]) -> Fault {
+    Fault {
+        kind: FaultKind::Cancelled,
+        kernel: launch.kernel.name.clone(),
+        ptx_line: 0,
+        ptx_text: String::new(),
+        source: None,
+        block,
+        thread: [0; 3],
     }
 }

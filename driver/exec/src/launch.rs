@@ -58,6 +58,8 @@ pub struct Launch<'a> {
     pub memory: &'a MemoryMap,
     /// Seed for every order that CUDA leaves open: blocks, and warps within a block.
     pub order_seed: u64,
+    /// Blocks that the device holds at once, which may wait for each other. Another starts when one has ended.
+    pub resident: u64,
     /// Set by the device to stop a kernel that never ends.
     pub cancel: &'a AtomicBool,
     /// Where to note what the launch touches, if anybody wants to know.

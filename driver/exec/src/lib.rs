@@ -32,10 +32,11 @@ pub mod forms {
 }
 pub use fault::{Fault, FaultKind};
 pub use footprint::{Access, Footprint, Span};
+pub use grid::blocks_ended;
 pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange, WidenedRead};
 pub use output::take_output;
-pub use pool::{Pool, blocks_ended, run, run_in_graph};
+pub use pool::{Pool, run, run_in_graph};
 pub use program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, Target};
 
 /// The rate of `%clock64`, in kHz: the device's clock rate.

@@ -1,27 +1,15 @@
 //! Threads that share the blocks of launches.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::block;
-use super::code::Code;
-use super::fault::{Fault, FaultKind};
-use super::grid;
-use super::launch::{Conditional, ExecStats, Launch, WidenedRead};
-use super::order::Permutation;
-use super::worker;
+use super::fault::Fault;
+use super::grid::{Grid, Workspace, lock};
+use super::launch::{Conditional, ExecStats, Launch};
 
 /// Grids with no more threads than this run on the calling thread: waking another costs more.
 const INLINE_THREADS: u64 = 256;
-
-/// Blocks that ended, of all launches of the process.
-static ENDED: AtomicU64 = AtomicU64::new(0);
-
-/// Blocks that ended so far, of all launches of the process: a sign that kernels go on.
-pub fn blocks_ended() -> u64 {
-    ENDED.load(Ordering::Relaxed)
-}
 
 /// Persistent threads that run blocks. Several launches may use it at once.
 #[derive(Debug)]
@@ -38,50 +26,17 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    jobs: Vec<Arc<Job>>,
+    jobs: Vec<Job>,
     closed: bool,
 }
 
-/// One launch, as the pool's threads see it.
-struct Job {
-    /// The launch, its code and its conditionals, valid until the caller of [`run`] has seen `helpers` fall to zero.
-    launch: *const Launch<'static>,
-    code: *const Code,
-    conditionals: *const [Conditional],
-    next: AtomicU64,
-    count: u64,
-    order: Permutation,
-    stop: AtomicBool,
-    result: Mutex<Outcome>,
-    left: Condvar,
-}
+/// One launch, as the pool's threads see it: valid for as long as it is in the queue, and then until the caller
+/// of [`run`] has seen `helpers` fall to zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Job(*const Grid<'static>);
 
-// SAFETY: the pointers are only followed between joining and leaving a job (`helpers`), and the
-// launch they name is shared, not changed.
+// SAFETY: see `Job`; a grid is made to be shared by threads.
 unsafe impl Send for Job {}
-// SAFETY: as above.
-unsafe impl Sync for Job {}
-
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("blocks", &self.count).finish_non_exhaustive()
-    }
-}
-
-#[derive(Default)]
-struct Outcome {
-    helpers: usize,
-    /// No more helpers may join.
-    closed: bool,
-    stats: ExecStats,
-    /// The fault of the block that comes first in the order of blocks.
-    fault: Option<(u64, Fault)>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panicking thread leaves counters, not broken data.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Pool {
     /// A pool that uses `threads` threads together with the one that launches.
@@ -128,104 +83,27 @@ fn help(shared: &Shared) {
         if queue.closed {
             return;
         }
-        let job = queue
-            .jobs
-            .iter()
-            .find(|j| j.next.load(Ordering::Relaxed) < j.count && !j.stop.load(Ordering::Relaxed))
-            .cloned();
-        let Some(job) = job else {
+        // SAFETY: it is in the queue, which is locked.
+        let job = queue.jobs.iter().map(|job| unsafe { &*job.0 }).find(|grid| grid.open());
+        let Some(grid) = job else {
             queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
+        // The queue is still locked: the caller has not taken the job out yet.
+        lock(&grid.outcome).helpers += 1;
         drop(queue);
-        let joined = {
-            let mut outcome = lock(&job.result);
-            if !outcome.closed {
-                outcome.helpers += 1;
-            }
-            !outcome.closed
-        };
-        if joined {
-            // SAFETY: `run` waits for `helpers` to fall to zero before it returns.
-            let (launch, code, conditionals) = unsafe { (&*job.launch, &*job.code, &*job.conditionals) };
-            let work = || blocks(&job, launch, code, conditionals);
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-            let mut outcome = lock(&job.result);
+        let done = catch_unwind(AssertUnwindSafe(|| grid.work()));
+        if done.is_err() {
+            grid.panicked();
+        }
+        {
+            let mut outcome = lock(&grid.outcome);
             outcome.helpers -= 1;
-            if done.is_err() {
-                job.stop.store(true, Ordering::Relaxed);
-                let fault = broken(launch, PANICKED.to_owned());
-                outcome.fault.get_or_insert((u64::MAX, fault));
-            }
-            job.left.notify_all();
+            // With the lock held, so that the grid is still there.
+            grid.left.notify_all();
         }
         queue = lock(&shared.queue);
     }
-}
-
-const PANICKED: &str = "internal error: the interpreter panicked";
-
-/// What a launch reports when the interpreter itself failed.
-pub(super) fn broken(launch: &Launch<'_>, why: String) -> Fault {
-    Fault {
-        kind: FaultKind::Barrier(why),
-        kernel: launch.kernel.name.clone(),
-        ptx_line: 0,
-        ptx_text: String::new(),
-        source: None,
-        block: [0; 3],
-        thread: [0; 3],
-    }
-}
-
-/// Runs blocks of a job until none is left.
-fn blocks(job: &Job, launch: &Launch<'_>, code: &Code, conditionals: &[Conditional]) {
-    worker::with(|worker| {
-        worker.begin(launch, code, conditionals);
-        let mut fault = None;
-        while !job.stop.load(Ordering::Relaxed) {
-            let n = job.next.fetch_add(1, Ordering::Relaxed);
-            if n >= job.count {
-                break;
-            }
-            if let Err(f) = one(worker, launch, code, job.order.get(n)) {
-                job.stop.store(true, Ordering::Relaxed);
-                fault = Some((n, f));
-                break;
-            }
-        }
-        let mut outcome = lock(&job.result);
-        outcome.stats.warp_instructions += worker.ctx.warp_instructions;
-        outcome.stats.lane_instructions += worker.ctx.lane_instructions;
-        outcome.stats.widened = WidenedRead::first(outcome.stats.widened, worker.widened);
-        if let Some((n, f)) = fault
-            && outcome.fault.as_ref().is_none_or(|(first, _)| n < *first)
-        {
-            outcome.fault = Some((n, f));
-        }
-    });
-}
-
-/// Runs a cluster of blocks: the `linear`-th of the grid.
-pub(super) fn one(worker: &mut worker::Worker, launch: &Launch<'_>, code: &Code, linear: u64) -> Result<(), Fault> {
-    let grid: [u32; 3] = std::array::from_fn(|axis| launch.config.grid[axis] / launch.cluster[axis]);
-    let [x, y, _] = grid.map(u64::from);
-    let cluster = [(linear % x) as u32, (linear / x % y) as u32, (linear / x / y) as u32];
-    let block = std::array::from_fn(|axis| cluster[axis] * launch.cluster[axis]);
-    if launch.cancel.load(Ordering::Relaxed) {
-        return Err(Fault {
-            kind: FaultKind::Cancelled,
-            kernel: launch.kernel.name.clone(),
-            ptx_line: 0,
-            ptx_text: String::new(),
-            source: None,
-            block,
-            thread: [0; 3],
-        });
-    }
-    let ran = block::run(worker, launch, code, block);
-    ENDED.fetch_add(launch.cluster.iter().map(|&n| u64::from(n)).product(), Ordering::Relaxed);
-    ran
 }
 
 /// Executes a launch to its end.
@@ -245,67 +123,55 @@ pub fn run(launch: &Launch<'_>, pool: &Pool) -> Result<ExecStats, Fault> {
 pub fn run_in_graph(launch: &Launch<'_>, conditionals: &[Conditional], pool: &Pool) -> Result<ExecStats, Fault> {
     let [gx, gy, gz] = launch.config.grid.map(u64::from);
     let threads: u64 = launch.config.block.iter().map(|&n| u64::from(n)).product();
-    let count = gx.saturating_mul(gy).saturating_mul(gz);
-    if count == 0 || threads == 0 {
+    let blocks = gx.saturating_mul(gy).saturating_mul(gz);
+    if blocks == 0 || threads == 0 {
         return Ok(ExecStats::default());
     }
     // The device has seen to it that clusters divide the grid.
-    let blocks_of_cluster: u64 = launch.cluster.iter().map(|&n| u64::from(n)).product();
-    let count = count / blocks_of_cluster.max(1);
-    let threads = threads * blocks_of_cluster;
+    let of_cluster = launch.cluster.iter().map(|&n| u64::from(n)).product::<u64>().max(1);
     let kernel = launch.kernel;
     let code = match &kernel.plain {
         Some(plain) if kernel.code.needs_rows && !rows(launch.config.block) => plain,
         _ => &kernel.code,
     };
-    if code.waits_for_grid() && count <= grid::MOST {
-        return grid::run(launch, code, conditionals, count);
-    }
-    let order = Permutation::new(count, launch.order_seed);
-    if count == 1 || pool.threads.is_empty() || count.saturating_mul(threads) <= INLINE_THREADS {
-        return worker::with(|worker| {
-            worker.begin(launch, code, conditionals);
-            for n in 0..count {
-                one(worker, launch, code, order.get(n))?;
-            }
-            Ok(ExecStats {
-                warp_instructions: worker.ctx.warp_instructions,
-                lane_instructions: worker.ctx.lane_instructions,
-                widened: worker.widened,
-            })
-        });
-    }
-    let job = Arc::new(Job {
-        launch: std::ptr::from_ref(launch).cast(),
-        code,
-        conditionals,
-        next: AtomicU64::new(0),
-        count,
-        order,
-        stop: AtomicBool::new(false),
-        result: Mutex::new(Outcome::default()),
-        left: Condvar::new(),
-    });
-    lock(&pool.shared.queue).jobs.push(job.clone());
-    if count > 2 {
-        pool.shared.work.notify_all()
+    // A grid that is larger than the device cannot wait for itself: its counters have the address 0, as in a
+    // launch that is not cooperative.
+    let waits = code.waits_for_grid() && blocks <= launch.resident;
+    let mut counters = Workspace::new();
+    let with_counters = waits.then(|| counters.map(launch.memory));
+    let launch = Launch { memory: with_counters.as_ref().unwrap_or(launch.memory), ..*launch };
+    let count = blocks / of_cluster;
+    let grid = Grid::new(&launch, code, conditionals, waits, (count, of_cluster));
+    if count == 1 || pool.threads.is_empty() || blocks.saturating_mul(threads) <= INLINE_THREADS {
+        grid.work();
     } else {
-        pool.shared.work.notify_one()
+        share(&grid, count, pool);
     }
-    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| blocks(&job, launch, code, conditionals)));
-    lock(&pool.shared.queue).jobs.retain(|j| !Arc::ptr_eq(j, &job));
-    let mut outcome = lock(&job.result);
-    outcome.closed = true;
-    if done.is_err() {
-        job.stop.store(true, Ordering::Relaxed);
-        outcome.fault.get_or_insert((u64::MAX, broken(launch, PANICKED.to_owned())));
-    }
-    while outcome.helpers > 0 {
-        outcome = job.left.wait(outcome).unwrap_or_else(PoisonError::into_inner);
-    }
+    let mut outcome = lock(&grid.outcome);
     match outcome.fault.take() {
         Some((_, fault)) => Err(fault),
         None => Ok(outcome.stats),
+    }
+}
+
+/// Runs the blocks together with the pool's threads.
+fn share(grid: &Grid<'_>, count: u64, pool: &Pool) {
+    let job = Job(std::ptr::from_ref(grid).cast());
+    lock(&pool.shared.queue).jobs.push(job);
+    if count > 2 {
+        pool.shared.work.notify_all();
+    } else {
+        pool.shared.work.notify_one();
+    }
+    let done = catch_unwind(AssertUnwindSafe(|| grid.work()));
+    // No helper joins behind this.
+    lock(&pool.shared.queue).jobs.retain(|other| *other != job);
+    if done.is_err() {
+        grid.panicked();
+    }
+    let mut outcome = lock(&grid.outcome);
+    while outcome.helpers > 0 {
+        outcome = grid.left.wait(outcome).unwrap_or_else(PoisonError::into_inner);
     }
 }
 

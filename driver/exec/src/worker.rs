@@ -1,8 +1,6 @@
 //! What a thread needs to run blocks, kept from launch to launch.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::cell::Cell;
 
 use super::block::empty_warp;
 use super::code::Code;
@@ -57,21 +55,24 @@ pub(super) struct Worker {
     hits: Vec<MemoryRange>,
     /// Address of the counters by which a grid waits for itself, or 0.
     pub workspace: u64,
-    /// Set when another block of a grid whose blocks wait for each other has failed.
-    pub stop: Option<Arc<AtomicBool>>,
 }
 
 thread_local! {
-    static WORKER: RefCell<Worker> = RefCell::new(Worker::new());
+    static WORKER: Cell<Option<Box<Worker>>> = const { Cell::new(None) };
 }
 
-/// Gives the thread's worker to `f`.
-pub(super) fn with<R>(f: impl FnOnce(&mut Worker) -> R) -> R {
-    WORKER.with(|w| match w.try_borrow_mut() {
-        Ok(mut worker) => f(&mut worker),
-        // A launch from within a launch on one thread does not happen; it would only cost memory.
-        Err(_) => f(&mut Worker::new()),
-    })
+/// The memory that the thread has kept from its last launch, or new one.
+pub(super) fn take() -> Box<Worker> {
+    WORKER.with(Cell::take).unwrap_or_else(new)
+}
+
+pub(super) fn new() -> Box<Worker> {
+    Box::new(Worker::new())
+}
+
+/// Keeps it for the thread's next launch.
+pub(super) fn keep(worker: Box<Worker>) {
+    WORKER.with(|kept| kept.set(Some(worker)));
 }
 
 impl Worker {
@@ -116,12 +117,12 @@ impl Worker {
             locals: Room::default(),
             hits: Vec::new(),
             workspace: 0,
-            stop: None,
         }
     }
 
     /// Makes ready for the blocks of a launch.
-    pub fn begin(&mut self, launch: &Launch<'_>, code: &Code, conditionals: &[Conditional]) {
+    pub fn begin(&mut self, launch: &Launch<'_>, code: &Code, conditionals: &[Conditional], workspace: u64) {
+        self.workspace = workspace;
         let [x, y, z] = launch.config.block;
         let ranks: u32 = launch.cluster.iter().product();
         let block_warps = (x * y * z).div_ceil(32);

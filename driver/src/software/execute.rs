@@ -200,6 +200,7 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
         globals: &work.function.globals,
         memory: &map,
         order_seed: scope.seed,
+        resident: super::launch::resident(work, kernel),
         cancel: scope.sticky.cancelled(),
         footprint: footprint.as_ref(),
     };

@@ -30,8 +30,7 @@ pub fn check(work: &KernelWork) -> Cuda {
         record::note(|| format!("{threads} threads per block; {} allows {most}", kernel.name));
         return Err(CUresult::INVALID_VALUE);
     }
-    let threads = threads as u32;
-    if threads.div_ceil(device::WARP) * device::WARP * kernel.registers > REGISTERS {
+    if (threads as u32).div_ceil(device::WARP) * device::WARP * kernel.registers > REGISTERS {
         return Err(CUresult::LAUNCH_OUT_OF_RESOURCES);
     }
     let allowed = function.settings.max_dynamic_shared(kernel);
@@ -44,9 +43,8 @@ pub fn check(work: &KernelWork) -> Cuda {
     }
     check_cluster(work, kernel)?;
     if work.cooperative {
-        let resident = resident_blocks_of(kernel, threads, u64::from(dynamic_shared_bytes));
         let blocks = grid.iter().map(|&extent| u64::from(extent)).product::<u64>();
-        if blocks > u64::from(resident) * MULTIPROCESSORS as u64 {
+        if blocks > resident(work, kernel) {
             return Err(CUresult::COOPERATIVE_LAUNCH_TOO_LARGE);
         }
     }
@@ -88,6 +86,13 @@ fn check_cluster(work: &KernelWork, kernel: &Kernel) -> Cuda {
         return refuse(format!("it does not divide the grid {:?}", work.config.grid));
     }
     Ok(())
+}
+
+/// Blocks of a launch that the device holds at once.
+pub fn resident(work: &KernelWork, kernel: &Kernel) -> u64 {
+    let LaunchConfig { block, dynamic_shared_bytes, .. } = work.config;
+    let on_one = resident_blocks_of(kernel, block.iter().product(), u64::from(dynamic_shared_bytes));
+    u64::from(on_one) * MULTIPROCESSORS as u64
 }
 
 /// Resident blocks of a kernel on one multiprocessor.

@@ -99,10 +99,8 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
             let words = pa.iter().zip(pb).enumerate().flat_map(|(number, ((_, x), (_, y)))| {
                 (0..x.len().min(y.len())).step_by(8).map(move |offset| (number, offset, x, y))
             });
-            // A conditional value belongs to its graph: the kernel that sets it is given another in each capture.
-            let handle = |number: usize| left == SET_CONDITIONAL && number == 0;
             words
-                .filter(|(number, ..)| !handle(*number))
+                .filter(|(number, ..)| !is_conditional_value(left, *number))
                 .filter_map(|(number, offset, x, y)| {
                     let name = |node: &Node, buffers: &BufferSet| {
                         let pointer = node.pointers.iter().find(|p| p.parameter == Some((number, offset)))?;
@@ -162,6 +160,12 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
     }
 }
 
+/// Whether a parameter names a conditional value. That belongs to its graph: the kernel that sets it is given
+/// another in each capture.
+fn is_conditional_value(kernel: &str, number: usize) -> bool {
+    kernel == SET_CONDITIONAL && number == 0
+}
+
 /// The numbers that a graph's kernels are given by value: (node, parameter, byte offset) to value.
 pub type Numbers = BTreeMap<(usize, usize, usize), u64>;
 
@@ -169,8 +173,11 @@ pub type Numbers = BTreeMap<(usize, usize, usize), u64>;
 pub fn numbers(topology: &Topology) -> Numbers {
     let mut numbers = Numbers::new();
     for (index, node) in topology.nodes.iter().enumerate() {
-        let NodeKind::Kernel { parameters, .. } = &node.kind else { continue };
+        let NodeKind::Kernel { name, parameters, .. } = &node.kind else { continue };
         for (number, (_, bytes)) in parameters.iter().enumerate() {
+            if is_conditional_value(name, number) {
+                continue;
+            }
             for offset in (0..bytes.len()).step_by(8) {
                 let place = Some((number, offset));
                 let pointer = node.pointers.iter().any(|p| p.parameter == place);

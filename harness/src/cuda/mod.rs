@@ -12,7 +12,7 @@ mod module;
 mod session;
 mod stream;
 
-pub use conditional::{Condition, ConditionalHandle, end_body};
+pub use conditional::{Body, Condition, ConditionalHandle, end_body};
 pub use event::Event;
 pub use graph::{CapturedGraph, CopyEnd, GraphExec, GraphNode, NodeKind};
 pub use memory::{

@@ -67,6 +67,9 @@ pub struct RawBefore {
     pub when: Option<Spanned<Number>>,
 }
 
+/// A list of work.
+pub type RawBody = Vec<Spanned<RawWork>>;
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct RawWork {
@@ -80,6 +83,7 @@ pub struct RawWork {
     pub if_: Option<Spanned<String>>,
     #[serde(rename = "while")]
     pub while_: Option<Spanned<String>>,
+    pub switch: Option<Spanned<String>>,
     pub stream: Option<Spanned<String>>,
     pub when: Option<Spanned<Number>>,
     pub grid: Option<Spanned<List>>,
@@ -92,7 +96,10 @@ pub struct RawWork {
     pub buffer: Option<Spanned<String>>,
     pub bytes: Option<Spanned<Number>>,
     #[serde(rename = "do")]
-    pub do_: Option<Spanned<Vec<Spanned<RawWork>>>>,
+    pub do_: Option<Spanned<RawBody>>,
+    #[serde(rename = "else")]
+    pub else_: Option<Spanned<RawBody>>,
+    pub cases: Option<Spanned<Vec<Spanned<RawBody>>>>,
 }
 
 /// A number, or an expression that gives one.

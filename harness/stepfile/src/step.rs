@@ -77,12 +77,24 @@ impl TomlStep {
         let counts = self.modules.iter().flat_map(|module| parameter_counts(&module.ptx)).collect();
         let names = self.named(0);
         let mut scratch = Vec::new();
+        work.iter().try_for_each(|one| self.flag_fits(one))?;
         for one in &mut work {
             complete(one, &names, &counts, &mut scratch)?;
         }
         self.buffers.extend(scratch.into_iter().map(|spec| Buffer { spec, fill: None, dummy: None }));
         (self.work, self.before) = (work, before);
         Ok(self)
+    }
+
+    /// Whether the number of a conditional is one 32-bit number, in bodies too.
+    fn flag_fits(&self, work: &Work) -> Result<(), String> {
+        let What::Conditional { flag, bodies, .. } = &work.what else { return Ok(()) };
+        let spec = self.buffers.iter().map(|buffer| &buffer.spec).find(|spec| spec.name == flag.as_str());
+        let bytes = spec.and_then(BufferSpec::bytes).unwrap_or(0);
+        if bytes != 4 {
+            return Err(format!("{}: '{flag}' has {bytes} bytes; a condition is one 32-bit number", work.place));
+        }
+        bodies.iter().flatten().try_for_each(|one| self.flag_fits(one))
     }
 
     fn named(&self, index: u64) -> Names {
@@ -92,6 +104,8 @@ impl TomlStep {
     }
 
     fn enqueue(&self, cx: &mut StepContext<'_>, work: &[Work], names: &Names, depth: usize) -> StepResult<()> {
+        // The step's own stream, or the body's.
+        let home = cx.side();
         for one in work {
             let own = |text: String| said(text, "its own expressions", &one.place);
             if let Some(when) = &one.when
@@ -100,14 +114,11 @@ impl TomlStep {
                 continue;
             }
             cx.at(Some(one.place.clone()));
-            // In a body, what names no stream belongs to the body's own.
-            if one.stream.is_some() || depth == 0 {
-                let stream = one
-                    .stream
-                    .as_ref()
-                    .map(|name| get(&self.streams, name, &one.place, || Stream::of(StreamKind::NonBlocking)));
-                cx.on(stream.transpose()?);
-            }
+            let stream = one
+                .stream
+                .as_ref()
+                .map(|name| get(&self.streams, name, &one.place, || Stream::of(StreamKind::NonBlocking)));
+            cx.on(stream.transpose()?.or_else(|| home.clone()));
             match &one.what {
                 What::Launch(launch) => cx.launch(launched(launch, names).map_err(own)?)?,
                 What::Memset { buffer, value } => {
@@ -117,9 +128,12 @@ impl TomlStep {
                 What::Record(event) => cx.record_event(&*get(&self.events, event, &one.place, Event::new)?)?,
                 What::Wait(event) => cx.wait_event(&*get(&self.events, event, &one.place, Event::new)?)?,
                 What::Host(host) => self.host(cx, host, names, &one.place)?,
-                What::Conditional { kind, flag, body } => {
+                What::Conditional { kind, flag, bodies } => {
                     let inner = get(&self.bodies, &depth, &one.place, || Stream::of(StreamKind::NonBlocking))?;
-                    cx.conditional(*kind, flag, &inner, &mut |cx| self.enqueue(cx, body, names, depth + 1))?;
+                    let count = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
+                    cx.choose(*kind, flag, &inner, count, &mut |cx, number| {
+                        self.enqueue(cx, &bodies[number as usize], names, depth + 1)
+                    })?;
                 }
             }
         }
@@ -294,7 +308,9 @@ fn complete(
         }
         What::Memset { value, .. } => value.whole(names, 0, 255).map(drop),
         What::Host(Host::Allocate(bytes)) => bytes.whole(names, 1, 1 << 40).map(drop),
-        What::Conditional { body, .. } => body.iter_mut().try_for_each(|one| complete(one, names, counts, scratch)),
+        What::Conditional { bodies, .. } => {
+            bodies.iter_mut().flatten().try_for_each(|one| complete(one, names, counts, scratch))
+        }
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use graphproof_harness::context;
 use graphproof_harness::dtype::DType;
 use graphproof_harness::step::{Agreement, BufferSpec, ClosedForm, Contract, Module, Role, Step, Valid};
 use graphproof_report::config::ConfigError;
@@ -224,10 +225,10 @@ impl StepFile {
             Ok(ClosedForm { formula: memory.text().to_owned(), bytes })
         });
         let memory = memory.transpose().map_err(usage)?;
-        if let Some(work) = step.work.iter().find(|work| matches!(work.what, What::Conditional { .. })) {
-            return Err(usage(format!("{}: conditional nodes are not judged yet", work.place)));
+        let mut modules = self.modules()?;
+        if step.work.iter().any(|work| matches!(work.what, What::Conditional { .. })) {
+            modules.push(context::conditional_module());
         }
-        let modules = self.modules()?;
         let summary = format!("{} ({shape})", step.listed.summary);
         TomlStep::new(step.listed.name.clone(), summary, modules, buffers, names, memory)
             .with_work(step.work.clone(), step.before.clone())

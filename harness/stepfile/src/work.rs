@@ -31,7 +31,7 @@ pub enum What {
     Record(String),
     Wait(String),
     Host(Host),
-    Conditional { kind: Condition, flag: String, body: Vec<Work> },
+    Conditional { kind: Condition, flag: String, bodies: Vec<Vec<Work>> },
 }
 
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ pub enum Host {
 /// The words behind `host =`.
 const HOST: [&str; 5] = ["synchronize", "synchronize-device", "query", "read", "allocate"];
 /// The keys of which an entry has exactly one.
-const KINDS: [&str; 8] = ["launch", "memset", "copy", "record", "wait", "host", "if", "while"];
+const KINDS: [&str; 9] = ["launch", "memset", "copy", "record", "wait", "host", "if", "while", "switch"];
 
 impl Checker<'_> {
     /// Reads a list of work.
@@ -91,7 +91,17 @@ impl Checker<'_> {
     ) -> Result<Work, ConfigError> {
         let span = entry.span();
         let mut raw = entry.into_inner();
-        let heads = [&raw.launch, &raw.memset, &raw.copy, &raw.record, &raw.wait, &raw.host, &raw.if_, &raw.while_];
+        let heads = [
+            &raw.launch,
+            &raw.memset,
+            &raw.copy,
+            &raw.record,
+            &raw.wait,
+            &raw.host,
+            &raw.if_,
+            &raw.while_,
+            &raw.switch,
+        ];
         let given: Vec<usize> = (0..KINDS.len()).filter(|index| heads[*index].is_some()).collect();
         let [kind] = given.as_slice() else {
             let has = given.iter().map(|index| KINDS[*index]).collect::<Vec<_>>().join(" and ");
@@ -121,12 +131,27 @@ impl Checker<'_> {
             "record" => What::Record(raw.record.take().map(Spanned::into_inner).unwrap_or_default()),
             "wait" => What::Wait(raw.wait.take().map(Spanned::into_inner).unwrap_or_default()),
             "host" => What::Host(self.host(&mut raw, known, &span)?),
+            "switch" => {
+                let flag = self.buffer(raw.switch.take(), known)?;
+                let cases = raw.cases.take().ok_or_else(|| missing("cases", "what does it run for 0, 1, …?"))?;
+                let span = cases.span();
+                let cases = cases.into_inner().into_iter().map(|case| self.work(case.into_inner(), known, kernels));
+                let bodies = cases.collect::<Result<Vec<_>, _>>()?;
+                if bodies.is_empty() {
+                    return Err(
+                        self.wrong(span, "a switch has a list of work for 0, and one for each number behind it")
+                    );
+                }
+                What::Conditional { kind: Condition::Switch, flag, bodies }
+            }
             _ => {
                 let is_if = kind == "if";
                 let flag = self.buffer(if is_if { raw.if_.take() } else { raw.while_.take() }, known)?;
                 let body = raw.do_.take().ok_or_else(|| missing("do", "what does it run?"))?;
-                let body = self.work(body.into_inner(), known, kernels)?;
-                What::Conditional { kind: if is_if { Condition::If } else { Condition::While }, flag, body }
+                let bodies = [Some(body), raw.else_.take()].into_iter().flatten();
+                let bodies =
+                    bodies.map(|body| self.work(body.into_inner(), known, kernels)).collect::<Result<_, _>>()?;
+                What::Conditional { kind: if is_if { Condition::If } else { Condition::While }, flag, bodies }
             }
         };
         Ok(Work { place: self.place_of(head.start), when, stream, what })
@@ -146,10 +171,13 @@ impl Checker<'_> {
             ("buffer", raw.buffer.as_ref().map(Spanned::span), "host"),
             ("bytes", span(&raw.bytes), "host"),
             ("do", raw.do_.as_ref().map(Spanned::span), if kind == "while" { "while" } else { "if" }),
+            ("else", raw.else_.as_ref().map(Spanned::span), "if"),
+            ("cases", raw.cases.as_ref().map(Spanned::span), "switch"),
         ];
         for (key, span, owner) in keys {
             if let Some(span) = span.filter(|_| owner != kind) {
-                return Err(self.wrong(span, format!("'{key}' belongs to a {owner}, and this is a {kind}")));
+                let article = if owner == "if" { "an" } else { "a" };
+                return Err(self.wrong(span, format!("'{key}' belongs to {article} {owner}, and this is a {kind}")));
             }
         }
         Ok(())

@@ -79,6 +79,9 @@ fn planted_faults_are_told_at_their_line() {
             &[Id::S08, Id::C01],
             "host = \"read\"",
         ),
+        // A scalar that the host changes, in the body of a conditional, which is judged by what comes out: the place
+        // is that of the last node outside of bodies that has the output.
+        ("conditional.toml", "{ f32 = -1 }", "{ f32 = \"-1 - step % 2\" }", &[Id::R01], "launch = \"begin\""),
         // Nobody joins the side stream.
         ("fork.toml", "[[step.work]]\nwait = \"done\"\n", "", &[Id::C04], "wait = \"inputs\""),
     ];

@@ -40,6 +40,23 @@ fn the_file_that_the_others_are_made_from_is_right() {
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
     let cases = [
+        ("launch = \"k\"", "if = \"x\"\nlaunch = \"k\"", "my.toml:13: a piece of work is exactly one of"),
+        (
+            "[[step.work]]",
+            "[[step.work]]\nwhile = \"x\"\ndo = []\nelse = []\n[[step.work]]",
+            "my.toml:16: 'else' belongs to an if, and this is a while",
+        ),
+        ("[[step.work]]", "[[step.work]]\nswitch = \"x\"\n[[step.work]]", "my.toml:13: this switch has no 'cases'"),
+        (
+            "[[step.work]]",
+            "[[step.work]]\nswitch = \"x\"\ncases = []\n[[step.work]]",
+            "my.toml:15: a switch has a list of work for 0",
+        ),
+        (
+            "[[step.work]]",
+            "[[step.work]]\nif = \"y\"\ndo = []\n[[step.work]]",
+            "my.toml:14: 'y' has 32 bytes; a condition",
+        ),
         ("n = 8", "n = \"8\"", "my.toml:3: invalid type: string \"8\", expected u64"),
         ("\"n / 2\"", "\"m / 2\"", "my.toml:5: there is no number 'm'; "),
         ("\"n / 2\"", "\"n / \"", "my.toml:5: 'n / ': it ends too early"),

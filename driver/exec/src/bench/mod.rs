@@ -81,6 +81,7 @@ pub fn launch_overhead(pool: &Pool) -> Result<Duration, Fault> {
         globals: &[],
         memory: &memory,
         order_seed: 0,
+        resident: u64::MAX,
         cancel: &cancel,
         footprint: None,
     };

@@ -1,13 +1,13 @@
 //! What is said of a kernel that cannot go on.
 
-use super::State;
+use super::Cluster;
 use crate::fault::{Fault, FaultKind};
 use crate::vm::split::Wait;
 
 /// Warps that are named, with what they wait for.
 const NAMED: usize = 16;
 
-impl State<'_, '_> {
+impl Cluster<'_> {
     /// `%tid` of a lane of warp `index`.
     pub(super) fn thread(&self, index: u32, lane: u32) -> [u32; 3] {
         let [x, y, _] = self.launch.config.block;

@@ -113,6 +113,7 @@ fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, 
         parting: None,
         reserved: lowered.reserved.map(|at| at as u32),
         needs_rows: facts.needs_rows,
+        polls: ir.nodes.iter().any(|node| node.traits.volatile || matches!(node.form, Form::Atomic(_))),
         reads_async: lowered.reads_async,
     };
     Made { code, slots, meetings: met, starts }

@@ -86,11 +86,12 @@ pub struct Shape {
     pub shared: u32,
     pub seed: u64,
     pub threads: usize,
+    pub resident: u64,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { grid: [1; 3], block: [32, 1, 1], cluster: [1; 3], shared: 0, seed: 0, threads: 1 }
+        Self { grid: [1; 3], block: [32, 1, 1], cluster: [1; 3], shared: 0, seed: 0, threads: 1, resident: 1024 }
     }
 }
 
@@ -135,6 +136,7 @@ fn run_kernel(
         globals,
         memory: &map,
         order_seed: shape.seed,
+        resident: shape.resident,
         cancel: &cancel,
         footprint: None,
     };

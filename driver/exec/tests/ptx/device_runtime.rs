@@ -348,7 +348,7 @@ fn the_heap_gives_blocks_that_do_not_overlap_and_takes_them_back() {
     };
     let free = |what: &str| format!("{{\n.param .b64 p;\nst.param.b64 [p], {what};\ncall.uni free, (p);\n}}\n");
     let times = fewer(50);
-    // Each thread takes a block of its own size many times, fills it, lets others run, and looks.
+    // Each thread takes a block of its own size many times, fills it, lets others run, and looks. Three blocks' fit.
     let body = format!(
         "mov.u32 %r10, 0;\nmov.u32 %r11, 0;\nAGAIN:\nmad.lo.u32 %r3, %r0, 24, 40;\ncvt.u64.u32 %rd3, %r3;\n{}\
          setp.eq.u64 %p1, %rd4, 0;\n@%p1 bra NONE;\nshr.u32 %r4, %r3, 2;\nmov.u64 %rd5, %rd4;\nmov.u32 %r5, 0;\n\
@@ -367,7 +367,7 @@ fn the_heap_gives_blocks_that_do_not_overlap_and_takes_them_back() {
         let mut memory = Memory::new();
         let out = memory.words(&vec![5; (threads * blocks) as usize]);
         let heap = memory.put(&heap);
-        let shape = Shape { grid: [blocks, 1, 1], block: [threads, 1, 1], threads: 3, ..Shape::default() };
+        let shape = Shape { grid: [blocks, 1, 1], block: [threads, 1, 1], threads: 3, resident: 3, ..Shape::default() };
         let result = crate::common::launch_with_globals(&program, shape, &memory, &[out], &[heap]);
         result.map(|_| memory.read_words(0))
     };

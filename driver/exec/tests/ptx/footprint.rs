@@ -34,6 +34,7 @@ fn touched(body: &str, grid: u32) -> Vec<Span> {
         globals: &[],
         memory: &map,
         order_seed: 7,
+        resident: u64::MAX,
         cancel: &AtomicBool::new(false),
         footprint: Some(&footprint),
         cluster: [1; 3],

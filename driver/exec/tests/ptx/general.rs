@@ -41,6 +41,7 @@ fn general(text: &str, isa: Isa, threads: usize, seed: u64) -> (Vec<u32>, Vec<u3
         globals: &globals,
         memory: &map,
         order_seed: seed,
+        resident: u64::MAX,
         cancel: &cancel,
         footprint: None,
     };
@@ -132,6 +133,7 @@ fn a_fault_names_the_line_of_the_cuda_source() {
         globals: &[table, table],
         memory: &map,
         order_seed: 0,
+        resident: u64::MAX,
         cancel: &cancel,
         footprint: None,
     };
@@ -157,6 +159,7 @@ fn a_kernel_that_never_ends_is_stopped() {
         globals: &[],
         memory: &map,
         order_seed: 0,
+        resident: u64::MAX,
         cancel: &cancel,
         footprint: None,
     };
@@ -189,6 +192,7 @@ fn several_launches_share_a_pool() {
                     globals: &[],
                     memory: &map,
                     order_seed: 9,
+                    resident: u64::MAX,
                     cancel: &cancel,
                     footprint: None,
                 };

@@ -16,4 +16,5 @@ mod memory;
 mod programs;
 mod refusal;
 mod special_registers;
+mod waiting;
 mod widened;
