@@ -138,13 +138,13 @@ pub struct GateArgs {
     /// Accept any graph, whatever the configuration says.
     #[arg(long, overrides_with = "locked")]
     pub no_locked: bool,
-    /// The stream that steps run on and are replayed on: blocking, nonblocking, per-thread or legacy.
-    /// The legacy stream cannot be captured: the capture is made on a stream of its own then.
-    #[arg(long, value_name = "KIND", default_value_t)]
-    pub stream: StreamKind,
-    /// The mode that steps are captured in: global, thread-local or relaxed.
-    #[arg(long, value_name = "MODE", default_value_t)]
-    pub mode: CaptureMode,
+    /// The streams that steps run on and are replayed on, a run for each: blocking, nonblocking, per-thread
+    /// or legacy. The legacy stream cannot be captured: the capture is made on a stream of its own then.
+    #[arg(long = "stream", value_name = "KIND,…", value_delimiter = ',', default_values_t = [StreamKind::default()])]
+    pub streams: Vec<StreamKind>,
+    /// The modes that steps are captured in, a run for each: global, thread-local or relaxed.
+    #[arg(long = "mode", value_name = "MODE,…", value_delimiter = ',', default_values_t = [CaptureMode::default()])]
+    pub modes: Vec<CaptureMode>,
     /// Also replay four more steps without a wait in between, the host being as far ahead as it can be: for
     /// engines that prepare a step while the last one runs.
     #[arg(long)]
@@ -152,6 +152,10 @@ pub struct GateArgs {
     /// Also replay each step under N seeded orders of ready nodes, blocks and warps, on the software driver.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub orders: u64,
+    /// Also capture each step in a process of its own that has not run it, as `graphproof cold` does, and then
+    /// at the next shape of the run, if there are several.
+    #[arg(long)]
+    pub cold: bool,
     /// Seconds without progress after which a run counts as hung [default: 60].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub patience: Option<u64>,
@@ -287,6 +291,16 @@ pub struct BisectArgs {
 pub struct ColdArgs {
     /// The step. See `graphproof list`.
     pub step: String,
+    /// Then capture the step at this shape, in the same process: its first call after a change of shape.
+    #[arg(long = "then", value_name = "NAME=N,…")]
+    pub then: Option<String>,
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The stream that it is captured on: blocking, nonblocking or per-thread; for the legacy stream, one of
+    /// its own.
+    #[arg(long, value_name = "KIND", default_value_t)]
+    pub stream: StreamKind,
     /// The mode that it is captured in: global, thread-local or relaxed.
     #[arg(long, value_name = "MODE", default_value_t)]
     pub mode: CaptureMode,
@@ -397,6 +411,10 @@ pub struct ConformanceArgs {
     /// Record what NVIDIA's driver of this version answers, as the golden file.
     #[arg(long, value_name = "DRIVER_VERSION")]
     pub bless_as: Option<String>,
+    /// Ask the software driver to answer as the driver of this CUDA version, 11.0 to 13.3: cases that need a newer
+    /// one are skipped, and what an older driver did otherwise has not been measured.
+    #[arg(long = "as", value_name = "VERSION")]
+    pub as_version: Option<String>,
     /// List the cells, or the random sequences with what --against recorded, instead of running them.
     #[arg(long)]
     pub list: bool,
@@ -447,6 +465,8 @@ pub struct RandomArgs {
 /// One cell of one case, for the parent process.
 #[derive(Debug, Args)]
 pub struct ConformanceChildArgs {
+    #[arg(long = "as")]
+    pub as_version: Option<String>,
     pub driver: String,
     pub case: PathBuf,
     #[arg(allow_hyphen_values = true)]

@@ -203,3 +203,22 @@ fn a_pipe_gets_no_progress_bar_and_no_colour() {
     assert_eq!(text(&output.stderr), "");
     assert!(!text(&output.stdout).contains('\u{1b}'));
 }
+
+/// One run for each stream and mode, told apart by the shape; and each step in a process of its own that has not
+/// run it.
+#[test]
+fn steps_run_on_several_streams_in_several_modes_and_cold() {
+    const SUITE: &str = "examples/steps/chain.toml";
+    let lists = ["--stream", "blocking,nonblocking", "--mode", "global,relaxed"];
+    let gate = ["gate", "--driver", "software", "--suite", SUITE, "--steps", "2", "--cold", "--no-config"];
+    let told = run(&[&gate[..], &lists].concat(), 0);
+    for job in ["width=100  ", "width=100,mode=relaxed", "width=100,stream=nonblocking  ", "nonblocking,mode=relaxed"] {
+        assert!(told.contains(job), "no job {job:?} in:\n{told}");
+    }
+    assert!(told.contains("PASS: 4 jobs") && !told.contains("--cold:"), "{told}");
+    let cold = ["cold", "chain", "--suite", SUITE, "--driver", "software", "--then", "width=300"];
+    assert_eq!(run(&[&cold[..], &["--json"]].concat(), 0), "[]\n");
+    assert!(run(&cold, 0).contains("its first capture is as later ones"));
+    let wrong = run(&["gate", "--driver", "software", "--stream", "blocking,green"], 2);
+    assert!(wrong.contains("'green' is none of blocking, nonblocking, per-thread, legacy"), "{wrong}");
+}

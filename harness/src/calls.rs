@@ -36,7 +36,7 @@ pub fn recorded() -> bool {
 }
 
 /// Ids that nothing but the record can tell.
-pub const ONLY_RECORDED: &[Id] = &[Id::A13, Id::A14, Id::L02, Id::L05, Id::L06, Id::S11, Id::S15, Id::V06];
+pub const ONLY_RECORDED: &[Id] = &[Id::A13, Id::A14, Id::L02, Id::L06, Id::S11, Id::S15, Id::V06];
 
 /// Ids that are found without the record too, but told as these.
 pub const TOLD_AS: &[(Id, Id)] =

@@ -294,10 +294,26 @@ pub fn bisect(
 }
 
 /// Captures `step` in a process that has not run it, and again, and tells what only the first capture does:
-/// allocate, load, tune, wait.
+/// allocate, load, tune, wait. Then the same for `then`, the step at another shape, or for what the step itself
+/// declares as such: a first call after a change of shape.
 ///
 /// # Errors
 /// The run could not take place.
-pub fn cold(session: &Session, step: &Arc<dyn Step>, config: &GateConfig) -> Result<Vec<Finding>, RunError> {
-    Lane::prepare(session, Arc::clone(step), config, &Arc::default())?.cold()
+pub fn cold(
+    session: &Session,
+    step: &Arc<dyn Step>,
+    then: Option<&Arc<dyn Step>>,
+    config: &GateConfig,
+) -> Result<Vec<Finding>, RunError> {
+    let prepare = |step: &Arc<dyn Step>| Lane::prepare(session, Arc::clone(step), config, &Arc::default());
+    // It lives on: what it keeps is what an engine would still have when the shape changes.
+    let mut first = prepare(step)?;
+    let (mut found, broken) = first.cold()?;
+    let then = then.cloned().or_else(|| step.reshaped().map(Arc::from));
+    if let Some(then) = then.filter(|_| !broken) {
+        let summary = then.summary();
+        let (after, _) = prepare(&then)?.cold()?;
+        found.extend(after.into_iter().map(|finding| finding.note(format!("after a change of shape: {summary}"))));
+    }
+    Ok(found)
 }

@@ -66,6 +66,17 @@ pub trait Step: Send + Sync {
         Ok(())
     }
 
+    /// What another host thread of the engine does while step `index` is replayed: it writes what the next step
+    /// needs, fills a ring, moves a cache. True if the step has such work. The harness calls it on a thread of
+    /// its own: behind most runs, and for some steps at the end while the replay is in flight. None by default.
+    ///
+    /// # Errors
+    /// The first driver call that fails; return it at once.
+    fn beside_replay(&self, index: u64, cx: &mut HostContext<'_>) -> StepResult<bool> {
+        let _ = (index, cx);
+        Ok(false)
+    }
+
     /// Enqueues the whole step on `cx.stream()`.
     ///
     /// # Errors
@@ -75,6 +86,12 @@ pub trait Step: Send + Sync {
     /// The same step without padding, as a reference: eager execution and replay of a padded step share what
     /// padding does to real rows. Outputs and state are compared by name, as far as both go. None by default.
     fn unpadded(&self) -> Option<Box<dyn Step>> {
+        None
+    }
+
+    /// The same step at another shape, as a process meets it later: what the step keeps between its calls is
+    /// shared. The cold capture captures it behind the step. None by default.
+    fn reshaped(&self) -> Option<Box<dyn Step>> {
         None
     }
 

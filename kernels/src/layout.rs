@@ -6,8 +6,20 @@ use crate::shape::Shape;
 pub const WARP: u32 = 32;
 /// Keys of a tile (`TILE_KEYS` in common.cuh).
 pub const TILE_KEYS: u32 = 64;
-/// Keys that one block of `decode_score` streams (`SPLIT_KEYS` in decode.cu).
-pub const SPLIT_KEYS: u32 = 256;
+/// Threads of a block of `decode_score_d*`.
+pub const DECODE_THREADS: u32 = 128;
+/// Key tiles of `decode_score_d*` under way at once (`STAGES` in decode.cu).
+const DECODE_STAGES: u32 = 3;
+/// Heads that `decode_score_d*` has in shared memory at once, and heads multiplied at once.
+const DECODE_HEADS: (u32, u32) = (64, 32);
+/// Blocks of `decode_score_d*` that fill a chip of some 132 multiprocessors, two on each.
+const DECODE_BLOCKS: u32 = 264;
+/// Keys that one thread of `decode_cut` and `decode_select` holds (`HELD_KEYS` in held_select.cuh).
+const HELD_KEYS: u32 = 16;
+/// Threads of a block of `decode_cut`, and the most of `decode_select`.
+const HELD_THREADS: u32 = 1024;
+/// Room for `HeldShared` of held_select.cuh.
+pub const HELD_SHARED: u32 = 9888;
 /// Query vectors that a warp stages at once (`STAGED` in score.cuh).
 pub const STAGED: u32 = 8;
 /// Heads of one tensor-core product (`MMA_HEADS` in fused_mma.cu).
@@ -80,20 +92,49 @@ pub fn fused_wgmma(shape: &Shape) -> (u32, u32) {
     (capacity, 1024 + tiles + WGMMA_ROWS * capacity * 8 + WGMMA_STATE)
 }
 
-/// Layout of `decode_score_d*`: one warp a block.
-pub fn decode_score(shape: &Shape) -> FusedLayout {
-    let capacity = capacity(split_kept(shape));
-    FusedLayout { warps: 1, capacity, shared_bytes: fused_shared(shape.d, 1, capacity) }
+/// Dynamic shared memory of `decode_score_d*`, in bytes.
+pub fn decode_score_shared(shape: &Shape) -> u32 {
+    let (staged, step) = DECODE_HEADS;
+    let heads = shape.h.next_multiple_of(step).min(staged);
+    (heads + DECODE_STAGES * TILE_KEYS) * (shape.d + 8) * 2
 }
 
-/// Keys that one split of the decode lane hands on: no more than it has, nor than are wanted.
-pub fn split_kept(shape: &Shape) -> u32 {
-    shape.topk.min(SPLIT_KEYS)
+/// Keys that one block of `decode_score_d*` scores: as many tiles as leave blocks for the whole chip.
+pub fn split_keys(shape: &Shape) -> u32 {
+    let keys = u64::from(shape.sk) * u64::from(shape.b);
+    let each = keys.div_ceil(u64::from(DECODE_BLOCKS)).min(u64::from(shape.sk)) as u32;
+    each.next_multiple_of(TILE_KEYS)
 }
 
-/// Splits of the decode lane: blocks of `decode_score` for each batch.
+/// Splits of the decode lane: blocks of `decode_score_d*` for each batch.
 pub fn splits(shape: &Shape) -> u32 {
-    shape.sk.div_ceil(SPLIT_KEYS)
+    shape.sk.div_ceil(split_keys(shape))
+}
+
+/// Keys that one block holds when it selects.
+pub const HELD: u32 = HELD_KEYS * HELD_THREADS;
+
+/// What the rounds of `decode_cut` leave of a row's keys, until one block of `decode_select` can hold them:
+/// blocks, and keys that they leave together. Nothing where the row is short.
+pub fn decode_cuts(shape: &Shape) -> Vec<(u32, u32)> {
+    let mut left = shape.sk;
+    let mut rounds = Vec::new();
+    while left > HELD {
+        let chunks = left.div_ceil(HELD);
+        left = chunks * shape.topk;
+        rounds.push((chunks, left));
+    }
+    rounds
+}
+
+/// Threads of `decode_select` for rows of `candidates`.
+pub fn held_threads(candidates: u32) -> u32 {
+    (candidates / (HELD_KEYS / 2)).next_power_of_two().clamp(128, HELD_THREADS)
+}
+
+/// Dynamic shared memory of `decode_select`, in bytes.
+pub fn decode_select_shared(topk: u32) -> u32 {
+    HELD_SHARED + 2 * topk.next_power_of_two() * 8
 }
 
 /// Dynamic shared memory of `slab_dots_d*` and `accumulate_head_d*` with four warps, in bytes.
@@ -101,12 +142,12 @@ pub fn score_shared_bytes(d: u32) -> u32 {
     TILE_KEYS * (d + 4) * 4 + 4 * STAGED * d * 4
 }
 
-/// Dynamic shared memory of `topk_rows` and `decode_merge`, in bytes.
+/// Dynamic shared memory of `topk_rows`, in bytes.
 pub fn select_shared_bytes(topk: u32) -> u32 {
     topk.next_power_of_two() * 8 + HISTOGRAM + 32 * 4 + 4 * 4
 }
 
-/// Threads of `topk_rows` and `decode_merge` for rows of `candidates`.
+/// Threads of `topk_rows` for rows of `candidates`.
 pub fn select_threads(candidates: u32) -> u32 {
     if candidates <= 1024 { 128 } else { 256 }
 }
@@ -134,15 +175,37 @@ mod tests {
         for d in crate::shape::HEAD_DIMENSIONS {
             for topk in 1..=2048 {
                 let shape = Shape { d, topk, ..Shape::default() };
-                for layout in [fused(&shape), fused_mma(&shape), decode_score(&shape)] {
+                for layout in [fused(&shape), fused_mma(&shape)] {
                     assert!(layout.shared_bytes <= SHARED_LIMIT, "{shape}: {layout:?}");
                 }
                 assert!(select_shared_bytes(topk) <= 48 * 1024);
+                assert!(decode_select_shared(topk) <= 48 * 1024);
+                assert!(decode_score_shared(&Shape { h: 1024, ..shape }) <= SHARED_LIMIT);
                 let (capacity, shared) = fused_wgmma(&shape);
                 assert!(shared <= 227 * 1024, "{shape}: {shared}");
                 assert!((topk + 6 * TILE_KEYS).max(2048) <= capacity && capacity <= 27 * 128, "{shape}: {capacity}");
             }
         }
         assert_eq!(fused(&Shape::default()).warps, 4);
+    }
+
+    #[test]
+    fn every_length_of_the_index_cache_is_split_over_the_chip_and_cut_to_what_a_block_holds() {
+        for (sk, b) in [(1, 1), (64, 1), (512, 1), (8192, 1), (131_072, 1), (1 << 20, 1), (8192, 64), (7, 65_535)] {
+            for topk in [1, 64, 2048] {
+                let shape = Shape { sk, b, topk, ..Shape::default() };
+                let keys = split_keys(&shape);
+                assert!(
+                    keys.is_multiple_of(TILE_KEYS) && splits(&shape) * b <= DECODE_BLOCKS.max(b),
+                    "{shape}: {keys}"
+                );
+                let cuts = decode_cuts(&shape);
+                assert!(cuts.len() <= 2, "{shape}: {cuts:?}");
+                let left = cuts.last().map_or(sk, |&(_, left)| left);
+                assert!(left <= held_threads(left) * HELD_KEYS, "{shape}: {left}");
+            }
+        }
+        assert_eq!(splits(&Shape { sk: 8192, ..Shape::default() }), 128);
+        assert_eq!(decode_cuts(&Shape { sk: 131_072, topk: 2048, ..Shape::default() }), [(8, 16_384)]);
     }
 }

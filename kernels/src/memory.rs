@@ -68,15 +68,19 @@ pub fn memory_story(lane: Lane, shape: &Shape) -> MemoryStory {
     let mut term = |what, formula, bytes| buffers.push(Term { what, formula, bytes });
     match lane {
         Lane::Decode => {
-            let (splits, kept) = (u128::from(layout::splits(shape)), u128::from(layout::split_kept(shape)));
+            let splits = u128::from(layout::splits(shape));
+            let chunks = layout::decode_cuts(shape).first().map_or(0, |&(chunks, _)| u128::from(chunks));
             term("q", "b·h·d·2", b * h * d * 2);
             term("w", "b·h·4", b * h * 4);
             term("new key", "b·d·2", b * d * 2);
             term("limits", "2·b·4", 2 * b * 4);
             term("index cache", "sk·b·d·2", sk * b * d * 2);
             term("position", "b·4", b * 4);
-            term("split keys", "b·⌈sk/256⌉·min(topk,256)·8", b * splits * kept * 8);
-            term("split statistics", "b·⌈sk/256⌉·8", b * splits * 8);
+            term("candidates", "b·sk·8", b * sk * 8);
+            if chunks > 0 {
+                term("survivors", "b·⌈sk/16384⌉·topk·8", b * chunks * topk * 8);
+            }
+            term("split statistics", "b·splits·8", b * splits * 8);
             term("kept outputs", "b·topk·6", b * topk * 6);
             term("running max and sum", "b·8", b * 8);
             term("bit mask", "b·⌈sk/32⌉·4", b * words * 4);

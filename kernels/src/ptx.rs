@@ -31,8 +31,8 @@ macro_rules! embedded {
 /// (file name, text) of each source.
 pub(crate) static SOURCES: &[(&str, &str)] = embedded!("cu":
     "block_select.cuh", "common.cuh", "compare.cu", "decode.cu", "faults.cu", "fused.cu", "fused.cuh", "fused_mma.cu",
-    "fused_wgmma.cu", "group_select.cuh", "materialized.cu", "options.txt", "score.cuh", "select.cu", "select.cuh",
-    "stream.cuh", "streamed.cu", "warpgroup.cuh",
+    "fused_wgmma.cu", "group_select.cuh", "held_select.cuh", "materialized.cu", "mma.cuh", "options.txt", "score.cuh",
+    "select.cu", "select.cuh", "stream.cuh", "streamed.cu", "warpgroup.cuh",
 );
 
 /// (file name, text) of each committed PTX module.

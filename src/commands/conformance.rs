@@ -82,6 +82,10 @@ fn verdict(outcome: &Outcome) -> ExitCode {
 
 /// The hidden command that a child process runs: one cell of one case.
 pub fn run_child(args: &ConformanceChildArgs) -> ! {
+    if let Some(version) = &args.as_version {
+        // SAFETY: the child has no other thread yet.
+        unsafe { std::env::set_var("GRAPHPROOF_AS", version) };
+    }
     conformance::child_main(&args.case, &args.cell, || match args.driver.as_str() {
         "software" => {
             install_software().map_err(|error| anyhow!("{error}"))?;
@@ -102,17 +106,22 @@ fn options(args: &ConformanceArgs, kind: DriverKind, cases: &Path) -> Result<Opt
         jobs: jobs(args),
         limit: Duration::from_secs(args.limit),
         cases: cases.to_owned(),
-        child: child(kind)?,
+        child: child(kind, args.as_version.as_deref())?,
         stop: interrupt::flag(),
     })
 }
 
 /// The command that starts a child on a driver of this kind.
-fn child(kind: DriverKind) -> Result<Vec<OsString>, Failure> {
+fn child(kind: DriverKind, version: Option<&str>) -> Result<Vec<OsString>, Failure> {
+    if version.is_some() && kind == DriverKind::System {
+        let error = anyhow!("--as is for the software driver: NVIDIA's has the version that it has");
+        return Err(Failure::new(ExitCode::Usage, error));
+    }
     let program = std::env::current_exe().map_err(|error| {
         Failure::new(ExitCode::Io, anyhow!(error).context("this program's own file cannot be found, to start children"))
     })?;
-    Ok(vec![program.into(), "conformance-child".into(), kind.name().into()])
+    let version = version.map(|version| format!("--as={version}").into());
+    Ok([program.into(), "conformance-child".into()].into_iter().chain(version).chain([kind.name().into()]).collect())
 }
 
 fn jobs(args: &ConformanceArgs) -> usize {

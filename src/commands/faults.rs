@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
+use graphproof_harness::report::LaneReport;
 use graphproof_kernels::faults::{self, Fault, NOT_PLANTED, Variant};
 
 use super::Failure;
@@ -19,8 +20,11 @@ use crate::args::{FaultChildArgs, FaultsArgs};
 use crate::interrupt;
 use crate::output::json::ReceiptFile;
 use crate::output::print;
-use child::{Job, Outcome};
+use child::Job;
 use matrix::{Matrix, Row};
+
+/// How a child ended.
+type Outcome = super::child::Outcome<Vec<LaneReport>>;
 
 /// Replays of each step: enough for every check, also for those that need a few samples.
 const STEPS: u64 = 10;
@@ -62,7 +66,7 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
         })
         .collect();
     let recorded = kind == DriverKind::Software && !args.without_record;
-    let work = |job: &Job| child::spawn(&job.arguments, DEADLINE, &stop);
+    let work = |job: &Job| super::child::spawn(&job.arguments, DEADLINE, &stop);
     let outcomes = pool::run("faults", &jobs, width(args.jobs, kind), &stop, work);
     let (mut rows, mut not_run) = (Vec::new(), Vec::new());
     for (fault, pair) in faults.iter().zip(outcomes.chunks(2)) {
@@ -104,7 +108,7 @@ fn not_planted(filtered: bool) -> Vec<matrix::NotPlanted> {
 
 fn told(outcome: &Outcome) -> Vec<String> {
     match outcome {
-        Outcome::Reports(reports) => {
+        Outcome::Answer(reports) => {
             reports.iter().flat_map(|report| report.findings.iter().map(|finding| finding.id.to_string())).collect()
         }
         Outcome::Died(_) => Vec::new(),

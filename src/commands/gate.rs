@@ -22,8 +22,8 @@ use graphproof_harness::report::{LaneReport, Verdict};
 use graphproof_harness::retry;
 
 use super::suite::{self, Planned, PlannedJob};
-use super::{Failure, bless, settings};
-use crate::args::{GateArgs, ReportArgs};
+use super::{Failure, bless, cold, settings};
+use crate::args::{GateArgs, ReportArgs, SuiteArgs};
 use crate::interrupt;
 use crate::output::json::io;
 use crate::output::print;
@@ -87,6 +87,7 @@ impl<'a> Gate<'a> {
             bless: self.args.bless,
             pipelined: self.args.pipelined,
             orders: self.args.orders,
+            cold: self.args.cold.then_some(&self.args.suite),
             allow: AllowList::new(settings.allow.clone()),
             stop: Arc::clone(&self.stop),
             poisoned_by: None,
@@ -212,8 +213,8 @@ fn part(jobs: Vec<Job>, partition: Option<Partition>) -> (Vec<Job>, Vec<NotRun>)
         if partition.holds(index) {
             own.push(job);
         } else {
-            let Job { step, shape, seed, .. } = job;
-            left.push(NotRun { step, shape: shape.to_string(), seed, reason: "in another part".to_owned() });
+            let shape = job.shape_text();
+            left.push(NotRun { step: job.step, shape, seed: job.seed, reason: "in another part".to_owned() });
         }
     }
     (own, left)
@@ -223,7 +224,7 @@ fn opening(suite: &Planned, steps: u64) -> Opening {
     let device = suite.session.facts();
     let name = |PlannedJob { job, .. }: &PlannedJob| JobName {
         step: job.step.clone(),
-        shape: job.shape.to_string(),
+        shape: job.shape_text(),
         seed: job.seed,
         steps: job.steps,
     };
@@ -249,6 +250,8 @@ struct Run<'a> {
     pipelined: bool,
     /// Seeded orders under which each step is replayed too.
     orders: u64,
+    /// Where the steps come from, if each is to be captured in a process of its own too.
+    cold: Option<&'a SuiteArgs>,
     allow: AllowList,
     stop: Arc<AtomicBool>,
     /// The step that left the device unusable.
@@ -267,8 +270,8 @@ impl Run<'_> {
                 seed: name.seed,
                 shape: name.shape.clone(),
                 patience: Duration::from_secs(self.settings.patience),
-                stream: self.settings.stream,
-                mode: self.settings.mode,
+                stream: planned.job.stream,
+                mode: planned.job.mode,
                 pipelined: self.pipelined,
                 orders: self.orders,
                 stop: Arc::clone(&self.stop),
@@ -323,6 +326,12 @@ impl Run<'_> {
         };
         let retries = self.settings.retries;
         let mut outcome = retry::run(&self.suite.session, &planned.step, config, retries, &mut progress, &mut settle)?;
+        if let Some(suite) = self.cold {
+            let step = &planned.job.step;
+            let next = self.suite.jobs.iter().skip(lane + 1).find(|next| next.job.step == *step);
+            let next = next.filter(|next| next.job.shape != planned.job.shape);
+            cold::add((planned, next), (suite, self.settings), &self.stop, &mut outcome.report);
+        }
         self.allow.apply(&mut outcome.report);
         if outcome.poisoned {
             self.poisoned_by = Some(planned.job.step.clone());

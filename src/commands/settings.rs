@@ -34,7 +34,7 @@ pub fn resolve(args: &GateArgs, suite: &dyn Suite) -> Result<Settings, Failure> 
     settings.driver = args.driver.unwrap_or(settings.driver);
     settings.compile = (settings.compile || args.compile) && !args.no_compile;
     settings.patience = args.patience.unwrap_or(settings.patience);
-    (settings.stream, settings.mode) = (args.stream, args.mode);
+    (settings.streams, settings.modes) = (args.streams.clone(), args.modes.clone());
     settings.retries = args.retries.unwrap_or(settings.retries);
     settings.fail_fast = (settings.fail_fast || args.fail_fast) && !args.no_fail_fast;
     if let Some(folder) = &args.locked {

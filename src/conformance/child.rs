@@ -23,6 +23,9 @@ pub const PROBE: &str = "-";
 /// Given as the case to a child that runs the sequences on its standard input.
 pub const SEQUENCES: &str = "+";
 
+/// What sets the number of software devices.
+const DEVICES: &str = "GRAPHPROOF_DEVICES";
+
 /// How much of a child's standard error a report keeps, in bytes.
 const STDERR_KEPT: u64 = 4096;
 
@@ -67,6 +70,13 @@ fn run_cell(case: &Path, cell: &str, open: impl FnOnce() -> anyhow::Result<Drive
         let found = scripts.into_iter().find(|script| script.cell == cell);
         Some(found.ok_or_else(|| Stop::Error(format!("{} has no cell `{cell}`", file.name)))?)
     };
+    if let Some(devices) = script.as_ref().map(|script| script.devices).filter(|&devices| devices > 1)
+        && std::env::var_os(DEVICES).is_none()
+    {
+        // The software driver has as many devices as it is asked for; another one does not know the name.
+        // SAFETY: the child has no other thread yet.
+        unsafe { std::env::set_var(DEVICES, devices.to_string()) };
+    }
     let driver = open().map_err(|error| Stop::Error(format!("{error:#}")))?;
     let session = Session::start(driver)?;
     tell(&Message::Driver(session.version));

@@ -75,6 +75,8 @@ pub struct Script {
     pub evidence: Evidence,
     /// The lowest driver version.
     pub driver_at_least: Option<i32>,
+    /// How many devices it needs.
+    pub devices: i32,
     /// The calls, in order.
     pub steps: Vec<Step>,
 }
@@ -131,7 +133,15 @@ pub fn script(case: &CaseFile, cell: &Cell) -> Result<Script, FormatError> {
         }
     }
     let id = if name.is_empty() { case.name.clone() } else { format!("{}@{name}", case.name) };
-    Ok(Script { id, case: case.name.clone(), cell: name, evidence, driver_at_least: case.driver_at_least, steps })
+    Ok(Script {
+        id,
+        case: case.name.clone(),
+        cell: name,
+        evidence,
+        driver_at_least: case.driver_at_least,
+        devices: case.devices,
+        steps,
+    })
 }
 
 /// A guard must mean something: each of its tags names a value, and only one axis has it.

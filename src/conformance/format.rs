@@ -72,6 +72,8 @@ pub struct CaseFile {
     pub evidence: String,
     /// The lowest driver version, as `cuDriverGetVersion` numbers it (12030 is 12.3).
     pub driver_at_least: Option<i32>,
+    /// How many devices it needs.
+    pub devices: i32,
     /// Further remarks.
     pub notes: Vec<String>,
     /// The matrix: the cells of a case are the product of its axes.
@@ -127,6 +129,7 @@ impl CaseFile {
             source: String::new(),
             evidence: String::new(),
             driver_at_least: None,
+            devices: 1,
             notes: Vec::new(),
             axes: Vec::new(),
             excluded: Vec::new(),
@@ -164,7 +167,10 @@ impl CaseFile {
             "source" => self.source = value.to_owned(),
             "evidence" => self.evidence = value.to_owned(),
             "note" => self.notes.push(value.to_owned()),
-            "requires" => self.driver_at_least = Some(required_driver(value)?),
+            "requires" => match required_devices(value) {
+                Some(count) => self.devices = count,
+                None => self.driver_at_least = Some(required_driver(value)?),
+            },
             "exclude" => self.excluded.push(value.split_whitespace().map(str::to_owned).collect()),
             "matrix" => {
                 let (name, values) = value.split_once('=').ok_or("a matrix is `matrix: name = value, value`")?;
@@ -199,13 +205,17 @@ fn without_comment(line: &str) -> &str {
     line.split_once(" #").map_or(line, |(text, _)| text.trim_end())
 }
 
+fn required_devices(value: &str) -> Option<i32> {
+    value.strip_prefix("devices")?.trim().parse().ok().filter(|count| *count > 0)
+}
+
 fn required_driver(value: &str) -> Result<i32, String> {
     let parse = || {
         let version = value.strip_prefix("driver")?.trim_start().strip_prefix(">=")?.trim();
         let (major, minor) = version.split_once('.')?;
         Some(major.parse::<i32>().ok()? * 1000 + minor.parse::<i32>().ok()? * 10)
     };
-    parse().ok_or_else(|| format!("`{value}` is no requirement: write `driver >= 12.3`"))
+    parse().ok_or_else(|| format!("`{value}` is no requirement: write `driver >= 12.3` or `devices 2`"))
 }
 
 #[cfg(test)]
@@ -219,6 +229,16 @@ mod tests {
         let case = CaseFile::parse("a/b", SMALL).unwrap();
         assert_eq!(case.driver_at_least, Some(12030));
         assert_eq!(case.body, [RawLine { number: 7, text: "stream S".into() }]);
+    }
+
+    #[test]
+    fn a_case_may_need_several_devices() {
+        let requiring = |what: &str| CaseFile::parse("a", &SMALL.replace("driver >= 12.3", what));
+        assert_eq!(requiring("devices 2").unwrap().devices, 2);
+        for wrong in ["devices", "devices 0", "devices two"] {
+            let error = requiring(wrong).unwrap_err();
+            assert!(error.what.contains(wrong) && error.what.contains("`devices 2`"), "{error}");
+        }
     }
 
     #[test]

@@ -71,6 +71,17 @@ impl Session {
         Ok(Self { driver, context, version: version as i32 })
     }
 
+    fn devices(&self) -> Result<i32, Stop> {
+        let missing = || Stop::Skip("the driver does not export cuDeviceGetCount".into());
+        let entry = self.driver.symbol("cuDeviceGetCount").ok_or_else(missing)?;
+        let mut count = 0i32;
+        // SAFETY: cuda.h: (place for the count).
+        match unsafe { entry.call(&[&raw mut count as u64]) } {
+            0 => Ok(count),
+            code => Err(Stop::Error(format!("cuDeviceGetCount answered {}", names::result_name(code)))),
+        }
+    }
+
     /// Runs a script; `seen` gets each observation as soon as it is made.
     ///
     /// # Errors
@@ -78,6 +89,12 @@ impl Session {
     pub fn run(&self, script: &Script, seen: &mut dyn FnMut(Observation)) -> Result<(), Stop> {
         if let Some(least) = script.driver_at_least.filter(|least| self.version < *least) {
             return Err(Stop::Skip(format!("needs driver >= {}.{}", least / 1000, least % 1000 / 10)));
+        }
+        if script.devices > 1 {
+            let found = self.devices()?;
+            if found < script.devices {
+                return Err(Stop::Skip(format!("needs {} devices, and there is {found}", script.devices)));
+            }
         }
         let mut env = Env::new(self.driver, self.context);
         let mut workers = HashMap::new();

@@ -11,7 +11,7 @@ use crate::software::context::{current, with_stack};
 use crate::software::fault::explain;
 use crate::software::memory::memory;
 use crate::software::stream::{GREATEST_PRIORITY, LEAST_PRIORITY};
-use crate::software::{ContextId, SyncTarget, driver, limits};
+use crate::software::{ContextId, Primary, SyncTarget, driver, limits};
 
 /// All bits of `CUctx_flags`.
 const FLAGS: u32 = 0xff;
@@ -26,7 +26,7 @@ fn create(target: *mut CUcontext, flags: u32, device: CUdevice) -> Cuda {
     check_device(device)?;
     check_flags(flags)?;
     let driver = driver();
-    let handle = driver.world().create_context(false, flags, &driver.engine);
+    let handle = driver.world().create_context(device, false, flags, &driver.engine);
     with_stack(|stack| stack.push(handle));
     // SAFETY: the caller's pointer, not null.
     unsafe { write(target, CUcontext(handle)) }
@@ -43,6 +43,12 @@ pub(super) fn given(context: CUcontext) -> Cuda<ContextId> {
         None if world.contexts.was_destroyed(context.0) => Err(CUresult::CONTEXT_IS_DESTROYED),
         None => Err(CUresult::INVALID_CONTEXT),
     }
+}
+
+/// The context that peer access is about: never the calling thread's by default.
+fn peer(context: CUcontext) -> Cuda<ContextId> {
+    driver().current()?;
+    if context.is_null() { Err(CUresult::INVALID_CONTEXT) } else { given(context) }
 }
 
 fn synchronise(id: ContextId) -> Cuda {
@@ -65,21 +71,21 @@ entry_points! {
         check_device(dev)?;
         let driver = driver();
         let mut world = driver.world();
-        world.retain_primary(&driver.engine);
-        unsafe { write(pctx, CUcontext(world.primary.handle)) }
+        let handle = world.retain_primary(dev, &driver.engine);
+        unsafe { write(pctx, CUcontext(handle)) }
     }
 
     fn cuDevicePrimaryCtxRelease_v2(dev: CUdevice) {
         check_device(dev)?;
         let driver = driver();
-        let last = driver.world().release_primary().ok_or(CUresult::INVALID_CONTEXT)?;
+        let last = driver.world().release_primary(dev).ok_or(CUresult::INVALID_CONTEXT)?;
         last.map_or(Ok(()), |handle| driver.destroy_context(handle))
     }
 
     fn cuDevicePrimaryCtxReset_v2(dev: CUdevice) {
         check_device(dev)?;
         let driver = driver();
-        let handle = driver.world().primary.handle;
+        let handle = driver.world().primary(dev).handle;
         if handle == 0 {
             return Ok(());
         }
@@ -91,9 +97,10 @@ entry_points! {
         not_null(flags)?;
         not_null(active)?;
         check_device(dev)?;
-        let world = driver().world();
-        let alive = world.contexts.get(world.primary.handle).is_some();
-        unsafe { write(flags, world.primary.flags) }?;
+        let mut world = driver().world();
+        let Primary { handle, flags: set, .. } = *world.primary(dev);
+        let alive = world.contexts.get(handle).is_some();
+        unsafe { write(flags, set) }?;
         unsafe { write(active, c_int::from(alive)) }
     }
 
@@ -101,8 +108,9 @@ entry_points! {
         check_device(dev)?;
         check_flags(flags)?;
         let mut world = driver().world();
-        world.primary.flags = flags;
-        let handle = world.primary.handle;
+        let primary = world.primary(dev);
+        primary.flags = flags;
+        let handle = primary.handle;
         if let Some(context) = world.contexts.get_mut(handle) {
             context.flags = flags;
         }
@@ -203,14 +211,14 @@ entry_points! {
 
     fn cuCtxGetDevice(device: *mut CUdevice) {
         not_null(device)?;
-        driver().world().current_even_if_in_error()?;
-        unsafe { write(device, 0) }
+        let world = driver().world();
+        unsafe { write(device, world.device_of(world.current_even_if_in_error()?.id)?) }
     }
 
     fn cuCtxGetDevice_v2(device: *mut CUdevice, ctx: CUcontext) {
         not_null(device)?;
-        given(ctx)?;
-        unsafe { write(device, 0) }
+        let context = given(ctx)?;
+        unsafe { write(device, driver().world().device_of(context)?) }
     }
 
     fn cuCtxGetFlags(flags: *mut c_uint) {
@@ -332,15 +340,10 @@ entry_points! {
         if Flags != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
-        driver().current()?;
-        given(peerContext)?;
-        // Contexts of one device need no peer access, and cannot have it.
-        Err(CUresult::INVALID_CONTEXT)
+        driver().enable_peer_access(peer(peerContext)?)
     }
 
     fn cuCtxDisablePeerAccess(peerContext: CUcontext) {
-        driver().current()?;
-        given(peerContext)?;
-        Err(CUresult::PEER_ACCESS_NOT_ENABLED)
+        driver().disable_peer_access(peer(peerContext)?)
     }
 }

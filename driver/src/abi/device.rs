@@ -7,15 +7,13 @@ use super::types::{CUdevice, CUdevprop, CUmemoryPool, CUuuid};
 use super::{CUresult, Cuda};
 use crate::record;
 use crate::software::device::{self, MAX_BLOCK, MAX_GRID};
-use crate::software::driver;
 use crate::software::memory::memory;
+use crate::software::{driver, version};
 
-/// Refuses an ordinal that is not the one device's.
+/// Refuses an ordinal that is no device's.
 pub(crate) fn check_device(device: CUdevice) -> Cuda {
-    if device == 0 { Ok(()) } else { Err(CUresult::INVALID_DEVICE) }
+    if (0..device::count()).contains(&device) { Ok(()) } else { Err(CUresult::INVALID_DEVICE) }
 }
-
-const BUS_ID: &str = "0000:00:00.0";
 
 entry_points! {
     fn cuInit(Flags: c_uint) {
@@ -34,7 +32,7 @@ entry_points! {
     }
 
     fn cuDriverGetVersion(driverVersion: *mut c_int) {
-        unsafe { write(driverVersion, device::DRIVER_VERSION) }
+        unsafe { write(driverVersion, version::answered().number as c_int) }
     }
 
     fn cuGetErrorName(error: CUresult, pStr: *mut *const c_char) {
@@ -54,11 +52,11 @@ entry_points! {
     fn cuDeviceGet(device: *mut CUdevice, ordinal: c_int) {
         not_null(device)?;
         check_device(ordinal)?;
-        unsafe { write(device, 0) }
+        unsafe { write(device, ordinal) }
     }
 
     fn cuDeviceGetCount(count: *mut c_int) {
-        unsafe { write(count, 1) }
+        unsafe { write(count, device::count()) }
     }
 
     fn cuDeviceGetName(name: *mut c_char, len: c_int, dev: CUdevice) {
@@ -70,13 +68,13 @@ entry_points! {
     fn cuDeviceGetUuid(uuid: *mut CUuuid, dev: CUdevice) {
         not_null(uuid)?;
         check_device(dev)?;
-        unsafe { write(uuid, CUuuid { bytes: device::UUID.map(|byte| byte as c_char) }) }
+        unsafe { write(uuid, CUuuid { bytes: device::uuid(dev).map(|byte| byte as c_char) }) }
     }
 
     fn cuDeviceGetUuid_v2(uuid: *mut CUuuid, dev: CUdevice) {
         not_null(uuid)?;
         check_device(dev)?;
-        unsafe { write(uuid, CUuuid { bytes: device::UUID.map(|byte| byte as c_char) }) }
+        unsafe { write(uuid, CUuuid { bytes: device::uuid(dev).map(|byte| byte as c_char) }) }
     }
 
     fn cuDeviceGetLuid(luid: *mut c_char, deviceNodeMask: *mut c_uint, dev: CUdevice) {
@@ -97,13 +95,13 @@ entry_points! {
     fn cuDeviceGetAttribute(pi: *mut c_int, attrib: c_uint, dev: CUdevice) {
         not_null(pi)?;
         check_device(dev)?;
-        unsafe { write(pi, device::attribute(attrib)?) }
+        unsafe { write(pi, device::attribute(attrib, dev)?) }
     }
 
     fn cuDeviceGetProperties(prop: *mut CUdevprop, dev: CUdevice) {
         not_null(prop)?;
         check_device(dev)?;
-        let attribute = |id| device::attribute(id).unwrap_or(0);
+        let attribute = |id| device::attribute(id, dev).unwrap_or(0);
         unsafe {
             write(prop, CUdevprop {
                 maxThreadsPerBlock: attribute(1),
@@ -131,35 +129,37 @@ entry_points! {
     fn cuDeviceGetPCIBusId(pciBusId: *mut c_char, len: c_int, dev: CUdevice) {
         not_null(pciBusId)?;
         check_device(dev)?;
-        unsafe { write_text(pciBusId, len, BUS_ID) }
+        unsafe { write_text(pciBusId, len, &device::bus_id(dev)) }
     }
 
     fn cuDeviceGetByPCIBusId(dev: *mut CUdevice, pciBusId: *const c_char) {
         not_null(dev)?;
         let id = unsafe { text(pciBusId) }?;
-        let short = BUS_ID.trim_start_matches("0000:");
-        if [BUS_ID, short, short.trim_end_matches(".0")].contains(&id) {
-            unsafe { write(dev, 0) }
-        } else {
-            Err(CUresult::INVALID_DEVICE)
-        }
+        let named = |device: &CUdevice| {
+            let full = device::bus_id(*device);
+            let short = full.trim_start_matches("0000:");
+            [full.as_str(), short, short.trim_end_matches(".0")].iter().any(|name| name.eq_ignore_ascii_case(id))
+        };
+        let found = (0..device::count()).find(named).ok_or(CUresult::INVALID_DEVICE)?;
+        unsafe { write(dev, found) }
     }
 
     fn cuDeviceCanAccessPeer(canAccessPeer: *mut c_int, dev: CUdevice, peerDev: CUdevice) {
         not_null(canAccessPeer)?;
         check_device(dev)?;
         check_device(peerDev)?;
-        // A device is not its own peer.
-        unsafe { write(canAccessPeer, 0) }
+        unsafe { write(canAccessPeer, c_int::from(device::is_peer(dev, peerDev))) }
     }
 
     fn cuDeviceGetP2PAttribute(value: *mut c_int, attrib: c_uint, srcDevice: CUdevice, dstDevice: CUdevice) {
         not_null(value)?;
-        let _ = attrib;
         check_device(srcDevice)?;
         check_device(dstDevice)?;
-        // Documented for two different devices only, and there is one.
-        Err(CUresult::INVALID_DEVICE)
+        // D: of two different devices only.
+        if srcDevice == dstDevice {
+            return Err(CUresult::INVALID_DEVICE);
+        }
+        unsafe { write(value, device::p2p_attribute(attrib)?) }
     }
 
     fn cuDeviceGetExecAffinitySupport(pi: *mut c_int, r#type: c_uint, dev: CUdevice) {
@@ -174,21 +174,18 @@ entry_points! {
     fn cuDeviceGetDefaultMemPool(pool_out: *mut CUmemoryPool, dev: CUdevice) {
         not_null(pool_out)?;
         check_device(dev)?;
-        unsafe { write(pool_out, CUmemoryPool(memory().default_pool)) }
+        unsafe { write(pool_out, CUmemoryPool(memory().pools_of(dev).default)) }
     }
 
     fn cuDeviceGetMemPool(pool: *mut CUmemoryPool, dev: CUdevice) {
         not_null(pool)?;
         check_device(dev)?;
-        unsafe { write(pool, CUmemoryPool(memory().current_pool)) }
+        unsafe { write(pool, CUmemoryPool(memory().pools_of(dev).current)) }
     }
 
     fn cuDeviceSetMemPool(dev: CUdevice, pool: CUmemoryPool) {
         check_device(dev)?;
-        let mut memory = memory();
-        memory.pool(pool.0)?;
-        memory.current_pool = pool.0;
-        Ok(())
+        memory().set_current_pool(dev, pool.0)
     }
 
     fn cuGetExportTable(ppExportTable: *mut *const c_void, pExportTableId: *const CUuuid) {

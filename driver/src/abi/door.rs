@@ -9,7 +9,7 @@ use graphproof_api::Function;
 use super::types::CUstream;
 use super::{CUresult, Cuda, default_stream};
 use crate::record;
-use crate::software::driver;
+use crate::software::{driver, version};
 
 thread_local! {
     static IN_HOST_FUNCTION: Cell<bool> = const { Cell::new(false) };
@@ -47,7 +47,10 @@ pub(crate) fn enter(
 
 /// As [`enter`], compiled once for all entry points.
 fn pass(door: &'static Door, stream: Option<CUstream>, arguments: &[u64], body: &mut dyn FnMut() -> Cuda) -> CUresult {
-    let checked = || check(door).and_then(|()| body()).and_then(|()| super::graph_recapture::after_call(stream));
+    let checked = || {
+        let done = check(door).and_then(|()| body()).and_then(|()| super::graph_recapture::after_call(stream));
+        done.inspect_err(|&code| super::stale::explain(door.row(), arguments, code))
+    };
     let guarded = || catch_unwind(AssertUnwindSafe(checked)).unwrap_or(Err(CUresult::UNKNOWN));
     let result = if record::is_on() {
         let has_argument = door.row().is_some_and(|row| row.stream_argument().is_some());
@@ -85,6 +88,16 @@ fn check(door: &Door) -> Cuda {
             (false, true) => Err(CUresult::NOT_PERMITTED),
             (false, false) => ready,
         };
+    }
+    if let (Some(version), Some(row)) = (version::restricted(), door.row())
+        && row.since > version.number
+    {
+        let (name, since) = (row.name, row.since);
+        record::note(|| {
+            let came = format!("{}.{}", since / 1000, since % 1000 / 10);
+            format!("{name} came with CUDA {came}, and the driver answers as {version}")
+        });
+        return Err(CUresult::CALL_REQUIRES_NEWER_DRIVER);
     }
     if door.row().is_some_and(|row| row.class.is_unsafe()) && !tells_through_arguments(door.name) {
         driver().unsafe_call()?;

@@ -6,7 +6,7 @@ use super::args::{not_null, write};
 use super::types::{CUevent, CUstream};
 use super::{CUresult, Cuda};
 use crate::software::capture::{Placement, capture_work};
-use crate::software::event::{BLOCKING_SYNC, DISABLE_TIMING, EventCell, INTERPROCESS};
+use crate::software::event::{BLOCKING_SYNC, DISABLE_TIMING, EventCell, INTERPROCESS, SharedEvent};
 use crate::software::fault::explain;
 use crate::software::memory::memory;
 use crate::software::work::NodeParams;
@@ -44,6 +44,11 @@ fn elapsed(milliseconds: *mut f32, start: CUevent, end: CUevent) -> Cuda {
     let driver = driver();
     let world = driver.world();
     let ends = [(start, world.event(start)?), (end, world.event(end)?)];
+    // D (Programming Guide): not of two devices.
+    let [first, second] = [0, 1].map(|end: usize| world.device_of(ends[end].1.context));
+    if first? != second? {
+        return Err(CUresult::INVALID_HANDLE);
+    }
     // M (H200, driver 580.159.04): the start is looked at completely, then the end.
     let [from, to] = ends.map(|(handle, event)| {
         world.capture.elapsed_call(EventId(handle.0))?;
@@ -53,10 +58,10 @@ fn elapsed(milliseconds: *mut f32, start: CUevent, end: CUevent) -> Cuda {
         event.last().ok_or(CUresult::INVALID_HANDLE)
     });
     let (from, to) = (from?, to?);
-    let (from, to) = from.time.get().zip(to.time.get()).ok_or(CUresult::NOT_READY)?;
-    let seconds = match to.checked_duration_since(*from) {
+    let (from, to) = from.completion.time().zip(to.completion.time()).ok_or(CUresult::NOT_READY)?;
+    let seconds = match to.checked_duration_since(from) {
         Some(forwards) => forwards.as_secs_f64(),
-        None => -from.duration_since(*to).as_secs_f64(),
+        None => -from.duration_since(to).as_secs_f64(),
     };
     // SAFETY: the caller's pointer, not null.
     unsafe { write(milliseconds, (seconds * 1e3) as f32) }
@@ -68,14 +73,15 @@ entry_points! {
         if Flags & !(BLOCKING_SYNC | DISABLE_TIMING | INTERPROCESS) != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
-        if Flags & INTERPROCESS != 0 {
-            // An interprocess event must not time; and this device shares nothing between processes.
-            let timed = Flags & DISABLE_TIMING == 0;
-            return Err(if timed { CUresult::INVALID_VALUE } else { CUresult::NOT_SUPPORTED });
-        }
+        // D: an interprocess event must not time.
+        let shared = match (Flags & INTERPROCESS != 0, Flags & DISABLE_TIMING != 0) {
+            (true, false) => return Err(CUresult::INVALID_VALUE),
+            (true, true) => Some(SharedEvent::new()?.into()),
+            (false, _) => None,
+        };
         let mut world = driver().world();
         let context = world.current()?.id;
-        let handle = world.events.insert(EventCell::new(Flags, context).into());
+        let handle = world.events.insert(EventCell::new(Flags, context, shared).into());
         unsafe { write(phEvent, CUevent(handle)) }
     }
 
@@ -99,6 +105,7 @@ entry_points! {
         let mut world = driver.world();
         let event = world.event(hEvent)?;
         world.check_context(event.context)?;
+        driver.learn(&mut world, EventId(hEvent.0));
         world.sync_call(SyncTarget::Event(EventId(hEvent.0)))?;
         if event.last().is_some_and(|record| !driver.engine.is_done(record.ticket)) {
             return Err(CUresult::NOT_READY);
@@ -113,6 +120,7 @@ entry_points! {
             let mut world = driver.world();
             let event = world.event(hEvent)?;
             world.check_context(event.context)?;
+            driver.learn(&mut world, EventId(hEvent.0));
             world.sync_call(SyncTarget::Event(EventId(hEvent.0)))?;
             (event.last(), event.context)
         };

@@ -3,6 +3,7 @@
 use std::ffi::{c_uint, c_void};
 
 use super::args::{not_null, read, write};
+use super::device::check_device;
 use super::types::{CUdevice, CUdeviceptr};
 use super::{CUresult, Cuda};
 use crate::software::graph::{MemAttribute, NodeInfo};
@@ -18,13 +19,19 @@ pub(crate) fn capture_allocation(
     bytes: u64,
     pool: u64,
 ) -> Cuda<CUdeviceptr> {
+    // D (cuMemAllocAsync): the allocation has the access of its pool at the time of the capture.
+    let (device, access) = {
+        let mut memory = memory();
+        let pool = memory.pool(pool)?;
+        (pool.device, pool.access())
+    };
     // A recapture compares with the node that is there: same size, same address.
     let known = world.capture.recaptured_address(&world.graphs, stream);
     let address = match known {
         Some(address) => address,
-        None => memory().space.reserve(bytes, Origin::Graph)?,
+        None => memory().space.reserve(device, bytes, Origin::Graph, access)?,
     };
-    let work = NodeParams::MemAlloc { address, size: bytes, pool };
+    let work = NodeParams::MemAlloc { address, size: bytes, pool, device };
     let info = NodeInfo { context: stream.context.0, ..NodeInfo::default() };
     let World { capture, graphs, .. } = world;
     let captured = capture.capture_node(graphs, id, stream, work, info);
@@ -36,9 +43,7 @@ pub(crate) fn capture_allocation(
 }
 
 fn attribute(device: CUdevice, attribute: c_uint) -> Cuda<MemAttribute> {
-    if device != 0 {
-        return Err(CUresult::INVALID_DEVICE);
-    }
+    check_device(device)?;
     MemAttribute::from_raw(attribute).ok_or(CUresult::INVALID_VALUE)
 }
 
@@ -46,7 +51,7 @@ entry_points! {
     fn cuDeviceGetGraphMemAttribute(device: CUdevice, attr: c_uint, value: *mut c_void) {
         let attr = attribute(device, attr)?;
         not_null(value)?;
-        let found = driver().world().graphs.memory().attribute(attr);
+        let found = driver().world().graphs.memory().attribute(device, attr);
         // SAFETY: the caller's pointer; all attributes are cuuint64_t.
         unsafe { write(value.cast::<u64>(), found) }
     }
@@ -55,14 +60,12 @@ entry_points! {
         let attr = attribute(device, attr)?;
         // SAFETY: the caller's pointer; all attributes are cuuint64_t.
         let value = unsafe { read(value.cast_const().cast::<u64>()) }?;
-        driver().world().graphs.memory().reset(attr, value)
+        driver().world().graphs.memory().reset(device, attr, value)
     }
 
     fn cuDeviceGraphMemTrim(device: CUdevice) {
-        if device != 0 {
-            return Err(CUresult::INVALID_DEVICE);
-        }
-        driver().world().graphs.memory().trim();
+        check_device(device)?;
+        driver().world().graphs.memory().trim(device);
         Ok(())
     }
 }

@@ -224,7 +224,9 @@ entry_points! {
     fn cuGraphMemAllocNodeGetParams(hNode: CUgraphNode, params_out: *mut CUDA_MEM_ALLOC_NODE_PARAMS) {
         not_null(params_out)?;
         let found = work(hNode, NodeType::MemAlloc, |work, info| match work {
-            NodeParams::MemAlloc { address, size, .. } => Some(out::allocation_out(*address, *size, info)),
+            NodeParams::MemAlloc { address, size, device, .. } => {
+                Some(out::allocation_out(*address, *size, *device, info))
+            }
             _ => None,
         })?;
         // SAFETY: the caller's pointer.

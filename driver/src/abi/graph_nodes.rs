@@ -50,8 +50,9 @@ impl Place {
     /// Adds an allocation and returns its address.
     fn allocate(&self, bytes: u64, info: NodeInfo) -> Cuda<CUdeviceptr> {
         let (node, address) = with_world(|world| {
-            let address = memory().space.reserve(bytes, Origin::Graph)?;
-            let work = NodeParams::MemAlloc { address, size: bytes, pool: 0 };
+            let (device, access) = params::allocated_on(&info);
+            let address = memory().space.reserve(device, bytes, Origin::Graph, access)?;
+            let work = NodeParams::MemAlloc { address, size: bytes, pool: 0, device };
             let added = world.graphs.add_node(self.graph.0, &self.dependencies, work, info);
             if added.is_err() {
                 // It was reserved just now.

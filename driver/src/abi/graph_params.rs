@@ -1,13 +1,18 @@
 //! Node parameters between C and the model.
 
+use std::ffi::c_int;
 use std::sync::Arc;
 
 use super::args::{not_null, read, slice};
 use super::graph_types::*;
 use super::launch::parameters;
-use super::types::{CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D, CUcontext, CUevent};
+use super::types::{
+    CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D, CUcontext, CUevent, CUmemAccessDesc,
+};
 use super::{CUresult, Cuda};
+use crate::software::device;
 use crate::software::graph::{AllocationRequest, NodeInfo, NodeType, Ownership};
+use crate::software::memory::{Devices, only};
 use crate::software::work::{
     ConditionalKind, CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, UserData,
 };
@@ -134,13 +139,24 @@ pub(super) unsafe fn batch(world: &World, params: &CUDA_BATCH_MEM_OP_NODE_PARAMS
 pub(super) unsafe fn allocation(params: &CUDA_MEM_ALLOC_NODE_PARAMS) -> Cuda<(u64, NodeInfo)> {
     let pool = params.poolProps;
     super::memory::located(&raw const pool.location, pool.allocType)?;
-    if pool.handleTypes != 0 || params.bytesize == 0 || params.accessDescCount > 1 {
+    if pool.handleTypes != 0 || params.bytesize == 0 || params.accessDescCount > device::count() as usize {
         return Err(CUresult::INVALID_VALUE);
     }
     // SAFETY: as above.
-    let access = unsafe { slice(params.accessDescs, params.accessDescCount) }?.into();
+    let access: Box<[CUmemAccessDesc]> = unsafe { slice(params.accessDescs, params.accessDescCount) }?.into();
+    access.iter().try_for_each(|given| super::memory::located(&raw const given.location, 1).map(|_| ()))?;
     let allocation = Some(Arc::new(AllocationRequest { pool, access }));
     Ok((params.bytesize as u64, NodeInfo { allocation, ..NodeInfo::default() }))
+}
+
+/// The device of an allocation that was asked for with that, and the devices that may access it: D
+/// (CUDA_MEM_ALLOC_NODE_PARAMS), its own and those with read and write access.
+pub(super) fn allocated_on(info: &NodeInfo) -> (c_int, Devices) {
+    const READ_WRITE: u32 = 3;
+    let Some(request) = &info.allocation else { return (0, only(0)) };
+    let device = request.pool.location.id;
+    let given = request.access.iter().filter(|given| given.flags == READ_WRITE);
+    (device, given.fold(only(device), |access, given| access | only(given.location.id)))
 }
 
 /// A node that `cuGraphAddNode` is asked for.

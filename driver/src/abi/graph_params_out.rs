@@ -1,5 +1,7 @@
 //! Node parameters from the model to C.
 
+use std::ffi::c_int;
+
 use super::Cuda;
 use super::graph_types::*;
 use super::types::{
@@ -60,7 +62,9 @@ pub(super) fn describe_work(work: &NodeParams, info: &NodeInfo) -> CUgraphNodePa
         NodeParams::EventWait(event) => {
             member(NodeType::WaitEvent, CUDA_EVENT_WAIT_NODE_PARAMS { event: CUevent(event.0) })
         }
-        NodeParams::MemAlloc { address, size, .. } => member(NodeType::MemAlloc, allocation_out(*address, *size, info)),
+        NodeParams::MemAlloc { address, size, device, .. } => {
+            member(NodeType::MemAlloc, allocation_out(*address, *size, *device, info))
+        }
         NodeParams::MemFree { address } => member(NodeType::MemFree, CUDA_MEM_FREE_NODE_PARAMS { dptr: *address }),
         NodeParams::BatchMemOp(operations) => member(NodeType::BatchMemOp, batch_out(operations, info)),
         NodeParams::Empty => member(NodeType::Empty, [0u64; 0]),
@@ -125,12 +129,12 @@ pub(super) fn batch_out(operations: &[CUstreamBatchMemOpParams], info: &NodeInfo
     }
 }
 
-/// An allocation that came from a stream was asked for with the device's default pool.
-pub(super) fn allocation_out(address: u64, size: u64, info: &NodeInfo) -> CUDA_MEM_ALLOC_NODE_PARAMS {
+/// An allocation that came from a stream was asked for with its device's default pool.
+pub(super) fn allocation_out(address: u64, size: u64, device: c_int, info: &NodeInfo) -> CUDA_MEM_ALLOC_NODE_PARAMS {
     let from_stream = CUmemPoolProps {
         allocType: 1,
         handleTypes: 0,
-        location: CUmemLocation { type_: 1, id: 0 },
+        location: CUmemLocation { type_: 1, id: device },
         win32SecurityAttributes: std::ptr::null_mut(),
         maxSize: 0,
         usage: 0,

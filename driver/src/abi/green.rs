@@ -99,8 +99,8 @@ entry_points! {
         }
         let driver = driver();
         let mut world = driver.world();
-        world.retain_primary(&driver.engine);
-        let green = world.create_green(MULTIPROCESSORS as u32);
+        world.retain_primary(dev, &driver.engine);
+        let green = world.create_green(dev, MULTIPROCESSORS as u32);
         unsafe { write(phCtx, green) }
     }
 
@@ -108,8 +108,8 @@ entry_points! {
         let driver = driver();
         let last = {
             let mut world = driver.world();
-            world.destroy_green(hCtx)?;
-            world.release_primary()
+            let device = world.destroy_green(hCtx)?;
+            world.release_primary(device)
         };
         last.flatten().map_or(Ok(()), |handle| driver.destroy_context(handle))
     }

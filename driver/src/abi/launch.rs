@@ -137,7 +137,7 @@ unsafe fn enqueue(
     (params, extra): (*mut *mut c_void, *mut *mut c_void),
 ) -> Cuda {
     let driver = driver();
-    let function = driver.world().function(function)?;
+    let function = driver.world().launched(function, stream)?;
     // SAFETY: as the caller vouches.
     let parameters = unsafe { parameters(&function.entry, params, extra) }?;
     let work = KernelWork { function, config, parameters, cooperative, attributes };

@@ -3,13 +3,17 @@
 use std::ffi::{c_int, c_uint, c_ushort, c_void};
 
 use super::args::{not_null, read, slice, write, write_if};
-use super::types::{CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemPoolProps, CUmemoryPool, CUstream};
+use super::device::check_device;
+use super::types::{
+    CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemLocation, CUmemPoolProps, CUmemoryPool, CUstream,
+    POSIX_FILE_DESCRIPTOR,
+};
 use super::{CUresult, Cuda};
 use crate::software::device::PITCH_UNIT;
 use crate::software::driver;
 use crate::software::execute::Op;
 use crate::software::memory::pool::Value;
-use crate::software::memory::{HostKind, Place, Pool, memory};
+use crate::software::memory::{HostKind, Place, Pool, PoolFile, memory};
 
 /// `CU_MEM_LOCATION_TYPE_DEVICE`.
 const DEVICE: u32 = 1;
@@ -20,8 +24,8 @@ const READ_WRITE: u32 = 3;
 
 fn allocate_host(target: *mut *mut c_void, bytes: usize, kind: HostKind, flags: u32) -> Cuda {
     not_null(target)?;
-    driver().current()?;
-    let address = memory().space.allocate_host(bytes as u64, kind, flags)?;
+    let device = driver().current_device()?;
+    let address = memory().space.allocate_host(bytes as u64, kind, flags, device)?;
     // SAFETY: the caller's pointer, not null.
     unsafe { write(target, address as *mut c_void) }
 }
@@ -34,12 +38,12 @@ fn host(address: u64) -> Cuda<crate::software::memory::HostAllocation> {
     }
 }
 
-/// The pool that a location and an allocation type name: the device's, of pinned memory.
-pub(super) fn located(location: *const CUmemLocation, kind: u32) -> Cuda {
+/// The device that a location names, for memory of an allocation type: pinned.
+pub(super) fn located(location: *const CUmemLocation, kind: u32) -> Cuda<CUdevice> {
     // SAFETY: the caller's pointer.
     let location = unsafe { read(location) }?;
     match (location.type_, location.id, kind) {
-        (DEVICE, 0, 1) => Ok(()),
+        (DEVICE, device, 1) if check_device(device).is_ok() => Ok(device),
         // Managed memory, whose location may be left open, and every place but the device.
         (_, _, MANAGED) | (2..=6, _, _) => Err(CUresult::NOT_SUPPORTED),
         (DEVICE, _, _) => Err(CUresult::INVALID_DEVICE),
@@ -84,9 +88,9 @@ entry_points! {
     fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) {
         not_null(free)?;
         not_null(total)?;
-        driver().current()?;
+        let device = driver().current_device()?;
         let memory = memory();
-        unsafe { write(free, memory.space.free_bytes() as usize) }?;
+        unsafe { write(free, memory.space.free_bytes(device) as usize) }?;
         unsafe { write(total, memory.space.total() as usize) }
     }
 
@@ -152,8 +156,8 @@ entry_points! {
         if Flags & !15 != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
-        driver().current()?;
-        memory().space.register(p as u64, bytesize as u64, Flags)
+        let device = driver().current_device()?;
+        memory().space.register(p as u64, bytesize as u64, Flags, device)
     }
 
     fn cuMemHostUnregister(p: *mut c_void) {
@@ -197,8 +201,8 @@ entry_points! {
 
     fn cuMemPrefetchAsync(devPtr: CUdeviceptr, count: usize, dstDevice: c_int, hStream: CUstream) on hStream {
         // -1 is the host.
-        if !matches!(dstDevice, -1 | 0) {
-            return Err(CUresult::INVALID_DEVICE);
+        if dstDevice != -1 {
+            check_device(dstDevice)?;
         }
         prefetch(devPtr, count, hStream)
     }
@@ -209,8 +213,8 @@ entry_points! {
         if flags != 0 || !(1..=4).contains(&location.type_) {
             return Err(CUresult::INVALID_VALUE);
         }
-        if location.type_ == DEVICE && location.id != 0 {
-            return Err(CUresult::INVALID_DEVICE);
+        if location.type_ == DEVICE {
+            check_device(location.id)?;
         }
         prefetch(devPtr, count, hStream)
     }
@@ -246,12 +250,13 @@ entry_points! {
         not_null(pool)?;
         let props = unsafe { read(poolProps) }?;
         driver().current()?;
-        located(&raw const props.location, props.allocType)?;
-        if props.handleTypes != 0 {
+        let device = located(&raw const props.location, props.allocType)?;
+        if props.handleTypes & !POSIX_FILE_DESCRIPTOR != 0 {
             return Err(CUresult::NOT_SUPPORTED);
         }
+        let file = if props.handleTypes == 0 { None } else { Some(PoolFile::new(device)?) };
         let _: c_ushort = props.usage;
-        let handle = memory().pools.insert(Pool::new(props.maxSize as u64));
+        let handle = memory().pools.insert(Pool::new(device, props.maxSize as u64).within(file));
         unsafe { write(pool, CUmemoryPool(handle)) }
     }
 
@@ -284,44 +289,47 @@ entry_points! {
     fn cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize) {
         let descriptions = unsafe { slice(map, count) }?;
         let mut memory = memory();
-        let pool = memory.pool(pool.0)?;
-        for description in descriptions {
-            if (description.location.type_, description.location.id) != (DEVICE, 0) {
+        let owner = memory.pool(pool.0)?.device;
+        let mut changes = Vec::new();
+        for CUmemAccessDesc { location, flags } in descriptions {
+            if location.type_ != DEVICE {
                 return Err(CUresult::INVALID_DEVICE);
             }
-            // The device that owns the memory cannot lose access to it.
-            if description.flags != READ_WRITE {
-                return Err(CUresult::INVALID_VALUE);
-            }
-            pool.access.insert(0, *description);
+            check_device(location.id)?;
+            let access = match *flags {
+                READ_WRITE => true,
+                // The device that owns the memory cannot lose access to it.
+                _ if location.id == owner => return Err(CUresult::INVALID_VALUE),
+                0 => false,
+                // Memory that may be read only has no model.
+                1 => return Err(CUresult::NOT_SUPPORTED),
+                _ => return Err(CUresult::INVALID_VALUE),
+            };
+            changes.push((location.id, access));
         }
-        Ok(())
+        changes.into_iter().try_for_each(|(device, access)| memory.set_pool_access(pool.0, device, access))
     }
 
     fn cuMemPoolGetAccess(flags: *mut c_uint, memPool: CUmemoryPool, location: *const CUmemLocation) {
         not_null(flags)?;
-        located(location, 1)?;
-        memory().pool(memPool.0)?;
-        unsafe { write(flags, READ_WRITE) }
+        let device = located(location, 1)?;
+        let access = memory().pool(memPool.0)?.is_accessible(device);
+        unsafe { write(flags, if access { READ_WRITE } else { 0 }) }
     }
 
     fn cuMemGetDefaultMemPool(pool_out: *mut CUmemoryPool, location: *const CUmemLocation, r#type: c_uint) {
         not_null(pool_out)?;
-        located(location, r#type)?;
-        unsafe { write(pool_out, CUmemoryPool(memory().default_pool)) }
+        let device = located(location, r#type)?;
+        unsafe { write(pool_out, CUmemoryPool(memory().pools_of(device).default)) }
     }
 
     fn cuMemGetMemPool(pool: *mut CUmemoryPool, location: *const CUmemLocation, r#type: c_uint) {
         not_null(pool)?;
-        located(location, r#type)?;
-        unsafe { write(pool, CUmemoryPool(memory().current_pool)) }
+        let device = located(location, r#type)?;
+        unsafe { write(pool, CUmemoryPool(memory().pools_of(device).current)) }
     }
 
     fn cuMemSetMemPool(location: *const CUmemLocation, r#type: c_uint, pool: CUmemoryPool) {
-        located(location, r#type)?;
-        let mut memory = memory();
-        memory.pool(pool.0)?;
-        memory.current_pool = pool.0;
-        Ok(())
+        memory().set_current_pool(located(location, r#type)?, pool.0)
     }
 }

@@ -16,17 +16,19 @@ use crate::software::memory::{HostKind, Origin, Place, memory};
 unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_void) -> Cuda {
     const HOST: c_uint = 1;
     const DEVICE: c_uint = 2;
-    let (base, len, number) = match place {
-        Place::Device(found) => (found.base, found.len, found.number),
-        Place::Host(found) => (found.base, found.len, found.number),
+    let (base, len, number, device) = match place {
+        Place::Device(found) => (found.base, found.len, found.number, found.device),
+        Place::Host(found) => (found.base, found.len, found.number, found.device),
     };
     let managed = matches!(place, Place::Host(found) if found.kind == HostKind::Managed);
     let on_device = matches!(place, Place::Device(_)) || managed;
     let owner = match place {
         Place::Device(found) => match found.origin {
-            Origin::Plain(context) | Origin::Array(context) => context,
+            Origin::Plain(context) | Origin::Array(context) | Origin::Module(context) | Origin::Opened(context) => {
+                context
+            }
             Origin::Pool(_) | Origin::Mapping(_) => 0,
-            Origin::Graph | Origin::Module => context::current(),
+            Origin::Graph => context::current(),
         },
         Place::Host(_) => context::current(),
     };
@@ -49,7 +51,7 @@ unsafe fn attribute(place: Place, address: u64, attribute: u32, data: *mut c_voi
             6 => write(data.cast::<c_uint>(), 0),
             7 => write(data.cast::<u64>(), number),
             8 => write(data.cast::<c_uint>(), c_uint::from(managed)),
-            9 => write(data.cast::<c_int>(), 0),
+            9 => write(data.cast::<c_int>(), device),
             10 | 15 | 21 => write(data.cast::<c_uint>(), 0),
             11 => write(data.cast::<u64>(), base),
             12 => write(data.cast::<usize>(), len as usize),

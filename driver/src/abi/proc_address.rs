@@ -6,7 +6,7 @@ use graphproof_api::{NotFound, select};
 
 use super::args::{not_null, text, write, write_if};
 use super::{CUresult, Cuda, find};
-use crate::software::device::DRIVER_VERSION;
+use crate::software::version;
 
 const SUCCESS: c_uint = 0;
 const NOT_FOUND: c_uint = 1;
@@ -17,12 +17,12 @@ fn get(name: *const c_char, target: *mut *mut c_void, version: c_int, flags: u64
     not_null(target)?;
     // SAFETY: the caller's string.
     let name = unsafe { text(name) }?;
-    let version = u32::try_from(version).map_err(|_| CUresult::INVALID_VALUE)?;
+    let asked = u32::try_from(version).map_err(|_| CUresult::INVALID_VALUE)?;
     // A version beyond the driver's own is refused; measured on an H200, driver 580.159.04.
-    if flags > PER_THREAD || version > DRIVER_VERSION.unsigned_abs() {
+    if flags > PER_THREAD || asked > version::answered().number {
         return Err(CUresult::INVALID_VALUE);
     }
-    let found = select(name, version, flags == PER_THREAD);
+    let found = select(name, asked, flags == PER_THREAD);
     let (address, code) = match found.map(|choice| find(&choice.name())) {
         Ok(Some(symbol)) => (symbol.function as *mut c_void, SUCCESS),
         Ok(None) | Err(NotFound::Symbol) => (std::ptr::null_mut(), NOT_FOUND),

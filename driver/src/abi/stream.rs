@@ -160,6 +160,7 @@ entry_points! {
         let stream = world.usable_stream(hStream)?;
         let event = world.event(hEvent).inspect_err(|_| world.capture.refused_wait(stream))?;
         let id = EventId(hEvent.0);
+        driver.learn(&mut world, id);
         if Flags == EXTERNAL {
             return match world.capture.wait_external(stream, id)? {
                 Placement::Captured(capture) => capture_work(&mut world, capture, stream, NodeParams::EventWait(id)),
@@ -231,8 +232,9 @@ entry_points! {
 
     fn cuStreamGetDevice(hStream: CUstream, device: *mut CUdevice) on hStream {
         not_null(device)?;
-        driver().world().stream(hStream)?;
-        unsafe { write(device, 0) }
+        let mut world = driver().world();
+        let context = world.stream(hStream)?.context;
+        unsafe { write(device, world.device_of(context)?) }
     }
 
     fn cuStreamCopyAttributes(dst: CUstream, src: CUstream) on dst {

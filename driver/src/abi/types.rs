@@ -235,12 +235,12 @@ pub struct CUmemAllocationProp {
 }
 
 impl CUmemAllocationProp {
-    /// Pinned memory of the device.
-    pub fn of_the_device(handle_types: c_uint) -> Self {
+    /// Pinned memory of a device.
+    pub fn of_device(device: c_int, handle_types: c_uint) -> Self {
         Self {
             type_: 1,
             requestedHandleTypes: handle_types,
-            location: CUmemLocation { type_: 1, id: 0 },
+            location: CUmemLocation { type_: 1, id: device },
             win32HandleMetaData: std::ptr::null_mut(),
             compressionType: 0,
             gpuDirectRDMACapable: 0,
@@ -249,6 +249,66 @@ impl CUmemAllocationProp {
         }
     }
 }
+
+/// An operand of a copy in a batch: `CUmemcpy3DOperand`, whose second member is a union.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(non_snake_case, missing_docs)]
+pub struct CUmemcpy3DOperand {
+    pub type_: c_uint,
+    /// Of a pointer: itself, `rowLength`, `layerHeight`, `locHint`. Of an array: itself, and x, y, z of the
+    /// offset.
+    pub op: [u64; 4],
+}
+
+/// `CUextent3D`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct CUextent3D {
+    pub width: usize,
+    pub height: usize,
+    pub depth: usize,
+}
+
+/// `CUDA_MEMCPY3D_BATCH_OP`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(non_snake_case, missing_docs)]
+pub struct CUDA_MEMCPY3D_BATCH_OP {
+    pub src: CUmemcpy3DOperand,
+    pub dst: CUmemcpy3DOperand,
+    pub extent: CUextent3D,
+    pub srcAccessOrder: c_uint,
+    pub flags: c_uint,
+}
+
+/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`.
+pub const POSIX_FILE_DESCRIPTOR: c_uint = 1;
+
+macro_rules! process_handles {
+    ($($name:ident)*) => {$(
+        #[doc = concat!("`", stringify!($name), "`: 64 bytes that another process can open.")]
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub struct $name {
+            pub reserved: [u8; 64],
+        }
+
+        impl $name {
+            pub(crate) fn words(&self) -> [u64; 8] {
+                std::array::from_fn(|word| u64::from_le_bytes(std::array::from_fn(|at| self.reserved[8 * word + at])))
+            }
+
+            pub(crate) fn from_words(words: [u64; 8]) -> Self {
+                Self { reserved: std::array::from_fn(|at| words[at / 8].to_le_bytes()[at % 8]) }
+            }
+        }
+    )*};
+}
+
+process_handles! { CUipcMemHandle CUipcEventHandle CUmemPoolPtrExportData }
 
 /// `CUmemPoolProps`.
 #[repr(C)]

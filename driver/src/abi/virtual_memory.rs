@@ -4,25 +4,21 @@ use std::ffi::{c_uint, c_ulonglong, c_void};
 
 use super::args::{not_null, read, slice, write};
 use super::memory::located;
-use super::types::{CUdeviceptr, CUmemAccessDesc, CUmemAllocationProp, CUmemLocation};
+use super::types::{CUdevice, CUdeviceptr, CUmemAccessDesc, CUmemAllocationProp, CUmemLocation, POSIX_FILE_DESCRIPTOR};
 use super::{CUresult, Cuda};
 use crate::software::driver;
 use crate::software::memory::{Access, GRANULARITY, memory};
 
-/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`: taken when memory is made, since programs ask for it in
-/// case; sharing it with another process has no model.
-const POSIX_FILE_DESCRIPTOR: u32 = 1;
-
-/// What memory of those properties is: the device's, pinned.
-fn check(prop: *const CUmemAllocationProp) -> Cuda<CUmemAllocationProp> {
+/// What memory of those properties is, and the device that it is of: pinned.
+fn check(prop: *const CUmemAllocationProp) -> Cuda<(CUmemAllocationProp, CUdevice)> {
     // SAFETY: the caller's pointer.
     let prop = unsafe { read(prop) }?;
-    located(&raw const prop.location, prop.type_)?;
+    let device = located(&raw const prop.location, prop.type_)?;
     // Compressed memory and memory for sparse arrays have no model.
     if prop.requestedHandleTypes & !POSIX_FILE_DESCRIPTOR != 0 || prop.compressionType != 0 || prop.usage != 0 {
         return Err(CUresult::NOT_SUPPORTED);
     }
-    Ok(prop)
+    Ok((prop, device))
 }
 
 entry_points! {
@@ -55,11 +51,11 @@ entry_points! {
 
     fn cuMemCreate(handle: *mut c_ulonglong, size: usize, prop: *const CUmemAllocationProp, flags: c_ulonglong) {
         not_null(handle)?;
-        let prop = check(prop)?;
+        let (prop, device) = check(prop)?;
         if flags != 0 {
             return Err(CUresult::INVALID_VALUE);
         }
-        let made = memory().space.create_physical(size as u64, prop.requestedHandleTypes)?;
+        let made = memory().space.create_physical(size as u64, device, prop.requestedHandleTypes)?;
         unsafe { write(handle, made) }
     }
 
@@ -75,8 +71,12 @@ entry_points! {
 
     fn cuMemGetAllocationPropertiesFromHandle(prop: *mut CUmemAllocationProp, handle: c_ulonglong) {
         not_null(prop)?;
-        let requested = memory().space.physical(handle)?.handle_types;
-        unsafe { write(prop, CUmemAllocationProp::of_the_device(requested)) }
+        let (device, requested) = {
+            let memory = memory();
+            let found = memory.space.physical(handle)?;
+            (found.device, found.handle_types)
+        };
+        unsafe { write(prop, CUmemAllocationProp::of_device(device, requested)) }
     }
 
     fn cuMemMap(ptr: CUdeviceptr, size: usize, offset: usize, handle: c_ulonglong, flags: c_ulonglong) {
@@ -99,7 +99,7 @@ entry_points! {
             return Err(CUresult::INVALID_VALUE);
         }
         for description in descriptions {
-            located(&raw const description.location, 1)?;
+            let device = located(&raw const description.location, 1)?;
             let access = match description.flags {
                 0 => Access::None,
                 3 => Access::ReadWrite,
@@ -107,15 +107,15 @@ entry_points! {
                 1 => return Err(CUresult::NOT_SUPPORTED),
                 _ => return Err(CUresult::INVALID_VALUE),
             };
-            memory().space.set_access(ptr, size as u64, access)?;
+            memory().space.set_access(ptr, size as u64, device, access)?;
         }
         Ok(())
     }
 
     fn cuMemGetAccess(flags: *mut c_ulonglong, location: *const CUmemLocation, ptr: CUdeviceptr) {
         not_null(flags)?;
-        located(location, 1)?;
-        let access = memory().space.access(ptr)?;
+        let device = located(location, 1)?;
+        let access = memory().space.access(ptr, device)?;
         unsafe { write(flags, access as c_ulonglong) }
     }
 }

@@ -23,7 +23,7 @@ pub use notes::{Reason, keep_notes, last_reason, take_notes};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
 pub use work::Work;
 
-pub(crate) use notes::{NoteBook, note, tell};
+pub(crate) use notes::{NoteBook, has_note, note, tell};
 pub(crate) use unsupported::{Counts, note_unsupported};
 pub(crate) use work::{note_work, work};
 

@@ -118,6 +118,11 @@ pub(crate) fn note(text: impl FnOnce() -> String) {
     let _ = NOTE.try_with(|note| *note.borrow_mut() = Some(text()));
 }
 
+/// Whether the call in progress on this thread has been explained.
+pub(crate) fn has_note() -> bool {
+    NOTE.try_with(|note| note.borrow().is_some()).unwrap_or(true)
+}
+
 /// Tells what is no failure and must be known.
 pub(crate) fn tell(text: impl Into<String>) {
     notes().tell(one_line(&text.into()));

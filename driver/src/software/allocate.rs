@@ -57,7 +57,8 @@ impl Driver {
     pub fn allocate_on(&self, stream: CUstream, bytes: u64, pool: u64) -> Cuda<u64> {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
-        let pool = if pool == 0 { memory().current_pool } else { pool };
+        let device = world.device_of(stream.context)?;
+        let pool = if pool == 0 { memory().pools_of(device).current } else { pool };
         memory().pool(pool)?;
         let placement = world.capture.classify_stream_ordered(ThreadId::current(), stream)?;
         if bytes == 0 {

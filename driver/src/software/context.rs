@@ -1,13 +1,12 @@
-//! Contexts: the primary one of the device, and created ones.
+//! Contexts: the primary one of each device, and created ones.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::device::DRIVER_VERSION;
 use super::engine::Ticket;
-use super::{StreamKind, ThreadId};
+use super::{StreamKind, ThreadId, version};
 use crate::abi::{CUresult, Cuda};
 
 /// An error that a context cannot recover from: every later call in it answers the same.
@@ -52,7 +51,9 @@ impl Sticky {
 pub struct Context {
     /// What `cuCtxGetId` answers.
     pub number: u64,
-    /// The primary context of the device.
+    /// Its device.
+    pub device: i32,
+    /// The primary context of its device.
     pub primary: bool,
     /// `CUctx_flags`.
     pub flags: u32,
@@ -78,12 +79,13 @@ pub struct Context {
 
 impl Context {
     /// A context without streams yet.
-    pub fn new(number: u64, primary: bool, flags: u32) -> Self {
+    pub fn new(number: u64, device: i32, primary: bool, flags: u32) -> Self {
         Self {
             number,
+            device,
             primary,
             flags,
-            api_version: DRIVER_VERSION as u32,
+            api_version: version::answered().number,
             limits: BTreeMap::new(),
             cache_config: 0,
             shared_config: 0,

@@ -1,19 +1,20 @@
-//! The one device: its name, limits and attributes.
+//! The devices: how many there are, their name, limits and attributes.
 //!
-//! Its compute capability is 8.0, or what `GRAPHPROOF_COMPUTE_CAPABILITY` says, 8.0 or 9.0: PTX for that
+//! There is one, or as many as `GRAPHPROOF_DEVICES` says; all are alike, and each can access the memory of
+//! each. Their compute capability is 8.0, or what `GRAPHPROOF_COMPUTE_CAPABILITY` says, 8.0 or 9.0: PTX for that
 //! architecture and older ones is legal and nothing newer is promised. The limits are those of the
 //! capability; the number of multiprocessors is this device's own.
 
-use super::{driver, setting};
+use super::{driver, setting, version};
 use crate::abi::{CUresult, Cuda};
 use graphproof_exec::CLOCK_KHZ;
 
 /// `cuDeviceGetName`.
 pub const NAME: &str = "graphproof software device";
-/// `cuDriverGetVersion`: CUDA 13.3.
-pub const DRIVER_VERSION: i32 = 13030;
-/// The newest PTX ISA that a driver of that version takes.
-pub const PTX_ISA: (u32, u32) = (9, 3);
+/// What sets the number of devices.
+const DEVICES: &str = "GRAPHPROOF_DEVICES";
+/// As many devices as there may be.
+pub const MOST_DEVICES: i32 = 16;
 /// What sets the compute capability.
 const SETTING: &str = "GRAPHPROOF_COMPUTE_CAPABILITY";
 
@@ -67,10 +68,65 @@ pub fn capability() -> Capability {
     asked().as_ref().map_or(CAPABILITIES[0], |found| *found)
 }
 
-/// What is wrong with the device's settings.
-pub fn refusal() -> Option<&'static str> {
-    asked().as_ref().err().map(String::as_str)
+/// The number of devices that `text` names.
+fn count_from_text(text: &str) -> Result<i32, String> {
+    let parsed = text.trim().parse().ok().filter(|count| (1..=MOST_DEVICES).contains(count));
+    parsed.ok_or_else(|| {
+        format!("{DEVICES}={text}: there can be 1 to {MOST_DEVICES} software devices; set such a number")
+    })
 }
+
+fn asked_devices() -> &'static Result<i32, String> {
+    let driver = driver();
+    driver.devices.get_or_init(|| driver.settings.get(DEVICES).map_or(Ok(1), |text| count_from_text(&text)))
+}
+
+/// `cuDeviceGetCount`.
+pub fn count() -> i32 {
+    asked_devices().as_ref().map_or(1, |count| *count)
+}
+
+/// What is wrong with the driver's settings.
+pub fn refusal() -> Option<&'static str> {
+    let own = asked().as_ref().err().or(asked_devices().as_ref().err()).map(String::as_str);
+    own.or_else(version::refusal)
+}
+
+/// `cuDeviceGetUuid`.
+pub fn uuid(device: i32) -> [u8; 16] {
+    let mut uuid = *b"graphproof-sw-00";
+    uuid[14] += device as u8 / 10;
+    uuid[15] += device as u8 % 10;
+    uuid
+}
+
+/// `cuDeviceGetPCIBusId`.
+pub fn bus_id(device: i32) -> String {
+    format!("0000:{device:02X}:00.0")
+}
+
+/// `cuDeviceCanAccessPeer`: each device can access the memory of each other one. A device is not its own
+/// peer.
+pub fn is_peer(device: i32, other: i32) -> bool {
+    device != other
+}
+
+/// `cuDeviceGetP2PAttribute` of two different devices.
+///
+/// # Errors
+/// `CUDA_ERROR_INVALID_VALUE`: no such attribute.
+pub fn p2p_attribute(attribute: u32) -> Cuda<i32> {
+    match attribute {
+        // All connections are of the best rank.
+        1 => Ok(0),
+        // Access, native atomics, access to arrays.
+        2..=4 => Ok(1),
+        // Only some native atomics.
+        5 => Ok(0),
+        _ => Err(CUresult::INVALID_VALUE),
+    }
+}
+
 /// Multiprocessors.
 pub const MULTIPROCESSORS: i32 = 16;
 /// Threads of a warp.
@@ -97,11 +153,8 @@ pub const SHARED_RESERVED: u32 = 1 << 10;
 pub const MAX_PITCH: i32 = 0x7fff_ffff;
 /// Unit of `cuMemAllocPitch` rows, in bytes.
 pub const PITCH_UNIT: usize = 512;
-/// `cuDeviceGetUuid`.
-pub const UUID: [u8; 16] = *b"graphproof-sw-00";
-
 /// `cuDeviceGetAttribute`.
-pub fn attribute(attribute: u32) -> Cuda<i32> {
+pub fn attribute(attribute: u32, device: i32) -> Cuda<i32> {
     const GREATEST: u32 = 161;
     Ok(match attribute {
         1 => MAX_THREADS_PER_BLOCK as i32,
@@ -122,6 +175,8 @@ pub fn attribute(attribute: u32) -> Cuda<i32> {
         // Texture and surface extents: this device has neither, so no width is legal.
         21..=29 | 42 | 43 | 45..=49 | 52..=74 | 77 => 0,
         30 => PITCH_UNIT as i32,
+        // PCI bus, and the board, of which each device has one of its own.
+        33 | 85 => device,
         36 => 1_000_000,
         37 => 5120,
         38 => 32 << 20,
@@ -197,9 +252,20 @@ mod tests {
 
     #[test]
     fn unknown_attributes_are_refused() {
-        assert_eq!(attribute(0), Err(CUresult::INVALID_VALUE));
-        assert_eq!(attribute(4096), Err(CUresult::INVALID_VALUE));
-        assert_eq!(attribute(75), Ok(8));
+        assert_eq!(attribute(0, 0), Err(CUresult::INVALID_VALUE));
+        assert_eq!(attribute(4096, 0), Err(CUresult::INVALID_VALUE));
+        assert_eq!(attribute(75, 0), Ok(8));
+    }
+
+    #[test]
+    fn the_number_of_devices_is_bounded() {
+        assert_eq!(count_from_text(" 2 "), Ok(2));
+        for wrong in ["0", "17", "-1", "two"] {
+            let text = count_from_text(wrong).unwrap_err();
+            assert!(text.contains(wrong) && text.contains("1 to 16"), "{text}");
+        }
+        assert_eq!((uuid(0), uuid(12)), (*b"graphproof-sw-00", *b"graphproof-sw-12"));
+        assert_eq!(bus_id(10), "0000:0A:00.0");
     }
 
     #[test]

@@ -12,13 +12,14 @@ use super::event::{EventCell, Record};
 use super::execute::{Launch, Op, Task};
 use super::fault::{self, FaultReport};
 use super::graph::Graphs;
-use super::green::GreenContext;
+use super::green::{GreenContext, QUEUES};
 use super::instance::{OF_THE_PROCESS, Settings, of_the_process};
 use super::memory::{Memory, memory};
 use super::module::{Function, Library, LibraryKernel, Module};
 use super::stream::Stream;
+use super::version::Version;
 use super::work::{NodeParams, Plan};
-use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, execute};
+use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, device, execute};
 use crate::abi::link;
 use crate::abi::types::{CUevent, CUfunction, CUstream};
 use crate::abi::{CUresult, Cuda, default_stream};
@@ -39,6 +40,8 @@ pub struct Driver {
     pub engine: Engine<Task>,
     pub(super) interpreter: Mutex<Option<Arc<Pool>>>,
     pub(super) capability: OnceLock<Result<Capability, String>>,
+    pub(super) devices: OnceLock<Result<i32, String>>,
+    pub(super) version: OnceLock<Result<Option<Version>, String>>,
     pub(super) fault: Mutex<Option<FaultReport>>,
     pub(super) opaque: AtomicU64,
     /// What device work touched.
@@ -60,8 +63,8 @@ pub struct Driver {
 pub struct World {
     /// Contexts.
     pub contexts: Handles<Context>,
-    /// The primary context: how often it is retained, and its handle while it is alive.
-    pub primary: Primary,
+    /// The primary context of each device.
+    primaries: Vec<Primary>,
     /// Streams, default ones included.
     pub streams: Handles<Stream>,
     /// Events.
@@ -105,8 +108,8 @@ impl Numbers {
     }
 }
 
-/// The state of the device's primary context.
-#[derive(Debug, Default)]
+/// The state of a device's primary context.
+#[derive(Debug, Clone, Default)]
 pub struct Primary {
     /// Calls of `cuDevicePrimaryCtxRetain` not yet released.
     pub retained: u32,
@@ -138,6 +141,8 @@ impl Driver {
             engine,
             interpreter: Mutex::default(),
             capability: OnceLock::new(),
+            devices: OnceLock::new(),
+            version: OnceLock::new(),
             fault: Mutex::default(),
             opaque: AtomicU64::new(0),
             observing: observe::Observing::default(),
@@ -149,9 +154,9 @@ impl Driver {
         }
     }
 
-    /// The memory of the device. Where the process has no room for any, it is a device without memory.
+    /// The memory of the devices. Where the process has no room for any, they are devices without memory.
     pub fn memory(&self) -> MutexGuard<'_, Memory> {
-        let memory = self.memory.get_or_init(|| Mutex::new(Memory::of_the_device(&self.settings)));
+        let memory = self.memory.get_or_init(|| Mutex::new(Memory::of_the_devices(&self.settings)));
         memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -237,6 +242,7 @@ impl Driver {
     /// Each event that the graph records is, from here on, the record of this launch.
     pub fn submit_graph(&self, world: &mut World, stream: StreamId, plan: Arc<Plan>, after: Vec<Ticket>) -> Ticket {
         let survey = plan.survey();
+        survey.awaited.iter().for_each(|&event| self.learn(world, event));
         // What an awaited event has recorded is settled now, as for cuStreamWaitEvent: a record
         // behind this launch is not waited for.
         let last = |event: EventId| Some((event, world.events.get(event.0)?.last()?));
@@ -257,11 +263,27 @@ impl Driver {
         ticket
     }
 
+    /// Takes note of what another process has recorded in an event that it shares. Call it before a call
+    /// that looks at the event's last record.
+    pub fn learn(&self, world: &mut World, event: EventId) {
+        let Some(cell) = world.events.get(event.0).filter(|cell| cell.shared.is_some()).cloned() else { return };
+        let Some(record) = cell.unknown() else { return };
+        let sticky = world.contexts.get(cell.context.0).map(|context| context.sticky.clone()).unwrap_or_default();
+        // A queue of its own, which goes with this entry.
+        let queue = QUEUES + Numbers::next(&mut world.numbers.queues);
+        let task = Task { op: Op::Await(record.clone()), sticky };
+        let ticket = self.engine.submit(queue, task, Vec::new(), &[]);
+        observe::submitted(ticket, &[], &[]);
+        self.engine.close(queue);
+        cell.learn(record, ticket);
+        world.capture.recorded_eagerly(event);
+    }
+
     /// Records an event behind all earlier work of a stream.
     pub fn record_event(&self, world: &mut World, stream: StreamId, event: EventId) {
-        let time = Arc::default();
-        let ticket = self.submit(world, stream, Op::Record(Arc::clone(&time)), Vec::new());
-        world.event_recorded(event, Record { ticket, time });
+        let completion = Arc::default();
+        let ticket = self.submit(world, stream, Op::Record(Arc::clone(&completion)), Vec::new());
+        world.event_recorded(event, Record { ticket, completion });
     }
 
     /// Destroys a context: streams, events, modules and all. Work that has not run is stopped: a
@@ -278,9 +300,11 @@ impl Driver {
         let mut world = self.drain_context(ContextId(handle));
         let World { contexts, numbers, .. } = &mut *world;
         let Some(context) = contexts.get_mut(handle) else { return Ok(()) };
-        let new = Context::new(Numbers::next(&mut numbers.contexts), true, context.flags);
+        let (device, flags) = (context.device, context.flags);
+        let new = Context::new(Numbers::next(&mut numbers.contexts), device, true, flags);
         let old = std::mem::replace(context, new);
         world.forget_contents(ContextId(handle), &old, &self.engine);
+        memory().space.add_context(handle, device);
         world.create_legacy_stream(handle, &self.engine);
         Ok(())
     }
@@ -336,6 +360,44 @@ impl Driver {
         self.world().capture.unsafe_call(ThreadId::current())
     }
 
+    /// `cuCtxEnablePeerAccess` for the calling thread's context.
+    ///
+    /// # Errors
+    /// D: `CUDA_ERROR_INVALID_CONTEXT` for the thread's own context, `CUDA_ERROR_PEER_ACCESS_UNSUPPORTED` for
+    /// one of the same device, `CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED`.
+    pub fn enable_peer_access(&self, peer: ContextId) -> Cuda {
+        let world = self.world();
+        let own = world.current()?.id;
+        if own == peer {
+            return Err(CUresult::INVALID_CONTEXT);
+        }
+        if !device::is_peer(world.device_of(own)?, world.device_of(peer)?) {
+            return Err(CUresult::PEER_ACCESS_UNSUPPORTED);
+        }
+        memory().space.set_peer(own.0, peer.0, true)
+    }
+
+    /// `cuCtxDisablePeerAccess`. Work in progress may use the memory, so this waits for it.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_PEER_ACCESS_NOT_ENABLED`.
+    pub fn disable_peer_access(&self, peer: ContextId) -> Cuda {
+        let own = self.world().current()?.id;
+        self.wait_for_context(own);
+        memory().space.set_peer(own.0, peer.0, false)
+    }
+
+    /// Whether a handle named something that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.world().was_destroyed(handle) || self.memory().was_destroyed(handle)
+    }
+
+    /// The device of the calling thread's context, healthy.
+    pub fn current_device(&self) -> Cuda<i32> {
+        let world = self.world();
+        world.device_of(world.current()?.id)
+    }
+
     /// The calling thread's context, healthy.
     pub fn current(&self) -> Cuda<Current> {
         self.world().current()
@@ -346,7 +408,7 @@ impl Default for World {
     fn default() -> Self {
         Self {
             contexts: Handles::new(Kind::Context),
-            primary: Primary::default(),
+            primaries: Vec::new(),
             streams: Handles::new(Kind::Stream),
             events: Handles::new(Kind::Event),
             functions: Handles::new(Kind::Function),
@@ -388,25 +450,56 @@ impl World {
         Ok(Current { id: ContextId(handle), sticky: context.sticky.clone() })
     }
 
-    /// Retains the primary context, and creates it if it does not exist.
-    pub fn retain_primary(&mut self, engine: &Engine<Task>) {
-        if self.contexts.get(self.primary.handle).is_none() {
-            let flags = self.primary.flags;
-            self.primary.handle = self.create_context(true, flags, engine);
-        }
-        self.primary.retained += 1;
+    fn was_destroyed(&self, handle: u64) -> bool {
+        self.contexts.was_destroyed(handle)
+            || self.streams.was_destroyed(handle)
+            || self.events.was_destroyed(handle)
+            || self.functions.was_destroyed(handle)
+            || self.modules.was_destroyed(handle)
+            || self.libraries.was_destroyed(handle)
+            || self.kernels.was_destroyed(handle)
+            || self.greens.was_destroyed(handle)
+            || self.graphs.was_destroyed(handle)
     }
 
-    /// Gives one reference to the primary context back: its handle if that was the last, for the caller
-    /// to destroy without the lock; `None` if there was no reference.
-    pub fn release_primary(&mut self) -> Option<Option<u64>> {
-        self.primary.retained = self.primary.retained.checked_sub(1)?;
-        Some((self.primary.retained == 0).then_some(self.primary.handle))
+    /// The primary context of a device that exists.
+    pub fn primary(&mut self, device: i32) -> &mut Primary {
+        let place = device as usize;
+        if self.primaries.len() <= place {
+            self.primaries.resize(place + 1, Primary::default());
+        }
+        &mut self.primaries[place]
+    }
+
+    /// Retains the primary context of a device, and creates it if it does not exist: its handle.
+    pub fn retain_primary(&mut self, device: i32, engine: &Engine<Task>) -> u64 {
+        let Primary { handle, flags, .. } = *self.primary(device);
+        if self.contexts.get(handle).is_none() {
+            self.primary(device).handle = self.create_context(device, true, flags, engine);
+        }
+        let primary = self.primary(device);
+        primary.retained += 1;
+        primary.handle
+    }
+
+    /// Gives one reference to the primary context of a device back: its handle if that was the last, for
+    /// the caller to destroy without the lock; `None` if there was no reference.
+    pub fn release_primary(&mut self, device: i32) -> Option<Option<u64>> {
+        let primary = self.primary(device);
+        primary.retained = primary.retained.checked_sub(1)?;
+        Some((primary.retained == 0).then_some(primary.handle))
+    }
+
+    /// The device of a context.
+    pub fn device_of(&self, context: ContextId) -> Cuda<i32> {
+        self.contexts.get(context.0).map(|context| context.device).ok_or(CUresult::CONTEXT_IS_DESTROYED)
     }
 
     /// Adds a context with its legacy stream.
-    pub fn create_context(&mut self, primary: bool, flags: u32, engine: &Engine<Task>) -> u64 {
-        let handle = self.contexts.insert(Context::new(Numbers::next(&mut self.numbers.contexts), primary, flags));
+    pub fn create_context(&mut self, device: i32, primary: bool, flags: u32, engine: &Engine<Task>) -> u64 {
+        let number = Numbers::next(&mut self.numbers.contexts);
+        let handle = self.contexts.insert(Context::new(number, device, primary, flags));
+        memory().space.add_context(handle, device);
         self.create_legacy_stream(handle, engine);
         handle
     }
@@ -532,8 +625,21 @@ impl World {
         self.events.get(handle.0).cloned().ok_or(CUresult::INVALID_HANDLE)
     }
 
-    /// The function of a handle. A library's kernel stands for its function in the current
-    /// context, as `cuLaunchKernel` documents.
+    /// The function of a handle that is launched on a stream. D (cuLaunchKernel): a library's kernel stands
+    /// for its function in the stream's context.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_HANDLE`: no function, or one of another context than the stream's.
+    pub fn launched(&mut self, handle: CUfunction, stream: CUstream) -> Cuda<Arc<Function>> {
+        let context = self.usable_stream(stream)?.context;
+        let function = match self.functions.get(handle.0) {
+            Some(function) => function.clone(),
+            None => self.kernel_function(handle.0, context)?,
+        };
+        if function.context == context { Ok(function) } else { Err(CUresult::INVALID_HANDLE) }
+    }
+
+    /// The function of a handle. A library's kernel stands for its function in the current context.
     pub fn function(&mut self, handle: CUfunction) -> Cuda<Arc<Function>> {
         if let Some(function) = self.functions.get(handle.0) {
             return Ok(function.clone());

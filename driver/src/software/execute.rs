@@ -3,14 +3,14 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{hint, thread};
 
 use super::context::Sticky;
 use super::driver::Driver;
 use super::engine::core::mix;
 use super::engine::{Engine, Execute, Ticket};
-use super::event::Record;
+use super::event::{Completion, Publication, Record};
 use super::fault::{self, FaultReport};
 use super::graph_run;
 use super::memory::memory;
@@ -36,8 +36,10 @@ pub struct Task {
 pub enum Op {
     /// Work that could be a graph's node as well.
     Node(NodeParams),
-    /// Sets the time of an event's record.
-    Record(Arc<OnceLock<Instant>>),
+    /// Completes an event's record.
+    Record(Arc<Completion>),
+    /// Waits for an event's record in another process.
+    Await(Publication),
     /// A graph.
     Graph(Arc<Launch>),
     /// Nothing but its place in the order.
@@ -117,6 +119,7 @@ impl Execute<Task> for Executor {
             Op::Node(node) => node.never_blocks(),
             Op::Graph(launch) => launch.never_blocks,
             Op::Record(_) | Op::Nothing => true,
+            Op::Await(_) => false,
         }
     }
 }
@@ -124,8 +127,10 @@ impl Execute<Task> for Executor {
 fn run_op(op: &Op, scope: Scope<'_>) {
     match op {
         Op::Node(node) => run_node(node, scope),
-        Op::Record(time) => {
-            let _ = time.set(Instant::now());
+        Op::Record(completion) => completion.reached(),
+        Op::Await(record) => {
+            let done = || record.is_complete() || scope.sticky.check().is_err();
+            scope.engine.blocking(|| poll_until(done));
         }
         Op::Graph(launch) => graph_run::run(&launch.plan, Scope { events: Some(launch), ..scope }),
         Op::Nothing => {}
@@ -176,7 +181,7 @@ fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
 }
 
 fn complete_record(record: &Record, engine: &Engine<Task>) {
-    let _ = record.time.set(Instant::now());
+    record.completion.reached();
     engine.signal(record.ticket);
 }
 
@@ -190,7 +195,7 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
         .function
         .kernel()
         .map_err(|code| FaultReport::of_work(code, format!("kernel `{}` cannot run", work.function.entry.name)))?;
-    let map = memory().space.map();
+    let map = memory().space.map(work.function.context.0);
     let footprint = observe::is_on().then(|| graphproof_exec::Footprint::of(&map));
     let launch = graphproof_exec::Launch {
         kernel,

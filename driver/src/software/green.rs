@@ -17,13 +17,15 @@ use crate::abi::{CUresult, Cuda};
 use crate::observe;
 
 /// Keys of queues that are no streams.
-const QUEUES: u64 = 0xfe << 56;
+pub(super) const QUEUES: u64 = 0xfe << 56;
 
 /// A green context.
 #[derive(Debug)]
 pub struct GreenContext {
     /// The primary context that it is a part of.
     pub parent: ContextId,
+    /// Its device.
+    pub device: i32,
     /// What `cuGreenCtxGetId` answers.
     pub number: u64,
     /// Multiprocessors that it was made with.
@@ -53,12 +55,13 @@ impl World {
         }
     }
 
-    /// `cuGreenCtxCreate`, in the primary context, which the caller has retained for it.
-    pub fn create_green(&mut self, multiprocessors: u32) -> u64 {
+    /// `cuGreenCtxCreate`, in the primary context of a device, which the caller has retained for it.
+    pub fn create_green(&mut self, device: i32, multiprocessors: u32) -> u64 {
         let number = Numbers::next(&mut self.numbers.greens);
-        let parent = ContextId(self.primary.handle);
+        let parent = ContextId(self.primary(device).handle);
         self.greens.insert(GreenContext {
             parent,
+            device,
             number,
             multiprocessors,
             streams: BTreeSet::new(),
@@ -80,9 +83,9 @@ impl World {
         Ok(stream)
     }
 
-    /// Removes a green context. D (cuGreenCtxDestroy): its streams stay, detached, and captures on
-    /// them are invalidated.
-    pub fn destroy_green(&mut self, handle: u64) -> Cuda {
+    /// Removes a green context: the device of it. D (cuGreenCtxDestroy): its streams stay, detached, and
+    /// captures on them are invalidated.
+    pub fn destroy_green(&mut self, handle: u64) -> Cuda<i32> {
         self.green(handle)?;
         let green = self.greens.remove(handle).ok_or(CUresult::INVALID_CONTEXT)?;
         for key in green.streams {
@@ -91,16 +94,16 @@ impl World {
                 stream.detached = true;
             }
         }
-        Ok(())
+        Ok(green.device)
     }
 
     /// The green contexts of a context that is gone: each gives its reference to it back.
     pub fn forget_greens(&mut self, parent: ContextId) {
         let own: Vec<u64> =
             self.greens.iter().filter(|(_, green)| green.parent == parent).map(|(handle, _)| handle).collect();
-        for handle in own {
-            self.greens.remove(handle);
-            self.primary.retained = self.primary.retained.saturating_sub(1);
+        for green in own.into_iter().filter_map(|handle| self.greens.remove(handle)).collect::<Vec<_>>() {
+            let primary = self.primary(green.device);
+            primary.retained = primary.retained.saturating_sub(1);
         }
     }
 
@@ -162,7 +165,7 @@ impl Driver {
         let queue = QUEUES + Numbers::next(&mut world.numbers.queues);
         let sticky = world.contexts.get(context.0).map(|context| context.sticky.clone()).unwrap_or_default();
         let record = Record::new(Ticket { stream: queue, sequence: 1 });
-        let task = Task { op: Op::Record(record.time.clone()), sticky };
+        let task = Task { op: Op::Record(record.completion.clone()), sticky };
         observe::submitted(self.engine.submit(queue, task, Vec::new(), &keys), &[], &keys);
         self.engine.close(queue);
         world.event_recorded(EventId(event.0), record);
@@ -179,6 +182,7 @@ impl Driver {
         let (context, keys) = world.streams_of(streams)?;
         world.check_context(context)?;
         let cell = world.event(event)?;
+        self.learn(&mut world, EventId(event.0));
         let captured = world.capture.captured_event_call(EventId(event.0));
         world.capture.whole_context_call(&keys).and(captured)?;
         let open = |record: &Record| observe::is_on() || !self.engine.is_done(record.ticket);

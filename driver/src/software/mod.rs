@@ -52,8 +52,10 @@ pub mod limits;
 pub mod memory;
 pub mod module;
 pub mod opaque;
+pub mod share;
 pub mod stream;
 mod transfer;
+pub mod version;
 pub mod work;
 
 pub use driver::{Current, Driver, Primary, World};

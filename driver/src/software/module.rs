@@ -5,8 +5,9 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use super::device::{PTX_ISA, SHARED_PER_BLOCK, capability};
+use super::device::{SHARED_PER_BLOCK, capability};
 use super::memory::{HostKind, Origin, memory};
+use super::version;
 use super::{ContextId, World, setting};
 use crate::abi::{CUresult, Cuda};
 use crate::record;
@@ -243,10 +244,11 @@ fn parse_text(image: &[u8]) -> Result<Program, ImageError> {
 /// A text of a newer PTX ISA than the driver knows is refused for that, as a driver does.
 fn check_version(text: &str) -> Result<(), ImageError> {
     let Some((major, minor)) = graphproof_exec::ptx::declared_version(text) else { return Ok(()) };
-    if (major, minor) <= PTX_ISA {
+    let newest = version::answered().ptx;
+    if (major, minor) <= newest {
         return Ok(());
     }
-    let ours = format!("{}.{}", PTX_ISA.0, PTX_ISA.1);
+    let ours = format!("{}.{}", newest.0, newest.1);
     let text = format!("the text is of PTX ISA {major}.{minor}; this driver knows {ours} and older");
     Err(ImageError { code: CUresult::UNSUPPORTED_PTX_VERSION, text })
 }
@@ -286,7 +288,7 @@ pub struct ImageError {
 impl World {
     /// Loads a program into a context.
     pub fn load_module(&mut self, context: ContextId, program: Arc<Program>, library: u64) -> Cuda<u64> {
-        let globals: Arc<[u64]> = allocate_globals(&program.globals)?.into();
+        let globals: Arc<[u64]> = allocate_globals(&program.globals, context, self.device_of(context)?)?.into();
         let version = program.version.0 * 10 + program.version.1;
         let module = self.modules.insert(Module {
             program: program.clone(),
@@ -394,13 +396,13 @@ fn free_global(variable: &GlobalVariable, address: u64) {
     };
 }
 
-fn allocate_globals(globals: &[GlobalVariable]) -> Cuda<Vec<u64>> {
+fn allocate_globals(globals: &[GlobalVariable], context: ContextId, device: i32) -> Cuda<Vec<u64>> {
     let mut memory = memory();
     let mut addresses = Vec::with_capacity(globals.len());
     for global in globals {
         let allocated = match global.managed {
-            true => memory.space.allocate_host(global.size.max(1), HostKind::Managed, ATTACH_GLOBAL),
-            false => memory.space.allocate(global.size.max(1), Origin::Module),
+            true => memory.space.allocate_host(global.size.max(1), HostKind::Managed, ATTACH_GLOBAL, device),
+            false => memory.space.allocate(global.size.max(1), Origin::Module(context.0)),
         };
         match allocated {
             Ok(address) => addresses.push(address),

@@ -31,6 +31,8 @@ pub enum NodeParams {
         size: u64,
         /// Pool handle, 0 for the device's default pool.
         pool: u64,
+        /// The device whose memory it is.
+        device: i32,
     },
     /// Frees an allocation from here on.
     MemFree {

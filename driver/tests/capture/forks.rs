@@ -246,7 +246,7 @@ fn captured_calls_become_nodes_of_their_type() {
         (fill(1), NodeType::Memset),
         (NodeParams::EventRecord(E), NodeType::EventRecord),
         (NodeParams::EventWait(E), NodeType::WaitEvent),
-        (NodeParams::MemAlloc { address: 0x7000, size: 64, pool: 0 }, NodeType::MemAlloc),
+        (NodeParams::MemAlloc { address: 0x7000, size: 64, pool: 0, device: 0 }, NodeType::MemAlloc),
         (NodeParams::MemFree { address: 0x7000 }, NodeType::MemFree),
         (NodeParams::BatchMemOp(Box::default()), NodeType::BatchMemOp),
     ];

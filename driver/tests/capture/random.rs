@@ -145,7 +145,8 @@ impl Run {
             }
             Call::Alloc(s) => {
                 self.next_address += 0x1000;
-                let _ = model.enqueue(all[s], NodeParams::MemAlloc { address: self.next_address, size: 8, pool: 0 });
+                let _ = model
+                    .enqueue(all[s], NodeParams::MemAlloc { address: self.next_address, size: 8, pool: 0, device: 0 });
             }
             Call::Free(s, a) => {
                 let _ = model.enqueue(all[s], NodeParams::MemFree { address: a * 0x1000 });

@@ -145,3 +145,78 @@ fn a_captured_copy_to_an_array_replays() {
     ok!(cuGraphDestroy(graph));
     ok!(cuArrayDestroy(a));
 }
+
+fn pointer(address: u64, row: u64, layer: u64) -> CUmemcpy3DOperand {
+    CUmemcpy3DOperand { type_: 1, op: [address, row, layer, 0] }
+}
+
+fn operation(src: CUmemcpy3DOperand, dst: CUmemcpy3DOperand, extent: [usize; 3]) -> CUDA_MEMCPY3D_BATCH_OP {
+    let [width, height, depth] = extent;
+    CUDA_MEMCPY3D_BATCH_OP { src, dst, extent: CUextent3D { width, height, depth }, srcAccessOrder: 1, flags: 0 }
+}
+
+#[test]
+fn a_batch_copies_boxes_between_pointers_and_arrays() {
+    let device = Device::new();
+    let (array, other) = (array(4, 4, 2), array(2, 2, 0));
+    for place in 0..16 {
+        device.fill(place, 100 + place as u32);
+    }
+    ok!(cuStreamSynchronize(device.stream));
+    let in_array = |array: CUarray, at: [u64; 3]| CUmemcpy3DOperand { type_: 2, op: [array.0, at[0], at[1], at[2]] };
+    // To an array the extent counts elements, between pointers bytes; a row of the source has four words.
+    let mut batch = [
+        operation(pointer(device.buffer, 4, 0), in_array(array, [1, 1, 1]), [2, 2, 1]),
+        operation(pointer(device.buffer, 16, 0), pointer(device.buffer + 128, 8, 0), [8, 2, 1]),
+    ];
+    let mut fail = 7;
+    ok!(cuMemcpy3DBatchAsync(2, batch.as_mut_ptr(), &mut fail, 0, device.stream));
+    ok!(cuStreamSynchronize(device.stream));
+    let words = read(array, [4, 4, 2]);
+    let at = |x: usize, y: usize, z: usize| words[(z * 4 + y) * 4 + x];
+    assert_eq!([at(1, 1, 1), at(2, 1, 1), at(1, 2, 1), at(2, 2, 1)], [100, 101, 104, 105]);
+    assert_eq!(device.words()[32..36], [100, 101, 104, 105]);
+    // Array to array, then out again by the calls of one dimension.
+    let mut copy = operation(in_array(array, [1, 1, 1]), in_array(other, [0, 0, 0]), [2, 2, 1]);
+    ok!(cuMemcpy3DWithAttributesAsync(&mut copy, 0, device.stream));
+    ok!(cuStreamSynchronize(device.stream));
+    assert_eq!(read(other, [2, 2, 1]), [100, 101, 104, 105]);
+    // Refused as a whole, and the copy told.
+    let good = batch[1];
+    for (wrong, place) in [
+        (operation(pointer(device.buffer, 1, 0), good.dst, [8, 2, 1]), 1),
+        (operation(good.src, good.dst, [8, 0, 1]), 1),
+        (operation(good.src, in_array(array, [3, 0, 0]), [2, 1, 1]), 1),
+        (CUDA_MEMCPY3D_BATCH_OP { srcAccessOrder: 4, ..good }, 1),
+    ] {
+        let mut batch = [good, wrong];
+        assert_eq!(code!(cuMemcpy3DBatchAsync(2, batch.as_mut_ptr(), &mut fail, 0, device.stream)), INVALID);
+        assert_eq!(fail, place);
+    }
+    assert_eq!(code!(cuMemcpy3DBatchAsync(2, batch.as_mut_ptr(), &mut fail, 1, device.stream)), INVALID);
+    assert_eq!(fail, usize::MAX);
+    assert_eq!(code!(cuMemcpy3DBatchAsync_v2(2, batch.as_mut_ptr(), 0, CUstream::NULL)), INVALID);
+    ok!(cuArrayDestroy(array));
+    ok!(cuArrayDestroy(other));
+}
+
+#[test]
+fn bytes_of_an_array_of_one_dimension_are_copied() {
+    let device = Device::new();
+    let (one, two) = (array(8, 0, 0), array(8, 0, 0));
+    let (words, mut back) = ([1u32, 2, 3, 4], [0u32; 4]);
+    ok!(cuMemcpyHtoA_v2(one, 4, words.as_ptr() as u64, 16));
+    ok!(cuMemcpyAtoA_v2(two, 8, one, 4, 16));
+    ok!(cuMemcpyAtoD_v2(device.buffer, two, 8, 16));
+    assert_eq!(device.words()[..4], words);
+    ok!(cuMemcpyDtoA_v2(one, 0, device.buffer + 4, 8));
+    ok!(cuMemcpyAtoH_v2(back.as_mut_ptr() as u64, one, 0, 16));
+    assert_eq!(back, [2, 3, 2, 3]);
+    ok!(cuMemcpyHtoAAsync_v2(one, 0, words.as_ptr() as u64, 16, device.stream));
+    ok!(cuMemcpyAtoHAsync_v2(back.as_mut_ptr() as u64, one, 0, 16, device.stream));
+    ok!(cuStreamSynchronize(device.stream));
+    assert_eq!(back, words);
+    assert_eq!(code!(cuMemcpyAtoD_v2(device.buffer, one, 24, 16)), INVALID, "beyond its end");
+    ok!(cuArrayDestroy(one));
+    ok!(cuArrayDestroy(two));
+}

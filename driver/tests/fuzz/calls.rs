@@ -24,7 +24,11 @@ pub struct Call {
 pub static CALLS: LazyLock<Vec<Call>> = LazyLock::new(|| {
     // `cuLink*` keep the caller's log buffers until the state is destroyed, and read as many bytes as they are
     // told: the fuzzer's memory lives for one call. tests/device/link.rs and tests/process/image_fuzz.rs are about them.
-    let modelled = SYMBOLS.iter().filter(|symbol| symbol.modelled && !symbol.name.starts_with("cuLink"));
+    // Exports give the caller a descriptor to close; handles of other processes are no integer words.
+    let left_out = |name: &str| {
+        name.starts_with("cuLink") || name.starts_with("cuIpcOpen") || name.ends_with("ExportToShareableHandle")
+    };
+    let modelled = SYMBOLS.iter().filter(|symbol| symbol.modelled && !left_out(symbol.name));
     let call = |symbol: &'static graphproof_driver::abi::Symbol| {
         let function = graphproof_api::find(symbol.name).expect("exports stand in the table");
         let arguments = function.arguments.as_deref().expect("a modelled function is declared");
@@ -165,6 +169,7 @@ fn input(function: &str, c_type: &str, name: &str) -> Make {
         "CUDA_BATCH_MEM_OP_NODE_PARAMS" => |g| g.batch_params() as u64,
         "CUDA_MEMCPY3D" | "CUDA_MEMCPY3D_PEER" => |g| g.copy3d() as u64,
         "CUDA_MEMCPY2D" => |g| g.copy2d() as u64,
+        "CUDA_MEMCPY3D_BATCH_OP" => |g| g.batch_of_copies() as u64,
         "CUgraphNodeParams" => |g| g.node_params() as u64,
         "CUlaunchConfig" => |g| g.launch_config() as u64,
         "CUDA_ARRAY3D_DESCRIPTOR" => |g| g.array_shape() as u64,

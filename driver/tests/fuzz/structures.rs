@@ -137,6 +137,28 @@ impl Generator {
         self.put(value)
     }
 
+    fn operand(&mut self) -> CUmemcpy3DOperand {
+        let type_ = self.pick(&[1, 1, 1, 2, 2, 0, 9]);
+        let first = if type_ == 2 { self.handle(kind::ARRAY) } else { self.address() };
+        CUmemcpy3DOperand { type_, op: [first, self.small() as u64, self.small() as u64, self.small() as u64] }
+    }
+
+    /// As many `CUDA_MEMCPY3D_BATCH_OP` as a call may read.
+    pub fn batch_of_copies(&mut self) -> *mut u64 {
+        let operations: [CUDA_MEMCPY3D_BATCH_OP; 4] = std::array::from_fn(|_| CUDA_MEMCPY3D_BATCH_OP {
+            src: self.operand(),
+            dst: self.operand(),
+            extent: CUextent3D {
+                width: self.small(),
+                height: self.pick(&[0, 1, 1, 2]),
+                depth: self.pick(&[0, 1, 1, 2]),
+            },
+            srcAccessOrder: self.pick(&[1, 1, 2, 3, 0, 4]),
+            flags: 0,
+        });
+        self.put(operations)
+    }
+
     /// `CUDA_MEMCPY2D`.
     pub fn copy2d(&mut self) -> *mut u64 {
         let c = self.copy();

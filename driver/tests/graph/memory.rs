@@ -21,7 +21,7 @@ fn add(graphs: &mut Graphs, graph: u64, after: &[u64], work: NodeParams) -> u64 
 }
 
 fn alloc(address: u64) -> NodeParams {
-    NodeParams::MemAlloc { address, size: 100, pool: 0 }
+    NodeParams::MemAlloc { address, size: 100, pool: 0, device: 0 }
 }
 
 fn free(address: u64) -> NodeParams {
@@ -115,7 +115,7 @@ fn a_live_allocation_outlasts_its_graph() {
     graphs.destroy(graph).unwrap();
     graphs.destroy_exec(exec).unwrap();
     assert_eq!(graphs.take_released(), []);
-    assert_eq!(graphs.memory().attribute(MemAttribute::UsedCurrent), BACKED);
+    assert_eq!(graphs.memory().attribute(0, MemAttribute::UsedCurrent), BACKED);
     assert_eq!(graphs.memory().free(0x100), Some(Ok(())));
     assert_eq!(graphs.take_released(), [0x100]);
     let unused = graphs.create();
@@ -137,21 +137,21 @@ fn graph_memory_attributes() {
     let memory = graphs.memory();
     // Measured: the memory stays with the executable graph, in units of 32 MiB.
     for attribute in [UsedCurrent, UsedHigh, ReservedCurrent, ReservedHigh] {
-        assert_eq!(memory.attribute(attribute), BACKED);
+        assert_eq!(memory.attribute(0, attribute), BACKED);
     }
     // Measured (memory/attributes_after_free): what the graph has freed can be trimmed while it lives.
-    memory.trim();
-    assert_eq!((memory.attribute(UsedCurrent), memory.attribute(ReservedCurrent)), (0, 0));
+    memory.trim(0);
+    assert_eq!((memory.attribute(0, UsedCurrent), memory.attribute(0, ReservedCurrent)), (0, 0));
     graphs.destroy_exec(exec).unwrap();
     let memory = graphs.memory();
-    assert_eq!((memory.attribute(UsedCurrent), memory.attribute(ReservedCurrent)), (0, 0));
+    assert_eq!((memory.attribute(0, UsedCurrent), memory.attribute(0, ReservedCurrent)), (0, 0));
     for attribute in [UsedCurrent, ReservedCurrent] {
-        assert_eq!(memory.reset(attribute, 0), Err(INVALID));
+        assert_eq!(memory.reset(0, attribute, 0), Err(INVALID));
     }
-    assert_eq!(memory.reset(UsedHigh, 1), Err(INVALID), "only to zero");
-    assert_eq!(memory.reset(UsedHigh, 0), Ok(()));
-    assert_eq!(memory.reset(ReservedHigh, 0), Ok(()));
-    assert_eq!((memory.attribute(UsedHigh), memory.attribute(ReservedHigh)), (0, 0));
+    assert_eq!(memory.reset(0, UsedHigh, 1), Err(INVALID), "only to zero");
+    assert_eq!(memory.reset(0, UsedHigh, 0), Ok(()));
+    assert_eq!(memory.reset(0, ReservedHigh, 0), Ok(()));
+    assert_eq!((memory.attribute(0, UsedHigh), memory.attribute(0, ReservedHigh)), (0, 0));
     assert_eq!(MemAttribute::from_raw(4), None);
 }
 

@@ -148,7 +148,7 @@ fn child_graph_ownership() {
     // Moved: no second parent by a move, no instance of its own, no destroy, no memory nodes.
     assert_eq!(graphs.add_child_graph(graph, &[], child, Ownership::Move, info()), Err(INVALID));
     assert!(graphs.instantiate(child, 0).is_err());
-    let alloc = NodeParams::MemAlloc { address: 0x100, size: 8, pool: 0 };
+    let alloc = NodeParams::MemAlloc { address: 0x100, size: 8, pool: 0, device: 0 };
     assert_eq!(try_add(&mut graphs, child, &[], alloc), Err(INVALID));
     // A graph cannot become its own descendant.
     assert_eq!(graphs.add_child_graph(graph, &[], graph, Ownership::Move, info()), Err(INVALID));
@@ -187,7 +187,9 @@ fn conditional_nodes_and_their_restrictions() {
     let bodies = graphs.node(node).unwrap().work().graphs().to_vec();
     add(&mut graphs, bodies[0], &[]);
     // Measured: a node that may not be in a body can be added, and then instantiation fails.
-    for forbidden in [NodeParams::MemAlloc { address: 1, size: 1, pool: 0 }, NodeParams::BatchMemOp(Box::default())] {
+    for forbidden in
+        [NodeParams::MemAlloc { address: 1, size: 1, pool: 0, device: 0 }, NodeParams::BatchMemOp(Box::default())]
+    {
         let graph = graphs.create();
         let handle = graphs.create_conditional_handle(graph, 0, 1, ASSIGN_DEFAULT).unwrap();
         let node = graphs.add_conditional(graph, &[], handle, ConditionalKind::If, 1, info()).unwrap();

@@ -93,7 +93,12 @@ impl Run {
             Call::Add => graphs.add_node(x, &after, Self::fill(c), info()),
             Call::Alloc => {
                 self.addresses += 0x1000;
-                graphs.add_node(x, &after, NodeParams::MemAlloc { address: self.addresses, size: 8, pool: 0 }, info())
+                graphs.add_node(
+                    x,
+                    &after,
+                    NodeParams::MemAlloc { address: self.addresses, size: 8, pool: 0, device: 0 },
+                    info(),
+                )
             }
             Call::Free => {
                 let address = self.addresses.saturating_sub(c as u64 % 3 * 0x1000);

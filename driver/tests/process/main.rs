@@ -7,5 +7,6 @@ mod abi_support;
 mod address_space;
 mod cudarc;
 mod image_fuzz;
+mod ipc;
 mod notes;
 mod two_drivers;

@@ -13,6 +13,10 @@ const CHECK: Check = Check::Addresses;
 /// Bytes of a table that are looked at, and of what lies behind each of its words.
 const LOOK: usize = 4096;
 
+/// How many pointers in memory are followed one behind the other, and tables kept of one graph.
+const DEEPEST: usize = 4;
+const MOST_TABLES: usize = 256;
+
 /// What stands in the memory of the step's own that a graph points at, as it was at capture.
 #[derive(Debug, Default)]
 pub struct Behind {
@@ -23,7 +27,7 @@ pub struct Behind {
 #[derive(Debug)]
 struct Table {
     node: usize,
-    /// Where the node holds its address: `parameter 0`.
+    /// Where its address stands: `parameter 0`, or behind a word of another table.
     place: String,
     address: u64,
     words: Vec<Word>,
@@ -45,7 +49,7 @@ enum Leads {
     /// To the same buffer of the eager runs, by its name.
     Eager(String),
     /// To memory of the step's own, with the digest of what was there.
-    Elsewhere(u64),
+    Elsewhere(Allocation, u64),
 }
 
 impl Behind {
@@ -54,24 +58,39 @@ impl Behind {
     pub fn read(topology: &Topology, own: &BufferSet, eager: &BufferSet) -> Self {
         let mut tables: Vec<Table> = Vec::new();
         for (index, node) in topology.nodes.iter().enumerate() {
-            for foreign in node.foreign.iter().filter(|foreign| !foreign.allocation.host) {
-                let known = tables.iter().any(|table| table.node == index && table.address == foreign.address);
-                if known || !foreign.address.is_multiple_of(8) {
+            let roots = node.foreign.iter().filter(|foreign| !foreign.allocation.host);
+            // Each with how many pointers in memory lead to it.
+            let mut left: Vec<(String, u64, usize)> =
+                roots.map(|foreign| (foreign.place.clone(), foreign.address, 0)).collect();
+            while let Some((place, address, depth)) = left.pop() {
+                let known = tables.iter().any(|table| table.node == index && table.address == address);
+                if known || !address.is_multiple_of(8) || tables.len() >= MOST_TABLES {
                     continue;
                 }
-                let Some(bytes) = cuda::peek(foreign.address, LOOK) else { continue };
+                let Some(bytes) = cuda::peek(address, LOOK) else { continue };
                 let words = bytes.chunks_exact(8).enumerate().filter_map(|(at, word)| {
                     let value = u64::from_ne_bytes(word.try_into().expect("chunks of eight"));
                     Some(Word { offset: at * 8, value, leads: leads(value, own, eager)? })
                 });
-                let (place, address) = (foreign.place.clone(), foreign.address);
                 let words: Vec<Word> = words.collect();
+                let deeper =
+                    words.iter().filter(|word| depth + 1 < DEEPEST && matches!(word.leads, Leads::Elsewhere(..)));
+                left.extend(
+                    deeper.map(|word| (format!("{place}, behind byte {}", word.offset), word.value, depth + 1)),
+                );
                 if !words.is_empty() {
                     tables.push(Table { node: index, place, address, words });
                 }
             }
         }
         Behind { tables }
+    }
+
+    /// The findings for words of tables that lead to memory which is gone or is another's by now, before replay
+    /// `step`. Whether the graph follows such a word only the replay shows: to be told where it fails or differs.
+    pub fn gone(&self, topology: &Topology, own: &BufferSet, step: u64) -> Vec<Finding> {
+        let words = self.tables.iter().flat_map(|table| table.words.iter().map(move |word| (table, word)));
+        words.filter_map(|(table, word)| table.gone(word, topology, own, step)).collect()
     }
 
     /// The findings for tables that lead to buffers of the eager runs and to none of the graph's: the
@@ -125,6 +144,45 @@ impl Behind {
 }
 
 impl Table {
+    fn gone(&self, word: &Word, topology: &Topology, own: &BufferSet, step: u64) -> Option<Finding> {
+        let value = word.value;
+        let (id, expected, seen, origin) = match &word.leads {
+            Leads::Own => {
+                let target = own.locate(value).filter(|target| !target.live)?;
+                let name = &own.specs()[target.buffer].name;
+                let present = own.memory(target.buffer).address();
+                (
+                    Id::A08,
+                    format!("{value:#x}, in buffer '{name}'"),
+                    format!("buffer '{name}' is at {present:#x}, and {value:#x} is not allocated"),
+                    own.released_at(value).cloned(),
+                )
+            }
+            Leads::Elsewhere(allocation, _) => {
+                let now = Allocation::of(value);
+                if now == Some(*allocation) {
+                    return None;
+                }
+                let seen = match now {
+                    Some(_) => format!("{value:#x} belongs to another allocation now"),
+                    None => format!("{value:#x} is not allocated any more"),
+                };
+                (Id::A07, format!("{value:#x}, device memory that the step has of its own"), seen, None)
+            }
+            Leads::Eager(_) => return None,
+        };
+        // A table that was written anew is right.
+        let now = cuda::peek(self.address, LOOK)?;
+        if now.get(word.offset..word.offset + 8)? != value.to_ne_bytes() {
+            return None;
+        }
+        let node = &topology.nodes[self.node];
+        let place = format!("node {} ({}), {}", self.node, headline(&node.kind), self.place);
+        let finding = Finding::new(id, CHECK).at_step(step).at(node.site.clone()).began(origin);
+        let offset = word.offset;
+        Some(finding.contrast(format!("{place}: a table in memory, whose word at byte {offset} is {expected}"), seen))
+    }
+
     /// What is not as it was at capture: a word of the table, or what lies behind one.
     fn changed(&self) -> Option<String> {
         let now = cuda::peek(self.address, LOOK)?;
@@ -135,7 +193,7 @@ impl Table {
             if value != then {
                 return Some(format!("whose word at byte {offset} was {then:#x} at capture and is {value:#x} now"));
             }
-            let Leads::Elsewhere(digest) = word.leads else { return None };
+            let Leads::Elsewhere(_, digest) = word.leads else { return None };
             match cuda::peek(then, LOOK) {
                 Some(bytes) if digest::of_bytes(&bytes) == digest => None,
                 Some(_) => {
@@ -158,8 +216,9 @@ fn leads(word: u64, own: &BufferSet, eager: &BufferSet) -> Option<Leads> {
         return Some(Leads::Eager(eager.specs()[target.buffer].name.to_string()));
     }
     // No device address is as large; floats and negative numbers are larger.
-    if word >= 1 << 48 || Allocation::of(word).is_none_or(|allocation| allocation.host) {
+    if word >= 1 << 48 {
         return None;
     }
-    cuda::peek(word, LOOK).map(|bytes| Leads::Elsewhere(digest::of_bytes(&bytes)))
+    let allocation = Allocation::of(word).filter(|allocation| !allocation.host)?;
+    cuda::peek(word, LOOK).map(|bytes| Leads::Elsewhere(allocation, digest::of_bytes(&bytes)))
 }

@@ -241,6 +241,25 @@ impl CapturedGraph {
         Ok(copy)
     }
 
+    /// A copy of the graph whose nodes, given by their places in the order of creation, run one after the other.
+    /// `order` must not contradict the edges that there are.
+    ///
+    /// # Errors
+    /// The driver's, as for [`duplicate`](Self::duplicate).
+    pub fn one_after_the_other(&self, order: &[usize]) -> Result<Self, CudaError> {
+        let copy = self.duplicate()?;
+        let nodes = copy.nodes()?;
+        let edges = copy.edges()?;
+        for pair in order.windows(2) {
+            let (Some(&from), Some(&to)) = (nodes.get(pair[0]), nodes.get(pair[1])) else { continue };
+            if !edges.contains(&(from, to)) {
+                let none = std::ptr::null();
+                cu!(cuGraphAddDependencies_v2(copy.raw, &from.raw(), &to.raw(), none, 1))?;
+            }
+        }
+        Ok(copy)
+    }
+
     /// Instantiates the graph.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ pub use memory::{
     Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, free_memory, graph_memory, is_pinned, peek,
 };
 pub use module::{Function, LoadedModule};
+pub(crate) use session::CurrentContext;
 pub use session::{DeviceFacts, Session};
 pub use stream::Stream;
 pub(crate) use stream::capture_tail;

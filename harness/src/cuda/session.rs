@@ -137,6 +137,33 @@ impl Session {
     }
 }
 
+/// The context that is current on the calling thread, for another thread.
+#[derive(Debug, Clone, Copy)]
+pub struct CurrentContext(sys::CUcontext);
+
+// SAFETY: a context handle may be used from any thread that makes it current.
+unsafe impl Send for CurrentContext {}
+
+impl CurrentContext {
+    /// The calling thread's.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn get() -> Result<Self, CudaError> {
+        let mut context = std::ptr::null_mut();
+        cu!(cuCtxGetCurrent(&mut context))?;
+        Ok(CurrentContext(context))
+    }
+
+    /// Makes it current on the calling thread.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn bind(&self) -> Result<(), CudaError> {
+        cu!(cuCtxSetCurrent(self.0))
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         if let Err(error) = cu!(cuDevicePrimaryCtxRelease_v2(self.device)) {

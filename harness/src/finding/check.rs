@@ -56,16 +56,21 @@ checks! {
          destroyed between them"
     OrderOfWork "order of work"
         "what each piece of work of an eager run and of a replay touches, byte by byte, and what orders it: the graph's \
-         edges, streams, events and waits of the host; on the software driver, at step 1 and every 256th"
+         edges, streams, events and waits of the host; on the software driver, at step 1 and every 256th. On another: \
+         nodes without an order that hold addresses in the same memory, replayed in both orders"
     MemoryOutside "memory outside"
         "what a watched replay writes beside the step's buffers, and what the eager side keeps and reads there"
     Pipelined "replays in flight"
         "four more steps, eagerly one by one, beside replays that are all enqueued before the first of them runs, with \
          `--pipelined`"
+    HostThreads "host threads"
+        "four more steps, eagerly, beside replays that are held until what the step declares as the work of another \
+         host thread is done"
     Orders "orders"
         "replays under seeded orders of ready nodes, blocks and warps, with `--orders`"
     Cold "cold capture"
-        "a capture of the step in a process that has not run it, beside a second capture, by `graphproof cold`"
+        "a capture of the step in a process that has not run it, beside a second capture, and the same at another \
+         shape, by `graphproof cold` and `gate --cold`"
     Together "two graphs"
         "the graph of the step that the step declares beside itself, replayed in turn, and what both touch"
     Unpadded "padding"

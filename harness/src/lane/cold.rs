@@ -11,13 +11,13 @@ use crate::topology::Topology;
 
 impl Lane {
     /// Captures the step without a run before, then again, and tells what only the first capture did.
-    /// The process must not have run the step.
-    pub(crate) fn cold(&mut self) -> Result<Vec<Finding>, RunError> {
+    /// The process must not have run the step. Also returns whether the device is unusable now.
+    pub(crate) fn cold(&mut self) -> Result<(Vec<Finding>, bool), RunError> {
         match self.captured_cold() {
             Ok(()) | Err(Ended::Stop) => {}
             Err(Ended::Run(error)) => return Err(error),
         }
-        Ok(self.take_findings())
+        Ok((self.take_findings(), self.poisoned))
     }
 
     fn captured_cold(&mut self) -> Result<(), Ended> {

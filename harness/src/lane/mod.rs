@@ -1,9 +1,11 @@
 //! One step on its way through the gate: eager runs, capture, replays, comparison.
 
+mod beside_host;
 pub(crate) mod bisect;
 mod cold;
 mod confirm;
 pub(crate) mod declared;
+mod edges;
 mod evidence;
 mod images;
 mod judge;
@@ -97,6 +99,10 @@ pub(crate) struct Lane {
     finding_order: Vec<FindingKey>,
     evidence: evidence::Evidence,
     watched: watch::Watched,
+    /// What is gone behind pointers in memory, before the last replay: told if that differs.
+    gone: Vec<Finding>,
+    /// Whether the step is known to have no work of other host threads.
+    no_host_threads: bool,
     poisoned: bool,
 }
 
@@ -167,7 +173,8 @@ impl Lane {
         }
         if let Some(graph) = captured.as_ref().filter(|_| verdict.is_none()) {
             self.place_results(graph);
-            match self.pipelined(graph).and_then(|()| self.try_orders(graph)) {
+            let more = self.pipelined(graph).and_then(|()| self.beside_host_threads(graph));
+            match more.and_then(|()| self.try_edges(graph)).and_then(|()| self.try_orders(graph)) {
                 Ok(()) | Err(Ended::Stop) => {}
                 Err(Ended::Run(error)) => return Err(error),
             }
@@ -180,6 +187,7 @@ impl Lane {
         let controlled = step < CONTROL_HEAD || step.is_multiple_of(CONTROL_EVERY);
         let eager = self.run_eager(step, controlled)?;
         times.eager.push(eager);
+        self.host_threads(step, Phase::Eager)?;
         if captured.is_none() {
             // The host prepares the graph's buffers before they are used: it may fill a cache for them.
             self.prepare_host(step, Phase::Replay)?;
@@ -202,6 +210,7 @@ impl Lane {
         times.replay.push(replay);
         times.replay_per_mille.push(replay.saturating_mul(1000) / eager.max(1));
         self.compare_with_replay(step, graph)?;
+        self.host_threads(step, Phase::Replay)?;
         self.sample_memory(step)?;
         if step == timeline::STEP.min(self.config.steps - 1) {
             self.draw_timelines(step, graph)?;
@@ -218,6 +227,10 @@ impl Lane {
         self.heartbeat.enter("compare", step);
         self.parts.switch(Part::Comparison);
         let judged = self.compare(Pair::EagerReplay, Beside::All, step, Some(&graph.topology))?;
+        let gone = std::mem::take(&mut self.gone);
+        if !judged.images.is_empty() {
+            self.keep_all(gone);
+        }
         self.report.steps_compared += 1;
         self.report.steps_agreeing += u64::from(judged.images.is_empty());
         if !judged.images.is_empty() && self.report.steps_differing.len() < MOST_DIFFERING {

@@ -247,6 +247,8 @@ impl Lane {
             self.keep_all(unstable);
             return Err(Ended::Stop);
         }
+        let gone = graph.behind.gone(&graph.topology, &self.replay, step);
+        self.gone = self.with_free(gone);
         let loaded = self.load(&self.replay, REPLAY_POISON);
         self.driver(loaded, "copying the inputs in")?;
         self.parts.switch(Part::Replay);
@@ -254,6 +256,8 @@ impl Lane {
         let launched = graph.exec.launch(&self.stream).and_then(|()| self.wait());
         let time = nanoseconds(started);
         if let Err(error) = launched {
+            let gone = std::mem::take(&mut self.gone);
+            self.keep_all(gone);
             return Err(self.stop(faults::run_failed(Id::E03, &error, &graph.enqueued, step), error.is_sticky()));
         }
         self.parts.switch(Part::Rest);

@@ -110,6 +110,8 @@ impl Lane {
             finding_order: Vec::new(),
             evidence: Default::default(),
             watched: Default::default(),
+            gone: Vec::new(),
+            no_host_threads: false,
             poisoned: false,
         };
         lane.init_state()?;

@@ -16,6 +16,7 @@ type Record = dyn Fn(&mut StepContext<'_>) -> StepResult<()> + Send + Sync;
 type Prepare = dyn Fn(u64, &mut HostContext<'_>) -> StepResult<()> + Send + Sync;
 type Dummy = dyn Fn(&mut HostBuffers) -> StepResult<()> + Send + Sync;
 type Other = dyn Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync;
+type Threads = dyn Fn(u64, &mut HostContext<'_>) -> StepResult<()> + Send + Sync;
 type Fill = dyn Fn(u64, &mut HostBuffers) -> StepResult<()> + Send + Sync;
 
 /// Elements of the small step's buffers.
@@ -34,6 +35,8 @@ pub struct Plant {
     dummy: Option<Box<Dummy>>,
     unpadded: Option<Box<Other>>,
     beside: Option<Box<Other>>,
+    reshaped: Option<Box<Other>>,
+    threads: Option<Box<Threads>>,
 }
 
 impl Plant {
@@ -56,6 +59,8 @@ impl Plant {
             dummy: None,
             unpadded: None,
             beside: None,
+            reshaped: None,
+            threads: None,
         })
     }
 
@@ -81,6 +86,8 @@ impl Plant {
             dummy: None,
             unpadded: None,
             beside: None,
+            reshaped: None,
+            threads: None,
         })
     }
 
@@ -146,6 +153,21 @@ impl Plant {
     /// A step whose graph lives in the same process.
     pub fn beside(mut self, other: impl Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync + 'static) -> Self {
         self.beside = Some(Box::new(other));
+        self
+    }
+
+    /// The same step at another shape, which a process meets later.
+    pub fn reshaped(mut self, other: impl Fn() -> Result<Box<dyn Step>, KernelsError> + Send + Sync + 'static) -> Self {
+        self.reshaped = Some(Box::new(other));
+        self
+    }
+
+    /// What another host thread does while the step is replayed.
+    pub fn beside_replay(
+        mut self,
+        work: impl Fn(u64, &mut HostContext<'_>) -> StepResult<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.threads = Some(Box::new(work));
         self
     }
 
@@ -219,6 +241,14 @@ impl Step for Plant {
 
     fn beside(&self) -> Option<Box<dyn Step>> {
         self.beside.as_ref().and_then(|other| other().ok())
+    }
+
+    fn reshaped(&self) -> Option<Box<dyn Step>> {
+        self.reshaped.as_ref().and_then(|other| other().ok())
+    }
+
+    fn beside_replay(&self, index: u64, cx: &mut HostContext<'_>) -> StepResult<bool> {
+        self.threads.as_ref().map_or(Ok(false), |work| work(index, cx).map(|()| true))
     }
 
     fn prepare(&self, index: u64, cx: &mut HostContext<'_>) -> StepResult<()> {

@@ -80,7 +80,7 @@ pub fn expected(lane: Lane, shape: &Shape, inputs: &HostBuffers) -> StepResult<E
             Lane::Fused => of_row(&scores, statistics::by_half_tile),
             Lane::FusedMma => of_row(&scores, statistics::by_pair),
             Lane::FusedWgmma => of_warpgroups(&scores),
-            Lane::Decode => of_splits(&scores, layout::SPLIT_KEYS as usize),
+            Lane::Decode => of_splits(&scores, layout::split_keys(shape) as usize),
         };
         let first = bits.len();
         bits.resize(first + layout::mask_words(shape) as usize, 0u32);

@@ -118,14 +118,27 @@ pub fn of_warpgroups(scores: &[f32]) -> Statistics {
     joined
 }
 
-/// Statistics of a row that is scored in splits of `split` keys: each split for itself, then
-/// lane l of a warp joins the splits l, l + 32, … and the lanes are joined.
+/// Statistics of a row that is scored in splits of `split` keys by four warps: the 16 keys of a tile that a warp
+/// has belong to the lanes without bit 2; warps are joined in order, then lane l of a warp joins the splits
+/// l, l + 32, … and the lanes are joined.
 pub fn of_splits(scores: &[f32], split: usize) -> Statistics {
-    let mut lanes = [NONE; LANES];
+    const WARPS: usize = 4;
+    let mut all = [NONE; LANES];
     for (number, part) in scores.chunks(split).enumerate() {
-        add_partial(&mut lanes[number % LANES], of_row(part, by_half_tile));
+        let mut warps = [[NONE; LANES]; WARPS];
+        for tile in part.chunks(TILE) {
+            for (place, &score) in tile.iter().enumerate() {
+                // Place 8a + 2b + c of a warp's keys is that of lane 16a + 8c + b.
+                let (warp, key) = (place / 16, place % 16);
+                let lane = key / 8 * 16 + key % 2 * 8 + key % 8 / 2;
+                add_pair(&mut warps[warp][lane], score, f32::NEG_INFINITY);
+            }
+        }
+        let mut joined = join(&warps[0]);
+        warps[1..].iter().for_each(|warp| add_partial(&mut joined, join(warp)));
+        add_partial(&mut all[number % LANES], joined);
     }
-    join(&lanes)
+    join(&all)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The decode lane: append to the index cache, score it in splits, join them, advance.
+//! The decode lane: append to the index cache and score it over the whole chip, cut, select, advance.
 
 use graphproof_harness::context::{Launch, StepContext};
 use graphproof_harness::error::StepResult;
@@ -9,13 +9,15 @@ use crate::inputs;
 use crate::layout;
 use crate::shape::Shape;
 
-/// Threads of the append and advance kernels.
-const THREADS: u32 = 128;
+/// Where rounds of `decode_cut` read and write, in turn.
+const LISTS: [&str; 2] = ["candidates", "survivors"];
+/// A position that is neither near topk nor near the end of the default cache.
+const FEW: u32 = 256;
 
 pub(super) fn buffers(shape: &Shape) -> Vec<BufferSpec> {
     let [_, sk, b, h, d, topk] = extents(shape);
-    let (splits, kept) = (layout::splits(shape) as usize, layout::split_kept(shape) as usize);
-    vec![
+    let splits = layout::splits(shape) as usize;
+    let mut buffers = vec![
         BufferSpec::input("q", DType::Bf16, [1, b, h, d]),
         BufferSpec::input("w", DType::F32, [1, b, h]),
         BufferSpec::input("new_key", DType::Bf16, [1, b, d]),
@@ -23,7 +25,7 @@ pub(super) fn buffers(shape: &Shape) -> Vec<BufferSpec> {
         BufferSpec::input("end", DType::I32, [b, 1]),
         BufferSpec::state("cache", DType::Bf16, [sk, b, d]),
         BufferSpec::state("position", DType::U32, [b]),
-        BufferSpec::scratch("split_keys", DType::U64, [b, splits, kept]),
+        BufferSpec::scratch(LISTS[0], DType::U64, [b, sk]),
         BufferSpec::scratch("split_max", DType::F32, [b, splits]),
         BufferSpec::scratch("split_sum", DType::F32, [b, splits]),
         BufferSpec::output("index", DType::I32, [b, 1, topk]),
@@ -31,18 +33,23 @@ pub(super) fn buffers(shape: &Shape) -> Vec<BufferSpec> {
         BufferSpec::output("max", DType::F32, [b, 1]),
         BufferSpec::output("sum_exp", DType::F32, [b, 1]),
         BufferSpec::output("bits", DType::U32, [b, 1, layout::mask_words(shape) as usize]),
-    ]
+    ];
+    // A second round of cuts leaves less than the keys there were, in their place.
+    if let Some(&(chunks, _)) = layout::decode_cuts(shape).first() {
+        buffers.push(BufferSpec::scratch(LISTS[1], DType::U64, [b, chunks as usize, topk]));
+    }
+    buffers
 }
 
 /// Where the position of `batch` starts: just before the cache wraps round, at an empty cache,
-/// before topk, or before the end of the first split; seed and batch choose.
+/// before topk, or before a few hundred keys; seed and batch choose.
 fn first_position(shape: &Shape, seed: u64, batch: u64) -> u32 {
     let last = shape.sk - 1;
     match seed.wrapping_add(batch) % 4 {
         0 => last - last / 16,
         1 => 0,
         2 => shape.topk.saturating_sub(8).min(last),
-        _ => layout::SPLIT_KEYS.saturating_sub(8).min(last),
+        _ => FEW.saturating_sub(8).min(last),
     }
 }
 
@@ -56,46 +63,48 @@ pub(super) fn init_state(shape: &Shape, seed: u64, state: &mut HostBuffers) -> S
 
 pub(super) fn record(shape: &Shape, cx: &mut StepContext<'_>) -> StepResult<()> {
     let Shape { sk, b, h, d, topk, .. } = *shape;
-    let layout = layout::decode_score(shape);
-    let (splits, kept) = (layout::splits(shape), layout::split_kept(shape));
-    cx.memset("bits", 0)?;
-    cx.launch(
-        Launch::new("decode_append")
-            .grid([b, 1, 1])
-            .block([THREADS, 1, 1])
-            .buffer("cache")
-            .buffer("new_key")
-            .buffer("position")
-            .value(sk)
-            .value(b)
-            .value(d),
-    )?;
+    let splits = layout::splits(shape);
     cx.launch(
         Launch::new(format!("decode_score_d{d}"))
             .grid([splits, b, 1])
-            .block([layout::WARP, 1, 1])
-            .shared(layout.shared_bytes)
+            .block([layout::DECODE_THREADS, 1, 1])
+            .shared(layout::decode_score_shared(shape))
             .buffer("q")
             .buffer("cache")
+            .buffer("new_key")
             .buffer("w")
             .buffer("start")
             .buffer("end")
             .buffer("position")
-            .buffer("split_keys")
+            .buffer(LISTS[0])
             .buffer("split_max")
             .buffer("split_sum")
             .value(sk)
             .value(b)
             .value(h)
-            .value(kept)
-            .value(layout.capacity),
+            .value(layout::split_keys(shape)),
     )?;
+    let (mut list, mut count) = (0, sk);
+    for (chunks, left) in layout::decode_cuts(shape) {
+        cx.launch(
+            Launch::new("decode_cut")
+                .grid([chunks, b, 1])
+                .block([layout::held_threads(layout::HELD), 1, 1])
+                .shared(layout::HELD_SHARED)
+                .buffer(LISTS[list])
+                .buffer(LISTS[1 - list])
+                .value(count)
+                .value(topk),
+        )?;
+        (list, count) = (1 - list, left);
+    }
+    // Last: it advances the position, whose old value the others read.
     cx.launch(
-        Launch::new("decode_merge")
+        Launch::new("decode_select")
             .grid([b, 1, 1])
-            .block([layout::select_threads(splits * kept), 1, 1])
-            .shared(layout::select_shared_bytes(topk))
-            .buffer("split_keys")
+            .block([layout::held_threads(count), 1, 1])
+            .shared(layout::decode_select_shared(topk))
+            .buffer(LISTS[list])
             .buffer("split_max")
             .buffer("split_sum")
             .buffer("index")
@@ -103,13 +112,12 @@ pub(super) fn record(shape: &Shape, cx: &mut StepContext<'_>) -> StepResult<()> 
             .buffer("max")
             .buffer("sum_exp")
             .buffer("bits")
+            .buffer("position")
+            .value(count)
             .value(splits)
-            .value(kept)
             .value(sk)
             .value(topk),
-    )?;
-    // Last: every kernel before it reads the old position.
-    cx.launch(Launch::new("decode_advance").block([THREADS, 1, 1]).buffer("position").value(b))
+    )
 }
 
 #[cfg(test)]

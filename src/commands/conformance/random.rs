@@ -56,7 +56,12 @@ pub fn run(args: &ConformanceArgs, seeds: &Seeds, kind: DriverKind, cases: &Path
 
 fn runner(args: &ConformanceArgs, kind: DriverKind) -> Result<Runner, Failure> {
     let grouping = if args.random.alone { Grouping::Alone } else { Grouping::Shared };
-    Ok(Runner { child: child(kind)?, jobs: jobs(args), limit: Duration::from_secs(args.limit), grouping })
+    Ok(Runner {
+        child: child(kind, args.as_version.as_deref())?,
+        jobs: jobs(args),
+        limit: Duration::from_secs(args.limit),
+        grouping,
+    })
 }
 
 fn against(args: &ConformanceArgs, against: &Path) -> Result<Against, Failure> {

@@ -8,10 +8,12 @@ use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::report::{LaneReport, Verdict};
 use graphproof_kernels::Lane;
 
-use super::child::{self, Job, Outcome};
+use super::Outcome;
+use super::child::Job;
 use super::pool;
 use crate::args::FaultsArgs;
 use crate::commands::Failure;
+use crate::commands::child;
 use crate::interrupt;
 use crate::output::json::ReceiptFile;
 use crate::output::{finding, print};
@@ -117,7 +119,7 @@ fn sweep(lane: &'static str, shape: &'static str, args: &FaultsArgs, kind: Drive
     let mut sweep = Sweep { lane, shape, runs: 0, replays: 0, died: None, alarms: Vec::new() };
     match child::spawn(&Job::lane(lane, shape, args.seeds, [STEPS, args.orders], kind).arguments, DEADLINE, stop) {
         Outcome::Died(how) => sweep.died = Some(how),
-        Outcome::Reports(reports) => {
+        Outcome::Answer(reports) => {
             sweep.runs = reports.len();
             sweep.replays = reports.iter().map(|report| report.steps_agreeing).sum();
             sweep.alarms = reports

@@ -7,7 +7,7 @@ use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::finding::{Check, Finding, Id, Site};
 use graphproof_kernels::faults::Fault;
 
-use super::child::Outcome;
+use super::Outcome;
 use super::told;
 
 /// What was found, fault by fault.
@@ -68,7 +68,7 @@ impl Row {
         let expected = &fault.expected;
         let counts = |id: Id| id == expected.id || (!recorded && expected.without_record.contains(&id));
         let findings: &[Finding] = match planted {
-            Outcome::Reports(reports) => reports.first().map_or(&[], |report| report.findings.as_slice()),
+            Outcome::Answer(reports) => reports.first().map_or(&[], |report| report.findings.as_slice()),
             Outcome::Died(_) => &[],
         };
         let exact = findings.iter().find(|finding| finding.id == expected.id);
@@ -79,15 +79,15 @@ impl Row {
             }
             (_, Some(_)) => None,
             (Outcome::Died(how), None) => Some(format!("the child died: {how}")),
-            (Outcome::Reports(_), None) if !recorded && expected.needs_record => None,
-            (Outcome::Reports(_), None) if found.is_empty() => Some("nothing was found".to_owned()),
-            (Outcome::Reports(_), None) => Some(format!("found as {} instead", found.join(", "))),
+            (Outcome::Answer(_), None) if !recorded && expected.needs_record => None,
+            (Outcome::Answer(_), None) if found.is_empty() => Some("nothing was found".to_owned()),
+            (Outcome::Answer(_), None) => Some(format!("found as {} instead", found.join(", "))),
         };
         let untold = finding.is_none() && missed.is_none();
         let place_named = finding.as_ref().is_some_and(|finding| names_place(finding, fault.file));
         let (twin_died, twin_findings) = match twin {
             Outcome::Died(how) => (Some(how.clone()), Vec::new()),
-            Outcome::Reports(reports) => (None, reports.iter().flat_map(|report| report.findings.clone()).collect()),
+            Outcome::Answer(reports) => (None, reports.iter().flat_map(|report| report.findings.clone()).collect()),
         };
         Row {
             row: fault.row,

@@ -6,9 +6,11 @@ use graphproof_harness::exit_code::ExitCode;
 use graphproof_kernels::faults::{self, Variant};
 
 use super::DEADLINE;
-use super::child::{self, Job, Outcome};
+use super::Outcome;
+use super::child::Job;
 use crate::args::FaultsArgs;
 use crate::commands::Failure;
+use crate::commands::child;
 use crate::interrupt;
 use crate::output::print;
 use crate::report::finding;
@@ -26,7 +28,7 @@ pub fn run(name: &str, args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let words = format!("'{}' runs, {} s at most", fault.name, DEADLINE.as_secs());
     let _notice = Notice::of_known_length("faults --show", &words);
     let reports = match child::spawn(&job.arguments, DEADLINE, &interrupt::flag()) {
-        Outcome::Reports(reports) => reports,
+        Outcome::Answer(reports) => reports,
         Outcome::Died(how) => return Err(Failure::new(ExitCode::Internal, anyhow!("the child died: {how}"))),
     };
     let mut parts = Vec::new();

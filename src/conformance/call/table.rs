@@ -44,11 +44,15 @@ struct Row {
 /// symbol, and one word an argument: `i` given, `i?` optional, `=N` fixed, `>` made (`>d` device memory), `#`
 /// shown, `_` ignored.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("cuCtxCreate", "cuCtxCreate_v2", "> i? =0"),
+    ("cuCtxCreate", "cuCtxCreate_v2", "> i? i?"),
+    ("cuCtxEnablePeerAccess", "cuCtxEnablePeerAccess", "i i?"),
     ("cuCtxGetCurrent", "cuCtxGetCurrent", "_"),
     ("cuCtxGetDevice", "cuCtxGetDevice", "#"),
     ("cuCtxPopCurrent", "cuCtxPopCurrent_v2", "_"),
+    ("cuDeviceCanAccessPeer", "cuDeviceCanAccessPeer", "# i i"),
+    ("cuDeviceGetCount", "cuDeviceGetCount", "#"),
     ("cuDeviceGetGraphMemAttribute", "cuDeviceGetGraphMemAttribute", "i i #"),
+    ("cuDeviceGetP2PAttribute", "cuDeviceGetP2PAttribute", "# i i i"),
     ("cuEventElapsedTime", "cuEventElapsedTime", "_ i i"),
     ("cuFuncGetParamInfo", "cuFuncGetParamInfo", "i i # #"),
     ("cuFuncIsLoaded", "cuFuncIsLoaded", "# i"),
@@ -69,6 +73,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("cuOccupancyMaxActiveBlocksPerMultiprocessor", "cuOccupancyMaxActiveBlocksPerMultiprocessor", "_ i i =0"),
     ("cuPointerGetAttribute", "cuPointerGetAttribute", "_ i i"),
     ("cuStreamGetCtx", "cuStreamGetCtx", "i _"),
+    ("cuStreamGetDevice", "cuStreamGetDevice", "i #"),
     ("cuStreamGetFlags", "cuStreamGetFlags", "i #"),
     ("cuStreamWaitEvent", "cuStreamWaitEvent", "i i i?"),
 ];

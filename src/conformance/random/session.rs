@@ -27,6 +27,7 @@ pub fn script(lines: &[String]) -> Result<Script, FormatError> {
         source: String::new(),
         evidence: "calibrate".into(),
         driver_at_least: None,
+        devices: 1,
         notes: Vec::new(),
         axes: Vec::new(),
         excluded: Vec::new(),

@@ -43,9 +43,9 @@ pub fn same_params(a: &NodeParams, b: &NodeParams) -> bool {
         (NodeParams::Memset(a), NodeParams::Memset(b)) => a == b,
         (NodeParams::Host(a), NodeParams::Host(b)) => a == b,
         (
-            NodeParams::MemAlloc { address: a, size: s, pool: p },
-            NodeParams::MemAlloc { address: b, size: t, pool: q },
-        ) => a == b && s == t && p == q,
+            NodeParams::MemAlloc { address: a, size: s, pool: p, device: d },
+            NodeParams::MemAlloc { address: b, size: t, pool: q, device: e },
+        ) => (a, s, p, d) == (b, t, q, e),
         (NodeParams::MemFree { address: a }, NodeParams::MemFree { address: b }) => a == b,
         (NodeParams::EventRecord(a), NodeParams::EventRecord(b)) => a == b,
         (NodeParams::EventWait(a), NodeParams::EventWait(b)) => a == b,

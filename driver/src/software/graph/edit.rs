@@ -35,8 +35,8 @@ impl Graphs {
             self.graph_mut(graph)?.has_memory = true;
         }
         match work {
-            NodeWork::Work(NodeParams::MemAlloc { address, size, .. }) => {
-                self.memory.add_alloc(graph, address, size)?
+            NodeWork::Work(NodeParams::MemAlloc { address, size, device, .. }) => {
+                self.memory.add_alloc(graph, address, size, device)?
             }
             NodeWork::Work(NodeParams::MemFree { address }) => self.memory.add_free(graph, address)?,
             _ => {}

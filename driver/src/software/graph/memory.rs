@@ -17,6 +17,7 @@ const BACKING_UNIT: u64 = 32 << 20;
 #[derive(Debug)]
 struct Allocation {
     bytes: u64,
+    device: i32,
     /// The graph with the allocation node.
     graph: u64,
     graph_exists: bool,
@@ -48,16 +49,28 @@ impl MemAttribute {
     }
 }
 
-/// The ledger of one device.
+/// The ledger.
 #[derive(Debug, Default)]
 pub struct GraphMemory {
     allocations: BTreeMap<u64, Allocation>,
     released: Vec<u64>,
-    /// Bytes of the backed allocations.
+    devices: BTreeMap<i32, Usage>,
+}
+
+/// The graph memory of a device, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    /// Of the backed allocations.
     backed: u64,
     used_high: u64,
     reserved: u64,
     reserved_high: u64,
+}
+
+impl Usage {
+    fn used(&self) -> u64 {
+        self.backed.checked_next_multiple_of(BACKING_UNIT).unwrap_or(self.backed)
+    }
 }
 
 /// The memory nodes of an executable graph.
@@ -68,12 +81,13 @@ pub(super) struct MemoryNodes {
 }
 
 impl GraphMemory {
-    pub(super) fn add_alloc(&mut self, graph: u64, address: u64, bytes: u64) -> Cuda {
+    pub(super) fn add_alloc(&mut self, graph: u64, address: u64, bytes: u64, device: i32) -> Cuda {
         if self.allocations.contains_key(&address) {
             return Err(CUresult::INVALID_VALUE);
         }
         let allocation = Allocation {
             bytes,
+            device,
             graph,
             graph_exists: true,
             execs: 0,
@@ -166,13 +180,16 @@ impl GraphMemory {
         for address in &nodes.allocs {
             if let Some(allocation) = self.allocations.get_mut(address).filter(|allocation| !allocation.backed) {
                 allocation.backed = true;
-                self.backed = self.backed.saturating_add(allocation.bytes);
+                let usage = self.devices.entry(allocation.device).or_default();
+                usage.backed = usage.backed.saturating_add(allocation.bytes);
             }
         }
-        let used = self.used();
-        self.used_high = self.used_high.max(used);
-        self.reserved = self.reserved.max(used);
-        self.reserved_high = self.reserved_high.max(self.reserved);
+        for usage in self.devices.values_mut() {
+            let used = usage.used();
+            usage.used_high = usage.used_high.max(used);
+            usage.reserved = usage.reserved.max(used);
+            usage.reserved_high = usage.reserved_high.max(usage.reserved);
+        }
     }
 
     /// `cuMemFree` or `cuMemFreeAsync` outside a capture; `None` if the address is not a graph
@@ -190,20 +207,22 @@ impl GraphMemory {
     }
 
     /// `cuDeviceGetGraphMemAttribute`, in bytes.
-    pub fn attribute(&self, attribute: MemAttribute) -> u64 {
+    pub fn attribute(&self, device: i32, attribute: MemAttribute) -> u64 {
+        let usage = self.devices.get(&device).copied().unwrap_or_default();
         match attribute {
-            MemAttribute::UsedCurrent => self.used(),
-            MemAttribute::UsedHigh => self.used_high,
-            MemAttribute::ReservedCurrent => self.reserved,
-            MemAttribute::ReservedHigh => self.reserved_high,
+            MemAttribute::UsedCurrent => usage.used(),
+            MemAttribute::UsedHigh => usage.used_high,
+            MemAttribute::ReservedCurrent => usage.reserved,
+            MemAttribute::ReservedHigh => usage.reserved_high,
         }
     }
 
     /// `cuDeviceSetGraphMemAttribute`: a high watermark can be reset to zero, nothing else (D).
-    pub fn reset(&mut self, attribute: MemAttribute, value: u64) -> Cuda {
+    pub fn reset(&mut self, device: i32, attribute: MemAttribute, value: u64) -> Cuda {
+        let usage = self.devices.entry(device).or_default();
         match (attribute, value) {
-            (MemAttribute::UsedHigh, 0) => self.used_high = 0,
-            (MemAttribute::ReservedHigh, 0) => self.reserved_high = 0,
+            (MemAttribute::UsedHigh, 0) => usage.used_high = 0,
+            (MemAttribute::ReservedHigh, 0) => usage.reserved_high = 0,
             _ => return Err(CUresult::INVALID_VALUE),
         }
         Ok(())
@@ -211,17 +230,15 @@ impl GraphMemory {
 
     /// `cuDeviceGraphMemTrim`: gives back what no allocation is live in, what executable graphs keep for
     /// their next launch too (M, H200, driver 580.159.04).
-    pub fn trim(&mut self) {
-        for allocation in self.allocations.values_mut().filter(|allocation| !allocation.live) {
+    pub fn trim(&mut self, device: i32) {
+        let usage = self.devices.entry(device).or_default();
+        let idle = |allocation: &&mut Allocation| allocation.device == device && !allocation.live;
+        for allocation in self.allocations.values_mut().filter(idle) {
             if std::mem::take(&mut allocation.backed) {
-                self.backed = self.backed.saturating_sub(allocation.bytes);
+                usage.backed = usage.backed.saturating_sub(allocation.bytes);
             }
         }
-        self.reserved = self.used();
-    }
-
-    fn used(&self) -> u64 {
-        self.backed.checked_next_multiple_of(BACKING_UNIT).unwrap_or(self.backed)
+        usage.reserved = usage.used();
     }
 
     pub(super) fn take_released(&mut self) -> Vec<u64> {
@@ -246,7 +263,8 @@ impl GraphMemory {
             return;
         }
         if std::mem::take(&mut allocation.backed) {
-            self.backed = self.backed.saturating_sub(allocation.bytes);
+            let usage = self.devices.entry(allocation.device).or_default();
+            usage.backed = usage.backed.saturating_sub(allocation.bytes);
         }
         if !allocation.graph_exists {
             self.allocations.remove(&address);

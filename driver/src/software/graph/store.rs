@@ -114,6 +114,15 @@ impl Default for Graphs {
 }
 
 impl Graphs {
+    /// Whether a handle named something of a graph that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.graphs.was_destroyed(handle)
+            || self.nodes.was_destroyed(handle)
+            || self.execs.was_destroyed(handle)
+            || self.objects.was_destroyed(handle)
+            || self.handles.was_destroyed(handle)
+    }
+
     /// `cuGraphCreate`.
     pub fn create(&mut self) -> u64 {
         self.create_owned(Owner::User)

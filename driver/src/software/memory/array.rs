@@ -38,7 +38,7 @@ impl Shape {
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE` for a count of components, `CUDA_ERROR_NOT_SUPPORTED` for packed,
     /// normalised and compressed formats.
-    fn element(&self) -> Cuda<usize> {
+    pub fn element(&self) -> Cuda<usize> {
         let component = match self.format {
             0x01 | 0x08 => 1,
             0x02 | 0x09 | 0x10 => 2,
@@ -164,12 +164,12 @@ mod tests {
 
     #[test]
     fn arrays_have_no_address_and_go_with_their_context() {
-        let mut space = AddressSpace::new(1 << 20).unwrap();
+        let mut space = AddressSpace::new(1 << 20, 1).unwrap();
         let array = space.create_array(shape([4, 4, 0], 0), 7).unwrap();
         let base = space.array(array).unwrap().base;
         assert_eq!(space.live(), 4 * 4 * 8);
         assert!(space.place(base).is_none() && space.locate(base, 1).is_none());
-        assert!(space.map().ranges.is_empty());
+        assert!(space.map(7).ranges.is_empty());
         assert!(space.part_of_array(array, [8, 3, 0], [24, 1, 1]).is_some());
         for (at, size) in
             [([8, 3, 0], [32, 1, 1]), ([0, 4, 0], [8, 1, 1]), ([4, 0, 0], [8, 1, 1]), ([0, 0, 0], [4, 1, 1])]

@@ -90,9 +90,10 @@ impl fmt::Display for Named<'_> {
         let origin = match origin {
             Origin::Plain(_) | Origin::Pool(_) => "",
             Origin::Graph => " of a graph",
-            Origin::Module => " of a module's global variable",
+            Origin::Module(_) => " of a module's global variable",
             Origin::Array(_) => " of an array",
             Origin::Mapping(_) => " of mapped memory",
+            Origin::Opened(_) => " of another process",
         };
         write!(f, "allocation {number}{origin} ({len} bytes at {base:#x})")
     }

@@ -4,6 +4,7 @@ mod array;
 mod copy;
 mod describe;
 pub mod pool;
+mod shared;
 mod space;
 mod virtual_memory;
 mod window;
@@ -14,10 +15,11 @@ pub use array::{Array, Shape};
 pub use copy::{Copy, Fill, Side};
 pub use describe::Description;
 pub use pool::Pool;
-pub use space::{AddressSpace, Allocation, HostAllocation, HostKind, Origin, Place, State, poison};
+pub use shared::PoolFile;
+pub use space::{AddressSpace, Allocation, Devices, HostAllocation, HostKind, Origin, Place, State, only, poison};
 pub use virtual_memory::{Access, GRANULARITY, Physical};
 
-use super::{Handles, Kind, Settings, driver};
+use super::{Handles, Kind, Settings, device, driver};
 use crate::abi::{CUresult, Cuda};
 
 /// Device memory when `GRAPHPROOF_DEVICE_MEMORY` does not say otherwise: 80 GiB.
@@ -30,21 +32,58 @@ pub struct Memory {
     pub space: AddressSpace,
     /// Pools by handle.
     pub pools: Handles<Pool>,
-    /// The device's default pool.
-    pub default_pool: u64,
+    of_devices: Vec<DevicePools>,
+}
+
+/// The pools of a device, by handle.
+#[derive(Debug, Clone, Copy)]
+pub struct DevicePools {
+    /// Its default pool.
+    pub default: u64,
     /// The pool that `cuMemAllocAsync` uses.
-    pub current_pool: u64,
+    pub current: u64,
 }
 
 impl Memory {
-    fn new(total: u64) -> Cuda<Self> {
-        Ok(Self::within(AddressSpace::new(total)?))
+    fn new(total: u64, devices: i32) -> Cuda<Self> {
+        Ok(Self::within(AddressSpace::new(total, devices)?, devices))
     }
 
-    fn within(space: AddressSpace) -> Self {
+    fn within(space: AddressSpace, devices: i32) -> Self {
         let mut pools = Handles::new(Kind::Pool);
-        let default_pool = pools.insert(Pool::new(0));
-        Self { space, pools, default_pool, current_pool: default_pool }
+        let of_devices = (0..devices).map(|device| {
+            let default = pools.insert(Pool::new(device, 0));
+            DevicePools { default, current: default }
+        });
+        Self { of_devices: of_devices.collect(), space, pools }
+    }
+
+    /// The pools of a device that exists.
+    pub fn pools_of(&self, device: i32) -> DevicePools {
+        self.of_devices[device as usize]
+    }
+
+    /// `cuDeviceSetMemPool`.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: no pool, or an imported one. D: `CUDA_ERROR_INVALID_DEVICE`: one of another device.
+    pub fn set_current_pool(&mut self, device: i32, handle: u64) -> Cuda {
+        let pool = self.pool(handle)?;
+        if pool.device != device {
+            return Err(CUresult::INVALID_DEVICE);
+        }
+        if pool.file.as_ref().is_some_and(PoolFile::is_imported) {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        self.of_devices[device as usize].current = handle;
+        Ok(())
+    }
+
+    /// `cuMemPoolSetAccess` for a device.
+    pub fn set_pool_access(&mut self, handle: u64, device: i32, access: bool) -> Cuda {
+        self.pool(handle)?.set_access(device, access);
+        self.space.set_pool_access(handle, device, access);
+        Ok(())
     }
 
     /// The pool of a handle.
@@ -53,20 +92,36 @@ impl Memory {
         pool.ok_or(CUresult::INVALID_VALUE)
     }
 
+    /// Whether a handle named a pool, an array or a physical allocation that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.pools.was_destroyed(handle) || self.space.was_destroyed(handle)
+    }
+
     /// Allocates from a pool.
     pub fn allocate_from(&mut self, handle: u64, bytes: u64) -> Cuda<u64> {
         let pool = self.pool(handle)?;
+        let (device, access) = (pool.device, pool.access());
+        // D (cuMemPoolImportFromShareableHandle): it makes no allocations.
+        if pool.file.as_ref().is_some_and(PoolFile::is_imported) {
+            return Err(CUresult::INVALID_VALUE);
+        }
         if pool.max_size != 0 && pool.used().saturating_add(bytes) > pool.max_size {
             return Err(CUresult::OUT_OF_MEMORY);
         }
         // Bytes that this pool has cached are its own to use.
         let cached = pool.cached();
-        self.space.set_cached(self.cached() - cached);
-        let allocated = self.space.allocate(bytes, Origin::Pool(handle));
-        if allocated.is_ok() {
-            self.pool(handle)?.allocated(bytes);
+        self.space.set_cached(device, self.cached(device) - cached);
+        let mut allocated = self.space.allocate_on(device, bytes, Origin::Pool(handle), access);
+        if let Ok(base) = allocated {
+            match self.back_from_pool(handle, base, bytes) {
+                Ok(()) => self.pool(handle)?.allocated(bytes),
+                Err(code) => {
+                    let _ = self.space.free(base);
+                    allocated = Err(code);
+                }
+            }
         }
-        self.space.set_cached(self.cached());
+        self.count_cached(device);
         allocated
     }
 
@@ -83,7 +138,7 @@ impl Memory {
                     }
                 }
             }
-            self.space.set_cached(self.cached());
+            self.count_cached(allocation.device);
         }
         Ok(())
     }
@@ -107,32 +162,36 @@ impl Memory {
                     pool.synchronised();
                 }
             }
-            self.space.set_cached(self.cached());
+            (0..self.of_devices.len() as i32).for_each(|device| self.count_cached(device));
         }
     }
 
     /// Destroys a pool; it goes when its last allocation is freed.
     pub fn destroy_pool(&mut self, handle: u64) -> Cuda {
-        if handle == self.default_pool {
+        if self.of_devices.iter().any(|device| device.default == handle) {
             return Err(CUresult::INVALID_VALUE);
         }
         let pool = self.pool(handle)?;
+        let device = pool.device;
         pool.trim(0);
         pool.destroyed = true;
         if pool.used() == 0 {
             self.pools.remove(handle);
         }
-        if self.current_pool == handle {
-            self.current_pool = self.default_pool;
+        let pools = &mut self.of_devices[device as usize];
+        if pools.current == handle {
+            pools.current = pools.default;
         }
-        self.space.set_cached(self.cached());
+        self.count_cached(device);
         Ok(())
     }
 
     /// Trims a pool to `keep` bytes.
     pub fn trim(&mut self, handle: u64, keep: u64) -> Cuda {
-        self.pool(handle)?.trim(keep);
-        self.space.set_cached(self.cached());
+        let pool = self.pool(handle)?;
+        pool.trim(keep);
+        let device = pool.device;
+        self.count_cached(device);
         Ok(())
     }
 
@@ -140,8 +199,12 @@ impl Memory {
         self.pools.iter().any(|(_, pool)| pool.cached() > 0)
     }
 
-    fn cached(&self) -> u64 {
-        self.pools.iter().map(|(_, pool)| pool.cached()).sum()
+    fn cached(&self, device: i32) -> u64 {
+        self.pools.iter().filter(|(_, pool)| pool.device == device).map(|(_, pool)| pool.cached()).sum()
+    }
+
+    fn count_cached(&mut self, device: i32) {
+        self.space.set_cached(device, self.cached(device));
     }
 }
 
@@ -155,7 +218,7 @@ const SETTING: &str = "GRAPHPROOF_DEVICE_MEMORY";
 impl Memory {
     /// As large as the setting says, as far as the process may reserve address space; says so on standard
     /// error where it is less.
-    pub(super) fn of_the_device(settings: &Settings) -> Self {
+    pub(super) fn of_the_devices(settings: &Settings) -> Self {
         let asked = settings.get(SETTING);
         let parsed = asked.as_deref().map(parse_size);
         if let (Some(asked), Some(None)) = (&asked, parsed) {
@@ -163,7 +226,7 @@ impl Memory {
         }
         let wanted = parsed.flatten().unwrap_or(DEFAULT_TOTAL);
         let limits = "RLIMIT_AS (ulimit -v), RLIMIT_DATA (ulimit -d) or vm.overcommit_memory limits it";
-        match Self::new(wanted) {
+        match Self::new(wanted, device::count()) {
             Ok(memory) => {
                 let total = memory.space.total();
                 if total < wanted {
@@ -188,7 +251,7 @@ impl Memory {
 
     /// No memory at all.
     pub(super) fn none() -> Self {
-        Self::within(AddressSpace::none())
+        Self::within(AddressSpace::none(device::count()), device::count())
     }
 }
 
@@ -225,7 +288,7 @@ mod tests {
 
     #[test]
     fn bounds_are_exact_and_addresses_are_used_again_late() {
-        let mut space = AddressSpace::new(1 << 40).unwrap();
+        let mut space = AddressSpace::new(1 << 40, 1).unwrap();
         let a = space.allocate(1000, Origin::Plain(0)).unwrap();
         assert!(a.is_multiple_of(512));
         assert!(space.locate(a, 1000).is_some());
@@ -245,9 +308,9 @@ mod tests {
 
     #[test]
     fn a_huge_allocation_costs_nothing_and_the_total_holds() {
-        let mut space = AddressSpace::new(80 << 30).unwrap();
+        let mut space = AddressSpace::new(80 << 30, 1).unwrap();
         let huge = space.allocate(64 << 30, Origin::Plain(0)).unwrap();
-        assert_eq!(space.free_bytes(), 16 << 30);
+        assert_eq!(space.free_bytes(0), 16 << 30);
         assert_eq!(space.allocate(17 << 30, Origin::Plain(0)).err(), Some(CUresult::OUT_OF_MEMORY));
         space.free(huge).unwrap();
         assert_eq!((space.live(), space.high_water()), (0, 64 << 30));
@@ -260,7 +323,7 @@ mod tests {
 
     #[test]
     fn fresh_memory_is_poisoned() {
-        let mut space = AddressSpace::new(1 << 30).unwrap();
+        let mut space = AddressSpace::new(1 << 30, 1).unwrap();
         let base = space.allocate(7, Origin::Plain(0)).unwrap();
         let bytes = space.locate(base, 7).unwrap();
         // SAFETY: seven bytes of a live allocation.
@@ -270,15 +333,15 @@ mod tests {
 
     #[test]
     fn a_pool_keeps_what_is_freed_until_a_synchronisation() {
-        let mut memory = Memory::new(1 << 20).unwrap();
-        let pool = memory.default_pool;
+        let mut memory = Memory::new(1 << 20, 1).unwrap();
+        let pool = memory.pools_of(0).default;
         let a = memory.allocate_from(pool, 1000).unwrap();
         memory.free(a).unwrap();
-        assert_eq!(memory.space.free_bytes(), (1 << 20) - 1000);
+        assert_eq!(memory.space.free_bytes(0), (1 << 20) - 1000);
         let b = memory.allocate_from(pool, 1 << 20).unwrap();
         memory.free(b).unwrap();
         memory.synchronised();
-        assert_eq!(memory.space.free_bytes(), 1 << 20);
+        assert_eq!(memory.space.free_bytes(0), 1 << 20);
         assert_eq!(memory.pool(pool).unwrap().get(pool::attribute::USED_MEM_HIGH), Ok(pool::Value::Long(1 << 20)));
     }
 }

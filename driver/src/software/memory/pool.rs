@@ -1,8 +1,7 @@
 //! Memory pools: what `cuMemAllocAsync` allocates from, and what they report.
 
-use std::collections::BTreeMap;
-
-use crate::abi::types::CUmemAccessDesc;
+use super::shared::PoolFile;
+use super::space::{Devices, only, with};
 use crate::abi::{CUresult, Cuda};
 
 /// `CUmemPool_attribute`.
@@ -22,12 +21,15 @@ pub mod attribute {
 /// than the release threshold reserved.
 #[derive(Debug, Default)]
 pub struct Pool {
+    /// The device whose memory it holds.
+    pub device: i32,
     /// Most bytes it may reserve; 0 for no limit.
     pub max_size: u64,
-    /// Access of devices, as set.
-    pub access: BTreeMap<i32, CUmemAccessDesc>,
+    /// The file behind its memory, if that can be shared with other processes.
+    pub file: Option<PoolFile>,
     /// Its handle is destroyed; it goes when its last allocation is freed.
     pub destroyed: bool,
+    access: Devices,
     reuse: [bool; 3],
     threshold: u64,
     used: u64,
@@ -38,8 +40,28 @@ pub struct Pool {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(max_size: u64) -> Self {
-        Self { max_size, reuse: [true; 3], ..Self::default() }
+    pub fn new(device: i32, max_size: u64) -> Self {
+        Self { device, max_size, access: only(device), reuse: [true; 3], ..Self::default() }
+    }
+
+    /// As this pool, with a file behind its memory.
+    pub fn within(self, file: Option<PoolFile>) -> Self {
+        Self { file, ..self }
+    }
+
+    /// The devices that may access its memory.
+    pub fn access(&self) -> Devices {
+        self.access
+    }
+
+    /// Whether a device may access its memory.
+    pub fn is_accessible(&self, device: i32) -> bool {
+        self.access & only(device) != 0
+    }
+
+    /// Gives a device access to its memory, or takes it.
+    pub(super) fn set_access(&mut self, device: i32, access: bool) {
+        self.access = with(self.access, device, access);
     }
 
     /// Counts an allocation.

@@ -1,9 +1,10 @@
 //! Allocations: device memory by address, and the host memory that kernels may reach.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::array::Array;
+use super::shared::Backing;
 use super::virtual_memory::VirtualMemory;
 use super::window::{PAGE, Window, map};
 use crate::abi::{CUresult, Cuda};
@@ -11,7 +12,7 @@ use crate::software::{Handles, Kind};
 use graphproof_exec::{MemoryMap, MemoryRange};
 
 /// Fresh allocations up to this size are filled with [`POISON`].
-const POISON_LIMIT: u64 = 1 << 20;
+pub(super) const POISON_LIMIT: u64 = 1 << 20;
 /// NaN as `f32`, and as a pair of `bf16`: what has not been written shows.
 const POISON: u32 = 0xffba_ffba;
 /// How many freed allocations are remembered to explain a bad address.
@@ -26,10 +27,12 @@ pub enum Origin {
     Pool(u64),
     /// A node of a graph.
     Graph,
-    /// A module's global variables.
-    Module,
+    /// A module's global variables, in the context with this handle.
+    Module(u64),
     /// A CUDA array, in the context with this handle.
     Array(u64),
+    /// Another process's, opened in the context with this handle (`cuIpcOpenMemHandle`).
+    Opened(u64),
     /// A mapping of the physical allocation with this handle (`cuMemMap`).
     Mapping(u64),
 }
@@ -37,7 +40,17 @@ pub enum Origin {
 impl Origin {
     /// Whether `cuMemFree` and `cuMemFreeAsync` free it.
     pub fn can_be_freed(self) -> bool {
-        !matches!(self, Self::Module | Self::Mapping(_))
+        !matches!(self, Self::Module(_) | Self::Mapping(_) | Self::Opened(_))
+    }
+
+    /// The context that the allocation belongs to, if it belongs to one.
+    pub fn context(self) -> Option<u64> {
+        match self {
+            Self::Plain(context) | Self::Module(context) | Self::Array(context) | Self::Opened(context) => {
+                Some(context)
+            }
+            Self::Pool(_) | Self::Graph | Self::Mapping(_) => None,
+        }
     }
 }
 
@@ -65,12 +78,30 @@ pub struct Allocation {
     pub state: State,
     /// Unique for the life of the process: `CU_POINTER_ATTRIBUTE_BUFFER_ID`.
     pub number: u64,
+    /// The device whose memory it is.
+    pub device: i32,
+    /// The devices that may access it in every context, as bits.
+    pub access: Devices,
+}
+
+/// A set of devices, as bits.
+pub type Devices = u32;
+
+/// The set of one device.
+pub fn only(device: i32) -> Devices {
+    1 << device
 }
 
 impl Allocation {
     /// Whether its addresses lead to memory.
     fn is_addressable(&self) -> bool {
         self.state != State::Reserved && !matches!(self.origin, Origin::Array(_))
+    }
+
+    /// Whether a kernel of a context may touch it.
+    fn is_visible(&self, viewer: &Viewer) -> bool {
+        let by_peer = || self.origin.context().is_some_and(|context| viewer.peers.contains(&context));
+        self.access & only(viewer.device) != 0 || by_peer()
     }
 }
 
@@ -87,6 +118,8 @@ pub struct HostAllocation {
     pub flags: u32,
     /// As for [`Allocation::number`].
     pub number: u64,
+    /// The device of the context in which it was made known.
+    pub device: i32,
 }
 
 /// Kinds of host memory.
@@ -116,7 +149,23 @@ pub struct Freed {
     pub allocation: Allocation,
 }
 
-/// The address space of the device.
+/// A context, as far as it decides what its kernels may touch.
+#[derive(Debug, Default)]
+struct Viewer {
+    device: i32,
+    /// Contexts of other devices whose memory it may access: `cuCtxEnablePeerAccess`.
+    peers: BTreeSet<u64>,
+}
+
+/// What a device has given away, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    live: u64,
+    /// Held by pools without being used.
+    cached: u64,
+}
+
+/// The address space of the devices: one for all of them and for the host.
 #[derive(Debug)]
 pub struct AddressSpace {
     pub(super) window: Window,
@@ -125,15 +174,19 @@ pub struct AddressSpace {
     pub(super) arrays: Handles<Array>,
     pub(super) freed: VecDeque<Freed>,
     pub(super) virtual_memory: VirtualMemory,
+    /// Allocations with a file behind them, by first address.
+    pub(super) backings: BTreeMap<u64, Backing>,
     /// Where the search for the next address begins: freed addresses are used again as late as
     /// possible.
     pub(super) cursor: u64,
+    /// Of each device.
     total: u64,
-    pub(super) live: u64,
-    cached: u64,
-    pub(super) high: u64,
+    usage: Vec<Usage>,
+    high: u64,
     numbers: u64,
-    pub(super) ranges: Option<Ranges>,
+    viewers: BTreeMap<u64, Viewer>,
+    /// What kernels may touch: by device and, where a context has peers, by context.
+    pub(super) ranges: BTreeMap<(i32, u64), Ranges>,
 }
 
 #[derive(Debug)]
@@ -153,22 +206,23 @@ impl Drop for AddressSpace {
 }
 
 impl AddressSpace {
-    /// An empty address space with `total` bytes of device memory, or as many as there is room for.
+    /// An empty address space for devices with `total` bytes of memory each, or as many as there is room for.
     ///
     /// # Errors
     /// `CUDA_ERROR_OUT_OF_MEMORY`: there is no room for a device.
-    pub fn new(total: u64) -> Cuda<Self> {
-        let window = Window::reserve(total)?;
-        let total = total.min(window.capacity());
-        Ok(Self::within(window, total))
+    pub fn new(total: u64, devices: i32) -> Cuda<Self> {
+        let count = u64::from(devices.unsigned_abs());
+        let window = Window::reserve(total.saturating_mul(count))?;
+        let total = total.min(window.capacity() / count / PAGE * PAGE);
+        Ok(Self::within(window, total, devices))
     }
 
     /// An address space without memory.
-    pub fn none() -> Self {
-        Self::within(Window::none(), 0)
+    pub fn none(devices: i32) -> Self {
+        Self::within(Window::none(), 0, devices)
     }
 
-    fn within(window: Window, total: u64) -> Self {
+    fn within(window: Window, total: u64, devices: i32) -> Self {
         Self {
             cursor: window.base() + PAGE,
             window,
@@ -177,28 +231,72 @@ impl AddressSpace {
             arrays: Handles::new(Kind::Array),
             freed: VecDeque::new(),
             virtual_memory: VirtualMemory::default(),
+            backings: BTreeMap::new(),
             total,
-            live: 0,
-            cached: 0,
+            usage: vec![Usage::default(); devices as usize],
             high: 0,
             numbers: 0,
-            ranges: None,
+            viewers: BTreeMap::new(),
+            ranges: BTreeMap::new(),
         }
     }
 
-    /// Device memory in bytes.
+    /// A context is made on a device, anew if it was reset.
+    pub fn add_context(&mut self, context: u64, device: i32) {
+        self.viewers.insert(context, Viewer { device, peers: BTreeSet::new() });
+        self.ranges.clear();
+    }
+
+    /// Whether kernels of a context may touch what belongs to another one from here on.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED`, `CUDA_ERROR_PEER_ACCESS_NOT_ENABLED`.
+    pub fn set_peer(&mut self, context: u64, peer: u64, enabled: bool) -> Cuda {
+        let peers = &mut self.viewers.get_mut(&context).ok_or(CUresult::INVALID_CONTEXT)?.peers;
+        let changed = if enabled { peers.insert(peer) } else { peers.remove(&peer) };
+        self.ranges.clear();
+        match (changed, enabled) {
+            (true, _) => Ok(()),
+            (false, true) => Err(CUresult::PEER_ACCESS_ALREADY_ENABLED),
+            (false, false) => Err(CUresult::PEER_ACCESS_NOT_ENABLED),
+        }
+    }
+
+    /// Whether a handle named an array or a physical allocation that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.arrays.was_destroyed(handle) || self.virtual_memory.was_destroyed(handle)
+    }
+
+    /// How many devices there are.
+    pub fn devices(&self) -> i32 {
+        self.usage.len() as i32
+    }
+
+    /// Memory of each device in bytes.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Bytes that `cuMemGetInfo` calls free.
-    pub fn free_bytes(&self) -> u64 {
-        self.total.saturating_sub(self.live + self.cached)
+    /// Bytes that `cuMemGetInfo` calls free on a device.
+    pub fn free_bytes(&self, device: i32) -> u64 {
+        let Usage { live, cached } = self.usage[device as usize];
+        self.total.saturating_sub(live + cached)
     }
 
-    /// Bytes in use.
+    /// Bytes in use, on all devices together.
     pub fn live(&self) -> u64 {
-        self.live
+        self.usage.iter().map(|usage| usage.live).sum()
+    }
+
+    /// Memory of a device comes into use.
+    pub(super) fn took(&mut self, device: i32, bytes: u64) {
+        self.usage[device as usize].live += bytes;
+        self.high = self.high.max(self.live());
+    }
+
+    /// Memory of a device is free again.
+    pub(super) fn gave(&mut self, device: i32, bytes: u64) {
+        self.usage[device as usize].live -= bytes;
     }
 
     /// The most bytes ever in use since the last reset.
@@ -208,12 +306,12 @@ impl AddressSpace {
 
     /// Starts the high-water mark again from what is in use.
     pub fn reset_high_water(&mut self) {
-        self.high = self.live;
+        self.high = self.live();
     }
 
-    /// Bytes that pools hold without using them.
-    pub fn set_cached(&mut self, bytes: u64) {
-        self.cached = bytes;
+    /// Bytes of a device that pools hold without using them.
+    pub fn set_cached(&mut self, device: i32, bytes: u64) {
+        self.usage[device as usize].cached = bytes;
     }
 
     /// Whether device addresses lie there.
@@ -221,21 +319,28 @@ impl AddressSpace {
         self.window.contains(address)
     }
 
-    /// Allocates device memory.
+    /// Allocates memory of the device of the context that `origin` names.
     pub fn allocate(&mut self, len: u64, origin: Origin) -> Cuda<u64> {
+        let context = origin.context().and_then(|context| self.viewers.get(&context));
+        let device = context.map_or(0, |context| context.device);
+        self.allocate_on(device, len, origin, only(device))
+    }
+
+    /// Allocates memory of a device, for the devices that may access it.
+    pub fn allocate_on(&mut self, device: i32, len: u64, origin: Origin, access: Devices) -> Cuda<u64> {
         if len == 0 {
             return Err(CUresult::INVALID_VALUE);
         }
-        if len > self.free_bytes() {
+        if len > self.free_bytes(device) {
             return Err(CUresult::OUT_OF_MEMORY);
         }
-        let base = self.reserve(len, origin)?;
+        let base = self.reserve(device, len, origin, access)?;
         self.make_live(base)?;
         Ok(base)
     }
 
     /// Takes an address without memory behind it.
-    pub fn reserve(&mut self, len: u64, origin: Origin) -> Cuda<u64> {
+    pub fn reserve(&mut self, device: i32, len: u64, origin: Origin, access: Devices) -> Cuda<u64> {
         if len == 0 {
             return Err(CUresult::INVALID_VALUE);
         }
@@ -245,25 +350,24 @@ impl AddressSpace {
         let base = self.find_gap(len, PAGE).ok_or(CUresult::OUT_OF_MEMORY)?;
         self.cursor = after(base, len);
         let number = self.next_number();
-        self.device.insert(base, Allocation { base, len, origin, state: State::Reserved, number });
+        self.device.insert(base, Allocation { base, len, origin, state: State::Reserved, number, device, access });
         Ok(base)
     }
 
     /// Puts memory behind a reserved address.
     pub fn make_live(&mut self, base: u64) -> Cuda {
-        let free = self.free_bytes();
         let allocation = self.device.get_mut(&base).ok_or(CUresult::INVALID_VALUE)?;
         if allocation.state != State::Reserved {
             return Err(CUresult::INVALID_VALUE);
         }
-        if allocation.len > free {
+        let (device, len) = (allocation.device, allocation.len);
+        let Usage { live, cached } = self.usage[device as usize];
+        if len > self.total.saturating_sub(live + cached) {
             return Err(CUresult::OUT_OF_MEMORY);
         }
         allocation.state = State::Live;
-        let len = allocation.len;
-        self.live += len;
-        self.high = self.high.max(self.live);
-        self.ranges = None;
+        self.took(device, len);
+        self.ranges.clear();
         if len <= POISON_LIMIT {
             self.poison(base, len);
         }
@@ -288,8 +392,9 @@ impl AddressSpace {
         }
         allocation.state = State::Reserved;
         let allocation = *allocation;
-        self.live -= allocation.len;
-        self.ranges = None;
+        self.gave(allocation.device, allocation.len);
+        self.ranges.clear();
+        self.unback(base);
         self.window.discard(base, allocation.len);
         self.remember(allocation);
         Ok(allocation)
@@ -312,12 +417,12 @@ impl AddressSpace {
     }
 
     /// Allocates host memory that kernels may reach.
-    pub fn allocate_host(&mut self, len: u64, kind: HostKind, flags: u32) -> Cuda<u64> {
+    pub fn allocate_host(&mut self, len: u64, kind: HostKind, flags: u32, device: i32) -> Cuda<u64> {
         if len == 0 || len > isize::MAX as u64 {
             return Err(CUresult::INVALID_VALUE);
         }
         let mapped = map(0, len as usize, libc::PROT_READ | libc::PROT_WRITE, 0).ok_or(CUresult::OUT_OF_MEMORY)?;
-        self.add_host(HostAllocation { base: mapped as u64, len, kind, flags, number: 0 });
+        self.add_host(HostAllocation { base: mapped as u64, len, kind, flags, number: 0, device });
         Ok(mapped as u64)
     }
 
@@ -327,12 +432,12 @@ impl AddressSpace {
         // SAFETY: this mapping was made by `allocate_host` with this length.
         unsafe { libc::munmap(base as *mut libc::c_void, found.len as usize) };
         self.host.remove(&base);
-        self.ranges = None;
+        self.ranges.clear();
         Ok(())
     }
 
     /// Makes the caller's memory known to the device.
-    pub fn register(&mut self, base: u64, len: u64, flags: u32) -> Cuda {
+    pub fn register(&mut self, base: u64, len: u64, flags: u32, device: i32) -> Cuda {
         let end = base.checked_add(len).ok_or(CUresult::INVALID_VALUE)?;
         if base == 0 || len == 0 || self.window.contains(base) || self.window.contains(end - 1) {
             return Err(CUresult::INVALID_VALUE);
@@ -341,7 +446,7 @@ impl AddressSpace {
         if overlaps {
             return Err(CUresult::HOST_MEMORY_ALREADY_REGISTERED);
         }
-        self.add_host(HostAllocation { base, len, kind: HostKind::Registered, flags, number: 0 });
+        self.add_host(HostAllocation { base, len, kind: HostKind::Registered, flags, number: 0, device });
         Ok(())
     }
 
@@ -352,7 +457,7 @@ impl AddressSpace {
             return Err(CUresult::HOST_MEMORY_NOT_REGISTERED);
         }
         self.host.remove(&base);
-        self.ranges = None;
+        self.ranges.clear();
         Ok(())
     }
 
@@ -395,10 +500,24 @@ impl AddressSpace {
     /// Frees what was allocated in a context that is gone.
     pub fn free_context(&mut self, context: u64) {
         self.free_arrays(context);
+        self.close_context(context);
         let own = self.device.values().filter(|found| found.origin == Origin::Plain(context));
         for base in own.map(|found| found.base).collect::<Vec<_>>() {
             let _ = self.free(base);
         }
+        self.viewers.remove(&context);
+        for viewer in self.viewers.values_mut() {
+            viewer.peers.remove(&context);
+        }
+        self.ranges.clear();
+    }
+
+    /// Gives a device access to the memory of a pool, or takes it.
+    pub fn set_pool_access(&mut self, pool: u64, device: i32, access: bool) {
+        for found in self.device.values_mut().filter(|found| found.origin == Origin::Pool(pool)) {
+            found.access = with(found.access, device, access);
+        }
+        self.ranges.clear();
     }
 
     /// Live device allocations in order of address.
@@ -406,10 +525,13 @@ impl AddressSpace {
         self.device.values().filter(|allocation| allocation.state != State::Reserved)
     }
 
-    /// What a kernel may touch now.
-    pub fn map(&mut self) -> MemoryMap {
-        if self.ranges.is_none() {
-            let device = self.device.values().filter(|found| found.is_addressable());
+    /// What a kernel of a context may touch now.
+    pub fn map(&mut self, context: u64) -> MemoryMap {
+        let alone = Viewer::default();
+        let viewer = self.viewers.get(&context).unwrap_or(&alone);
+        let key = (viewer.device, if viewer.peers.is_empty() { 0 } else { context });
+        if !self.ranges.contains_key(&key) {
+            let device = self.device.values().filter(|found| found.is_addressable() && found.is_visible(viewer));
             let device = device.map(|found| MemoryRange {
                 base: found.base,
                 len: found.len,
@@ -430,16 +552,16 @@ impl AddressSpace {
                 }
                 joined
             });
-            self.ranges = Some(Ranges(ranges.into()));
+            self.ranges.insert(key, Ranges(ranges.into()));
         }
-        let ranges = self.ranges.as_ref().map(|ranges| ranges.0.clone());
+        let ranges = self.ranges.get(&key).map(|ranges| ranges.0.clone());
         MemoryMap { ranges: ranges.unwrap_or_default() }
     }
 
     fn add_host(&mut self, mut allocation: HostAllocation) {
         allocation.number = self.next_number();
         self.host.insert(allocation.base, allocation);
-        self.ranges = None;
+        self.ranges.clear();
     }
 
     pub(super) fn next_number(&mut self) -> u64 {
@@ -505,6 +627,11 @@ impl AddressSpace {
         }
         wanted <= end
     }
+}
+
+/// A set of devices with one device in it, or without it.
+pub(super) fn with(devices: Devices, device: i32, inside: bool) -> Devices {
+    if inside { devices | only(device) } else { devices & !only(device) }
 }
 
 /// Fills bytes with what no result should look like.

@@ -3,21 +3,24 @@
 //!
 //! Physical allocations are parts of one memory file, and a mapping puts a part of it behind device
 //! addresses: several mappings of one allocation show the same bytes, and mappings side by side are one
-//! range to a kernel and to a copy. Offsets in the file are not used again; what is freed costs nothing.
+//! range to a kernel and to a copy. Offsets in the file are not used again; what is freed costs nothing. In
+//! front of each allocation lies a page for what another process must know of it (`software::share`).
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 
-use super::space::{AddressSpace, Allocation, Origin, State, after};
+use super::space::{AddressSpace, Allocation, Origin, State, after, only, with};
 use crate::abi::{CUresult, Cuda};
-use crate::software::{Handles, Kind};
+use crate::software::share::{HEADER, Kind, Share, memory_file, punch};
+use crate::software::{Handles, Kind as HandleKind};
 
 /// What addresses and sizes of physical allocations and mappings are multiples of, in bytes: 2 MiB, as on
 /// an H200.
 pub const GRANULARITY: u64 = 2 << 20;
 
-/// `CUmemAccess_flags` of the device.
+/// `CUmemAccess_flags` of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 #[allow(missing_docs, reason = "the names are CUDA's")]
@@ -31,9 +34,14 @@ pub enum Access {
 pub struct Physical {
     /// Size in bytes.
     pub len: u64,
+    /// The device whose memory it is.
+    pub device: i32,
     /// `CUmemAllocationHandleType`s that were asked for.
     pub handle_types: u32,
+    file: Arc<File>,
     offset: u64,
+    /// Where other processes have it, or may.
+    share: Option<Share>,
     references: u32,
     mappings: u32,
 }
@@ -45,13 +53,18 @@ pub(super) struct VirtualMemory {
     reserved: BTreeMap<u64, u64>,
     physical: Handles<Physical>,
     /// Made at the first physical allocation.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     end_of_file: u64,
 }
 
 impl Default for VirtualMemory {
     fn default() -> Self {
-        Self { reserved: BTreeMap::new(), physical: Handles::new(Kind::PhysicalMemory), file: None, end_of_file: 0 }
+        Self {
+            reserved: BTreeMap::new(),
+            physical: Handles::new(HandleKind::PhysicalMemory),
+            file: None,
+            end_of_file: 0,
+        }
     }
 }
 
@@ -62,26 +75,23 @@ impl VirtualMemory {
         around.or_else(|| self.reserved.range(address..).next()).map(|(&base, &len)| (base, len))
     }
 
-    /// A new part of the file.
-    fn extend(&mut self, len: u64) -> Cuda<u64> {
+    /// Whether a handle named a physical allocation that is gone.
+    pub fn was_destroyed(&self, handle: u64) -> bool {
+        self.physical.was_destroyed(handle)
+    }
+
+    /// A new part of the file, behind its header: the file, and where the part begins.
+    fn extend(&mut self, len: u64) -> Cuda<(Arc<File>, u64)> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(memory_file()?),
+            none => none.insert(memory_file(0)?.into()),
         };
-        let end = self.end_of_file.checked_add(len).ok_or(CUresult::OUT_OF_MEMORY)?;
+        let start = self.end_of_file + HEADER;
+        let end = start.checked_add(len).ok_or(CUresult::OUT_OF_MEMORY)?;
         file.set_len(end).map_err(|_| CUresult::OUT_OF_MEMORY)?;
-        Ok(std::mem::replace(&mut self.end_of_file, end))
+        self.end_of_file = end;
+        Ok((file.clone(), start))
     }
-}
-
-fn memory_file() -> Cuda<File> {
-    // SAFETY: a name without a flag that needs more.
-    let file = unsafe { libc::memfd_create(c"graphproof".as_ptr(), libc::MFD_CLOEXEC) };
-    if file < 0 {
-        return Err(CUresult::OUT_OF_MEMORY);
-    }
-    // SAFETY: the descriptor was made just now and is nobody else's.
-    Ok(unsafe { File::from_raw_fd(file) })
 }
 
 impl AddressSpace {
@@ -117,17 +127,51 @@ impl AddressSpace {
     ///
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE`: the size is 0 or no multiple of the granularity.
-    pub fn create_physical(&mut self, len: u64, handle_types: u32) -> Cuda<u64> {
+    pub fn create_physical(&mut self, len: u64, device: i32, handle_types: u32) -> Cuda<u64> {
         if len == 0 || !len.is_multiple_of(GRANULARITY) {
             return Err(CUresult::INVALID_VALUE);
         }
-        if len > self.free_bytes() {
+        if len > self.free_bytes(device) {
             return Err(CUresult::OUT_OF_MEMORY);
         }
-        let offset = self.virtual_memory.extend(len)?;
-        self.live += len;
-        self.high = self.high.max(self.live);
-        let physical = Physical { len, handle_types, offset, references: 1, mappings: 0 };
+        let (file, offset) = self.virtual_memory.extend(len)?;
+        self.took(device, len);
+        let physical = Physical { len, device, handle_types, file, offset, share: None, references: 1, mappings: 0 };
+        Ok(self.virtual_memory.physical.insert(physical))
+    }
+
+    /// `cuMemExportToShareableHandle`: a descriptor, which the caller closes.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: it was made without that type of handle.
+    pub fn export_physical(&mut self, handle: u64, handle_type: u32) -> Cuda<RawFd> {
+        if self.physical(handle)?.handle_types & handle_type == 0 {
+            return Err(CUresult::INVALID_VALUE);
+        }
+        let found = self.virtual_memory.physical.get_mut(handle).ok_or(CUresult::INVALID_VALUE)?;
+        let share = match found.share.take() {
+            Some(share) => share,
+            None => Share::begin(&found.file, Kind::Physical, found.offset - HEADER, found.len, found.device)?,
+        };
+        found.share.insert(share).descriptor()
+    }
+
+    /// `cuMemImportFromShareableHandle`.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_INVALID_VALUE`: no descriptor that an export gave.
+    pub fn import_physical(&mut self, descriptor: RawFd, handle_types: u32) -> Cuda<u64> {
+        let (share, len, device) = Share::open(descriptor, Kind::Physical)?;
+        // A process may have fewer devices than the one that exported.
+        let device = if device < self.devices() { device } else { 0 };
+        if len > self.free_bytes(device) {
+            return Err(CUresult::OUT_OF_MEMORY);
+        }
+        let file = Arc::new(share.file().try_clone().map_err(|_| CUresult::OUT_OF_MEMORY)?);
+        let offset = share.start();
+        self.took(device, len);
+        let share = Some(share);
+        let physical = Physical { len, device, handle_types, file, offset, share, references: 1, mappings: 0 };
         Ok(self.virtual_memory.physical.insert(physical))
     }
 
@@ -163,7 +207,7 @@ impl AddressSpace {
     /// granularity, or something is mapped there.
     pub fn map_physical(&mut self, base: u64, len: u64, handle: u64) -> Cuda {
         let end = base.checked_add(len).ok_or(CUresult::INVALID_VALUE)?;
-        let offset = {
+        let (file, offset, device) = {
             let found = self.physical(handle)?;
             if len != found.len {
                 return Err(CUresult::NOT_SUPPORTED);
@@ -175,13 +219,12 @@ impl AddressSpace {
             if !fits || !inside || before.is_some_and(|(_, other)| other.base + other.len > base) {
                 return Err(CUresult::INVALID_VALUE);
             }
-            found.offset
+            (found.file.clone(), found.offset, found.device)
         };
-        let file = self.virtual_memory.file.as_ref().ok_or(CUresult::INVALID_VALUE)?;
         self.window.put(base, len, Some((file.as_raw_fd(), offset)))?;
         let number = self.next_number();
         let origin = Origin::Mapping(handle);
-        self.device.insert(base, Allocation { base, len, origin, state: State::Reserved, number });
+        self.device.insert(base, Allocation { base, len, origin, state: State::Reserved, number, device, access: 0 });
         if let Some(found) = self.virtual_memory.physical.get_mut(handle) {
             found.mappings += 1;
         }
@@ -213,29 +256,29 @@ impl AddressSpace {
                 self.sweep_physical(handle);
             }
         }
-        self.ranges = None;
+        self.ranges.clear();
         Ok(())
     }
 
-    /// `cuMemSetAccess`.
+    /// `cuMemSetAccess` for a device.
     ///
     /// # Errors
     /// `CUDA_ERROR_INVALID_VALUE`: the range is not exactly one or more whole mappings.
-    pub fn set_access(&mut self, base: u64, len: u64, access: Access) -> Cuda {
-        let state = if access == Access::None { State::Reserved } else { State::Live };
+    pub fn set_access(&mut self, base: u64, len: u64, device: i32, access: Access) -> Cuda {
         for found in self.mappings(base, len)? {
             if let Some(found) = self.device.get_mut(&found.base) {
-                found.state = state;
+                found.access = with(found.access, device, access != Access::None);
+                found.state = if found.access == 0 { State::Reserved } else { State::Live };
             }
         }
-        self.ranges = None;
+        self.ranges.clear();
         Ok(())
     }
 
-    /// `cuMemGetAccess`.
-    pub fn access(&self, address: u64) -> Cuda<Access> {
+    /// `cuMemGetAccess` of a device.
+    pub fn access(&self, address: u64, device: i32) -> Cuda<Access> {
         let found = self.mapping(address)?;
-        Ok(if found.state == State::Reserved { Access::None } else { Access::ReadWrite })
+        Ok(if found.access & only(device) == 0 { Access::None } else { Access::ReadWrite })
     }
 
     /// The mapping that an address lies in, accessible or not.
@@ -265,11 +308,10 @@ impl AddressSpace {
             return;
         }
         let Some(found) = self.virtual_memory.physical.remove(handle) else { return };
-        self.live -= found.len;
-        if let Some(file) = &self.virtual_memory.file {
-            let hole = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-            // SAFETY: the part of the file that was this allocation's alone. Where it fails the pages stay.
-            unsafe { libc::fallocate(file.as_raw_fd(), hole, found.offset as i64, found.len as i64) };
+        self.gave(found.device, found.len);
+        // Another process may have it still; then the last one gives the pages back.
+        if found.share.is_none_or(Share::end) {
+            punch(&found.file, found.offset - HEADER, found.len + HEADER);
         }
     }
 }
@@ -286,20 +328,20 @@ mod tests {
 
     #[test]
     fn mappings_side_by_side_are_one_range_and_share_their_allocation() {
-        let mut space = AddressSpace::new(1 << 30).unwrap();
+        let mut space = AddressSpace::new(1 << 30, 1).unwrap();
         let base = space.reserve_addresses(4 * GRANULARITY, 0).unwrap();
         assert!(base.is_multiple_of(GRANULARITY));
         let (one, two) =
-            (space.create_physical(GRANULARITY, 0).unwrap(), space.create_physical(GRANULARITY, 0).unwrap());
+            (space.create_physical(GRANULARITY, 0, 0).unwrap(), space.create_physical(GRANULARITY, 0, 0).unwrap());
         for (place, handle) in [one, two, one].into_iter().enumerate() {
             space.map_physical(base + place as u64 * GRANULARITY, GRANULARITY, handle).unwrap();
         }
         assert!(space.locate(base, 1).is_none(), "no access yet");
-        space.set_access(base, 3 * GRANULARITY, Access::ReadWrite).unwrap();
+        space.set_access(base, 3 * GRANULARITY, 0, Access::ReadWrite).unwrap();
         bytes(&mut space, base + GRANULARITY - 4, 8).fill(7);
         assert_eq!(bytes(&mut space, base + 3 * GRANULARITY - 4, 4), [7; 4], "the first allocation again");
         assert!(space.locate(base, 3 * GRANULARITY + 1).is_none());
-        assert_eq!(space.map().ranges.len(), 1);
+        assert_eq!(space.map(0).ranges.len(), 1);
         assert_eq!(space.live(), 2 * GRANULARITY);
         // A released handle lasts as long as its mappings.
         space.release_physical(one).unwrap();
@@ -314,7 +356,7 @@ mod tests {
 
     #[test]
     fn reservations_and_allocations_keep_clear_of_each_other() {
-        let mut space = AddressSpace::new(1 << 30).unwrap();
+        let mut space = AddressSpace::new(1 << 30, 1).unwrap();
         let mut taken: Vec<(u64, u64)> = Vec::new();
         for step in 0..200u64 {
             let (base, len) = if step.is_multiple_of(3) {
@@ -331,12 +373,12 @@ mod tests {
 
     #[test]
     fn pages_given_back_read_as_zeros() {
-        let mut space = AddressSpace::new(1 << 30).unwrap();
+        let mut space = AddressSpace::new(1 << 30, 1).unwrap();
         let base = space.reserve_addresses(GRANULARITY, 0).unwrap();
         for _ in 0..2 {
-            let handle = space.create_physical(GRANULARITY, 0).unwrap();
+            let handle = space.create_physical(GRANULARITY, 0, 0).unwrap();
             space.map_physical(base, GRANULARITY, handle).unwrap();
-            space.set_access(base, GRANULARITY, Access::ReadWrite).unwrap();
+            space.set_access(base, GRANULARITY, 0, Access::ReadWrite).unwrap();
             assert_eq!(bytes(&mut space, base + 4096, 4), [0; 4]);
             bytes(&mut space, base + 4096, 4).fill(9);
             space.unmap(base, GRANULARITY).unwrap();

@@ -42,10 +42,10 @@ pub struct Settings {
     pub compile: bool,
     /// Seconds without progress after which a run counts as hung.
     pub patience: u64,
-    /// The stream that steps run on.
-    pub stream: StreamKind,
-    /// The mode that they are captured in.
-    pub mode: CaptureMode,
+    /// The streams that steps run on, one after the other.
+    pub streams: Vec<StreamKind>,
+    /// The modes that they are captured in, each on each of the streams.
+    pub modes: Vec<CaptureMode>,
     /// The folder above `snapshots/` with the reviewed graphs, if they are to be compared.
     pub locked: Option<PathBuf>,
     /// Whether the first failed job ends the run.
@@ -84,6 +84,21 @@ pub struct Job {
     pub seed: u64,
     /// Replays.
     pub steps: u64,
+    /// The stream that it runs on.
+    pub stream: StreamKind,
+    /// The mode that it is captured in.
+    pub mode: CaptureMode,
+}
+
+impl Job {
+    /// The shape as text, with the stream and the mode where they are not the default ones: what tells jobs of
+    /// one step and seed apart, such as `sk=64,stream=nonblocking`.
+    pub fn shape_text(&self) -> String {
+        let stream = (self.stream != StreamKind::default()).then(|| format!("stream={}", self.stream));
+        let mode = (self.mode != CaptureMode::default()).then(|| format!("mode={}", self.mode));
+        let shape = Some(self.shape.to_string()).filter(|shape| !shape.is_empty());
+        shape.into_iter().chain(stream).chain(mode).collect::<Vec<_>>().join(",")
+    }
 }
 
 impl Settings {
@@ -98,8 +113,8 @@ impl Settings {
             driver: DriverChoice::Auto,
             compile: false,
             patience: 60,
-            stream: StreamKind::default(),
-            mode: CaptureMode::default(),
+            streams: vec![StreamKind::default()],
+            modes: vec![CaptureMode::default()],
             locked: None,
             fail_fast: false,
             retries: 0,
@@ -110,8 +125,8 @@ impl Settings {
         }
     }
 
-    /// Every job once: by step, then by shape, then by seed. Seeds come last because they do not
-    /// change how long a job takes: the parts of a partition then take about as long as each other.
+    /// Every job once: by step, then by shape, then by stream and mode, then by seed. Seeds come last because
+    /// they do not change how long a job takes: the parts of a partition then take about as long as each other.
     pub fn jobs(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
         let default = OfStep::default();
@@ -119,8 +134,11 @@ impl Settings {
             let own = self.of_step.get(step).unwrap_or(&default);
             let steps = own.steps.unwrap_or(self.steps);
             for shape in distinct(own.shapes.as_ref().unwrap_or(&self.shapes)) {
-                for seed in distinct(own.seeds.as_ref().unwrap_or(&self.seeds)) {
-                    jobs.push(Job { step: step.clone(), shape: shape.clone(), seed: *seed, steps });
+                for (&stream, &mode) in distinct(&self.streams).flat_map(|s| distinct(&self.modes).map(move |m| (s, m)))
+                {
+                    for &seed in distinct(own.seeds.as_ref().unwrap_or(&self.seeds)) {
+                        jobs.push(Job { step: step.clone(), shape: shape.clone(), seed, steps, stream, mode });
+                    }
                 }
             }
         }
@@ -150,7 +168,8 @@ mod tests {
         };
         let job = |step: &str, shape: usize, seed, steps| {
             let shape = shapes[shape].clone();
-            Job { step: step.to_owned(), shape, seed, steps }
+            let (stream, mode) = (StreamKind::default(), CaptureMode::default());
+            Job { step: step.to_owned(), shape, seed, steps, stream, mode }
         };
         assert_eq!(
             settings.jobs(),
@@ -163,5 +182,19 @@ mod tests {
                 job("decode", 1, 1, 9)
             ]
         );
+    }
+
+    #[test]
+    fn jobs_on_several_streams_and_in_several_modes_are_told_apart_by_their_shape() {
+        let settings = Settings {
+            suite: vec!["fused".to_owned()],
+            streams: vec![StreamKind::Blocking, StreamKind::NonBlocking],
+            modes: vec![CaptureMode::Global, CaptureMode::Relaxed],
+            ..Settings::of(&Lanes)
+        };
+        let shape = default_shape(&Lanes).to_string();
+        let texts: Vec<String> = settings.jobs().iter().map(Job::shape_text).collect();
+        let expected = ["", ",mode=relaxed", ",stream=nonblocking", ",stream=nonblocking,mode=relaxed"];
+        assert_eq!(texts, expected.map(|suffix| format!("{shape}{suffix}")));
     }
 }

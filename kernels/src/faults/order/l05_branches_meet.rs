@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "writes the same bytes from two branches",
     stands_for: "a memset of padding beside the kernel that it pads for",
-    expected: Expected::new(Id::L05, Check::OrderOfWork).by_record_only(),
+    expected: Expected::new(Id::L05, Check::OrderOfWork),
     sticky: None,
     hangs: false,
     step,

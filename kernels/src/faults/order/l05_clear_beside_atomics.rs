@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "clears a counter beside atomic additions to it",
     stands_for: "arrival counters that are reset on a stream of their own",
-    expected: Expected::new(Id::L05, Check::OrderOfWork).by_record_only(),
+    expected: Expected::new(Id::L05, Check::OrderOfWork),
     sticky: None,
     hangs: false,
     step,

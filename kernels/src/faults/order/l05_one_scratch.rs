@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "shares one scratch between two branches",
     stands_for: "a cuBLAS workspace that two streams of a capture share",
-    expected: Expected::new(Id::L05, Check::OrderOfWork).by_record_only(),
+    expected: Expected::new(Id::L05, Check::OrderOfWork),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "reads what a side stream writes, before the join",
     stands_for: "vllm-project/vllm#47404",
-    expected: Expected::new(Id::L05, Check::OrderOfWork).by_record_only(),
+    expected: Expected::new(Id::L05, Check::OrderOfWork),
     sticky: None,
     hangs: false,
     step,

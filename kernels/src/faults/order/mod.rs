@@ -14,10 +14,14 @@ mod l06_copied_out_behind;
 mod l06_legacy_fill;
 mod l06_plan_stream;
 mod l06_two_graphs;
+mod l07_thread_moves_block;
+mod l07_thread_refills_staging;
 mod r05_padded_row_stores;
 mod r05_padding_is_counted;
 mod s16_allocates_at_first_call;
+mod s16_grows_at_another_shape;
 mod s16_tries_variants;
+mod s16_tunes_each_shape;
 mod s16_waits_at_first_call;
 
 use super::Fault;
@@ -38,9 +42,13 @@ pub const FAULTS: &[Fault] = &[
     l06_legacy_fill::FAULT,
     l06_plan_stream::FAULT,
     l06_two_graphs::FAULT,
+    l07_thread_moves_block::FAULT,
+    l07_thread_refills_staging::FAULT,
     r05_padded_row_stores::FAULT,
     r05_padding_is_counted::FAULT,
     s16_allocates_at_first_call::FAULT,
+    s16_grows_at_another_shape::FAULT,
     s16_tries_variants::FAULT,
+    s16_tunes_each_shape::FAULT,
     s16_waits_at_first_call::FAULT,
 ];
