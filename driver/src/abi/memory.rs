@@ -283,8 +283,7 @@ entry_points! {
 
     fn cuMemPoolSetAccess(pool: CUmemoryPool, map: *const CUmemAccessDesc, count: usize) {
         let descriptions = unsafe { slice(map, count) }?;
-        let mut memory = memory();
-        let pool = memory.pool(pool.0)?;
+        memory().pool(pool.0)?;
         for description in descriptions {
             if (description.location.type_, description.location.id) != (DEVICE, 0) {
                 return Err(CUresult::INVALID_DEVICE);
@@ -293,7 +292,6 @@ entry_points! {
             if description.flags != READ_WRITE {
                 return Err(CUresult::INVALID_VALUE);
             }
-            pool.access.insert(0, *description);
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ mod green;
 mod jit;
 mod launch;
 mod library;
-pub(crate) mod link;
+mod link;
 mod memory;
 mod module;
 mod pointer;
@@ -45,6 +45,7 @@ mod stream;
 mod table;
 mod tensor_map;
 mod transfer;
+mod translate;
 #[allow(non_camel_case_types)]
 pub mod types;
 mod virtual_memory;
@@ -54,7 +55,6 @@ mod imports {
     pub(super) use super::graph_types::*;
     pub(super) use super::types::*;
     pub(super) use super::{CUresult, default_stream};
-    pub(super) use crate::software::capture::RecaptureFn;
 }
 
 pub use array::*;

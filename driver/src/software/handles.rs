@@ -20,6 +20,7 @@ pub enum Kind {
     GreenContext = 0x19,
     Array = 0x1a,
     PhysicalMemory = 0x1b,
+    Link = 0x1c,
     Graph = 0x21,
     GraphNode = 0x22,
     GraphExec = 0x23,

@@ -1,8 +1,5 @@
 //! Memory pools: what `cuMemAllocAsync` allocates from, and what they report.
 
-use std::collections::BTreeMap;
-
-use crate::abi::types::CUmemAccessDesc;
 use crate::abi::{CUresult, Cuda};
 
 /// `CUmemPool_attribute`.
@@ -24,8 +21,6 @@ pub mod attribute {
 pub struct Pool {
     /// Most bytes it may reserve; 0 for no limit.
     pub max_size: u64,
-    /// Access of devices, as set.
-    pub access: BTreeMap<i32, CUmemAccessDesc>,
     /// Its handle is destroyed; it goes when its last allocation is freed.
     pub destroyed: bool,
     reuse: [bool; 3],
