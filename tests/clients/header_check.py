@@ -74,6 +74,10 @@ ARGUMENTS = {
     ("cuMemcpyHtoDAsync_v2", "srcHost"): "void *",
     ("cuMemcpyDtoH_v2", "dstHost"): "void *",
     ("cuMemcpyDtoHAsync_v2", "dstHost"): "void *",
+    ("cuMemcpyHtoA_v2", "srcHost"): "void *",
+    ("cuMemcpyHtoAAsync_v2", "srcHost"): "void *",
+    ("cuMemcpyAtoH_v2", "dstHost"): "void *",
+    ("cuMemcpyAtoHAsync_v2", "dstHost"): "void *",
     # The places where cuda.h does not call a 64-bit number cuuint64_t.
     ("cuCtxGetId", "ctxId"): "unsigned long long *",
     ("cuStreamGetId", "streamId"): "unsigned long long *",
