@@ -121,6 +121,10 @@ pub struct GateArgs {
     /// auto: NVIDIA's driver where it has a device, else the software driver [default: auto].
     #[arg(long, value_name = "auto|system|software")]
     pub driver: Option<DriverChoice>,
+    /// Do not record the calls that steps make of the driver: a recorder stands in front of NVIDIA's else,
+    /// as of `graphproof trace`. The receipt says what is not looked for then.
+    #[arg(long)]
+    pub no_record: bool,
     /// Compile the CUDA sources with NVRTC now, instead of using the committed PTX.
     #[arg(long, overrides_with = "no_compile")]
     pub compile: bool,
@@ -344,9 +348,9 @@ pub struct FaultsArgs {
     /// Print what the gate says about this planted fault, as a user would see it.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["clean", "filter", "json"])]
     pub show: Option<String>,
-    /// Judge as where the driver keeps no call record, as NVIDIA's does.
+    /// Do not record the calls of the driver, and judge by what is left.
     #[arg(long)]
-    pub without_record: bool,
+    pub no_record: bool,
     /// No faults: run the indexer's lanes over many seeds and shapes, on which nothing may be found.
     #[arg(long)]
     pub clean: bool,
@@ -381,9 +385,9 @@ pub struct FaultChildArgs {
     /// Replays under seeded orders.
     #[arg(long, default_value_t = 0)]
     pub orders: u64,
-    /// Do as where the driver keeps no call record.
+    /// Do not record the calls of the driver.
     #[arg(long)]
-    pub without_record: bool,
+    pub no_record: bool,
     /// The driver.
     #[arg(long, default_value = "auto")]
     pub driver: DriverChoice,

@@ -25,11 +25,13 @@ fn main() {
     println!("cargo::rustc-env=FORWARD_NAMES={}", out.join("names.rs").display());
     println!("cargo::rustc-env=FORWARD_PLACEHOLDER={}", out.join("placeholder.rs").display());
     println!("cargo::rustc-env=FORWARD_LIBRARY={}", out.join("libcuda.so.1").display());
+    println!("cargo::rustc-env=FORWARD_ALIAS={}", out.join("alias.so").display());
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64") {
         compile(&out, &placeholder);
     } else {
         // The entry points are written for x86-64: elsewhere the program says so.
         fs::write(out.join("libcuda.so.1"), []).expect("OUT_DIR is writable");
+        fs::write(out.join("alias.so"), []).expect("OUT_DIR is writable");
     }
 }
 
@@ -47,15 +49,8 @@ fn write_names(out: &Path, names: &[String]) {
 
 fn compile(out: &Path, placeholder: &str) {
     // A library of nothing, whose name stands in ours for the real driver's.
-    fs::write(out.join("behind.rs"), BEHIND).expect("OUT_DIR is writable");
-    let name = format!("-Clink-arg=-Wl,-soname,{placeholder}");
     let behind = out.join("libbehind.so");
-    let mut command = rustc("behind", "cdylib");
-    run(command
-        .arg(out.join("behind.rs"))
-        .args(["-Cpanic=abort", "-Clink-arg=-nostdlib", &name])
-        .arg("-o")
-        .arg(&behind));
+    nothing(out, placeholder, &behind, &[]);
 
     let api = out.join("libgraphproof_api.rlib");
     run(rustc("graphproof_api", "rlib").arg("../api/src/lib.rs").arg("-o").arg(&api));
@@ -74,10 +69,27 @@ fn compile(out: &Path, placeholder: &str) {
     command.args(["-Clink-arg=-Wl,--no-as-needed", &format!("-Clink-arg={}", behind.display())]);
     command.args(["-Clink-arg=-Wl,--as-needed", "-Clink-arg=-Wl,-Bsymbolic", "-Clink-arg=-Wl,-z,now"]);
     command.env("FORWARD_NAMES", out.join("names.rs")).env("FORWARD_PLACEHOLDER", out.join("placeholder.rs"));
-    run(command.arg("-o").arg(out.join("libcuda.so.1")));
+    let library = out.join("libcuda.so.1");
+    run(command.arg("-o").arg(&library));
+
+    // In a process that is running already, the other name by which a driver is asked for: whoever looks a
+    // function up in it is given ours, which it depends on and which lies in the same folder. RPATH and not
+    // RUNPATH, since LD_LIBRARY_PATH would come before that.
+    let needs = format!("-Clink-arg={}", library.display());
+    let same = ["-Clink-arg=-Wl,--no-as-needed", &needs, "-Clink-arg=-Wl,--disable-new-dtags,-rpath,$ORIGIN"];
+    nothing(out, "libcuda.so", &out.join("alias.so"), &same);
 }
 
-const BEHIND: &str = "#![no_std]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! { loop {} }\n";
+/// A library without a function, which has a name and may depend on others.
+fn nothing(out: &Path, name: &str, to: &Path, more: &[&str]) {
+    let source = out.join("nothing.rs");
+    fs::write(&source, NOTHING).expect("OUT_DIR is writable");
+    let mut command = rustc("nothing", "cdylib");
+    command.arg(source).args(["-Cpanic=abort", "-Clink-arg=-nostdlib"]);
+    run(command.arg(format!("-Clink-arg=-Wl,-soname,{name}")).args(more).arg("-o").arg(to));
+}
+
+const NOTHING: &str = "#![no_std]\n#[panic_handler]\nfn panic(_: &core::panic::PanicInfo) -> ! { loop {} }\n";
 
 fn external(name: &str, path: &Path) -> String {
     format!("--extern={name}={}", path.display())

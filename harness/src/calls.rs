@@ -21,36 +21,74 @@ pub use stack::{frames, is_machinery};
 /// Calls kept of one stretch: a step makes far fewer.
 const CAPACITY: usize = 1 << 14;
 
-/// Set to do as where the driver keeps no record.
+/// Why there is no record after [`do_without`].
+pub(crate) const NOT_WANTED: &str = "--no-record";
+
+/// Set to do as where there is no record.
 static WITHOUT: AtomicBool = AtomicBool::new(false);
 
-/// From now on the process does as where the driver keeps no record, whatever the driver: so can be
-/// told what the checks are worth on such a driver, as NVIDIA's is.
+/// From now on the process does as where calls are not recorded, whatever the driver. Before a driver is
+/// opened, it also keeps the recorder out of NVIDIA's way.
 pub fn do_without() {
     WITHOUT.store(true, Ordering::Relaxed);
 }
 
-/// Whether the driver in use keeps a record.
-pub fn recorded() -> bool {
-    driver::in_use() == Some(DriverKind::Software) && !WITHOUT.load(Ordering::Relaxed)
+/// Whether [`do_without`] was called.
+pub(crate) fn does_without() -> bool {
+    WITHOUT.load(Ordering::Relaxed)
 }
 
-/// Ids that nothing but the record can tell.
-pub const ONLY_RECORDED: &[Id] = &[Id::A13, Id::A14, Id::L02, Id::L06, Id::S11, Id::S15, Id::V06];
+/// Whether the calls of the driver in use are recorded: by the software driver itself, by a recorder in front
+/// of NVIDIA's.
+pub fn recorded() -> bool {
+    unrecorded().is_none()
+}
+
+/// Why calls are not recorded; `None` where they are.
+pub fn unrecorded() -> Option<String> {
+    if does_without() {
+        return Some(NOT_WANTED.to_owned());
+    }
+    match driver::in_use() {
+        Some(_) => driver::unrecorded(),
+        None => Some("no driver is open".to_owned()),
+    }
+}
+
+/// Whether the driver in use tells what each kernel reads and writes, as the software driver does.
+pub fn watched() -> bool {
+    driver::in_use() == Some(DriverKind::Software) && !does_without()
+}
+
+/// Ids that nothing but the record of calls can tell.
+pub const ONLY_RECORDED: &[Id] = &[Id::L02, Id::S11, Id::S15, Id::V06];
+
+/// Ids that only the software driver can tell: by what each kernel read and wrote.
+pub const ONLY_WATCHED: &[Id] = &[Id::A13, Id::A14, Id::L06];
 
 /// Ids that are found without the record too, but told as these.
 pub const TOLD_AS: &[(Id, Id)] =
     &[(Id::C10, Id::C04), (Id::S06, Id::S01), (Id::S07, Id::C12), (Id::S09, Id::S14), (Id::S10, Id::S14)];
 
-/// What a report says where there is no record.
-pub fn not_checked() -> String {
-    let told: Vec<String> = TOLD_AS.iter().map(|(id, other)| format!("{id} as {other}")).collect();
-    format!(
-        "no call record on this driver: {} are not looked for; {} are found, but told as others ({})",
-        join(ONLY_RECORDED.iter().copied()),
-        join(TOLD_AS.iter().map(|(id, _)| *id)),
-        told.join(", ")
-    )
+/// What a report says is not looked for on this driver, each with the reason.
+pub fn not_checked() -> Vec<String> {
+    let mut reasons = Vec::new();
+    if let Some(why) = unrecorded() {
+        let told: Vec<String> = TOLD_AS.iter().map(|(id, other)| format!("{id} as {other}")).collect();
+        reasons.push(format!(
+            "calls of the driver are not recorded ({why}): {} are not looked for; {} are found, but told as others ({})",
+            join(ONLY_RECORDED.iter().copied()),
+            join(TOLD_AS.iter().map(|(id, _)| *id)),
+            told.join(", ")
+        ));
+    }
+    if !watched() {
+        reasons.push(format!(
+            "what each kernel reads and writes is seen on the software driver only: {} are not looked for",
+            join(ONLY_WATCHED.iter().copied())
+        ));
+    }
+    reasons
 }
 
 fn join(ids: impl Iterator<Item = Id>) -> String {

@@ -5,9 +5,11 @@ use std::str::FromStr;
 use std::sync::Mutex;
 
 use graphproof_driver::loader::{self, System, find_system};
+use graphproof_forward::step_aside;
 
 use crate::cuda::Session;
 use crate::error::RunError;
+use crate::hearing::{self, Hearing};
 
 /// The oldest driver whose `cuFuncGetParamInfo` names the parameters of a graph's kernels.
 const OLDEST_DRIVER: i32 = 12040;
@@ -66,6 +68,8 @@ pub struct Selected {
     pub path: Option<PathBuf>,
     /// Why this one.
     pub reason: String,
+    /// Why its calls are not recorded; `None` where they are.
+    pub unrecorded: Option<String>,
 }
 
 static SELECTED: Mutex<Option<Selected>> = Mutex::new(None);
@@ -85,6 +89,11 @@ pub fn open(choice: DriverChoice) -> Result<(Selected, Session), RunError> {
         return Err(RunError::DriverTooOld { version });
     }
     Ok((selected, session))
+}
+
+/// Why the calls of the driver in use are not recorded; `None` where they are, or no driver is in use.
+pub fn unrecorded() -> Option<String> {
+    SELECTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref()?.unrecorded.clone()
 }
 
 /// Which driver the process uses, once one is in place.
@@ -125,15 +134,25 @@ pub fn select(choice: DriverChoice) -> Result<Selected, RunError> {
 
 fn software(reason: String) -> Result<Selected, RunError> {
     loader::install_software().map_err(|error| RunError::SoftwareDriver(error.to_string()))?;
-    Ok(Selected { kind: DriverKind::Software, path: None, reason })
+    Ok(Selected { kind: DriverKind::Software, path: None, reason, unrecorded: None })
 }
 
-/// NVIDIA's driver, if the loader finds it; else what was tried.
+/// NVIDIA's driver, if the loader finds it, with the recorder in front of it where that can be; else what was
+/// tried.
 fn system(reason: &str) -> Result<Selected, String> {
+    let selected = |path, unrecorded| Selected {
+        kind: DriverKind::System,
+        path: Some(path),
+        reason: reason.to_owned(),
+        unrecorded,
+    };
+    // First of all: the name is his who is loaded first.
+    let unrecorded = match hearing::begin() {
+        Hearing::Heard(path) => return Ok(selected(path, None)),
+        Hearing::Unheard(why) => why,
+    };
     match find_system() {
-        System::Found { path, .. } => {
-            Ok(Selected { kind: DriverKind::System, path: Some(path), reason: reason.to_owned() })
-        }
+        System::Found { path, .. } => Ok(selected(path, Some(unrecorded))),
         System::NotFound { tried } => {
             Err(tried.into_iter().map(|t| format!("{}: {}", t.name, t.reason)).collect::<Vec<_>>().join("; "))
         }
@@ -144,20 +163,32 @@ fn system(reason: &str) -> Result<Selected, String> {
 /// containers and on build machines.
 fn system_with_device() -> Result<Selected, String> {
     let selected = system("NVIDIA's driver is here and has a device")?;
+    match count_devices(&selected) {
+        Ok(()) => Ok(selected),
+        Err(why) => {
+            if selected.unrecorded.is_none() {
+                // The software driver answers to the name now.
+                step_aside();
+            }
+            Err(format!("NVIDIA's driver {} {why}", selected.path.unwrap_or_default().display()))
+        }
+    }
+}
+
+fn count_devices(selected: &Selected) -> Result<(), String> {
     let path = selected.path.clone().unwrap_or_default();
-    let no_device = |why: &str| format!("NVIDIA's driver {} {why}", path.display());
-    // SAFETY: `find_system` has loaded this library already; its initialisers have run.
-    let library = unsafe { libloading::Library::new(&path) }.map_err(|error| no_device(&error.to_string()))?;
+    // SAFETY: `system` has loaded this library already; its initialisers have run.
+    let library = unsafe { libloading::Library::new(&path) }.map_err(|error| error.to_string())?;
     // SAFETY: the documented types of these functions, which every driver has.
     let (init, count) = unsafe {
         let init = library.get::<unsafe extern "C" fn(u32) -> u32>(b"cuInit\0");
         let count = library.get::<unsafe extern "C" fn(*mut i32) -> u32>(b"cuDeviceGetCount\0");
-        (init.map_err(|e| no_device(&e.to_string()))?, count.map_err(|e| no_device(&e.to_string()))?)
+        (init.map_err(|error| error.to_string())?, count.map_err(|error| error.to_string())?)
     };
     let mut devices = 0;
     // SAFETY: as documented; the pointer is to a local.
     let (started, counted) = unsafe { (init(0), count(&mut devices)) };
-    if started == 0 && counted == 0 && devices > 0 { Ok(selected) } else { Err(no_device("has no device")) }
+    if started == 0 && counted == 0 && devices > 0 { Ok(()) } else { Err("has no device".to_owned()) }
 }
 
 /// Blocks of kernels that ended so far in this process, where the driver counts them.

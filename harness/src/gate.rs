@@ -185,9 +185,7 @@ enum Message {
 fn lost(step: &Arc<dyn Step>, config: &GateConfig, finding: Finding) -> LaneOutcome {
     let mut report = blank_report(step.as_ref(), config, Verdict::Fail);
     report.findings.push(finding);
-    if !calls::recorded() {
-        report.not_checked.push(calls::not_checked());
-    }
+    report.not_checked.extend(calls::not_checked());
     LaneOutcome { report, poisoned: true, parts: Parts::default() }
 }
 

@@ -22,6 +22,7 @@ pub mod exit_code;
 pub mod finding;
 pub mod gate;
 pub mod geometry;
+mod hearing;
 pub mod kernels;
 mod lane;
 pub mod nvrtc;

@@ -3,7 +3,6 @@
 use graphproof_driver::observe::{self, Access, Conflict, Observation, Observed};
 
 use crate::calls::{self, frames};
-use crate::driver::{self, DriverKind};
 use crate::finding::Site;
 use crate::spans::Spans;
 
@@ -12,14 +11,9 @@ use crate::spans::Spans;
 pub struct Watch(());
 
 impl Watch {
-    /// Whether the driver in use can tell: the software driver executes the work itself.
-    pub fn can_tell() -> bool {
-        calls::recorded() && driver::in_use() == Some(DriverKind::Software)
-    }
-
     /// Begins; none where the driver cannot tell.
     pub fn begin() -> Option<Self> {
-        Self::can_tell().then(|| {
+        calls::watched().then(|| {
             observe::start();
             Watch(())
         })

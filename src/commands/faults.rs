@@ -10,6 +10,7 @@ mod show;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use graphproof_harness::calls;
 use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::report::LaneReport;
@@ -21,7 +22,7 @@ use crate::interrupt;
 use crate::output::json::ReceiptFile;
 use crate::output::print;
 use child::Job;
-use matrix::{Matrix, Row};
+use matrix::{Evidences, Matrix, Row};
 
 /// How a child ended.
 type Outcome = super::child::Outcome<Vec<LaneReport>>;
@@ -50,6 +51,9 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     }
     let file = args.json.as_deref().map(ReceiptFile::prepare).transpose()?;
     // The parent opens no device: a planted fault must not be able to take it along.
+    if args.no_record {
+        calls::do_without();
+    }
     let kind = driver::select(args.driver)?.kind;
     // Before anything is printed: who reads the heading may already want to stop it.
     let stop = interrupt::flag();
@@ -62,16 +66,16 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let jobs: Vec<Job> = faults
         .iter()
         .flat_map(|fault| {
-            [Variant::Planted, Variant::Clean].map(|variant| Job::fault(fault, variant, kind, args.without_record))
+            [Variant::Planted, Variant::Clean].map(|variant| Job::fault(fault, variant, kind, args.no_record))
         })
         .collect();
-    let recorded = kind == DriverKind::Software && !args.without_record;
+    let has = Evidences { no_calls: calls::unrecorded(), accesses: calls::watched() };
     let work = |job: &Job| super::child::spawn(&job.arguments, DEADLINE, &stop);
     let outcomes = pool::run("faults", &jobs, width(args.jobs, kind), &stop, work);
     let (mut rows, mut not_run) = (Vec::new(), Vec::new());
     for (fault, pair) in faults.iter().zip(outcomes.chunks(2)) {
         match pair {
-            [Some(planted), Some(twin)] => rows.push(Row::judge(fault, planted, twin, recorded)),
+            [Some(planted), Some(twin)] => rows.push(Row::judge(fault, planted, twin, &has)),
             _ => not_run.push(fault.name),
         }
     }

@@ -15,6 +15,7 @@ use crate::report::{
     Terminal, TraceWriter,
 };
 use anyhow::{Context as _, anyhow};
+use graphproof_harness::calls;
 use graphproof_harness::checks::topology;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, GateConfig, Progress};
@@ -43,6 +44,9 @@ pub fn run(args: &GateArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
     let mut reporters = reporters(&args.report, files(args, &gate.settings)?)?;
     if args.bless {
         bless::check(&gate.jobs)?;
+    }
+    if args.no_record {
+        calls::do_without();
     }
     let compile = gate.settings.compile;
     let suite = suite::kernels_of(suite, compile)?;

@@ -14,6 +14,7 @@
 
 mod bytes;
 mod event;
+mod heard;
 mod layout;
 mod live;
 pub mod made;
@@ -28,6 +29,7 @@ pub use event::{
     CallParts, Capture, Frame, Function, GraphNode, GraphPart, Image, Kind, ProcessEvent, PythonFrame, Range, Stack,
     Start, TAG_BYTES, Tag, ValueParts,
 };
+pub use heard::{Heard, LISTEN, LISTEN_VERSION, Listen, Listener};
 pub use layout::{Class, Count, LIMIT, Limits, RING};
 pub use live::Recorder;
 pub use progress::Progress;

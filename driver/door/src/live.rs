@@ -76,6 +76,14 @@ impl Recorder {
         BUSY.try_with(Cell::get).unwrap_or(true)
     }
 
+    /// Whether there is a record, or may be one at the next event.
+    #[inline]
+    pub fn may_record() -> bool {
+        // SAFETY: null, or the page that was made once and is never unmapped.
+        unsafe { PAGE.load(Ordering::Acquire).as_ref() }
+            .is_none_or(|shared| shared.state.load(Ordering::Acquire) != OFF)
+    }
+
     /// A thread's first event names it.
     #[cold]
     fn first(&self, writer: &Writer, generation: u64) -> Cursor {

@@ -10,6 +10,7 @@ use object::{Architecture, Object as _, ObjectSection as _, ObjectSymbol as _};
 include!(env!("FORWARD_PLACEHOLDER"));
 
 static LIBRARY: &[u8] = include_bytes!(env!("FORWARD_LIBRARY"));
+static ALIAS: &[u8] = include_bytes!(env!("FORWARD_ALIAS"));
 
 /// The software driver's library, as cargo leaves it beside the program.
 pub const SOFTWARE_FILE: &str = "libgraphproof_driver.so";
@@ -147,6 +148,17 @@ impl Forwarder {
     /// The library.
     pub fn file(&self) -> PathBuf {
         self.folder.join("libcuda.so.1")
+    }
+
+    /// Writes the library that answers to `libcuda.so`, where ours, which it depends on, answers to
+    /// `libcuda.so.1`: a process that runs already loads it and has both.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub(crate) fn write_alias(&self) -> Result<PathBuf, ForwardError> {
+        let file = self.folder.join("alias.so");
+        std::fs::write(&file, ALIAS).map_err(|source| ForwardError::Write { path: file.clone(), source })?;
+        Ok(file)
     }
 
     /// The variables that put the library in front of the driver in a program, and let it write its record

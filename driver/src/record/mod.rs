@@ -7,6 +7,7 @@
 mod arguments;
 mod call;
 mod notes;
+mod outside;
 mod unsupported;
 mod work;
 
@@ -20,6 +21,7 @@ use std::time::Instant;
 pub use arguments::{Arguments, Value};
 pub use call::{Call, Capture, Recording};
 pub use notes::{Reason, keep_notes, last_reason, take_notes};
+pub use outside::{Outside, hear};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
 pub use work::Work;
 
@@ -95,7 +97,12 @@ pub fn stop() -> Recording {
 
 /// Whether calls are being recorded.
 pub fn is_on() -> bool {
-    driver().recording.on.load(Ordering::Relaxed)
+    switch().load(Ordering::Relaxed)
+}
+
+/// The flag that [`is_on`] reads: for who tells of another driver's calls by [`hear`].
+pub fn switch() -> &'static AtomicBool {
+    &driver().recording.on
 }
 
 /// The number that the next recorded call will have: a mark between calls.

@@ -87,7 +87,8 @@ pub fn frames(backtrace: &str, what: &str) -> Vec<Site> {
         let place = place.and_then(|place| place.strip_prefix("at "));
         // Inlined functions have names without a crate where there are line tables only.
         let inlined = crate_of(function).is_none() && place.is_some_and(is_machinery_file);
-        if inlined || is_machinery(function) {
+        // The recorder in front of NVIDIA's driver has no names.
+        if inlined || function == "<unknown>" || is_machinery(function) {
             continue;
         }
         let Some(place) = place else {

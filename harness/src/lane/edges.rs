@@ -4,12 +4,12 @@
 
 use super::judge::Beside;
 use super::{Captured, Ended, Lane};
+use crate::calls;
 use crate::checks::bits::Pair;
 use crate::checks::{addresses, faults, static_order};
 use crate::context::Phase;
 use crate::cuda::{CapturedGraph, CudaError, GraphExec};
 use crate::finding::Id;
-use crate::observed::Watch;
 
 /// Pairs that are tried of one graph.
 const MOST: usize = 16;
@@ -17,7 +17,7 @@ const MOST: usize = 16;
 impl Lane {
     /// Tries the suspects of the graph, where no observation tells more.
     pub(super) fn try_edges(&mut self, graph: &Captured) -> Result<(), Ended> {
-        if Watch::can_tell() || self.poisoned || self.config.stopped() {
+        if calls::watched() || self.poisoned || self.config.stopped() {
             return Ok(());
         }
         let suspects = static_order::suspects(&graph.topology, &self.replay);

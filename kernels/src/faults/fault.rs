@@ -91,11 +91,11 @@ pub struct Expected {
     pub id: Id,
     /// The check that finds it.
     pub check: Check,
-    /// Ids that count too where the driver keeps no call record, as NVIDIA's does not: the fault
-    /// is found there, but not told apart from its kin.
+    /// Ids that count too where calls are not recorded: the fault is found there, but not told apart
+    /// from its kin.
     pub without_record: &'static [Id],
-    /// Whether only a call record can tell it at all.
-    pub needs_record: bool,
+    /// What it cannot be told without, if anything.
+    pub needs: Option<Evidence>,
     /// The stream that the step has to run on.
     pub stream: StreamKind,
 }
@@ -103,7 +103,7 @@ pub struct Expected {
 impl Expected {
     /// Finding `id` of `check`, on every driver.
     pub const fn new(id: Id, check: Check) -> Self {
-        Expected { id, check, without_record: &[], needs_record: false, stream: StreamKind::Blocking }
+        Expected { id, check, without_record: &[], needs: None, stream: StreamKind::Blocking }
     }
 
     /// Adds ids that count where there is no call record.
@@ -116,10 +116,24 @@ impl Expected {
         Expected { stream, ..self }
     }
 
-    /// Says that only a call record can tell it.
+    /// Says that only the record of calls can tell it.
     pub const fn by_record_only(self) -> Self {
-        Expected { needs_record: true, ..self }
+        Expected { needs: Some(Evidence::Calls), ..self }
     }
+
+    /// Says that only what each kernel reads and writes can tell it.
+    pub const fn by_accesses_only(self) -> Self {
+        Expected { needs: Some(Evidence::Accesses), ..self }
+    }
+}
+
+/// What a driver may tell beside results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// The calls made: by the software driver, and by a recorder in front of NVIDIA's.
+    Calls,
+    /// What each kernel reads and writes: by the software driver, which executes them.
+    Accesses,
 }
 
 /// With or without the fault.

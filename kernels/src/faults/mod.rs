@@ -17,7 +17,7 @@ mod raw;
 mod syncs;
 mod values;
 
-pub use fault::{Expected, Fault, Group, Variant};
+pub use fault::{Evidence, Expected, Fault, Group, Variant};
 pub use plant::Plant;
 
 /// Every planted fault, group by group.
@@ -75,13 +75,16 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_call_record_tells_is_what_reports_say_is_not_checked_without_it() {
-        use graphproof_harness::calls::{ONLY_RECORDED, TOLD_AS};
+    fn what_only_calls_or_accesses_tell_is_what_reports_say_is_not_checked_without_them() {
+        use graphproof_harness::calls::{ONLY_RECORDED, ONLY_WATCHED, TOLD_AS};
         for fault in all() {
-            let Expected { id, without_record, needs_record, .. } = fault.expected;
-            if needs_record {
-                assert!(ONLY_RECORDED.contains(&id), "{}: {id} is not said to be unchecked", fault.name);
-            }
+            let Expected { id, without_record, needs, .. } = fault.expected;
+            let said: &[Id] = match needs {
+                Some(Evidence::Calls) => ONLY_RECORDED,
+                Some(Evidence::Accesses) => ONLY_WATCHED,
+                None => &[id],
+            };
+            assert!(said.contains(&id), "{}: {id} is not said to be unchecked", fault.name);
             if !without_record.is_empty() {
                 let told = TOLD_AS.iter().any(|(told, other)| *told == id && without_record.contains(other));
                 assert!(told, "{}: {id} is not said to be told as {without_record:?}", fault.name);

@@ -26,10 +26,10 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn fault(fault: &Fault, variant: Variant, driver: DriverKind, without_record: bool) -> Self {
+    pub fn fault(fault: &Fault, variant: Variant, driver: DriverKind, no_record: bool) -> Self {
         let mut arguments = Self::start(fault.name, driver);
-        if without_record {
-            arguments.push("--without-record".to_owned());
+        if no_record {
+            arguments.push("--no-record".to_owned());
         }
         if variant == Variant::Clean {
             arguments.push("--twin".to_owned());
@@ -57,7 +57,7 @@ impl Job {
 /// What the child does: runs its step, prints the reports as JSON, and leaves.
 pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
     let steps = steps(args)?;
-    if args.without_record {
+    if args.no_record {
         graphproof_harness::calls::do_without();
     }
     let fault = faults::find(&args.name);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use graphproof_harness::driver::DriverKind;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::finding::{Check, Finding, Id, Site};
-use graphproof_kernels::faults::Fault;
+use graphproof_kernels::faults::{Evidence, Fault};
 
 use super::Outcome;
 use super::told;
@@ -18,6 +18,28 @@ pub struct Matrix {
     pub not_planted: Vec<NotPlanted>,
     /// Faults that a run which was stopped did not come to.
     pub not_run: Vec<&'static str>,
+}
+
+/// What children have to tell faults by.
+#[derive(Debug)]
+pub struct Evidences {
+    /// Why calls are not recorded, where they are not.
+    pub no_calls: Option<String>,
+    /// Whether what kernels read and write is seen.
+    pub accesses: bool,
+}
+
+impl Evidences {
+    /// Why there is none of a kind; `None` where there is.
+    fn why_not(&self, evidence: Evidence) -> Option<String> {
+        match evidence {
+            Evidence::Calls => {
+                self.no_calls.as_ref().map(|why| format!("calls of the driver are not recorded ({why})"))
+            }
+            Evidence::Accesses => (!self.accesses)
+                .then(|| "what each kernel reads and writes is seen on the software driver only".to_owned()),
+        }
+    }
 }
 
 /// A row of the catalogue without a planted fault.
@@ -50,8 +72,11 @@ pub struct Row {
     pub place_named: bool,
     /// Why it counts as missed, if it does.
     pub missed: Option<String>,
-    /// Whether this driver cannot tell it at all: it keeps no call record.
+    /// Whether nothing here can tell it at all.
     pub untold: bool,
+    /// Why not, then.
+    #[serde(skip)]
+    why_untold: String,
     /// Ids found in the clean twin; there should be none.
     pub twin: Vec<String>,
     /// How the twin died, if it did.
@@ -61,8 +86,9 @@ pub struct Row {
 }
 
 impl Row {
-    /// Judges what became of a fault and its twin. `recorded`: the driver keeps a call record.
-    pub fn judge(fault: &Fault, planted: &Outcome, twin: &Outcome, recorded: bool) -> Self {
+    /// Judges what became of a fault and its twin, where a child has the evidence `has`.
+    pub fn judge(fault: &Fault, planted: &Outcome, twin: &Outcome, has: &Evidences) -> Self {
+        let recorded = has.why_not(Evidence::Calls).is_none();
         let mut found = told(planted);
         found.dedup();
         let expected = &fault.expected;
@@ -79,7 +105,7 @@ impl Row {
             }
             (_, Some(_)) => None,
             (Outcome::Died(how), None) => Some(format!("the child died: {how}")),
-            (Outcome::Answer(_), None) if !recorded && expected.needs_record => None,
+            (Outcome::Answer(_), None) if expected.needs.is_some_and(|needs| has.why_not(needs).is_some()) => None,
             (Outcome::Answer(_), None) if found.is_empty() => Some("nothing was found".to_owned()),
             (Outcome::Answer(_), None) => Some(format!("found as {} instead", found.join(", "))),
         };
@@ -104,6 +130,7 @@ impl Row {
             place_named,
             missed,
             untold,
+            why_untold: expected.needs.and_then(|needs| has.why_not(needs)).unwrap_or_default(),
             twin: told(twin),
             twin_died,
             twin_findings,
@@ -213,11 +240,8 @@ impl Matrix {
             }
         }
         for row in self.rows.iter().filter(|row| row.untold) {
-            let _ = writeln!(
-                text,
-                "\nnot checked: no call record on this driver, and nothing else tells {} {}",
-                row.row, row.name
-            );
+            let _ =
+                writeln!(text, "\nnot checked: {}, and nothing else tells {} {}", row.why_untold, row.row, row.name);
         }
         if !self.not_planted.is_empty() {
             text.push_str("\nnot planted:\n");

@@ -24,7 +24,7 @@ pub fn run(name: &str, args: &FaultsArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::new(ExitCode::Usage, error));
     };
     let kind = driver::select(args.driver)?.kind;
-    let job = Job::fault(&fault, Variant::Planted, kind, args.without_record);
+    let job = Job::fault(&fault, Variant::Planted, kind, args.no_record);
     let words = format!("'{}' runs, {} s at most", fault.name, DEADLINE.as_secs());
     let _notice = Notice::of_known_length("faults --show", &words);
     let reports = match child::spawn(&job.arguments, DEADLINE, &interrupt::flag()) {

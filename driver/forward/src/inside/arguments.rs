@@ -155,6 +155,12 @@ pub(super) fn stream(frame: &Frame, info: &Info) -> Option<u64> {
     info.row?.stream_argument().map(|index| nth(frame, info, index))
 }
 
+/// The bits of all arguments, into `words`; how many.
+pub(super) fn words(frame: &Frame, info: &Info, words: &mut [u64; MOST]) -> usize {
+    let places = info.words.iter().zip(words.iter_mut());
+    places.map(|(place, bits)| *bits = word(frame, place)).count()
+}
+
 /// All arguments of a call that returned `result`, into `values`; how many.
 pub(super) fn values(frame: &Frame, info: &Info, result: u32, values: &mut [ValueParts; MOST]) -> usize {
     for (place, value) in info.words.iter().zip(values.iter_mut()) {

@@ -21,6 +21,10 @@ pub(super) struct Frame {
     pub recorded: bool,
     /// Whether it was made inside another.
     pub nested: bool,
+    /// Whether it is told to the listener.
+    pub heard: bool,
+    /// Then the capture status of its stream before it, by [`graphproof_door::Heard::capture`].
+    pub capture: u8,
     /// What an argument pointed to before the call, where that is of interest.
     pub before: u32,
     /// The frame of the call around it.

@@ -12,7 +12,7 @@ use super::arguments::{self, MOST, nth};
 use super::frame::Frame;
 use super::record::RECORDER;
 use super::table::{self, Info};
-use super::{captures, functions, graphs, proc_address, python, stacks};
+use super::{captures, functions, graphs, listen, proc_address, python, stacks};
 
 const SUCCESS: u32 = 0;
 const NOT_READY: u32 = 600;
@@ -45,13 +45,17 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
     frame.target = table::target(slot).addr() as u64;
     frame.words = 0;
     frame.stack = stack;
-    frame.recorded = false;
+    (frame.recorded, frame.heard) = (false, false);
     let Some(info) = table::info(slot) else { return };
     frame.words = info.stack_words;
-    if Recorder::is_busy() {
+    let (records, hears) = (Recorder::may_record(), listen::is_on());
+    if !(records || listen::is_set()) || Recorder::is_busy() {
         return;
     }
     guarded(|| {
+        if hears {
+            frame.capture = listen::status(frame, info);
+        }
         match info.action {
             Action::DestroyStream => captures::end(nth(frame, info, 0)),
             Action::DestroyContext => captures::end_all(),
@@ -62,6 +66,9 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
             }
             _ => {}
         }
+        if !(records || hears) {
+            return;
+        }
         let address = std::ptr::from_mut(frame).addr();
         // Stacks grow down: a frame below this one has been left, by an exception or a long jump.
         let outer = INNERMOST.replace(address);
@@ -69,7 +76,8 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
         frame.nested = outer > address;
         frame.began = sys::now();
         let number = slot as u32;
-        frame.recorded = RECORDER.with(|writer, cursor| writer.enter(cursor, number, frame.began)).is_some();
+        frame.recorded = records && RECORDER.with(|writer, cursor| writer.enter(cursor, number, frame.began)).is_some();
+        frame.heard = hears;
     });
 }
 
@@ -79,13 +87,22 @@ pub(super) unsafe extern "C" fn leave(frame: *mut Frame, result: u32) {
     let frame = unsafe { &mut *frame };
     let Some(info) = table::info(frame.slot as usize) else { return };
     guarded(|| {
-        let end = if frame.recorded { sys::now() } else { 0 };
+        let seen = frame.recorded || frame.heard;
+        let end = if seen { sys::now() } else { 0 };
         if info.action == Action::ProcAddress && result == SUCCESS {
             proc_address::put_in_front(frame, info);
         }
-        if frame.recorded {
+        if seen {
             INNERMOST.set(if frame.nested { frame.outer } else { 0 });
+        }
+        if frame.recorded || listen::is_set() {
+            follow(frame, info, result);
+        }
+        if frame.recorded {
             after(frame, info, result, end);
+        }
+        if frame.heard {
+            listen::tell(frame, info, result, end);
         }
     });
 }
@@ -117,7 +134,6 @@ fn follow(frame: &Frame, info: &Info, result: u32) {
 }
 
 fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
-    follow(frame, info, result);
     let failed = result != SUCCESS && result != NOT_READY;
     let capturing = captures::active() != 0 || matches!(info.action, Action::BeginCapture | Action::EndCapture);
     let mut values = [ValueParts::default(); MOST];
@@ -216,6 +232,11 @@ fn is_worth_a_stack(info: &Info, capturing: bool) -> bool {
         }
         _ => waits && captures::ever(),
     }
+}
+
+/// The stream that a call names, by an argument or in a structure.
+pub(super) fn stream_of(frame: &Frame, info: &Info) -> Option<u64> {
+    Launch::of(frame, info).stream.or_else(|| arguments::stream(frame, info))
 }
 
 /// What a launch is of.
