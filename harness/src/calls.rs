@@ -1,5 +1,5 @@
-//! The driver's call record, where the driver in use keeps one: what a step really called, on
-//! which stream, from which thread, and what came of it.
+//! The record of driver calls, by the software driver itself or by a recorder in front of another: what a step
+//! really called, on which stream, from which thread, and what came of it.
 
 mod stack;
 mod timeline;

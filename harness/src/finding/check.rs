@@ -33,8 +33,8 @@ checks! {
         "the first call that fails while the step is captured in GLOBAL mode on a blocking stream, and the end of the \
          capture"
     HiddenSyncs "hidden syncs"
-        "the record of every driver call, with its stream, thread, result, stack and time waited, on drivers that keep \
-         one: the software driver does"
+        "the record of every driver call, with its stream, thread, result, stack and time waited: by the software driver \
+         itself, by a recorder in front of a GPU's"
     SameWork "same work"
         "what the step enqueues eagerly beside what it enqueues under capture"
     StalledStream "stalled stream"

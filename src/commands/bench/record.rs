@@ -1,6 +1,6 @@
 //! What the recorder costs a call, in pairs: the same calls past it and through it, in turns.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,6 +24,14 @@ const PAIRS: usize = 301;
 const FUNCTIONS: [&str; 3] = ["cuDriverGetVersion", "cuCtxGetCurrent", "cuDeviceGetCount"];
 
 type Word = unsafe extern "C" fn(*mut u64, *mut u64) -> u32;
+
+/// Launches in one measurement, and pairs of them: the software driver takes its time for each.
+const LAUNCHES: u32 = 200;
+const LAUNCH_PAIRS: usize = 101;
+
+/// A kernel of which only the launch takes time.
+const NOTHING: &std::ffi::CStr =
+    c".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry nothing()\n{\n  ret;\n}\n";
 
 pub fn run(args: &BenchRecordArgs) -> Result<ExitCode, Failure> {
     if let Some(driver) = &args.driver_behind {
@@ -51,20 +59,18 @@ fn measure(driver: PathBuf) -> Result<ExitCode, Failure> {
     };
     let (past, through) = (open(&driver)?, open("libcuda.so.1".as_ref())?);
     let failed = |code: u32| Failure::new(ExitCode::Driver, anyhow!("cuInit answers {code}"));
-    // SAFETY: only the address is taken; its type is that of cuda.h.
-    let init = unsafe { past.get::<unsafe extern "C" fn(u32) -> u32>(b"cuInit\0") };
     // SAFETY: as cuda.h says.
-    match unsafe { init.map_err(|error| Failure::new(ExitCode::Driver, error))?(0) } {
+    match unsafe { function::<Init>(&past, "cuInit")?(0) } {
         0 => {}
         code => return Err(failed(code)),
     }
     println!("{:<24} {:>10} {:>10} {:>10}", "ns a call", "past it", "through it", "more");
-    let clock = time(&|| {
+    let clock = time(CALLS, &|| {
         black_box(graphproof_door::sys::now());
         black_box(graphproof_door::sys::now());
     });
     for name in FUNCTIONS {
-        let (direct, recorded) = (find(&past, name)?, find(&through, name)?);
+        let (direct, recorded) = (function::<Word>(&past, name)?, function::<Word>(&through, name)?);
         let call = |function: Word| {
             move || {
                 let (mut first, mut second) = (0, 0);
@@ -72,26 +78,73 @@ fn measure(driver: PathBuf) -> Result<ExitCode, Failure> {
                 black_box(unsafe { function(&raw mut first, &raw mut second) });
             }
         };
-        let mut pairs: Vec<(f64, f64)> = (0..PAIRS).map(|_| (time(&call(direct)), time(&call(recorded)))).collect();
-        pairs.sort_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0)));
-        let (without, with) = pairs[PAIRS / 2];
-        println!("{name:<24} {without:>10.1} {with:>10.1} {:>10.1}", with - without);
+        let pairs = (0..PAIRS).map(|_| (time(CALLS, &call(direct)), time(CALLS, &call(recorded))));
+        row(name, pairs.collect());
     }
+    launches(&past, &through)?;
     println!("two readings of the clock, which each recorded call needs: {clock:.1} ns");
     Ok(ExitCode::Passed)
 }
 
-/// Nanoseconds of one call of `body`.
-fn time(body: &dyn Fn()) -> f64 {
-    let began = Instant::now();
-    (0..CALLS).for_each(|_| body());
-    began.elapsed().as_nanos() as f64 / f64::from(CALLS)
+/// The line of a function: the pair whose difference is in the middle.
+fn row(name: &str, mut pairs: Vec<(f64, f64)>) {
+    pairs.sort_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0)));
+    let (without, with) = pairs[pairs.len() / 2];
+    println!("{name:<24} {without:>10.1} {with:>10.1} {:>10.1}", with - without);
 }
 
-fn find(library: &libloading::Library, name: &str) -> Result<Word, Failure> {
-    // SAFETY: only the address is taken; `measure` says how it is called.
-    let found = unsafe { library.get::<*const c_void>(name.as_bytes()) };
-    let address = *found.map_err(|error| Failure::new(ExitCode::Driver, error))?;
-    // SAFETY: a function of the driver API; those of fewer arguments ignore the others.
-    Ok(unsafe { std::mem::transmute::<*const c_void, Word>(address) })
+type Init = unsafe extern "C" fn(u32) -> u32;
+type Retain = unsafe extern "C" fn(*mut u64, u32) -> u32;
+type Set = unsafe extern "C" fn(u64) -> u32;
+type Load = unsafe extern "C" fn(*mut u64, *const c_char) -> u32;
+type Get = unsafe extern "C" fn(*mut u64, u64, *const c_char) -> u32;
+type Finish = unsafe extern "C" fn() -> u32;
+type Launch = unsafe extern "C" fn(u64, u32, u32, u32, u32, u32, u32, u32, u64, *const c_void, *const c_void) -> u32;
+
+/// Launches of an empty kernel: what an eager loop of small operations mostly calls.
+fn launches(past: &libloading::Library, through: &libloading::Library) -> Result<(), Failure> {
+    let (retain, set) =
+        (function::<Retain>(past, "cuDevicePrimaryCtxRetain")?, function::<Set>(past, "cuCtxSetCurrent")?);
+    let (load, get) = (function::<Load>(past, "cuModuleLoadData")?, function::<Get>(past, "cuModuleGetFunction")?);
+    let finish = function::<Finish>(past, "cuCtxSynchronize")?;
+    let (mut context, mut module, mut kernel) = (0, 0, 0);
+    // SAFETY: as cuda.h says; the results go to locals, the texts are terminated.
+    let codes = unsafe {
+        [
+            retain(&raw mut context, 0),
+            set(context),
+            load(&raw mut module, NOTHING.as_ptr()),
+            get(&raw mut kernel, module, c"nothing".as_ptr()),
+        ]
+    };
+    if let Some(code) = codes.into_iter().find(|code| *code != 0) {
+        return Err(Failure::new(ExitCode::Driver, anyhow!("the software driver answers {code}")));
+    }
+    let timed = |launch: Launch| {
+        let none = std::ptr::null();
+        let spent = time(LAUNCHES, &|| {
+            // SAFETY: as cuda.h says; the kernel has no parameters.
+            black_box(unsafe { launch(kernel, 1, 1, 1, 1, 1, 1, 0, 0, none, none) });
+        });
+        // SAFETY: takes nothing.
+        unsafe { finish() };
+        spent
+    };
+    let (direct, recorded) = (function(past, "cuLaunchKernel")?, function(through, "cuLaunchKernel")?);
+    row("cuLaunchKernel", (0..LAUNCH_PAIRS).map(|_| (timed(direct), timed(recorded))).collect());
+    Ok(())
+}
+
+/// Nanoseconds of one of `calls` calls of `body`.
+fn time(calls: u32, body: &dyn Fn()) -> f64 {
+    let began = Instant::now();
+    (0..calls).for_each(|_| body());
+    began.elapsed().as_nanos() as f64 / f64::from(calls)
+}
+
+/// A function of a driver; the type is that of cuda.h, where those of fewer arguments ignore the others.
+fn function<F: Copy>(library: &libloading::Library, name: &str) -> Result<F, Failure> {
+    // SAFETY: copied out as the address that it is; callers name its type as cuda.h has it.
+    let found = unsafe { library.get::<F>(name.as_bytes()) };
+    found.map(|found| *found).map_err(|error| Failure::new(ExitCode::Driver, error))
 }

@@ -1,7 +1,9 @@
 //! Kernels: what the driver says of each when it is first used.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use graphproof_door::{Class, Function, Kind, TAG_BYTES, sys};
 
@@ -25,14 +27,27 @@ struct Known {
 
 static KNOWN: Spin<Known> = Spin::new(Known { layouts: None, kernels: None });
 
+/// Rises whenever [`KNOWN`] is emptied: what threads keep of it is void then.
+static GENERATION: AtomicU64 = AtomicU64::new(1);
+
+/// Functions that a thread remembers, each in the place that its handle gives: a loop launches a few.
+const REMEMBERED: usize = 64;
+
+thread_local! {
+    /// A handle, and the generation in which it was known.
+    static SEEN: [Cell<(u64, u64)>; REMEMBERED] = const { [const { Cell::new((0, 0)) }; REMEMBERED] };
+}
+
 /// Handles may come again for other functions.
 pub(super) fn forget() {
     KNOWN.with(|known| *known = Known::default());
+    GENERATION.fetch_add(1, Ordering::Release);
 }
 
 /// In a forked child: its record knows none yet.
 pub(super) fn reset() {
     KNOWN.reset(Known::default());
+    GENERATION.fetch_add(1, Ordering::Release);
 }
 
 /// The handle is one of a kernel and not of a function.
@@ -41,7 +56,24 @@ pub(super) fn note_kernel(handle: u64) {
 }
 
 /// A function is launched: at its first time the driver is asked what it is.
+///
+/// Takes no lock where this thread has launched it before.
+#[inline]
 pub(super) fn used(handle: u64) {
+    // Before the table is looked at: what is emptied meanwhile is not remembered beyond that.
+    let now = (handle, GENERATION.load(Ordering::Acquire));
+    // Handles are addresses of structures of more than a cache line.
+    let place = (handle >> 6 ^ handle >> 12) as usize % REMEMBERED;
+    SEEN.with(|seen| {
+        if seen[place].get() != now {
+            look_up(handle);
+            seen[place].set(now);
+        }
+    });
+}
+
+#[cold]
+fn look_up(handle: u64) {
     let (seen, is_kernel) = KNOWN.with(|known| {
         let seen = known.layouts.get_or_insert_default().contains_key(&handle);
         (seen, !seen && known.kernels.get_or_insert_default().contains(&handle))
@@ -51,7 +83,6 @@ pub(super) fn used(handle: u64) {
     }
 }
 
-#[cold]
 fn first_use(handle: u64, is_kernel: bool) {
     let mut function = Function { handle, is_kernel, ..Function::default() };
     function.name = match name(handle, is_kernel) {

@@ -152,7 +152,7 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
     let launch = Launch::of(frame, info);
     let stream = launch.stream.or_else(|| arguments::stream(frame, info));
     let stream_bytes = launch.stream.map(u64::to_le_bytes);
-    tags.extend(stream_bytes.as_ref().map(|bytes| (Tag::Stream, 0, &bytes[..])));
+    let stream_tag = stream_bytes.as_ref().map(|bytes| (Tag::Stream, 0, &bytes[..]));
 
     let mut parameters = Vec::new();
     if launch.function != 0 && (result == SUCCESS || capturing) {
@@ -172,6 +172,14 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
         capture = own.and_then(captures::status);
     }
     tags.extend(invalid.iter().map(|bytes| (Tag::Invalidated, 0, &bytes[..])));
+    // Most launches have this one: it needs no memory of the heap.
+    let tags = match &stream_tag {
+        Some(stream) if tags.is_empty() => std::slice::from_ref(stream),
+        stream => {
+            tags.extend(stream);
+            &tags[..]
+        }
+    };
 
     let failure = failed && (capturing || is_among_the_first_failures());
     let launches = launch.function != 0 && capturing;
@@ -186,7 +194,7 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
         capture,
         nested: frame.nested,
         values,
-        tags: &tags,
+        tags,
     };
     let kept = failed || capturing || stack != 0 || info.action.is_kept();
     let class = if kept { Class::Kept } else { Class::Passing };
