@@ -94,11 +94,8 @@ fn on_a_driver_of_the_system_the_gate_hears_the_calls() {
     assert!(text.contains("system driver"), "{text}");
     assert!(names(&rows, |row| !row["missed"].is_null()).is_empty(), "{text}");
     // All that does not need the interpreter is told, and under its own id.
-    let needs: Vec<&str> = all()
-        .iter()
-        .filter(|fault| fault.expected.needs == Some(Evidence::Accesses))
-        .map(|fault| fault.name)
-        .collect();
+    let needs: Vec<&str> =
+        all().iter().filter(|fault| fault.expected.needs == Some(Evidence::Accesses)).map(|fault| fault.name).collect();
     assert_eq!(names(&rows, |row| row["untold"] == true), needs, "{text}");
     assert!(names(&rows, |row| row["finding"]["id"] == row["expected"]).len() == rows.len() - needs.len(), "{text}");
     assert!(text.contains(
@@ -119,7 +116,9 @@ fn without_a_call_record_what_only_it_tells_is_not_checked_and_nothing_is_missed
         assert_eq!(is_untold, untold.contains(&name) || ["plan-stream", "clears-too-much"].contains(&name), "{text}");
         let why = match name {
             _ if !is_untold => continue,
-            "plan-stream" | "clears-too-much" => "what each kernel reads and writes is seen on the software driver only",
+            "plan-stream" | "clears-too-much" => {
+                "what each kernel reads and writes is seen on the software driver only"
+            }
             _ => "calls of the driver are not recorded (--no-record)",
         };
         assert!(text.contains(&format!("not checked: {why}, and nothing else tells")), "{text}");
