@@ -4,6 +4,7 @@
 //! the compiler alone.
 
 use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use std::ptr::NonNull;
 
 /// `struct timespec`.
 #[repr(C)]
@@ -85,6 +86,13 @@ pub fn now() -> u64 {
     // SAFETY: a valid place for the result.
     unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut time) };
     time.seconds as u64 * 1_000_000_000 + time.nanoseconds as u64
+}
+
+/// Makes pages ready to be written, where the kernel can (Linux 5.14); else they are when they are touched.
+pub fn populate(memory: NonNull<u8>, length: usize) {
+    const MADV_POPULATE_WRITE: c_int = 23;
+    // SAFETY: an advice: of mapped pages the content stays, of others it is refused.
+    unsafe { madvise(memory.as_ptr().cast(), length, MADV_POPULATE_WRITE) };
 }
 
 /// The number of the calling thread.

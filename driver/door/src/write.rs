@@ -220,6 +220,8 @@ impl Writer {
         } else {
             return false;
         };
+        // All its pages at once: a fault for each would come to tens of nanoseconds a call.
+        sys::populate(self.segment_at(index), SEGMENT);
         let segment = self.segment(index);
         segment.class.store(slot as u32, Ordering::Relaxed);
         segment.thread.store(cursor.thread, Ordering::Relaxed);
