@@ -79,7 +79,7 @@ mod tests {
         use graphproof_harness::calls::{ONLY_RECORDED, ONLY_WATCHED, TOLD_AS};
         for fault in all() {
             let Expected { id, without_record, needs, .. } = fault.expected;
-            let said: &[Id] = match needs {
+            let said: &[graphproof_harness::finding::Id] = match needs {
                 Some(Evidence::Calls) => ONLY_RECORDED,
                 Some(Evidence::Accesses) => ONLY_WATCHED,
                 None => &[id],
