@@ -7,6 +7,7 @@ mod confirm;
 pub(crate) mod declared;
 mod edges;
 mod evidence;
+mod exercised;
 mod images;
 mod judge;
 mod observe;
