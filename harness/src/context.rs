@@ -8,8 +8,8 @@ use cudarc::driver::sys::{CUresult, CUstream};
 
 use crate::buffers::BufferSet;
 use crate::cuda::{
-    self, Body, Condition, ConditionalHandle, CudaError, DeviceMemory, Event, Function, GraphNode, PinnedMemory, Stream,
-    end_body,
+    self, Body, Condition, ConditionalHandle, CudaError, DeviceMemory, Event, Function, GraphNode, PinnedMemory,
+    Stream, end_body,
 };
 use crate::error::{StepError, StepResult};
 use crate::finding::{Place, Site};
@@ -408,11 +408,8 @@ impl StepContext<'_> {
         }
         let before = self.enqueued.len();
         let mut nodes = Vec::new();
-        let mut within = Conditional {
-            ran: vec![0; bodies as usize],
-            repeats: kind == Condition::While,
-            ..Conditional::default()
-        };
+        let mut within =
+            Conditional { ran: vec![0; bodies as usize], repeats: kind == Condition::While, ..Conditional::default() };
         let done = match (self.held, self.capturing) {
             // What the flag will be is not known, and the probe asks only whether the host waits.
             (true, _) => (0..bodies).try_for_each(|number| body(self, number)),

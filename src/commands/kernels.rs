@@ -20,8 +20,8 @@ use graphproof_harness::driver::{self, DriverKind};
 use graphproof_harness::exit_code::ExitCode;
 
 use super::Failure;
-use crate::interrupt;
 use crate::args::{KernelsArgs, KernelsChildArgs};
+use crate::interrupt;
 use crate::output::progress::StepBar;
 
 /// Values of each form that a record keeps.

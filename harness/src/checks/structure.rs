@@ -81,7 +81,8 @@ pub fn forbidden_in_body(topology: &Topology, answer: &str) -> Option<Finding> {
             body.node,
             headline(&nodes[at].kind)
         );
-        let expected = "the body of a conditional node holds kernels, copies, fills, child graphs and conditional nodes";
+        let expected =
+            "the body of a conditional node holds kernels, copies, fills, child graphs and conditional nodes";
         Some(Finding::new(Id::E05, Check::Capture).at(nodes[at].site.clone()).contrast(expected, seen))
     })
 }

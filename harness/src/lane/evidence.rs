@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use super::exercised::Exercised;
 use super::judge::Beside;
 use super::parts::Part;
 use super::writers::Differing;
 use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, Seen};
 use crate::calls::{self, Caller, Calls, Handles, Told};
-use super::exercised::Exercised;
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, faults, growth, same_work};

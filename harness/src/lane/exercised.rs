@@ -71,7 +71,8 @@ mod tests {
 
     fn run(repeats: bool, ran: &[u32]) -> Vec<Enqueued> {
         let conditional = Conditional { ran: ran.to_vec(), repeats, ..Conditional::default() };
-        let site = Site { what: "conditional on 'go'".to_owned(), file: "step.rs".to_owned(), line: 7, ..Site::default() };
+        let site =
+            Site { what: "conditional on 'go'".to_owned(), file: "step.rs".to_owned(), line: 7, ..Site::default() };
         vec![Enqueued { site, kernel: None, nodes: Vec::new(), conditional: Some(conditional) }]
     }
 

@@ -232,7 +232,8 @@ impl Lane {
             }
             Err(error) => {
                 let forbidden = structure::forbidden_in_body(&topology, &error.to_string());
-                let plain = || Finding::new(Id::E05, Check::Capture).contrast("the graph instantiates", error.to_string());
+                let plain =
+                    || Finding::new(Id::E05, Check::Capture).contrast("the graph instantiates", error.to_string());
                 Err(self.stop(forbidden.unwrap_or_else(plain), error.is_sticky()))
             }
         }

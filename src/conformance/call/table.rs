@@ -4,10 +4,7 @@
 //! or an address that it writes is what the line's variable takes, the rest is received and not looked at.
 //! [`EXCEPTIONS`] says where a case spells less, or looks at more.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
-use graphproof_api::{Argument, Function, Role, functions, select};
+use graphproof_api::{Argument, Function, Role, select};
 
 use super::env::{Answer, Env, Kind, Prepared, Problem, Scratch};
 use crate::conformance::expand::Step;
@@ -83,22 +80,18 @@ const IGNORED_OUTPUT: usize = 256;
 /// Arguments that [`super::api::Entry::call`] can pass.
 const MOST_ARGUMENTS: usize = 11;
 
-/// Every call by the name that a case spells.
-static ROWS: LazyLock<BTreeMap<&'static str, Row>> = LazyLock::new(|| {
-    let names = functions().iter().flat_map(|function| [function.name, function.base()]);
-    let derived = names.filter_map(|name| {
-        let function = if name == graphproof_api::base(name) {
-            select(name, VERSION, false).or_else(|_| select(name, u32::MAX, false)).ok()?.function
-        } else {
-            graphproof_api::find(name)?
-        };
-        Some((name, Row { symbol: function.name.to_owned(), words: words(function)? }))
-    });
-    let excepted = EXCEPTIONS.iter().map(|(name, symbol, words)| {
-        (*name, Row { symbol: (*symbol).to_owned(), words: words.split_whitespace().map(word).collect() })
-    });
-    derived.collect::<BTreeMap<_, _>>().into_iter().chain(excepted).collect()
-});
+/// The call that a case spells so. Made when it is asked for: a child process spells a few of a thousand.
+fn row(name: &str) -> Option<Row> {
+    if let Some((_, symbol, words)) = EXCEPTIONS.iter().find(|(spelled, ..)| *spelled == name) {
+        return Some(Row { symbol: (*symbol).to_owned(), words: words.split_whitespace().map(word).collect() });
+    }
+    let function = if name == graphproof_api::base(name) {
+        select(name, VERSION, false).or_else(|_| select(name, u32::MAX, false)).ok()?.function
+    } else {
+        graphproof_api::find(name).filter(|function| function.name == name)?
+    };
+    Some(Row { symbol: function.name.to_owned(), words: words(function)? })
+}
 
 /// A word of [`EXCEPTIONS`].
 fn word(text: &str) -> Word {
@@ -150,7 +143,7 @@ fn is_word(argument: &Argument) -> bool {
 /// The fewest and the most arguments of a plain call, and whether it creates a value; `None` where
 /// there is no such call.
 pub fn arity(name: &str) -> Option<(usize, usize, bool)> {
-    let words = &ROWS.get(name)?.words;
+    let words = row(name)?.words;
     let count = |wanted| words.iter().filter(|word| **word == wanted).count();
     let least = count(Word::Given);
     Some((least, least + count(Word::Optional), words.iter().any(|word| matches!(word, Word::Made(_)))))
@@ -161,16 +154,16 @@ pub fn arity(name: &str) -> Option<(usize, usize, bool)> {
 /// # Errors
 /// A missing symbol, or an argument that does not resolve.
 pub fn prepare(env: &Env, step: &Step) -> Result<Prepared, Problem> {
-    let Some(Row { symbol, words: signature }) = ROWS.get(step.call.as_str()) else {
+    let Some(Row { symbol, words: signature }) = row(&step.call) else {
         return Err(Problem::Script(format!("`{}` is no known call", step.call)));
     };
-    let entry = env.entry(symbol)?;
+    let entry = env.entry(&symbol)?;
     let mut words = Vec::new();
     let mut created = None;
     let mut shown = Vec::new();
     let mut next = 0;
     for word in signature {
-        words.push(match *word {
+        words.push(match word {
             Word::Given | Word::Optional => {
                 next += 1;
                 env.arg_or(step, next - 1, 0)?
@@ -212,17 +205,20 @@ mod tests {
 
     #[test]
     fn a_call_is_made_from_its_line_of_the_table() {
-        let row = |name: &str| ROWS.get(name).map(|row| (row.symbol.as_str(), row.words.clone()));
+        let row = |name: &str| row(name).map(|row| (row.symbol, row.words));
         let (given, ignored) = (Word::Given, Word::Ignored);
-        assert_eq!(row("cuMemFree"), Some(("cuMemFree_v2", vec![given])));
-        assert_eq!(row("cuStreamCreate"), Some(("cuStreamCreate", vec![Word::Made(Kind::Other), given])));
+        assert_eq!(row("cuMemFree"), Some(("cuMemFree_v2".to_owned(), vec![given])));
+        assert_eq!(row("cuStreamCreate"), Some(("cuStreamCreate".to_owned(), vec![Word::Made(Kind::Other), given])));
         let pitched = vec![Word::Made(Kind::Device), ignored, given, given, given];
-        assert_eq!(row("cuMemAllocPitch"), Some(("cuMemAllocPitch_v2", pitched)));
-        assert_eq!(row("cuMemHostAlloc"), Some(("cuMemHostAlloc", vec![Word::Made(Kind::Host), given, given])));
-        assert_eq!(row("cuStreamGetPriority"), Some(("cuStreamGetPriority", vec![given, ignored])));
+        assert_eq!(row("cuMemAllocPitch"), Some(("cuMemAllocPitch_v2".to_owned(), pitched)));
+        assert_eq!(
+            row("cuMemHostAlloc"),
+            Some(("cuMemHostAlloc".to_owned(), vec![Word::Made(Kind::Host), given, given]))
+        );
+        assert_eq!(row("cuStreamGetPriority"), Some(("cuStreamGetPriority".to_owned(), vec![given, ignored])));
         // A later form by its own name; a structure needs a builder.
         assert_eq!(row("cuEventElapsedTime_v2"), None, "a float is written");
-        assert_eq!(row("cuCtxSynchronize_v2"), Some(("cuCtxSynchronize_v2", vec![given])));
+        assert_eq!(row("cuCtxSynchronize_v2"), Some(("cuCtxSynchronize_v2".to_owned(), vec![given])));
         assert_eq!(row("cuMemPoolCreate").map(|row| row.1.len()), Some(2));
         assert_eq!(row("cuDeviceGetName"), None, "as much is written as an argument says");
     }

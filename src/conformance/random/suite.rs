@@ -275,7 +275,9 @@ pub fn run(options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> anyho
     let text = |(seed, at): &(u64, u64)| format!("{seed}:{at}");
     let clusters = clusters(found.iter().map(|(at, difference)| (*at, difference)));
     let minimal = match &right {
-        Some(right) if options.shrink > 0 && interrupted.is_none() => minimal(options, &sequences, &clusters, &found, right, &judged)?,
+        Some(right) if options.shrink > 0 && interrupted.is_none() => {
+            minimal(options, &sequences, &clusters, &found, right, &judged)?
+        }
         _ => Vec::new(),
     };
     if let Some(folder) = &options.minimal {
