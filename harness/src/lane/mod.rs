@@ -2,6 +2,7 @@
 
 mod beside_host;
 pub(crate) mod bisect;
+mod bodies;
 mod cold;
 mod confirm;
 pub(crate) mod declared;

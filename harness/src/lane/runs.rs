@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::bisect::boundaries;
+use super::bodies::forbidden_in_body;
 use super::judge::Beside;
 use super::parts::Part;
 use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, nanoseconds};
@@ -231,7 +232,7 @@ impl Lane {
                 Ok(Captured { exec, topology, enqueued, boundaries, step, behind, spare: graph.duplicate().ok() })
             }
             Err(error) => {
-                let forbidden = structure::forbidden_in_body(&topology, &error.to_string());
+                let forbidden = forbidden_in_body(&topology, &error.to_string());
                 let plain =
                     || Finding::new(Id::E05, Check::Capture).contrast("the graph instantiates", error.to_string());
                 Err(self.stop(forbidden.unwrap_or_else(plain), error.is_sticky()))
