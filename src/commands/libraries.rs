@@ -61,12 +61,20 @@ pub fn run(args: &LibrariesArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Passed)
 }
 
-/// Puts the runtime and the compilers into `folder`, which holds a `libcuda.so.1` already, and gives the
-/// variables that put them in front. The second half names the libraries that are not beside this program.
+/// What came into the folder of the driver.
+#[derive(Debug)]
+pub struct Placed {
+    /// The variables that put it in front.
+    pub variables: Vec<(&'static str, OsString)>,
+    /// The libraries that are not beside this program.
+    pub missing: Vec<&'static str>,
+}
+
+/// Puts the runtime and the compilers into `folder`, which holds a `libcuda.so.1` already.
 ///
 /// # Errors
 /// The folder cannot be written to.
-pub fn beside_the_driver(folder: &Path) -> anyhow::Result<(Vec<(&'static str, OsString)>, Vec<&'static str>)> {
+pub fn beside_the_driver(folder: &Path) -> anyhow::Result<Placed> {
     let mut missing = Vec::new();
     for library in [&RUNTIME, &COMPILERS] {
         match library.beside() {
@@ -75,7 +83,7 @@ pub fn beside_the_driver(folder: &Path) -> anyhow::Result<(Vec<(&'static str, Os
         }
     }
     let variables = if missing.contains(&COMPILERS.file) { Vec::new() } else { vec![preload(folder)] };
-    Ok((variables, missing))
+    Ok(Placed { variables, missing })
 }
 
 impl Library {

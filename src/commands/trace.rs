@@ -44,7 +44,8 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     }
     let mut missing = Vec::new();
     if forwarder.behind().software {
-        let (preloaded, absent) = libraries::beside_the_driver(folder.path()).map_err(io)?;
+        let libraries::Placed { variables: preloaded, missing: absent } =
+            libraries::beside_the_driver(folder.path()).map_err(io)?;
         variables.extend(preloaded);
         missing = absent;
     }
