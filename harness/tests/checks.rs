@@ -158,3 +158,54 @@ fn a_synchronisation_that_hides_from_the_capture_is_caught_with_the_stream_held(
     assert!(finding.seen.contains("launch of dot_ascending"), "{finding:#?}");
     site_is_here(finding);
 }
+
+#[test]
+fn memory_that_another_takes_is_no_growth_of_the_step() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU64};
+
+    let (taken, ends) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let other = {
+        let (taken, ends, session) = (Arc::clone(&taken), Arc::clone(&ends), common::session());
+        std::thread::spawn(move || {
+            session.bind().expect("the context binds");
+            let mut mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+            // SAFETY: the mode is a local. As another process, this thread is none of the capture's business.
+            let result = unsafe { sys::cuThreadExchangeStreamCaptureMode(&mut mode) };
+            assert_eq!(result, sys::CUresult::CUDA_SUCCESS);
+            let mut held = Vec::new();
+            while !ends.load(Ordering::Acquire) {
+                let mut address = 0;
+                // SAFETY: the address is written to a local.
+                let result = unsafe { sys::cuMemAlloc_v2(&mut address, 4096) };
+                assert_eq!(result, sys::CUresult::CUDA_SUCCESS);
+                held.push(address);
+                taken.fetch_add(1, Ordering::Release);
+                // Not to fill the memory: nobody relies on the time.
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            for address in held {
+                // SAFETY: allocated above, and used by nobody.
+                assert_eq!(unsafe { sys::cuMemFree_v2(address) }, sys::CUresult::CUDA_SUCCESS);
+            }
+        })
+    };
+    // Between two samples there is an eager run: each waits for one more allocation.
+    let step = TestStep::new(dot_buffers(), move |cx| {
+        let before = taken.load(Ordering::Acquire);
+        while taken.load(Ordering::Acquire) == before {
+            std::thread::yield_now();
+        }
+        cx.launch(dot("dot_ascending", COLUMNS))
+    });
+    let outcome = judge(step, 10);
+    ends.store(true, Ordering::Release);
+    other.join().expect("the other thread ends");
+    let report = &outcome.report;
+    assert!(!report.findings.iter().any(|finding| finding.id == "L01"), "{:#?}", report.findings);
+    assert!(
+        report.not_checked.iter().any(|why| why.starts_with("growth of device memory: what is free changes")),
+        "{:#?}",
+        report.not_checked
+    );
+}

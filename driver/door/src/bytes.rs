@@ -71,6 +71,20 @@ impl<'a> Output<'a> {
         self.raw(&value.to_le_bytes());
     }
 
+    /// Eight bytes each, all or none of them.
+    #[inline]
+    pub fn words(&mut self, words: &[u64]) {
+        let end = self.length + 8 * words.len();
+        match self.room.get_mut(self.length..end) {
+            Some(place) if !self.cut => {
+                let places = place.chunks_exact_mut(8);
+                places.zip(words).for_each(|(place, word)| place.copy_from_slice(&word.to_le_bytes()));
+                self.length = end;
+            }
+            _ => self.cut = true,
+        }
+    }
+
     /// A length and as many bytes; what is beyond the room is cut off.
     pub fn bytes(&mut self, bytes: &[u8]) {
         let fits = bytes.len().min(self.left().saturating_sub(4));

@@ -143,15 +143,6 @@ impl Tag {
 /// The most bytes that one tag keeps of a structure.
 pub const TAG_BYTES: usize = 4096;
 
-/// One argument's word, and what a successful call wrote through it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ValueParts {
-    /// The argument's bits; of a structure passed by value the first eight bytes.
-    pub word: u64,
-    /// The number or handle written, if it is one.
-    pub written: Option<u64>,
-}
-
 /// A call, borrowed, as it is written.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CallParts<'a> {
@@ -167,8 +158,11 @@ pub struct CallParts<'a> {
     pub capture: Option<Capture>,
     /// Made by the driver itself, or by a library inside another call.
     pub nested: bool,
-    /// Its arguments, as far as they are known.
-    pub values: &'a [ValueParts],
+    /// Its arguments' bits, as far as they are known; of a structure passed by value the first eight bytes.
+    pub words: &'a [u64],
+    /// What a successful call wrote, in the order of the arguments: the number of the argument, and the number or
+    /// handle.
+    pub written: &'a [(u8, u64)],
     /// More: what it is, the number of the argument, the bytes.
     pub tags: &'a [(Tag, u8, &'a [u8])],
 }
@@ -177,7 +171,7 @@ impl CallParts<'_> {
     /// Bytes that [`CallParts::write`] takes.
     pub fn room(&self) -> usize {
         let tags: usize = self.tags.iter().map(|(_, _, bytes)| 6 + bytes.len().min(TAG_BYTES)).sum();
-        32 + 8 + 17 * self.values.len() + tags
+        32 + 8 + 8 * self.words.len() + 9 * self.written.len() + tags
     }
 
     /// Into the record.
@@ -188,16 +182,13 @@ impl CallParts<'_> {
         out.u32(self.result);
         out.u64(self.began);
         out.u64(self.stack);
-        out.u8(self.values.len() as u8);
-        let written = |value: &&ValueParts| value.written.is_some();
-        out.u8(self.values.iter().filter(written).count() as u8);
+        out.u8(self.words.len() as u8);
+        out.u8(self.written.len() as u8);
         out.u8(self.tags.len() as u8);
-        self.values.iter().for_each(|value| out.u64(value.word));
-        for (index, value) in self.values.iter().enumerate() {
-            if let Some(written) = value.written {
-                out.u8(index as u8);
-                out.u64(written);
-            }
+        out.words(self.words);
+        for &(index, value) in self.written {
+            out.u8(index);
+            out.u64(value);
         }
         for (tag, argument, bytes) in self.tags {
             out.u8(*tag as u8);

@@ -27,7 +27,7 @@ mod write;
 pub use bytes::{Input, Output};
 pub use event::{
     CallParts, Capture, Frame, Function, GraphNode, GraphPart, Image, Kind, ProcessEvent, PythonFrame, Range, Stack,
-    Start, TAG_BYTES, Tag, ValueParts,
+    Start, TAG_BYTES, Tag,
 };
 pub use heard::{Heard, LISTEN, LISTEN_VERSION, Listen, Listener};
 pub use layout::{Class, Count, LIMIT, Limits, RING};

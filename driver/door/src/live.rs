@@ -23,11 +23,16 @@ struct Shared {
     writer: AtomicPtr<Writer>,
 }
 
-thread_local! {
+/// What a thread knows. In one, since to find each costs a call.
+struct Local {
     /// This thread is inside the recorder: what a signal handler calls meanwhile is not recorded.
-    static BUSY: Cell<bool> = const { Cell::new(false) };
-    static GENERATION: Cell<u64> = const { Cell::new(0) };
-    static CURSOR: Cell<Option<Cursor>> = const { Cell::new(None) };
+    busy: Cell<bool>,
+    generation: Cell<u64>,
+    cursor: Cell<Option<Cursor>>,
+}
+
+thread_local! {
+    static LOCAL: Local = const { Local { busy: Cell::new(false), generation: Cell::new(0), cursor: Cell::new(None) } };
 }
 
 static PAGE: AtomicPtr<Shared> = AtomicPtr::new(null_mut());
@@ -55,25 +60,28 @@ impl Recorder {
             Some(shared) if shared.state.load(Ordering::Acquire) == OPEN => shared,
             _ => self.opened()?,
         };
-        if BUSY.try_with(|busy| busy.replace(true)).unwrap_or(true) {
-            return None;
-        }
-        // SAFETY: open, so it points to a writer that lives as long as the process.
-        let writer = unsafe { &*shared.writer.load(Ordering::Relaxed) };
-        let generation = shared.generation.load(Ordering::Relaxed);
-        let mut cursor = match CURSOR.get() {
-            Some(cursor) if GENERATION.get() == generation => cursor,
-            _ => self.first(writer, generation),
+        let run = |local: &Local| {
+            if local.busy.replace(true) {
+                return None;
+            }
+            // SAFETY: open, so it points to a writer that lives as long as the process.
+            let writer = unsafe { &*shared.writer.load(Ordering::Relaxed) };
+            let generation = shared.generation.load(Ordering::Relaxed);
+            let mut cursor = match local.cursor.get() {
+                Some(cursor) if local.generation.get() == generation => cursor,
+                _ => self.first(writer, generation),
+            };
+            let result = body(writer, &mut cursor);
+            local.cursor.set(Some(cursor));
+            local.busy.set(false);
+            Some(result)
         };
-        let result = body(writer, &mut cursor);
-        CURSOR.set(Some(cursor));
-        BUSY.set(false);
-        Some(result)
+        LOCAL.try_with(run).ok().flatten()
     }
 
     /// Whether this thread is inside [`Recorder::with`].
     pub fn is_busy() -> bool {
-        BUSY.try_with(Cell::get).unwrap_or(true)
+        LOCAL.try_with(|local| local.busy.get()).unwrap_or(true)
     }
 
     /// Whether there is a record, or may be one at the next event.
@@ -90,7 +98,7 @@ impl Recorder {
         let mut cursor = Cursor::new();
         let name = sys::thread_name();
         writer.append(&mut cursor, Class::Kept, Kind::Thread, sys::now(), name.len() + 4, |out| out.text(&name));
-        GENERATION.set(generation);
+        LOCAL.with(|local| local.generation.set(generation));
         cursor
     }
 
@@ -107,7 +115,7 @@ impl Recorder {
                 Err(_) => sys::give_way(),
             }
         }
-        BUSY.with(|busy| busy.set(true));
+        LOCAL.with(|local| local.busy.set(true));
         let writer = (self.open)();
         let state = match writer {
             Some(writer) => {
@@ -115,13 +123,13 @@ impl Recorder {
                 shared.generation.store(sys::now() << 16 | u64::from(std::process::id() & 0xffff), Ordering::Relaxed);
                 let mut cursor = self.first(&writer, shared.generation.load(Ordering::Relaxed));
                 (self.opened)(&writer, &mut cursor);
-                CURSOR.set(Some(cursor));
+                LOCAL.with(|local| local.cursor.set(Some(cursor)));
                 shared.writer.store(Box::into_raw(Box::new(writer)), Ordering::Relaxed);
                 OPEN
             }
             None => OFF,
         };
-        BUSY.with(|busy| busy.set(false));
+        LOCAL.with(|local| local.busy.set(false));
         shared.state.store(state, Ordering::Release);
         (state == OPEN).then_some(shared)
     }

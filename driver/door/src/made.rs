@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use crate::event::{
-    CallParts, Capture, Function, GraphPart, Image, Kind, ProcessEvent, Range, Stack, Start, Tag, ValueParts,
-};
+use crate::event::{CallParts, Capture, Function, GraphPart, Image, Kind, ProcessEvent, Range, Stack, Start, Tag};
 use crate::layout::{Class, Count, EVENT_HEADER, Limits, SEGMENT, SEGMENT_HEADER};
 use crate::read::GraphDump;
 use crate::write::{Cursor, Writer};
@@ -104,9 +102,9 @@ impl Made {
     pub fn call(&mut self, thread: u32, function: &str, arguments: &[(&str, u64)], result: u32) -> MadeCall<'_> {
         let row = graphproof_api::find(function).unwrap_or_else(|| panic!("{function} is not in the table"));
         let table = row.arguments.as_deref().unwrap_or_default();
-        let mut values = vec![ValueParts::default(); table.len()];
+        let mut words = vec![0; table.len()];
         for (name, word) in arguments {
-            values[position(row, name)].word = *word;
+            words[position(row, name)] = *word;
         }
         MadeCall {
             made: self,
@@ -114,7 +112,8 @@ impl Made {
             function: function.to_owned(),
             row,
             result,
-            values,
+            words,
+            written: Vec::new(),
             tags: Vec::new(),
             stack: 0,
             capture: None,
@@ -203,7 +202,8 @@ pub struct MadeCall<'a> {
     function: String,
     row: &'static graphproof_api::Function,
     result: u32,
-    values: Vec<ValueParts>,
+    words: Vec<u64>,
+    written: Vec<(u8, u64)>,
     tags: Vec<(Tag, u8, Vec<u8>)>,
     stack: u64,
     capture: Option<Capture>,
@@ -213,7 +213,8 @@ pub struct MadeCall<'a> {
 impl MadeCall<'_> {
     /// What it wrote through that argument.
     pub fn wrote(mut self, name: &str, value: u64) -> Self {
-        self.values[position(self.row, name)].written = Some(value);
+        self.written.push((position(self.row, name) as u8, value));
+        self.written.sort_unstable_by_key(|(at, _)| *at);
         self
     }
 
@@ -265,7 +266,8 @@ impl MadeCall<'_> {
             stack: self.stack,
             capture: self.capture,
             nested: false,
-            values: &self.values,
+            words: &self.words,
+            written: &self.written,
             tags: &tags,
         };
         self.made.write(self.thread, Kind::Call, |out| parts.write(out));

@@ -1,5 +1,7 @@
 //! Growth: what a run of many replays takes and does not give back.
 
+use std::time::{Duration, Instant};
+
 use super::calls::at_stack;
 use super::trend::Trend;
 use crate::calls::{ALLOCATIONS, Handles, PINNED};
@@ -17,6 +19,9 @@ const HOST_NOISE: u64 = 64 << 10;
 /// The same for the first samples: the software device's memory is the process's, and each step touches
 /// new pages of it (some 120 KiB at small shapes) until its quarantine of freed ranges is full.
 const HOST_NOISE_AT_FIRST: u64 = 256 << 10;
+/// How long what is free is watched while the step rests, at least and at most.
+const REST: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+
 /// Samples by which that has settled.
 const SETTLED: usize = 32;
 
@@ -63,12 +68,34 @@ fn slope(used: &[(u64, u64)], noise: u64) -> Option<Slope> {
     Some(Slope { first, last: last.0, gained, a_step: gained / (last.0 - first.0).max(1) })
 }
 
+/// Whether nothing but the device's free memory says that the run takes some: that counts every process's.
+pub fn only_free_memory_falls(samples: &Samples) -> bool {
+    slope(&samples.graph, 0).is_none() && slope(&used(samples), 0).is_some()
+}
+
+/// Whether what is `free` changes while the step rests, for as long as the samples took: then somebody else takes
+/// it, or may have.
+pub fn changes_at_rest(sampled: Duration, mut free: impl FnMut() -> Option<u64>) -> bool {
+    let (began, first) = (Instant::now(), free());
+    let [least, most] = REST;
+    while began.elapsed() < sampled.clamp(least, most) {
+        if free() != first {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
+
+fn used(samples: &Samples) -> Vec<(u64, u64)> {
+    samples.free.iter().map(|&(step, free)| (step, u64::MAX - free)).collect()
+}
+
 /// Device memory must not shrink with each replay. `handles` knows who allocates between replays,
 /// where the driver keeps a record; `work` is where the step's host work was last seen.
 pub fn device(samples: &Samples, handles: &Handles, work: Option<&Site>) -> Option<Finding> {
     let graph = slope(&samples.graph, 0);
-    let used: Vec<(u64, u64)> = samples.free.iter().map(|&(step, free)| (step, u64::MAX - free)).collect();
-    let finding = match (slope(&used, 0), graph) {
+    let finding = match (slope(&used(samples), 0), graph) {
         (Some(found), _) => Finding::new(Id::L01, CHECK).at_step(found.last).contrast(
             format!("{} bytes of device memory are free, as after step {}", u64::MAX - found.first.1, found.first.0),
             found.told("fewer"),
@@ -138,6 +165,17 @@ mod tests {
         assert_eq!(finding.seen, "70 bytes fewer 7 steps later: 10 bytes a step");
         assert!(device(samples(|step| if step < 4 { 1000 } else { 900 })).is_none());
         assert!(device(samples(|step| 1000 - 10 * step)[..3].to_vec()).is_none());
+    }
+
+    #[test]
+    fn what_is_free_is_watched_at_rest() {
+        let mut free = [9, 9, 9, 8].into_iter().chain(std::iter::repeat(8));
+        assert!(changes_at_rest(Duration::ZERO, || free.next()));
+        assert!(!changes_at_rest(Duration::ZERO, || Some(9)));
+        let falls = Samples { free: samples(|step| 1000 - step), ..Samples::default() };
+        assert!(only_free_memory_falls(&falls));
+        // A graph's memory is the process's own.
+        assert!(!only_free_memory_falls(&Samples { graph: samples(|step| step), ..falls }));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::exercised::Exercised;
 use super::judge::Beside;
@@ -50,6 +51,8 @@ pub(super) struct Evidence {
     pub(super) exercised: Exercised,
     /// Memory after replays.
     memory: growth::Samples,
+    /// When the first sample of it was taken.
+    sampled: Option<Instant>,
     /// Where the step's host work was last seen.
     host_site: Option<Site>,
     /// Objects that the host's work between replays made and destroyed.
@@ -197,6 +200,7 @@ impl Lane {
             let free = self.driver(cuda::free_memory(), "asking for free memory")?;
             // The first replays may still fill caches.
             if step > 1 {
+                self.evidence.sampled.get_or_insert_with(Instant::now);
                 let memory = &mut self.evidence.memory;
                 memory.free.push((step, free));
                 memory.graph.extend(cuda::graph_memory().ok().map(|used| (step, used)));
@@ -255,7 +259,16 @@ impl Lane {
 
     /// Findings that only the whole run gives.
     pub(super) fn keep_trends(&mut self) {
-        let evidence = std::mem::take(&mut self.evidence);
+        let mut evidence = std::mem::take(&mut self.evidence);
+        if growth::only_free_memory_falls(&evidence.memory)
+            && !self.poisoned
+            && let Some(sampled) = evidence.sampled
+            && growth::changes_at_rest(sampled.elapsed(), || cuda::free_memory().ok())
+        {
+            evidence.memory.free.clear();
+            let why = "what is free changes while the step rests: another process, or a thread of this one, takes it";
+            self.report.not_checked.push(format!("growth of device memory: {why}"));
+        }
         let mut found = baked::advancing(&evidence.numbers, &evidence.sites);
         self.report.not_checked.extend(evidence.exercised.missing());
         let work = evidence.host_site.as_ref();

@@ -330,8 +330,9 @@ impl Lane {
         verdict: Option<Verdict>,
         times: &TimesTaken,
     ) -> Result<LaneOutcome, RunError> {
-        drop(captured);
+        // Before the graph goes: what that gives back would be taken for another's.
         self.keep_trends();
+        drop(captured);
         let mut report = self.report.clone();
         report.times.eager = times.eager.spread();
         report.times.replay = times.replay.spread();

@@ -1,7 +1,7 @@
 //! Where arguments are, by the System V calling convention, and what they hold.
 
 use graphproof_api::{Argument, Function, Role};
-use graphproof_door::{Tag, ValueParts};
+use graphproof_door::Tag;
 
 use super::action::Action;
 use super::frame::Frame;
@@ -28,6 +28,11 @@ enum Place {
 }
 
 impl Word {
+    /// Whether a successful call writes something of interest through it.
+    pub fn is_written(&self) -> bool {
+        self.written != 0
+    }
+
     /// Words of the stack up to its end.
     pub fn stack_end(&self) -> usize {
         match self.place {
@@ -161,43 +166,44 @@ pub(super) fn words(frame: &Frame, info: &Info, words: &mut [u64; MOST]) -> usiz
     places.map(|(place, bits)| *bits = word(frame, place)).count()
 }
 
-/// All arguments of a call that returned `result`, into `values`; how many.
-pub(super) fn values(frame: &Frame, info: &Info, result: u32, values: &mut [ValueParts; MOST]) -> usize {
-    for (place, value) in info.words.iter().zip(values.iter_mut()) {
-        value.word = word(frame, place);
-        // An update that failed says where.
-        let done = result == 0 || info.action == Action::Update;
-        let writes = place.written != 0 && done && value.word != 0;
-        value.written = writes.then(|| {
-            let mut bytes = [0u8; 8];
-            // SAFETY: a successful call wrote that many bytes there just now, through the caller's own
-            // pointer.
-            unsafe {
-                std::ptr::copy_nonoverlapping(value.word as *const u8, bytes.as_mut_ptr(), usize::from(place.written));
-            }
-            u64::from_le_bytes(bytes)
-        });
+/// What a call of those arguments that returned `result` wrote through them, into `written`: number of the
+/// argument and what was written; how many.
+pub(super) fn written(info: &Info, words: &[u64], result: u32, written: &mut [(u8, u64); MOST]) -> usize {
+    // An update that failed says where.
+    if !info.writes || (result != 0 && info.action != Action::Update) {
+        return 0;
     }
-    info.words.len().min(MOST)
+    let mut count = 0;
+    for (index, (place, &word)) in info.words.iter().zip(words).enumerate() {
+        if place.written == 0 || word == 0 {
+            continue;
+        }
+        let mut bytes = [0u8; 8];
+        // SAFETY: a successful call wrote that many bytes there just now, through the caller's own pointer.
+        unsafe { std::ptr::copy_nonoverlapping(word as *const u8, bytes.as_mut_ptr(), usize::from(place.written)) };
+        written[count] = (index as u8, u64::from_le_bytes(bytes));
+        count += 1;
+    }
+    count
 }
 
 /// The structures that arguments point to: what, argument, bytes.
-pub(super) fn structures<'a>(info: &Info, values: &[ValueParts], result: u32, add: &mut impl FnMut(Tag, u8, &'a [u8])) {
+pub(super) fn structures<'a>(info: &Info, words: &[u64], result: u32, add: &mut impl FnMut(Tag, u8, &'a [u8])) {
     let rows = info.row.and_then(|row| row.arguments.as_deref()).unwrap_or_default();
-    for (index, ((place, value), row)) in info.words.iter().zip(values).zip(rows).enumerate() {
+    for (index, ((place, &word), row)) in info.words.iter().zip(words).zip(rows).enumerate() {
         let is_out = row.role == Role::Out;
         // An update that failed says why.
         let told = result == 0 || !is_out || row.c_type.starts_with("CUgraphExecUpdate");
-        if value.word == 0 || !told {
+        if word == 0 || !told {
             continue;
         }
         if place.pointee != 0 {
             // SAFETY: the call has looked at the structure, or filled it in, through the caller's pointer.
-            let bytes = unsafe { std::slice::from_raw_parts(value.word as *const u8, usize::from(place.pointee)) };
+            let bytes = unsafe { std::slice::from_raw_parts(word as *const u8, usize::from(place.pointee)) };
             add(Tag::Pointee, index as u8, bytes);
         } else if row.c_type == "const char *" && row.name == "name" && result == 0 {
             // SAFETY: a terminated string that a successful call has read.
-            let text = unsafe { std::ffi::CStr::from_ptr(value.word as *const std::ffi::c_char) };
+            let text = unsafe { std::ffi::CStr::from_ptr(word as *const std::ffi::c_char) };
             let bytes = text.to_bytes();
             add(Tag::Text, index as u8, &bytes[..bytes.len().min(1024)]);
         }

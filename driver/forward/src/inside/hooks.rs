@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use graphproof_api::Class as CaptureClass;
-use graphproof_door::{CallParts, Class, Count, Kind, Recorder, Tag, ValueParts, sys};
+use graphproof_door::{CallParts, Class, Count, Kind, Recorder, Tag, sys};
 
 use super::action::Action;
 use super::arguments::{self, MOST, nth};
@@ -136,14 +136,16 @@ fn follow(frame: &Frame, info: &Info, result: u32) {
 fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
     let failed = result != SUCCESS && result != NOT_READY;
     let capturing = captures::active() != 0 || matches!(info.action, Action::BeginCapture | Action::EndCapture);
-    let mut values = [ValueParts::default(); MOST];
-    let count = arguments::values(frame, info, result, &mut values);
-    let values = &values[..count];
+    let (mut words, mut written) = ([0; MOST], [(0, 0); MOST]);
+    let count = arguments::words(frame, info, &mut words);
+    let words = &words[..count];
+    let count = arguments::written(info, words, result, &mut written);
+    let written = &written[..count];
 
     let mut tags: Vec<(Tag, u8, &[u8])> = Vec::new();
     let keeps_structures = capturing || failed || info.action.is_kept() || info.action == Action::Transfer;
     if keeps_structures {
-        arguments::structures(info, values, result, &mut |tag, index, bytes| tags.push((tag, index, bytes)));
+        arguments::structures(info, words, result, &mut |tag, index, bytes| tags.push((tag, index, bytes)));
     }
     let before = frame.before.to_le_bytes();
     if info.action == Action::ExchangeMode {
@@ -193,7 +195,8 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
         stack,
         capture,
         nested: frame.nested,
-        values,
+        words,
+        written,
         tags,
     };
     let kept = failed || capturing || stack != 0 || info.action.is_kept();
@@ -212,8 +215,9 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
         }
     });
     if matches!(info.action, Action::Instantiate | Action::Update) && result == SUCCESS {
-        let first = values.first().map_or(0, |value| value.written.unwrap_or(value.word));
-        graphs::read_back(values.get(1).map_or(0, |value| value.word), first);
+        let first = written.first().filter(|(index, _)| *index == 0).map(|(_, value)| *value);
+        let word = |index: usize| words.get(index).copied().unwrap_or(0);
+        graphs::read_back(word(1), first.unwrap_or(word(0)));
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Info {
     pub row: Option<&'static Function>,
     /// Where each argument is.
     pub words: Vec<Word>,
+    /// Whether a successful call writes something of interest through an argument.
+    pub writes: bool,
     pub action: Action,
     /// Words of stack arguments.
     pub stack_words: u64,
@@ -46,7 +48,8 @@ impl Info {
         let stack_words =
             if known { words.iter().map(on_stack).max().unwrap_or(0) as u64 } else { UNKNOWN_STACK_WORDS };
         let action = Action::of(row.map_or(name.as_str(), |row| row.base()));
-        Self { name, row, words, action, stack_words }
+        let writes = words.iter().any(Word::is_written);
+        Self { name, row, words, writes, action, stack_words }
     }
 
     /// Whether an argument may be in a vector register.
