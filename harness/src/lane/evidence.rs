@@ -14,7 +14,7 @@ use crate::checks::{baked, calls as call_checks, faults, growth, same_work};
 use crate::context::{Enqueued, HostContext, Phase};
 use crate::cuda;
 use crate::error::{RunError, StepError};
-use crate::finding::{Finding, Id, Site};
+use crate::finding::{Finding, Id, Place, Site};
 use crate::resident::resident_bytes;
 use crate::topology::Topology;
 
@@ -166,11 +166,10 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) };
+        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None), place: None };
         let (prepared, calls) = calls::during(|| self.step.prepare(step, &mut cx));
-        if phase == Phase::Replay
-            && let Some(at) = cx.last.get()
-        {
+        let at = cx.place.or_else(|| cx.last.get().map(Place::from)).filter(|_| phase == Phase::Replay);
+        if let Some(at) = at {
             self.evidence.host_site = Some(Site::new("host work of the step", at));
         }
         let Some(calls) = calls else { return prepared };

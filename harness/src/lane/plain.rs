@@ -59,7 +59,7 @@ impl Lane {
             Phase::Replay => &mut self.replay,
         };
         let prepared =
-            self.step.prepare(step, &mut HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) });
+            self.step.prepare(step, &mut HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None), place: None });
         prepared.map_err(|error| self.stop(faults::host_work(&error, step), error.is_sticky()))
     }
 }

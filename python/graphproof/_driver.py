@@ -1,0 +1,63 @@
+"""Which driver the process speaks to."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+
+from . import _graphproof
+
+VARIABLE = "GRAPHPROOF_DRIVER"
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A driver and its device."""
+
+    kind: str
+    """`system` for NVIDIA's, `software` for graphproof's own."""
+    device: str
+    """The device's name, as `cuDeviceGetName` says."""
+    compute_capability: tuple[int, int]
+    """Major and minor."""
+
+
+_in_use: Driver | None = None
+
+
+def use_driver(choice: str | None = None) -> Driver:
+    """Puts a driver in place for the process, and opens the primary context of device 0.
+
+    `choice` is `auto` (NVIDIA's where it has a device, else the software driver), `system` or `software`; without
+    one it is GRAPHPROOF_DRIVER, or `auto`. The first call decides. The software driver answers to the names
+    libcuda.so.1, libnvrtc and libnvJitLink from then on: call this before a framework asks for CUDA.
+
+    Raises `Refused`: there is no such driver, or another libcuda is loaded already.
+    """
+    global _in_use
+    choice = choice or os.environ.get(VARIABLE) or "auto"
+    if _in_use is not None and choice in ("auto", _in_use.kind):
+        return _in_use
+    folder = tempfile.mkdtemp(prefix="graphproof-")
+    try:
+        kind, device, capability = _graphproof.use_driver(choice, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if kind == "software":
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        # Triton links its launchers against a libcuda in this folder; those that search take it from here.
+        os.environ.setdefault("TRITON_LIBCUDA_PATH", folder)
+        os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("LD_LIBRARY_PATH")]))
+        os.environ.setdefault("NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS", "0")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    _in_use = Driver(kind, device, capability)
+    return _in_use
+
+
+if os.environ.get(VARIABLE) == "software":
+    use_driver("software")

@@ -1,0 +1,80 @@
+"""The gate as a function."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Iterable, Mapping
+
+from . import _graphproof
+from ._driver import use_driver
+from ._report import Report
+from ._subject import Subject
+
+Contract = str | tuple[str, str]
+
+
+def gate(
+    step: Callable[..., Any],
+    inputs: Any,
+    *,
+    steps: int = 64,
+    seed: int = 0,
+    state: Iterable[str] = (),
+    outputs: Iterable[str] = (),
+    contract: Mapping[str, Contract] | None = None,
+    unpadded: tuple[Callable[..., Any], Any] | None = None,
+    before: Callable[..., Any] | None = None,
+    name: str | None = None,
+    driver: str | None = None,
+    stream: str = "blocking",
+    mode: str = "global",
+    pipelined: bool = False,
+    orders: int = 0,
+    retries: int | None = None,
+    patience: int | None = None,
+    config: str | os.PathLike[str] | None = None,
+) -> Report:
+    """Judges whether `step` may be captured into a CUDA graph and replayed.
+
+    `step` is called as users call it, with the arrays that `inputs` gives; it returns arrays, or changes some of its
+    inputs, or both. One with a parameter called `stream` is given the stream that its work must be put on.
+
+    `inputs` makes the arguments of a step: a function of its index (and of the seed, if it takes two arguments) that
+    gives a tuple, or a dictionary by the names of the parameters. Arrays may be on the device or on the host, and lie
+    in tuples, lists and dictionaries; other values are passed as they are. It must depend on nothing but its arguments.
+
+    `state` names inputs that are carried from step to step, `outputs` inputs that the step only writes. What is not
+    named is found by running the step: an input that it changes is state, unless it is overwritten whatever was there.
+
+    `contract` says how eager runs and replays must agree, by the name of the array (`result`, or `result.0` in a
+    tuple, for what the step returns): `bits`, which holds where nothing is said, `index-set` or `sorted-values`. With
+    `(agreement, lengths)` only the first elements of each row count, as the i32 array `lengths` says.
+
+    `unpadded` is the same step without padding, with its inputs, as a reference. `before` is the host's work between
+    two steps, called with the index of the step.
+
+    `steps`, `seed`, `stream`, `mode`, `pipelined`, `orders`, `retries`, `patience` and `config` are those of
+    `graphproof gate`; `driver` is `auto`, `system` or `software`, see `use_driver`.
+
+    Raises `Refused` where the step could not be judged, and what the step raises where it does not run at all.
+    """
+    use_driver(driver)
+    name = name or getattr(step, "__name__", None) or type(step).__name__
+    name = "".join(part if part.isalnum() or part in "-_." else "-" for part in name).strip("-") or "step"
+    contract = contract or {}
+    subject = Subject(step, inputs, name, _names(state), _names(outputs), contract, before, seed)
+    if unpadded is not None:
+        other, its_inputs = unpadded
+        subject.unpadded = Subject(other, its_inputs, f"{name}-unpadded", _names(state), _names(outputs), {}, None, seed)
+    options = ["--steps", str(steps), "--seed", str(seed), "--stream", stream, "--mode", mode]
+    options += ["--pipelined"] if pipelined else []
+    options += ["--orders", str(orders)] if orders else []
+    options += ["--retries", str(retries)] if retries is not None else []
+    options += ["--patience", str(patience)] if patience is not None else []
+    options += ["--config", os.fspath(config)] if config is not None else ["--no-config"]
+    with subject.framework.saved():
+        return Report(_graphproof.judge(subject, options))
+
+
+def _names(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)

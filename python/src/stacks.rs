@@ -1,0 +1,50 @@
+//! The Python stack behind a driver call.
+
+use std::fmt::Write as _;
+
+use graphproof_driver::record;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// From now on calls of the software driver are told with the Python stack behind them.
+pub fn tell() {
+    record::tell_stacks(|| {
+        // SAFETY: asks only whether there is an interpreter.
+        if unsafe { ffi::Py_IsInitialized() } == 0 {
+            return None;
+        }
+        // SAFETY: there is one. Not by PyO3's count: a framework may have let go of the lock, by Python's own
+        // calls, within a call that PyO3 made.
+        let held = unsafe { ffi::PyGILState_Ensure() };
+        // SAFETY: the lock is held now.
+        let told = stack(unsafe { Python::assume_attached() });
+        // SAFETY: taken above, on this thread.
+        unsafe { ffi::PyGILState_Release(held) };
+        told
+    });
+}
+
+/// Frames beyond are not told.
+const DEEPEST: usize = 64;
+
+/// The user's frames on this thread, innermost first, as a printed backtrace has them; none where no Python
+/// runs on it.
+fn stack(py: Python<'_>) -> Option<String> {
+    let mut frame = py.import("sys").ok()?.call_method0("_getframe").ok()?;
+    let shown = py.import("graphproof._places").ok()?.getattr("shown").ok()?;
+    let mut text = String::new();
+    for index in 0..DEEPEST {
+        let code = frame.getattr("f_code").ok()?;
+        let file: Option<String> = shown.call1((code.getattr("co_filename").ok()?,)).ok()?.extract().ok()?;
+        if let Some(file) = file {
+            let name: String = code.getattr("co_name").ok()?.extract().ok()?;
+            let line: Option<u32> = frame.getattr("f_lineno").ok()?.extract().ok()?;
+            let _ = write!(text, "{index:4}: {name}()\n             at {file}:{}:1\n", line.unwrap_or(0));
+        }
+        frame = frame.getattr("f_back").ok()?;
+        if frame.is_none() {
+            break;
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
