@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
 
-
 mod names {
     include!("bodies/names.rs");
 }

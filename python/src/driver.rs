@@ -15,7 +15,8 @@ static SESSION: Mutex<Option<Arc<Session>>> = Mutex::new(None);
 /// The primary context, current on this thread.
 pub fn session() -> PyResult<Arc<Session>> {
     let session = SESSION.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let session = session.ok_or_else(|| Refused::new_err("no driver is in place: call graphproof.use_driver() first"))?;
+    let session =
+        session.ok_or_else(|| Refused::new_err("no driver is in place: call graphproof.use_driver() first"))?;
     session.bind().map_err(|error| error::cuda(&error))?;
     Ok(session)
 }

@@ -49,7 +49,10 @@ pub fn of_step(py: Python<'_>, error: &PyErr) -> StepError {
 /// The driver's function behind a line of Python, as far as its words tell.
 fn called(source: &str) -> &'static str {
     let words: [(&[&str], &str); 4] = [
-        (&[".item(", ".tolist(", ".cpu(", ".numpy(", "copy_to_host", ".get(", "float(", "int(", "bool("], "cuStreamSynchronize"),
+        (
+            &[".item(", ".tolist(", ".cpu(", ".numpy(", "copy_to_host", ".get(", "float(", "int(", "bool("],
+            "cuStreamSynchronize",
+        ),
         (&[".query("], "cuStreamQuery"),
         (&["event.synchronize", "elapsed_time"], "cuEventSynchronize"),
         (&["synchronize("], "cuCtxSynchronize"),

@@ -74,9 +74,8 @@ pub fn judge(py: Python<'_>, subject: Py<PyAny>, options: Vec<String>) -> PyResu
     let receiver = std::sync::Mutex::new(receiver);
     let mut interrupted = None;
     loop {
-        let received = py.detach(|| {
-            receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(Duration::from_millis(50))
-        });
+        let received = py
+            .detach(|| receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(Duration::from_millis(50)));
         match received {
             Ok(judged) => {
                 // Its last message; joining only lets its locals go, which may need Python.

@@ -35,7 +35,9 @@ pub fn buffers(subject: &Bound<'_, PyAny>) -> PyResult<Vec<BufferSpec>> {
             other => return Err(Refused::new_err(format!("'{other}' is no role of a buffer"))),
         };
         let Ok(dtype) = dtype.parse::<DType>() else {
-            return Err(Refused::new_err(format!("'{name}' has elements of type {dtype}, which the gate does not know")));
+            return Err(Refused::new_err(format!(
+                "'{name}' has elements of type {dtype}, which the gate does not know"
+            )));
         };
         let agreement = match agreement.as_str() {
             "bits" => Agreement::Bits,
