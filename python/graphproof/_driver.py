@@ -12,6 +12,22 @@ from . import _graphproof
 
 VARIABLE = "GRAPHPROOF_DRIVER"
 
+# Stands where Triton calls NVIDIA's assembler. The software driver executes PTX, and takes it as it is; the words
+# of `--version` are part of the key under which Triton keeps what it made.
+ASSEMBLER = """\
+#!/bin/sh
+from= to= last=
+for word do
+    case $word in
+    --version) echo "graphproof hands PTX to the software driver, as if by Cuda compilation tools, release 12.8"; exit ;;
+    *.ptx) from=$word ;;
+    esac
+    [ "$last" = -o ] && to=$word
+    last=$word
+done
+exec cp "$from" "$to"
+"""
+
 
 @dataclass(frozen=True)
 class Driver:
@@ -50,7 +66,12 @@ def use_driver(choice: str | None = None) -> Driver:
     if kind == "software":
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         # Triton links its launchers against a libcuda in this folder; those that search take it from here.
-        os.environ.setdefault("TRITON_LIBCUDA_PATH", folder)
+        os.environ["TRITON_LIBCUDA_PATH"] = folder
+        assembler = os.path.join(folder, "ptxas")
+        with open(assembler, "w", encoding="ascii") as file:
+            file.write(ASSEMBLER)
+        os.chmod(assembler, 0o755)
+        os.environ["TRITON_PTXAS_PATH"] = os.environ["TRITON_PTXAS_BLACKWELL_PATH"] = assembler
         os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("LD_LIBRARY_PATH")]))
         os.environ.setdefault("NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS", "0")
     else:

@@ -134,6 +134,28 @@ class Numba(Framework):
         cuda.current_context().memory_manager.deallocations.clear()
 
 
+class Triton(Framework):
+    """Triton without PyTorch: kernels are launched on arrays of no framework, and on the stream that Triton takes
+    for the current one."""
+
+    name = "Triton"
+
+    def holds(self, value: Any) -> bool:
+        return False
+
+    @contextlib.contextmanager
+    def using(self, stream: Any) -> Iterator[None]:
+        import triton
+
+        active = triton.runtime.driver.active
+        before = active.get_current_stream
+        active.get_current_stream = lambda device: int(stream)
+        try:
+            yield
+        finally:
+            active.get_current_stream = before
+
+
 class CuPy(Framework):
     """CuPy: its arrays; the judge's stream is the current one while the step runs."""
 
@@ -177,7 +199,7 @@ def known() -> list[Framework]:
     if not ALL:
         from ._torch import Torch
 
-        ALL.extend([Torch(), CuPy(), Numba(), Framework()])
+        ALL.extend([Torch(), CuPy(), Numba(), Triton(), Framework()])
     return ALL
 
 

@@ -31,6 +31,9 @@ def shown(file: str) -> str | None:
     library = "site-packages" in parts or "dist-packages" in parts or path.startswith(_LIBRARIES)
     if library or path.startswith(_OWN + os.sep):
         return None
+    # Cython names its sources as they were where the library was built.
+    if not os.path.isfile(path) and file not in linecache.cache:
+        return None
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
 

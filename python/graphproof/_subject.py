@@ -313,6 +313,10 @@ class Subject:
         return []
 
 
+# Where the types of kernels are defined, and whose they are.
+_KERNELS = (("numba.cuda", "numba-cuda"), ("numba_cuda", "numba-cuda"), ("triton.runtime", "Triton"))
+
+
 def _of_kernels(step: Callable[..., Any]) -> Framework | None:
     """The framework of the kernels that a function names."""
     step = getattr(step, "__func__", step)
@@ -320,8 +324,9 @@ def _of_kernels(step: Callable[..., Any]) -> Framework | None:
     cells = getattr(step, "__closure__", None) or ()
     values = [names.get(name) for name in getattr(code, "co_names", ())]
     for value in values + [cell.cell_contents for cell in cells if cell != type(cell)()]:
-        if type(value).__module__.startswith(("numba.cuda", "numba_cuda")):
-            return next(framework for framework in known() if framework.name == "numba-cuda")
+        for module, name in _KERNELS:
+            if type(value).__module__.startswith(module):
+                return next(framework for framework in known() if framework.name == name)
     return None
 
 

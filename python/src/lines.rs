@@ -1,7 +1,7 @@
 //! The line of Python that a step is at: what runs tell of it, and which nodes of a graph it made.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use graphproof::cudarc::driver::sys::CUstream;
 use graphproof::harness::context::StepContext;
@@ -22,6 +22,18 @@ struct Lines {
 
 thread_local! {
     static LINES: RefCell<Option<Lines>> = const { RefCell::new(None) };
+}
+
+/// The line that the step is at, for calls that other threads make meanwhile.
+static CURRENT: Mutex<Option<(String, u32)>> = Mutex::new(None);
+
+/// The line that a step is at now, if one runs and tells its lines.
+pub fn current() -> Option<(String, u32)> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn set_current(place: Option<(String, u32)>) {
+    *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = place;
 }
 
 impl Lines {
@@ -49,6 +61,7 @@ pub fn line(file: &str, line: u32, text: String) {
         let site = Site::new(text, Place { file: file.into(), line });
         lines.heartbeat.at(site.clone());
         lines.current = Some(site);
+        set_current(Some((file.to_owned(), line)));
     });
 }
 
@@ -64,6 +77,7 @@ pub fn following<R>(cx: &mut StepContext<'_>, step: impl FnOnce(&StepContext<'_>
     };
     LINES.set(Some(lines));
     let result = step(cx);
+    set_current(None);
     let Some(mut lines) = LINES.take() else { return result };
     lines.settle();
     for (site, nodes) in lines.work {

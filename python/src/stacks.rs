@@ -6,6 +6,8 @@ use graphproof_driver::record;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::lines;
+
 /// From now on calls of the software driver are told with the Python stack behind them.
 pub fn tell() {
     record::tell_stacks(|| {
@@ -28,7 +30,8 @@ pub fn tell() {
 const DEEPEST: usize = 64;
 
 /// The user's frames on this thread, innermost first, as a printed backtrace has them; none where no Python
-/// runs on it.
+/// runs on it. A thread that runs a library's code alone was started by the step: the line that the step is at
+/// stands for it.
 fn stack(py: Python<'_>) -> Option<String> {
     let mut frame = py.import("sys").ok()?.call_method0("_getframe").ok()?;
     let shown = py.import("graphproof._places").ok()?.getattr("shown").ok()?;
@@ -46,5 +49,10 @@ fn stack(py: Python<'_>) -> Option<String> {
             break;
         }
     }
-    (!text.is_empty()).then_some(text)
+    if text.is_empty()
+        && let Some((file, line)) = lines::current()
+    {
+        let _ = write!(text, "   0: the step\n             at {file}:{line}:1\n");
+    }
+    Some(text)
 }

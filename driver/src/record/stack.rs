@@ -13,7 +13,8 @@ pub enum Stack {
     Told(String),
 }
 
-/// Tells the stack of the calling thread; none where it runs nothing of that language.
+/// Tells the stack of the calling thread; none where it runs nothing of that language, and empty where it runs
+/// nothing of the user's.
 pub type Teller = fn() -> Option<String>;
 
 static TELLER: OnceLock<Teller> = OnceLock::new();
