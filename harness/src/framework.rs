@@ -9,6 +9,10 @@ use crate::capture_as::CaptureMode;
 use crate::error::StepResult;
 use crate::finding::Site;
 
+/// Stands for the driver's function in an error that a framework told without it; where calls are recorded, the
+/// record has its name.
+pub const UNNAMED: &str = "a call of the framework";
+
 /// How a step's own framework captures, in place of the driver's calls: its allocator and its random numbers
 /// have to know of a capture.
 pub trait Capturer: Send + Sync {

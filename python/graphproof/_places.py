@@ -69,9 +69,13 @@ def follow(call: Callable[[], Any]) -> Any:
     def within(frame: FrameType, event: str, _: Any) -> Any:
         if event == "line":
             told(frame)
-        elif event == "return" and frame.f_back is not None:
-            # What follows on the caller's line is its own.
-            told(frame.f_back)
+        elif event == "return":
+            # What follows on the line of the user's that called is its own, however many of a library's lie between.
+            caller = frame.f_back
+            while caller is not None and not shown(caller.f_code.co_filename):
+                caller = caller.f_back
+            if caller is not None:
+                told(caller)
         return within
 
     def entered(frame: FrameType, event: str, _: Any) -> Any:

@@ -1,6 +1,7 @@
 //! Which driver the process speaks to, and the context that is shared with the frameworks in it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use graphproof::harness::cuda::Session;
@@ -11,6 +12,8 @@ use pyo3::prelude::*;
 use crate::error::{self, Refused};
 
 static SESSION: Mutex<Option<Arc<Session>>> = Mutex::new(None);
+
+static SOFTWARE: AtomicBool = AtomicBool::new(false);
 
 /// The primary context, current on this thread.
 pub fn session() -> PyResult<Arc<Session>> {
@@ -45,6 +48,7 @@ pub fn use_driver(py: Python<'_>, choice: &str, folder: PathBuf) -> PyResult<(&'
             }
         };
         open.bind().map_err(|error| error::cuda(&error))?;
+        SOFTWARE.store(selected.kind == DriverKind::Software, Ordering::Relaxed);
         let facts = open.facts();
         Ok((selected.kind.name(), facts.name.clone(), facts.compute_capability))
     })
@@ -59,6 +63,11 @@ fn others(error: &loader::LoadError) -> String {
         ),
         other => other.to_string(),
     }
+}
+
+/// Whether the driver of the process is the software driver.
+pub fn is_software() -> bool {
+    SOFTWARE.load(Ordering::Relaxed)
 }
 
 /// Waits for all work of the context.

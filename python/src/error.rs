@@ -3,8 +3,11 @@
 use graphproof::harness::cuda::CudaError;
 use graphproof::harness::error::{RunError, StepError};
 use graphproof::harness::finding::Place;
+use graphproof::harness::framework::UNNAMED;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+
+use crate::driver;
 
 pyo3::create_exception!(
     graphproof,
@@ -34,7 +37,9 @@ pub fn of_step(py: Python<'_>, error: &PyErr) -> StepError {
         (Some(file), Some(code)) => {
             let place = Place { file: file.as_str().into(), line };
             let named = graphproof_api::find(&function).map(|row| row.name);
-            let function = named.unwrap_or_else(|| called(&source));
+            // The software driver's record knows it better than words do.
+            let recorded = driver::is_software();
+            let function = named.unwrap_or_else(|| if recorded { UNNAMED } else { called(&source) });
             StepError::Cuda { error: CudaError::told(function, code, text), place }
         }
         (Some(file), None) => StepError::At {
@@ -58,5 +63,5 @@ fn called(source: &str) -> &'static str {
         (&["synchronize("], "cuCtxSynchronize"),
     ];
     let found = words.iter().find(|(words, _)| words.iter().any(|word| source.contains(word)));
-    found.map_or("a call of the framework", |(_, function)| function)
+    found.map_or(UNNAMED, |(_, function)| function)
 }

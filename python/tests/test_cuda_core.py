@@ -73,9 +73,17 @@ def test_synchronize(kernels):
 def test_device_synchronize(kernels):
     def step(x, y, stream):
         axpy(stream, kernels, 2, x, y)
-        driver.cuCtxSynchronize()  # FAULT
+        assert driver.cuCtxSynchronize()[0] == 0  # FAULT
 
     fault(["S03"], step, inputs)
+
+
+def test_swallowed(kernels):
+    def step(x, y, stream):
+        axpy(stream, kernels, 2, x, y)
+        driver.cuCtxSynchronize()  # FAULT
+
+    fault(["C12"], step, inputs)
 
 
 def test_freed(kernels):
@@ -103,14 +111,19 @@ def test_growth(kernels):
         kept.append(core.Device().memory_resource.allocate(4 * N, stream=core.Stream.from_handle(int(stream))))  # FAULT
         core.launch(stream, GRID, kernels[0], numpy.float32(2), x.ptr, y.ptr, numpy.int32(N))
 
-    fault(["S01", "A01"], step, inputs)
+    fault(["A03"], step, inputs)
+
+
+def synchronize():
+    driver.cuCtxSetCurrent(driver.cuDevicePrimaryCtxRetain(0)[1])
+    driver.cuCtxSynchronize()  # FAULT
 
 
 def test_other_thread(kernels):
     def step(x, y, stream):
-        thread = threading.Thread(target=lambda: driver.cuCtxSynchronize())  # FAULT
+        thread = threading.Thread(target=synchronize)
         thread.start()
         thread.join()
         axpy(stream, kernels, 2, x, y)
 
-    fault(["S07"], step, inputs)
+    fault(["S07"], step, inputs, planted=synchronize)

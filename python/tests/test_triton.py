@@ -66,7 +66,7 @@ def test_float_baked():
 def test_host_branch():
     def step(x, y, scale):
         if scale > 2:
-            scaled_by[(4,)](x, y, 3.0, N, BLOCK=256)
+            scaled_by[(4,)](x, y, 3.0, N, BLOCK=256)  # FAULT
         else:
             scaled[(4,)](x, y, N, BLOCK=256)  # FAULT
 
@@ -104,11 +104,16 @@ def test_memset_skipped():
     fault(["V07"], step, inputs)
 
 
+def synchronize():
+    driver.cuCtxSetCurrent(driver.cuDevicePrimaryCtxRetain(0)[1])
+    driver.cuCtxSynchronize()  # FAULT
+
+
 def test_other_thread():
     def step(x, y):
-        thread = threading.Thread(target=driver.cuCtxSynchronize)
-        thread.start()  # FAULT
-        thread.join()  # FAULT
+        thread = threading.Thread(target=synchronize)
+        thread.start()
+        thread.join()
         scaled[(4,)](x, y, N, BLOCK=256)
 
-    fault(["S07", "C12"], step, inputs)
+    fault(["S07"], step, inputs, planted=synchronize)

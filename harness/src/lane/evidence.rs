@@ -10,7 +10,7 @@ use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, Seen};
 use crate::calls::{self, Caller, Calls, Handles, Told};
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
-use crate::checks::{baked, calls as call_checks, faults, growth, same_work};
+use crate::checks::{baked, calls as call_checks, capture, faults, growth, same_work};
 use crate::context::{Enqueued, HostContext, Phase};
 use crate::cuda;
 use crate::error::{RunError, StepError};
@@ -111,6 +111,14 @@ impl Lane {
         match calls {
             Some(calls) => call_checks::explain_capture(finding, calls, self.captured_stream().raw()),
             None => finding,
+        }
+    }
+
+    /// The finding for an error of the step while it was captured.
+    pub(super) fn step_failed(&self, error: &StepError, calls: Option<&Calls>) -> Finding {
+        match calls.and_then(|calls| call_checks::named(error, calls)) {
+            Some(named) => self.explained(capture::from_step_error(&named), calls),
+            None => self.explained(capture::from_step_error(error), calls),
         }
     }
 

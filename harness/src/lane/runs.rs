@@ -195,7 +195,7 @@ impl Lane {
         let ended = self.end_capture();
         self.report.times.capture = nanoseconds(started);
         if let Err(error) = recorded {
-            let finding = self.explained(capture::from_step_error(&error), calls.as_ref());
+            let finding = self.step_failed(&error, calls.as_ref());
             return Err(self.stop(finding, false));
         }
         let graph = match ended {
