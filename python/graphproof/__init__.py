@@ -15,7 +15,7 @@ of kernels that are there as PTX run on it. PyTorch's kernels are machine code a
 """
 
 from ._arrays import Array, Stream
-from ._driver import Driver, use_driver
+from ._driver import Driver, Unavailable, use_driver
 from ._gate import gate
 from ._graphproof import Refused, __version__
 from ._report import Finding, GateFailure, Report
@@ -28,6 +28,7 @@ __all__ = [
     "Refused",
     "Report",
     "Stream",
+    "Unavailable",
     "__version__",
     "gate",
     "use_driver",

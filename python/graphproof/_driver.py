@@ -29,6 +29,10 @@ exec cp "$from" "$to"
 """
 
 
+class Unavailable(_graphproof.Refused):
+    """The step needs a GPU, and the process runs on the software driver."""
+
+
 @dataclass(frozen=True)
 class Driver:
     """A driver and its device."""

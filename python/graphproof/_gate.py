@@ -6,7 +6,7 @@ import os
 from typing import Any, Callable, Iterable, Mapping
 
 from . import _graphproof
-from ._driver import use_driver
+from ._driver import Driver, Unavailable, use_driver
 from ._report import Report
 from ._subject import Subject
 
@@ -56,16 +56,22 @@ def gate(
     `steps`, `seed`, `stream`, `mode`, `pipelined`, `orders`, `retries`, `patience` and `config` are those of
     `graphproof gate`; `driver` is `auto`, `system` or `software`, see `use_driver`.
 
-    Raises `Refused` where the step could not be judged, and what the step raises where it does not run at all.
+    Raises `Refused` where the step could not be judged, `Unavailable` where that is for want of a GPU, and what the
+    step raises where it does not run at all.
     """
-    use_driver(driver)
+    in_use = use_driver(driver)
     name = name or getattr(step, "__name__", None) or type(step).__name__
     name = "".join(part if part.isalnum() or part in "-_." else "-" for part in name).strip("-") or "step"
     contract = contract or {}
-    subject = Subject(step, inputs, name, _names(state), _names(outputs), contract, before, seed)
-    if unpadded is not None:
-        other, its_inputs = unpadded
-        subject.unpadded = Subject(other, its_inputs, f"{name}-unpadded", _names(state), _names(outputs), {}, None, seed)
+    try:
+        subject = Subject(step, inputs, name, _names(state), _names(outputs), contract, before, seed)
+        if unpadded is not None:
+            other, of_other = unpadded
+            subject.unpadded = Subject(other, of_other, f"{name}-unpadded", _names(state), _names(outputs), {}, None, seed)
+    except Exception as error:
+        if unavailable := _unavailable(error, in_use):
+            raise unavailable from error
+        raise
     options = ["--steps", str(steps), "--seed", str(seed), "--stream", stream, "--mode", mode]
     options += ["--pipelined"] if pipelined else []
     options += ["--orders", str(orders)] if orders else []
@@ -78,3 +84,21 @@ def gate(
 
 def _names(names: str | Iterable[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
+
+
+# Frameworks whose kernels are machine code, by the names of their packages.
+_MACHINE_CODE = {"torch": "PyTorch", "cupy": "CuPy"}
+
+
+def _unavailable(error: Exception, driver: Driver) -> Unavailable | None:
+    """What an error means that such a framework raised where there is no GPU."""
+    trace = error.__traceback__ if driver.kind == "software" else None
+    while trace is not None:
+        package = trace.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        if package in _MACHINE_CODE:
+            return Unavailable(
+                f"{_MACHINE_CODE[package]}'s kernels are machine code and need a GPU; this process runs on the software "
+                f"driver, which executes PTX ({type(error).__name__}: {error})"
+            )
+        trace = trace.tb_next
+    return None

@@ -87,7 +87,7 @@ class Judge:
         receipt = report.receipt
         ids = [finding.id for finding in report.findings]
         self._record("graphproof.verdict", receipt["verdict"])
-        self._record("graphproof.driver", f"{receipt['driver']['kind']}: {receipt['driver']['device']}")
+        self._record("graphproof.driver", f"{receipt['driver']['kind']}: {receipt['device']['name']}")
         self._record("graphproof.steps", receipt["request"]["steps"])
         self._record("graphproof.findings", " ".join(ids))
         for reason in report.not_checked:

@@ -177,7 +177,17 @@ class Subject:
                 if name not in roles:
                     raise _graphproof.Refused(f"{kind}: the step has no input '{name}'; it has {', '.join(sorted(roles))}")
                 roles[name] = kind
-        changed = [name for name in images if after[name] != images[name] and roles[name] == "input"]
+        changed = {name for name in images if after[name] != images[name]}
+        # What it writes may be what was there: the next inputs tell more.
+        others = self._next_inputs(seed)
+        for name, image in others.items():
+            memory[name].upload(image)
+        if others:
+            _, of_next = run()
+            changed |= {name for name in images if of_next[name] != others[name]}
+            for name, image in images.items():
+                memory[name].upload(image)
+        changed = sorted(name for name in changed if roles[name] == "input")
         # What the step overwrites whatever was there is a result; what it reads before is state.
         other = {name: _other(images[name], self._described[name][1].type) for name in changed}
         for name in changed:
@@ -197,8 +207,19 @@ class Subject:
         self._results = [(name, array.shape, array.type) for name, framework, array, _ in returned]
         self._buffers += [Buffer(name, "output", array.type, array.shape, framework) for name, framework, array, _ in returned]
         if not returned and not changed and not any(role != "input" for role in roles.values()):
-            raise _graphproof.Refused("the step returns no array and changes none of its inputs: there is nothing to compare")
+            raise _graphproof.Refused("the step returns no array and changes none of its inputs: there is nothing to compare; name what it writes by outputs=")
         self._kept.clear()
+
+    def _next_inputs(self, seed: int) -> dict[str, bytes]:
+        """The arrays of step 1, where they are made for it and are like those of step 0."""
+        if not callable(self.inputs):
+            return {}
+        values = self._call_inputs(1, seed)
+        arrays = {name: array for name, _, array in self._read(values)}
+        kind = {name: (array.shape, array.type) for name, array in arrays.items()}
+        if kind != {name: (array.shape, array.type) for name, (_, array) in self._described.items()}:
+            return {}
+        return {name: array.content() for name, array in arrays.items()}
 
     # Runs
 
