@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ContextManager, Iterator
 
-from . import _graphproof
+from . import _dlpack, _graphproof
 from ._arrays import OF_INTERFACE, TYPES, Array, Stream
 
 
@@ -35,17 +35,19 @@ class Described:
 
 
 class Framework:
-    """Arrays of no framework: numpy's on the host, and whatever has `__cuda_array_interface__` on the device."""
+    """Arrays of no framework: numpy's, and whatever tells of itself by `__cuda_array_interface__` or DLPack."""
 
     name = "arrays"
     captures = False
 
     def holds(self, value: Any) -> bool:
         """Whether a value is an array of this framework."""
-        return hasattr(type(value), "__cuda_array_interface__") or _is_numpy(value)
+        return hasattr(type(value), "__cuda_array_interface__") or _is_numpy(value) or _dlpack.speaks(value)
 
     def describe(self, name: str, value: Any) -> Described:
         """Reads an array. Raises `Refused` for one that the gate cannot take."""
+        if not _is_numpy(value) and not hasattr(type(value), "__cuda_array_interface__"):
+            return Described(*_dlpack.read(name, value))
         if _is_numpy(value):
             interface, on_device = value.__array_interface__, False
         else:

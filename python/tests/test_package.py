@@ -83,6 +83,27 @@ def test_inputs_that_no_graph_can_take(arrays, told):
     still_usable()
 
 
+class ByDlpack:
+    """An array that tells of itself by DLPack alone."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_arrays_by_dlpack():
+    clean(step, lambda index: {name: ByDlpack(array) for name, array in inputs(index).items()}, steps=2)
+    with pytest.raises(graphproof.Refused, match="'x' is not contiguous: its strides are \\(2,\\) elements"):
+        graphproof.gate(step, {"x": ByDlpack(numpy.zeros((N, 2), numpy.float32)[:, 0]), "y": numpy.zeros(N, numpy.float32)})
+    with pytest.raises(graphproof.Refused, match="'x' has elements of DLPack's type 5"):
+        graphproof.gate(step, {"x": ByDlpack(numpy.zeros(N, complex))})
+
+
 def test_a_step_that_does_nothing():
     with pytest.raises(graphproof.Refused, match="nothing to compare"):
         graphproof.gate(lambda x: None, lambda index: {"x": numpy.zeros(4, numpy.float32)})
