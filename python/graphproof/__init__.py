@@ -19,9 +19,11 @@ from ._driver import Driver, Unavailable, use_driver
 from ._gate import gate
 from ._graphproof import Refused, __version__
 from ._report import Finding, GateFailure, Report
+from ._trace import Call, trace
 
 __all__ = [
     "Array",
+    "Call",
     "Driver",
     "Finding",
     "GateFailure",
@@ -31,5 +33,6 @@ __all__ = [
     "Unavailable",
     "__version__",
     "gate",
+    "trace",
     "use_driver",
 ]

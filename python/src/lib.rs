@@ -9,6 +9,7 @@ mod report;
 mod stacks;
 mod step;
 mod subject;
+mod trace;
 
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ fn _graphproof(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(memory::download, module)?)?;
     module.add_function(wrap_pyfunction!(report::read_receipt, module)?)?;
     module.add_function(wrap_pyfunction!(report::judge, module)?)?;
+    module.add_function(wrap_pyfunction!(trace::begin_trace, module)?)?;
+    module.add_function(wrap_pyfunction!(trace::end_trace, module)?)?;
     stacks::tell();
     Ok(())
 }

@@ -1,6 +1,6 @@
-"""Steps of PyTorch's and Triton's, judged on a GPU: clean ones, and one planted fault each at a marked line.
+"""Steps of PyTorch's, Triton's and CuPy's, judged on a GPU: clean ones, and one planted fault each at a marked line.
 
-    python torch_steps.py [--json FILE] [--only WORD] [--receipts FOLDER]
+    python torch_steps.py [--json FILE] [--only WORD] [--receipts FOLDER] [--jobs N]
 
 Needs the package graphproof, PyTorch from 2.8 on and a GPU. Each step runs in a process of its own, so that a
 fault which costs the device costs only its step. Exits with 1 where a fault is not told at its line, or a clean
@@ -8,6 +8,7 @@ twin is not silent.
 """
 
 import argparse
+import concurrent.futures
 import inspect
 import json
 import pathlib
@@ -24,6 +25,10 @@ try:
     import triton.language as tl
 except ImportError:
     triton = None
+try:
+    import cupy
+except ImportError:
+    cupy = None
 
 Q, K, HEADS, DIM, KEPT = 32, 256, 4, 64, 32
 CASES = {}
@@ -181,6 +186,30 @@ if triton is not None:
         return step, lambda index: (*one(index), 0.5 + index)
 
 
+if cupy is not None:
+
+    def of_cupy(index):
+        return (cupy.random.RandomState(index).standard_normal((64, 64), dtype=cupy.float32),)
+
+    @case()
+    def cupy_arrays():
+        return lambda x: (cupy.maximum(x, 0) * 2).sum(axis=0), of_cupy
+
+    @case(["S01", "S08", "S14", "S09", "A11", "C13"])
+    def cupy_item():
+        def step(x):
+            return x * float(x[0, 0])  # FAULT
+
+        return step, of_cupy
+
+    @case(["V01"])
+    def cupy_float_baked():
+        def step(x, scale):
+            return x * scale  # FAULT
+
+        return step, lambda index: (*of_cupy(index), 0.5 + index)
+
+
 # Planted faults
 
 
@@ -309,37 +338,46 @@ def judge(name, receipts):
     print(json.dumps({"case": name, "fault": list(ids), "line": marked, "found": found, "ok": as_expected, "seconds": round(seconds, 1)}))
 
 
+def run(name, receipts):
+    """Judges a case in a process of its own; what it says, and its result."""
+    command = [sys.executable, __file__, "--case", name]
+    if receipts:
+        command += ["--receipts", receipts]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        output, last = done.stdout + done.stderr, (done.stdout.strip().splitlines() or [""])[-1]
+    except subprocess.TimeoutExpired as error:
+        output, last = f"no end after 120 s\n{(error.stdout or b'').decode(errors='replace')}", ""
+    try:
+        return output, json.loads(last)
+    except ValueError:
+        return output, {"case": name, "ok": False, "error": output[-3000:]}
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--json")
     arguments.add_argument("--only", default="")
     arguments.add_argument("--receipts")
+    arguments.add_argument("--jobs", type=int, default=1)
     arguments.add_argument("--case")
     given = arguments.parse_args()
     if given.case:
         return judge(given.case, given.receipts)
+    if given.receipts:
+        pathlib.Path(given.receipts).mkdir(parents=True, exist_ok=True)
     results = []
-    for name in [name for name in CASES if given.only in name]:
-        command = [sys.executable, __file__, "--case", name]
-        if given.receipts:
-            command += ["--receipts", given.receipts]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=90)
-            output = done.stdout + done.stderr
-        except subprocess.TimeoutExpired as error:
-            output = f"no end after 90 s\n{(error.stdout or b'').decode(errors='replace')}"
-            done = None
-        try:
-            result = json.loads(done.stdout.strip().splitlines()[-1])
-        except (AttributeError, IndexError, ValueError):
-            result = {"case": name, "ok": False, "error": output[-3000:]}
-        results.append(result)
-        found = " ".join(f"{f['id']}@{f['line']}" for f in result.get("found", []))
-        print(f"{'ok  ' if result['ok'] else 'MISS'} {name}: wanted {result.get('fault')} @{result.get('line')}; found {found}", flush=True)
-        if not result["ok"]:
-            print(output[-3000:], flush=True)
-    if given.json:
-        pathlib.Path(given.json).write_text(json.dumps(results, indent=1))
+    names = [name for name in CASES if given.only in name]
+    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+        for output, result in pool.map(lambda name: run(name, given.receipts), names):
+            results.append(result)
+            found = " ".join(f"{f['id']}@{f['line']}" for f in result.get("found", []))
+            said = f"wanted {result.get('fault')} @{result.get('line')}; found {found}; {result.get('seconds')} s"
+            print(f"{'ok  ' if result['ok'] else 'MISS'} {result['case']}: {said}", flush=True)
+            if not result["ok"]:
+                print(output[-3000:], flush=True)
+            if given.json:
+                pathlib.Path(given.json).write_text(json.dumps(results, indent=1))
     good = sum(result["ok"] for result in results)
     print(f"{good} of {len(results)} as expected; PyTorch {torch.__version__}, {torch.cuda.get_device_name()}")
     return 0 if good == len(results) else 1
