@@ -56,3 +56,18 @@ fn stack(py: Python<'_>) -> Option<String> {
     }
     Some(text)
 }
+
+/// The frames of a text that [`tell`] made: file, line, function.
+pub fn frames(text: &str) -> Vec<(String, u32, String)> {
+    let mut lines = text.lines().map(str::trim);
+    let mut frames = Vec::new();
+    while let (Some(name), Some(place)) = (lines.next(), lines.next()) {
+        let name = name.split_once(": ").map_or(name, |(_, name)| name).trim_end_matches("()");
+        let mut parts = place.trim_start_matches("at ").rsplitn(3, ':');
+        let (_column, line, file) = (parts.next(), parts.next(), parts.next());
+        if let (Some(Ok(line)), Some(file)) = (line.map(str::parse), file) {
+            frames.push((file.to_owned(), line, name.to_owned()));
+        }
+    }
+    frames
+}

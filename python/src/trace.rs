@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use graphproof_door::{Capture, EventKind, Process, Trace};
-use graphproof_driver::record::{self, Options};
+use graphproof_driver::record::{self, Options, Stack};
 use pyo3::prelude::*;
 
 use crate::driver::is_software;
 use crate::error::Refused;
+use crate::stacks;
 
 /// Calls that are kept of a region.
 const CAPACITY: usize = 1 << 20;
@@ -59,9 +60,11 @@ pub fn end_trace(py: Python<'_>, since: u64) -> PyResult<(Vec<Told>, u64)> {
 fn own() -> (Vec<Told>, u64) {
     let recording = record::stop();
     let told = |call: record::Call| {
-        let stack = call.backtrace.as_ref().map(|stack| stack.to_string()).unwrap_or_default();
-        let frames = graphproof::harness::calls::frames(&stack, "");
-        let frames = frames.into_iter().map(|site| (site.file, site.line, site.what)).collect();
+        let frames = match call.backtrace.as_deref() {
+            Some(Stack::Told(text)) => stacks::frames(text),
+            // Python has not called: a thread of a library's.
+            Some(Stack::Native(_)) | None => Vec::new(),
+        };
         let capturing = call.capture_before == record::Capture::Active;
         let stream = call.stream.map(|stream| stream.0 as u64);
         let times = (call.start_ns, call.duration_ns);
