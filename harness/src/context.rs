@@ -527,7 +527,7 @@ impl StepContext<'_> {
     /// Remembers work that something else than this type put on a stream at `site`, with the nodes that it
     /// made of the graph.
     pub fn note_work(&mut self, site: Site, nodes: Vec<GraphNode>) {
-        self.enqueued.push(Enqueued { site, kernel: None, nodes });
+        self.enqueued.push(Enqueued { site, kernel: None, nodes, conditional: None });
     }
 
     /// The device address of a declared buffer.
