@@ -11,6 +11,7 @@ use crate::code::{Code, HandlerSet, Inst};
 use crate::isa::Isa;
 use crate::ptx::Module;
 use crate::slot::{RegisterSlot, SCALAR};
+use crate::vm::chain::{self, Links};
 use crate::vm::flow;
 use crate::vm::map::{cold, exec, step};
 
@@ -221,6 +222,7 @@ impl Emitter<'_> {
                 let special = op.special.filter(|_| vector).and_then(|f| f(kinds));
                 self.put(node, special.unwrap_or(op.general), [at(&d, 0), at(&s, 0), at(&s, 1), at(&s, 2)], node.imm);
             }
+            Form::Chain => self.chain(node, &d, &s),
             Form::Fields(h) => self.put(node, h, [at(&d, 0), at(&s, 0), at(&s, 1), at(&s, 2)], node.imm),
             Form::List(h) => {
                 let list = self.list(d.into_iter().chain(s));
@@ -264,7 +266,7 @@ impl Emitter<'_> {
                 let (first, second) = (self.site(), self.site());
                 self.put(node, h, [first, at(&s, 0), at(&s, 1), second], node.imm | u64::from(list) << 16);
             }
-            Form::Label(_) => {}
+            Form::Label(_) | Form::Gone => {}
             Form::Jump(label) => {
                 self.jumps.push(self.insts.len());
                 self.put(node, step::<flow::Jump>(), [0, 0, 0, count], u64::from(label));
@@ -287,6 +289,33 @@ impl Emitter<'_> {
                 let votes = if node.imm & 4 != 0 { s[s.len() - 1] } else { 0 };
                 self.put(node, h, [votes, at(&s, 0), threads, 0], node.imm);
             }
+        }
+    }
+
+    fn chain(&mut self, node: &Node, d: &[u32], s: &[u32]) {
+        let (addends, factors) = s.split_at(d.len());
+        let one = |link: &[u32], n: usize| {
+            // A scalar comes first; the factors of one product are alike.
+            let [a, b] = [link[0], link[n + 1]];
+            if b & SCALAR != 0 { [b, a] } else { [a, b] }
+        };
+        let links = factors.chunks_exact(d.len() + 1);
+        if d.len() == 2 {
+            let list: Vec<u32> = [d[1], addends[1]].into_iter().chain(factors.iter().copied()).collect();
+            let fast = chain::links(d, links.clone());
+            // The first destination may have taken the place of a factor that the second still needs.
+            let apart = addends[1] != d[0] && !links.clone().any(|link| link[0] == d[0] || link[2] == d[0]);
+            if fast != Links::Any || !apart {
+                let list = self.list(list);
+                self.put(node, chain::pair(fast), [d[0], addends[0], list, links.len() as u32], node.imm);
+                return;
+            }
+        }
+        for (n, &d) in d.iter().enumerate() {
+            let list: Vec<u32> = links.clone().flat_map(|link| one(link, n)).collect();
+            let fast = chain::links(&[d], list.chunks_exact(2));
+            let list = self.list(list);
+            self.put(node, chain::single(fast), [d, addends[n], list, links.len() as u32], node.imm >> n & 1);
         }
     }
 }

@@ -8,6 +8,7 @@ mod arithmetic;
 mod bitwise;
 mod builtin;
 mod bulk;
+mod chain;
 mod cluster;
 mod compare;
 mod control;
@@ -116,6 +117,7 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
         return Err(PtxError::new(PtxErrorKind::Semantic, &module.source, function.span, message));
     }
     under_way::guard(&mut lowered.ir);
+    chain::join(&mut lowered.ir);
     let (code, plain, registers) = emit::codes(&lowered, module, &module.files, entry.isa);
     Ok(Kernel {
         name: function.name.clone(),

@@ -36,6 +36,7 @@ fn constants(ir: &Ir, definitions: &[u32]) -> Vec<bool> {
     for node in &ir.nodes {
         let pure = match node.form {
             Form::Map(op) => op.pure,
+            Form::Chain => true,
             Form::Load(_) => node.traits.constant,
             _ => false,
         };
@@ -77,6 +78,7 @@ pub(super) fn full(ir: &Ir) -> Option<Uniform> {
     let mut analysis = Analysis {
         ir,
         constant: &constant,
+        threads: threads(ir, &definitions),
         uniform: vec![true; ir.classes.len()],
         divergent: vec![false; blocks.len()],
     };
@@ -119,9 +121,24 @@ fn local_uses(ir: &Ir, blocks: &[Block]) -> Vec<bool> {
     local
 }
 
+/// The registers that hold `%tid.x` all along: the input, and copies of it.
+fn threads(ir: &Ir, definitions: &[u32]) -> Vec<bool> {
+    let mut threads = vec![false; ir.classes.len()];
+    for &(r, init) in &ir.inputs {
+        threads[r as usize] = init == VectorInit::Thread(0);
+    }
+    for node in &ir.nodes {
+        if let (true, None, &[d], &[Src::Reg(s)]) = (node.traits.copies, node.guard, &node.d[..], &node.s[..]) {
+            threads[d as usize] |= threads[s as usize] && definitions[d as usize] == 1;
+        }
+    }
+    threads
+}
+
 struct Analysis<'a> {
     ir: &'a Ir,
     constant: &'a [bool],
+    threads: Vec<bool>,
     uniform: Vec<bool>,
     divergent: Vec<bool>,
 }
@@ -137,8 +154,9 @@ impl Analysis<'_> {
     /// `%tid.x` shifted right by at least the warp size.
     fn warp_number(&self, node: &Node) -> bool {
         let [Src::Reg(a), Src::Fixed(by)] = node.s[..] else { return false };
-        let thread = self.ir.inputs.iter().any(|&(r, init)| r == a && init == VectorInit::Thread(0));
-        thread && node.traits.shift_right && matches!(self.ir.scalars[by as usize], ScalarInit::Constant(5..=31))
+        self.threads[a as usize]
+            && node.traits.shift_right
+            && matches!(self.ir.scalars[by as usize], ScalarInit::Constant(5..=31))
     }
 
     /// Whether the operation gives all lanes one value when all run it together.
@@ -146,6 +164,7 @@ impl Analysis<'_> {
         let operands = |n: &Node| sources(n).all(|r| self.uniform[r as usize]);
         match node.form {
             Form::Map(op) => op.pure && (operands(node) || self.warp_number(node)),
+            Form::Chain => operands(node),
             Form::Fields(_) => node.traits.selects && operands(node),
             Form::Load(_) | Form::LoadVector(_) => !node.traits.volatile && operands(node),
             Form::List(_) => node.traits.collective,
@@ -163,6 +182,7 @@ impl Analysis<'_> {
                     // Among diverged lanes, a value computed and used within one block from
                     // uniform operands is still the same for all that compute it.
                     let pure = matches!(node.form, Form::Map(op) if op.pure)
+                        || matches!(node.form, Form::Chain)
                         || (matches!(node.form, Form::Fields(_)) && node.traits.selects);
                     let ok = self.constant[d as usize]
                         || (one

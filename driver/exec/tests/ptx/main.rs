@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::result_large_err, clippy::needless_range_loop, reason = "a test")]
 
 mod cases;
+mod chains;
 mod clocks;
 mod common;
 mod convergence;
