@@ -66,6 +66,11 @@ pub(super) fn plain(ir: &Ir) -> Uniform {
     Uniform { registers: constants(ir, &definitions(ir)), meetings: vec![], needs_rows: false }
 }
 
+/// No register at all.
+pub(super) fn none(ir: &Ir) -> Uniform {
+    Uniform { registers: vec![false; ir.classes.len()], meetings: vec![], needs_rows: false }
+}
+
 /// All that can be found, or `None` if it is no more than [`plain`] finds.
 pub(super) fn full(ir: &Ir) -> Option<Uniform> {
     let definitions = definitions(ir);
@@ -78,7 +83,6 @@ pub(super) fn full(ir: &Ir) -> Option<Uniform> {
     let mut analysis = Analysis {
         ir,
         constant: &constant,
-        threads: threads(ir, &definitions),
         uniform: vec![true; ir.classes.len()],
         divergent: vec![false; blocks.len()],
     };
@@ -121,24 +125,9 @@ fn local_uses(ir: &Ir, blocks: &[Block]) -> Vec<bool> {
     local
 }
 
-/// The registers that hold `%tid.x` all along: the input, and copies of it.
-fn threads(ir: &Ir, definitions: &[u32]) -> Vec<bool> {
-    let mut threads = vec![false; ir.classes.len()];
-    for &(r, init) in &ir.inputs {
-        threads[r as usize] = init == VectorInit::Thread(0);
-    }
-    for node in &ir.nodes {
-        if let (true, None, &[d], &[Src::Reg(s)]) = (node.traits.copies, node.guard, &node.d[..], &node.s[..]) {
-            threads[d as usize] |= threads[s as usize] && definitions[d as usize] == 1;
-        }
-    }
-    threads
-}
-
 struct Analysis<'a> {
     ir: &'a Ir,
     constant: &'a [bool],
-    threads: Vec<bool>,
     uniform: Vec<bool>,
     divergent: Vec<bool>,
 }
@@ -154,9 +143,8 @@ impl Analysis<'_> {
     /// `%tid.x` shifted right by at least the warp size.
     fn warp_number(&self, node: &Node) -> bool {
         let [Src::Reg(a), Src::Fixed(by)] = node.s[..] else { return false };
-        self.threads[a as usize]
-            && node.traits.shift_right
-            && matches!(self.ir.scalars[by as usize], ScalarInit::Constant(5..=31))
+        let thread = self.ir.inputs.iter().any(|&(r, init)| r == a && init == VectorInit::Thread(0));
+        thread && node.traits.shift_right && matches!(self.ir.scalars[by as usize], ScalarInit::Constant(5..=31))
     }
 
     /// Whether the operation gives all lanes one value when all run it together.
