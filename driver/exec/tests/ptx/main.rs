@@ -16,6 +16,7 @@ mod math;
 mod memory;
 mod programs;
 mod refusal;
+mod simple;
 mod special_registers;
 mod waiting;
 mod widened;
