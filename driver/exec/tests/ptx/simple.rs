@@ -68,8 +68,8 @@ enum Statement {
     Fma(usize, usize, usize, usize),
     /// `d = d + a * b` for each pair; each sum with a register of its own, or in place.
     Dot(usize, Vec<(usize, usize)>, bool),
-    /// Two dot products with a factor in common.
-    Dots(usize, usize, Vec<[usize; 3]>),
+    /// Two dot products with a factor in common, and single instructions before the last link.
+    Dots(usize, usize, Vec<[usize; 3]>, Vec<Statement>),
     /// Between integers and reals, by the bits or by the value.
     Cast(u8, usize, usize),
     Select(usize, Condition, usize, Source),
@@ -113,6 +113,15 @@ fn pick() -> impl Strategy<Value = Pick> {
     ]
 }
 
+/// Single instructions on reals.
+fn between() -> impl Strategy<Value = Statement> {
+    let r = || 0..REALS;
+    prop_oneof![
+        (0..write::REAL.len() as u8, r(), r(), r()).prop_map(|(o, d, a, b)| Real(o, d, a, b)),
+        (r(), r(), r(), r()).prop_map(|(d, a, b, c)| Fma(d, a, b, c)),
+    ]
+}
+
 fn leaf() -> impl Strategy<Value = Statement> {
     let (w, r, d) = (|| 0..WORDS, || 0..REALS, || 0..DOUBLES);
     let place = || {
@@ -134,7 +143,8 @@ fn leaf() -> impl Strategy<Value = Statement> {
         2 => (0..write::REAL.len() as u8, r(), r(), r()).prop_map(|(o, d, a, b)| Real(o, d, a, b)),
         2 => (r(), r(), r(), r()).prop_map(|(d, a, b, c)| Fma(d, a, b, c)),
         2 => (r(), prop::collection::vec((r(), r()), 1..10), any::<bool>()).prop_map(|(d, f, t)| Dot(d, f, t)),
-        1 => (r(), r(), prop::collection::vec([r(), r(), r()], 1..6)).prop_map(|(d, e, f)| Dots(d, e, f)),
+        2 => (r(), r(), prop::collection::vec([r(), r(), r()], 1..6), prop::collection::vec(between(), 0..4))
+            .prop_map(|(d, e, f, l)| Dots(d, e, f, l)),
         1 => (0u8..4, w(), r()).prop_map(|(o, a, b)| Cast(o, a, b)),
         1 => (w(), condition(), w(), source()).prop_map(|(d, c, a, b)| Select(d, c, a, b)),
         4 => (w(), prop::collection::vec((0..write::INTEGER, pick(), pick()), 1..7)).prop_map(|(d, l)| Straight(d, l)),

@@ -303,9 +303,12 @@ impl Writer {
                     sum = to;
                 }
             }
-            Statement::Dots(d, e, factors) => {
-                for [same, a, b] in factors {
+            Statement::Dots(d, e, factors, between) => {
+                for (k, [same, a, b]) in factors.iter().enumerate() {
                     self.line(&format!("fma.rn.f32 %f{d}, %f{same}, %f{a}, %f{d};"));
+                    if k + 1 == factors.len() {
+                        self.all(between);
+                    }
                     self.line(&format!("fma.rn.f32 %f{e}, %f{b}, %f{same}, %f{e};"));
                 }
             }
