@@ -95,34 +95,37 @@ fn source() -> impl Strategy<Value = Source> {
     prop_oneof![(0..WORDS).prop_map(Source::Register), (0u32..40).prop_map(Source::Constant)]
 }
 
-fn condition() -> impl Strategy<Value = Condition> {
+fn condition() -> BoxedStrategy<Condition> {
     prop_oneof![
         2 => any::<u32>().prop_map(Condition::Lanes),
         1 => (0u32..32).prop_map(|lane| Condition::Lanes(1 << lane)),
         3 => (0u8..4, 0..WORDS, source()).prop_map(|(o, a, b)| Condition::Compare(o, a, b)),
         1 => Just(Condition::Warp),
     ]
+    .boxed()
 }
 
-fn pick() -> impl Strategy<Value = Pick> {
+fn pick() -> BoxedStrategy<Pick> {
     prop_oneof![
         4 => (0usize..8).prop_map(Pick::Result),
         1 => (0..WORDS).prop_map(Pick::Register),
         2 => (0u32..9).prop_map(Pick::Constant),
         2 => (0..write::SPECIAL.len()).prop_map(Pick::Special),
     ]
+    .boxed()
 }
 
 /// Single instructions on reals.
-fn between() -> impl Strategy<Value = Statement> {
+fn between() -> BoxedStrategy<Statement> {
     let r = || 0..REALS;
     prop_oneof![
         (0..write::REAL.len() as u8, r(), r(), r()).prop_map(|(o, d, a, b)| Real(o, d, a, b)),
         (r(), r(), r(), r()).prop_map(|(d, a, b, c)| Fma(d, a, b, c)),
     ]
+    .boxed()
 }
 
-fn leaf() -> impl Strategy<Value = Statement> {
+fn leaf() -> BoxedStrategy<Statement> {
     let (w, r, d) = (|| 0..WORDS, || 0..REALS, || 0..DOUBLES);
     let place = || {
         prop::sample::select(vec![
@@ -151,10 +154,11 @@ fn leaf() -> impl Strategy<Value = Statement> {
         4 => (place(), count(), r(), source()).prop_map(|(p, n, d, at)| Load(p, n, d, at)),
         4 => (place(), count(), r(), source()).prop_map(|(p, n, s, at)| Store(p, n, s, at)),
     ]
+    .boxed()
 }
 
 /// What may stand anywhere.
-fn statement() -> impl Strategy<Value = Statement> {
+fn statement() -> BoxedStrategy<Statement> {
     let guarded = (condition(), leaf().prop_filter("one instruction", write::single));
     let leaf = prop_oneof![12 => leaf(), 1 => guarded.prop_map(|(c, s)| Guarded(c, Box::new(s)))];
     leaf.prop_recursive(3, 24, 6, |inner| {
@@ -164,10 +168,11 @@ fn statement() -> impl Strategy<Value = Statement> {
             2 => (source(), list(1)).prop_map(|(n, list)| Loop(n, list)),
         ]
     })
+    .boxed()
 }
 
 /// What may stand where all lanes come.
-fn outermost() -> impl Strategy<Value = Statement> {
+fn outermost() -> BoxedStrategy<Statement> {
     let bound = prop::sample::select(vec![0u32, 31, 0x1c1f, 0x181f, 0x1800, 0x101f, 0x0f0a, 0x0703]);
     prop_oneof![
         12 => statement(),
@@ -176,6 +181,7 @@ fn outermost() -> impl Strategy<Value = Statement> {
         1 => Just(Barrier),
         1 => condition().prop_map(Exit),
     ]
+    .boxed()
 }
 
 /// Bits of a number, some of them special.
