@@ -1,11 +1,9 @@
 //! Calls of another driver of this process, heard by a recorder in front of it: they join a recording as those
 //! of the software driver do.
 
-use std::backtrace::Backtrace;
-use std::sync::Arc;
-
 use graphproof_api::{Class, Function};
 
+use super::stack::{asked, stack};
 use super::{Arguments, Call, Capture, recorder};
 use crate::abi::CUresult;
 use crate::abi::types::CUstream;
@@ -36,6 +34,11 @@ pub struct Outside<'a> {
 /// # Safety
 /// What a successful call of that name and these arguments wrote through them can be read.
 pub unsafe fn hear(call: &Outside<'_>) {
+    // Who called may be asked for under a lock of another language: before ours is held.
+    asked(|| add(call));
+}
+
+fn add(call: &Outside<'_>) {
     let result = CUresult(call.result);
     let mut guard = recorder();
     let Some(recorder) = guard.as_mut() else { return };
@@ -57,7 +60,7 @@ pub unsafe fn hear(call: &Outside<'_>) {
         blocked_ns: if waits { call.duration_ns } else { 0 },
         unsupported: result == CUresult::NOT_SUPPORTED,
         note: None,
-        backtrace: (recorder.options.backtraces)(call.function).then(|| Arc::new(Backtrace::force_capture())),
+        backtrace: (recorder.options.backtraces)(call.function).then(stack),
     };
     recorder.recording.push(call, recorder.options.capacity, recorder.options.keep_newest);
 }

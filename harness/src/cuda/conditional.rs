@@ -56,9 +56,11 @@ impl ConditionalHandle {
     /// The driver's.
     pub fn new(stream: &Stream) -> Result<Self, CudaError> {
         let (graph, _) = capture_state(stream.raw())?;
-        let mut raw = 0;
+        let (mut raw, mut context) = (0, std::ptr::null_mut());
+        // NVIDIA's driver refuses a null context here, and does not take it for the current one.
+        cu!(cuCtxGetCurrent(&mut context))?;
         // 1: CU_GRAPH_COND_ASSIGN_DEFAULT.
-        cu!(cuGraphConditionalHandleCreate(&mut raw, graph, std::ptr::null_mut(), 0, 1))?;
+        cu!(cuGraphConditionalHandleCreate(&mut raw, graph, context, 0, 1))?;
         Ok(ConditionalHandle { raw, graph })
     }
 
