@@ -110,6 +110,7 @@ impl Lane {
             finding_order: Vec::new(),
             evidence: Default::default(),
             watched: Default::default(),
+            suspects: Vec::new(),
             gone: Vec::new(),
             no_host_threads: false,
             poisoned: false,
