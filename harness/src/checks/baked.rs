@@ -141,7 +141,8 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                         format!("{place} = {} {then}", text(x, &left)),
                         format!("{place} = {} {now}", text(y, &right)),
                     );
-                    let plain = !declared && !(foreign(a) && foreign(b));
+                    let addresses = foreign(a) && foreign(b);
+                    let plain = !declared && !addresses;
                     Some(Difference {
                         place: Place::Word(index, number, offset),
                         by_buffers: !declared,

@@ -202,7 +202,7 @@ if cupy is not None:
 
         return step, of_cupy
 
-    @case(["A07", "A09"])
+    @case(["A01", "A07", "A09", "C11"])
     def cupy_intermediate():
         def step(x):
             return cupy.maximum(x, 0) * 2  # FAULT
