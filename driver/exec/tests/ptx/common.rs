@@ -24,6 +24,11 @@ pub fn fewer(count: u32) -> u32 {
     })
 }
 
+/// Whether to run the next of several shapes of a test: the first one always, others unless [`fewer`] are wanted.
+pub fn due() -> bool {
+    fewer(1) > 0
+}
+
 /// Runs a property on so many cases, the same in every run; see [`fewer`].
 pub fn runner(cases: u32) -> TestRunner {
     let config = Config { cases: fewer(cases), failure_persistence: None, ..Config::default() };

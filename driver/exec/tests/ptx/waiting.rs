@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::common::{Memory, Shape, launch, parameters, program};
+use crate::common::{Memory, Shape, due, launch, parameters, program};
 use graphproof_exec::{ExecStats, Fault, FaultKind, Launch, LaunchConfig, Pool, Program, run};
 
 const REGISTERS: &str = ".reg .pred %p<8>;\n.reg .b32 %r<32>;\n.reg .b64 %rd<16>;\n";
@@ -26,7 +26,7 @@ fn shape(blocks: u32, threads: u32, seed: u64, host: usize) -> Shape {
 
 /// Runs it over orders and host threads; gives `out` and `shared` of each run.
 fn runs(program: &Program, blocks: u32, threads: u32, shared: usize, check: impl Fn(&[u32], &[u32], &str)) {
-    for (seed, host) in [(0, 1), (1, 1), (9, 2), (0, 3)] {
+    for (seed, host) in [(9, 2), (0, 1), (1, 1), (0, 3)].into_iter().filter(|_| due()) {
         let mut memory = Memory::new();
         let values = [memory.words(&vec![0; blocks as usize]), memory.words(&vec![0; shared])];
         let how = format!("{blocks} blocks of {threads}, order {seed}, {host} host threads");
@@ -61,7 +61,7 @@ fn a_grid_waits_by_a_counter_of_its_own() {
             body += "@%p1 st.global.u32 [%rd0], %r6;\n";
         }
         let program = kernel(&body);
-        for (blocks, threads) in [(2, 32), (40, 96), (512, 32)] {
+        for (blocks, threads) in [(40, 96), (2, 32), (512, 32)] {
             runs(&program, blocks, threads, 1, |out, _, how| {
                 let expected: Vec<u32> = (0..blocks).map(|block| (block + 3) % blocks + 1).collect();
                 assert_eq!(out, expected, "{load}, {how}");
@@ -77,7 +77,7 @@ fn a_block_waits_for_those_before_it() {
                 WAIT:\nld.acquire.gpu.global.u32 %r5, [%rd0+-4];\nsetp.eq.u32 %p2, %r5, 0;\n@%p2 bra WAIT;\n\
                 add.u32 %r4, %r4, %r5;\nFIRST:\nst.release.gpu.global.u32 [%rd0], %r4;\nDONE:\n";
     let program = kernel(body);
-    for blocks in [3, 100, 400] {
+    for blocks in [100, 3, 400] {
         runs(&program, blocks, 64, 1, |out, _, how| {
             let sums = (0..blocks).scan(0, |sum, block| {
                 *sum += 3 * block + 1;
