@@ -20,7 +20,7 @@ use graphproof_harness::exit_code::ExitCode;
 pub use compare::{DiffArgs, MergeArgs, PolicyArgs, ReplayArgs};
 #[cfg(feature = "indexer")]
 pub use kernels::{KernelsArgs, KernelsChildArgs};
-pub use trace::{BenchRecordArgs, TraceArgs};
+pub use trace::{BenchRecordArgs, LibrariesArgs, TraceArgs};
 
 /// Proves that a GPU step is safe to run as a CUDA graph: runs it eagerly, captures it, replays
 /// the graph over many steps with varying inputs, and reports the first thing that differs.
@@ -79,6 +79,8 @@ pub enum Command {
     Report(ReplayArgs),
     /// Run a program and record its calls of the driver: captures, graphs, what broke them and where.
     Trace(TraceArgs),
+    /// Write the libraries that put any program in front of the software driver, and print the variables for it.
+    Libraries(LibrariesArgs),
     /// Measure graphproof itself.
     Bench(BenchArgs),
     #[cfg(feature = "indexer")]

@@ -93,6 +93,7 @@ fn dispatch(cli: Cli, suite: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
         Some(Command::Merge(args)) => commands::merge::run(&args),
         Some(Command::Report(args)) => commands::report::run(&args),
         Some(Command::Trace(args)) => commands::trace::run(&args),
+        Some(Command::Libraries(args)) => commands::libraries::run(&args),
         Some(Command::Bench(args)) => commands::bench::run(&args, suite),
     }
 }

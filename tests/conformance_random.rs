@@ -42,11 +42,29 @@ fn options(seeds: &str, count: u64, runner: Runner, against: Option<Against>) ->
         shrink: 0,
         minimal: None,
         known: Default::default(),
+        stop: Default::default(),
     }
 }
 
 fn run(options: &Options) -> Outcome {
     random::run(options, &|_, _| {}).expect("the sequences run")
+}
+
+#[test]
+fn a_run_that_is_stopped_keeps_what_was_answered() {
+    let whole = run(&options("7..8", 40, software(2, Grouping::Shared), None));
+    let options = options("7..8", 40, software(2, Grouping::Shared), Some(Against::Record(whole.record.clone())));
+    let stop = |done: usize, _: usize| options.stop.store(done >= 50, std::sync::atomic::Ordering::Relaxed);
+    let outcome = random::run(&options, &stop).expect("the sequences run");
+    assert_eq!((outcome.interrupted, outcome.differ), (Some(80), 0));
+    // One more may have been under way, and a seed ends at its first gap.
+    assert!((40..=52).contains(&outcome.sequences), "{}", outcome.sequences);
+    let lengths: Vec<usize> = outcome.record.blocks.iter().map(|block| block.ran.len()).collect();
+    assert_eq!(lengths, [40, outcome.sequences - 40]);
+    // What was kept is a record like any other.
+    let again = outcome.sequences as u64 - 40;
+    let again = self::options("8", again, software(2, Grouping::Shared), Some(Against::Record(outcome.record)));
+    assert_eq!(run(&again).differ, 0);
 }
 
 #[test]

@@ -103,6 +103,22 @@ fn every_signal_that_ends_a_job_leaves_what_was_asked_for() {
 }
 
 #[test]
+fn random_runs_say_how_far_they_came() {
+    let conformance = ["conformance", "--driver", "software", "--random", "1..400", "--count", "50"];
+    let kernels = ["kernels", "--driver", "software", "--seeds", "1..2000", "--no-approximate"];
+    for arguments in [&conformance[..], &kernels[..]] {
+        let folder = folder();
+        let mut command = made::program(folder.path());
+        command.args(arguments).args(["--record", "answers.txt"]);
+        let (code, out, errors) = stopped(command, &["-TERM"]);
+        assert_eq!(code, Some(130), "{out}{errors}");
+        assert!(errors.contains("\nSIGTERM: stopping"), "{errors}");
+        assert!(out.lines().last().is_some_and(|line| line.starts_with("INTERRUPTED: ")), "{out}");
+        assert_eq!(files(folder.path()), ["answers.txt"]);
+    }
+}
+
+#[test]
 fn what_whoever_started_it_has_it_ignore_stays_ignored() {
     let folder = folder();
     let mut shell = Command::new("sh");

@@ -76,12 +76,12 @@ fn entry_points(path: &Path, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The Rust type of an argument of the driver API; `None` for a structure passed by value.
-fn rust_type(argument: &Argument) -> Option<&'static str> {
+/// The Rust type of an argument of the driver API.
+fn rust_type(argument: &Argument) -> &'static str {
     if argument.c_type.contains('*') || matches!(argument.role, Role::Call | Role::Data) {
-        return Some("*const c_void");
+        return "*const c_void";
     }
-    Some(match argument.c_type.trim() {
+    match argument.c_type.trim() {
         "size_t" => "usize",
         "int" | "CUdevice" => "i32",
         "unsigned char" => "u8",
@@ -98,17 +98,17 @@ fn rust_type(argument: &Argument) -> Option<&'static str> {
         | "CUsurfObject" => "u64",
         // Two integers, which the calling convention passes as one word.
         "CUmemLocation" => "u64",
-        "CUipcMemHandle" | "CUipcEventHandle" => return None,
+        "CUipcMemHandle" | "CUipcEventHandle" => "crate::types::IpcHandle",
         _ if matches!(argument.role, Role::Stream | Role::Handle) => "usize",
         _ => "u32",
-    })
+    }
 }
 
 /// Names and types of a driver function's arguments.
 fn signature(function: &Function) -> Option<(String, String, String)> {
     let (mut declared, mut types, mut names) = (String::new(), String::new(), String::new());
     for (n, argument) in function.arguments.as_ref()?.iter().enumerate() {
-        let of = rust_type(argument)?;
+        let of = rust_type(argument);
         write!(declared, "a{n}: {of}, ").expect("writing to a string");
         write!(types, "{of}, ").expect("writing to a string");
         write!(names, "a{n}, ").expect("writing to a string");

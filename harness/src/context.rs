@@ -8,8 +8,8 @@ use cudarc::driver::sys::{CUresult, CUstream};
 
 use crate::buffers::BufferSet;
 use crate::cuda::{
-    self, Condition, ConditionalHandle, CudaError, DeviceMemory, Event, Function, GraphNode, PinnedMemory, Stream,
-    end_body,
+    self, Body, Condition, ConditionalHandle, CudaError, DeviceMemory, Event, Function, GraphNode, PinnedMemory,
+    Stream, end_body,
 };
 use crate::error::{StepError, StepResult};
 use crate::finding::{Place, Site};
@@ -76,6 +76,21 @@ pub struct Enqueued {
     pub kernel: Option<String>,
     /// Under capture: the graph nodes that the call made.
     pub nodes: Vec<GraphNode>,
+    /// What is within it, if it is a conditional.
+    pub(crate) conditional: Option<Conditional>,
+}
+
+/// What is within a conditional.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Conditional {
+    /// Eagerly: how often each body ran.
+    pub ran: Vec<u32>,
+    /// Whether the body runs again and again.
+    pub repeats: bool,
+    /// Under capture: the graph of each body, with the work in it.
+    pub bodies: Vec<(Body, Vec<Enqueued>)>,
+    /// Eagerly: the conditionals in its bodies.
+    pub inner: Vec<Enqueued>,
 }
 
 /// A kernel launch in the making.
@@ -395,17 +410,21 @@ impl StepContext<'_> {
         }
         let before = self.enqueued.len();
         let mut nodes = Vec::new();
+        let mut within =
+            Conditional { ran: vec![0; bodies as usize], repeats: kind == Condition::While, ..Conditional::default() };
         let done = match (self.held, self.capturing) {
             // What the flag will be is not known, and the probe asks only whether the host waits.
             (true, _) => (0..bodies).try_for_each(|number| body(self, number)),
-            (false, false) => self.branch_eagerly(kind, flag, bodies, body, &at),
-            (false, true) => self.branch(kind, flag, inner, bodies, body, &at, &mut nodes),
+            (false, false) => self.branch_eagerly(kind, flag, &mut within.ran, body, &at),
+            (false, true) => self.branch(kind, flag, inner, body, &at, (&mut nodes, &mut within)),
         };
         // The work of a body is no node of the graph, and eagerly it depends on the flag: to the checks, a
         // conditional is one piece of work.
-        self.enqueued.truncate(before);
+        let inner = self.enqueued.split_off(before);
         done?;
-        self.enqueued.push(Enqueued { site: Site::new(what, &at), kernel: None, nodes });
+        within.inner = inner.into_iter().filter(|work| work.conditional.is_some()).collect();
+        let conditional = (!self.held).then_some(within);
+        self.enqueued.push(Enqueued { site: Site::new(what, &at), kernel: None, nodes, conditional });
         Ok(())
     }
 
@@ -413,7 +432,7 @@ impl StepContext<'_> {
         &mut self,
         kind: Condition,
         flag: &str,
-        bodies: u32,
+        ran: &mut [u32],
         body: &mut Bodies<'_, Self>,
         at: &Place,
     ) -> StepResult<()> {
@@ -424,9 +443,8 @@ impl StepContext<'_> {
                 Condition::Switch => value,
                 Condition::If | Condition::While => u32::from(value == 0),
             };
-            if chosen >= bodies {
-                return Ok(());
-            }
+            let Some(turns) = ran.get_mut(chosen as usize) else { return Ok(()) };
+            *turns += 1;
             body(self, chosen)?;
             if kind != Condition::While {
                 return Ok(());
@@ -437,17 +455,16 @@ impl StepContext<'_> {
     }
 
     /// The work of a conditional, and the nodes of the graph itself that it made.
-    #[expect(clippy::too_many_arguments, reason = "the caller's, and where to leave the nodes")]
     fn branch(
         &mut self,
         kind: Condition,
         flag: &str,
         inner: &Arc<Stream>,
-        bodies: u32,
         body: &mut Bodies<'_, Self>,
         at: &Place,
-        nodes: &mut Vec<GraphNode>,
+        (nodes, within): (&mut Vec<GraphNode>, &mut Conditional),
     ) -> StepResult<()> {
+        let bodies = within.ran.len() as u32;
         let failed = |error| StepError::Cuda { error, place: at.clone() };
         let handle = ConditionalHandle::new(self.current()).map_err(failed)?;
         let set = Launch::new(SET_CONDITIONAL).value(handle.argument()).buffer(flag);
@@ -457,6 +474,7 @@ impl StepContext<'_> {
         nodes.push(node);
         for (number, graph) in (0..).zip(graphs) {
             graph.begin(inner).map_err(failed)?;
+            let first = self.enqueued.len();
             let outer = self.side.replace(Arc::clone(inner));
             let mut done = body(self, number);
             if done.is_ok() && kind == Condition::While {
@@ -465,6 +483,7 @@ impl StepContext<'_> {
             }
             self.side = outer;
             let ended = end_body(inner);
+            within.bodies.push((graph, self.enqueued.split_off(first)));
             done?;
             ended.map_err(failed)?;
         }
@@ -553,7 +572,7 @@ impl StepContext<'_> {
         // own next call reports it.
         let nodes = if self.capturing { cuda::capture_tail(stream).unwrap_or_default() } else { Vec::new() };
         let place = Place { file: site.file.as_str().into(), line: site.line };
-        self.enqueued.push(Enqueued { site, kernel, nodes });
+        self.enqueued.push(Enqueued { site, kernel, nodes, conditional: None });
         match &mut self.after {
             Some(after) => after().map_err(|error| StepError::Cuda { error, place }),
             None => Ok(()),

@@ -17,6 +17,19 @@ pub struct Topology {
     pub nodes: Vec<Node>,
     /// Pairs of node indices: the second depends on the first. Sorted.
     pub edges: Vec<(usize, usize)>,
+    /// What the bodies of conditional nodes hold, where the step made the nodes through its context.
+    pub bodies: Vec<BodyOf>,
+}
+
+/// A body of a conditional node.
+#[derive(Debug, Clone)]
+pub struct BodyOf {
+    /// The node.
+    pub node: usize,
+    /// The body's number, from 0.
+    pub number: usize,
+    /// What it holds.
+    pub topology: Topology,
 }
 
 /// One node.
@@ -91,7 +104,16 @@ impl Topology {
             }
         }
         edges.sort_unstable();
-        Ok(Topology { nodes, edges })
+        let mut bodies = Vec::new();
+        for work in enqueued {
+            let node = work.nodes.last().and_then(|node| index.get(node));
+            let (Some(conditional), Some(&node)) = (&work.conditional, node) else { continue };
+            for (number, (body, inside)) in conditional.bodies.iter().enumerate() {
+                let topology = body.look(|graph| Topology::read(graph, inside, buffers))?;
+                bodies.push(BodyOf { node, number, topology });
+            }
+        }
+        Ok(Topology { nodes, edges, bodies })
     }
 
     /// Gives nodes of streams that the step forked the lines that enqueued them. What the step's own
@@ -162,6 +184,12 @@ impl Topology {
         }
         for (from, to) in &self.edges {
             let _ = writeln!(text, "{from} -> {to}");
+        }
+        for body in &self.bodies {
+            let _ = writeln!(text, "body {} of {}:", body.number, body.node);
+            body.topology.to_text(buffers).lines().for_each(|line| {
+                let _ = writeln!(text, "  {line}");
+            });
         }
         text
     }

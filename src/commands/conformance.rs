@@ -90,7 +90,12 @@ pub fn run_child(args: &ConformanceChildArgs) -> ! {
         "software" => {
             install_software().map_err(|error| anyhow!("{error}"))?;
             // The stub answers to this name from now on.
-            Driver::open("libcuda.so")
+            let driver = Driver::open("libcuda.so")?;
+            let version = args.as_version.as_deref().and_then(conformance::driver_version);
+            Ok(match version {
+                Some(version) => driver.of_version(version.unsigned_abs()),
+                None => driver,
+            })
         }
         _ => Driver::open("libcuda.so.1"),
     })

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::kernelfuzz::check::{Outcome, against, compare, run as run_all, tasks};
 use crate::kernelfuzz::client::Driver;
@@ -20,6 +21,7 @@ use graphproof_harness::exit_code::ExitCode;
 
 use super::Failure;
 use crate::args::{KernelsArgs, KernelsChildArgs};
+use crate::interrupt;
 use crate::output::progress::StepBar;
 
 /// Values of each form that a record keeps.
@@ -75,28 +77,70 @@ fn several(args: &KernelsArgs, kind: DriverKind) -> Result<Engines, Failure> {
     (0..jobs).map(|_| Ok(Box::new(open(kind, false)?) as Box<dyn Engine + Send>)).collect()
 }
 
-/// Runs every task on engines, with a bar.
-fn answers(engines: &mut Engines, tasks: &[Task], title: &'static str) -> Vec<Full> {
-    let bar = StepBar::new(title, tasks.len() as u64);
-    let done = Mutex::new(0);
-    run_all(engines, tasks, &|more| {
-        let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *done += more as u64;
-        bar.at(*done);
-    })
+/// The kernels of a run, and whether it shall stop.
+struct Work {
+    seeds: Vec<u64>,
+    tasks: Vec<Task>,
+    asked: usize,
+    stop: Arc<AtomicBool>,
+}
+
+impl Work {
+    fn new(seeds: &[u64], options: Options) -> Self {
+        let stop = interrupt::flag();
+        println!("{} random kernels", seeds.len());
+        Self { seeds: seeds.to_vec(), tasks: tasks(seeds, options), asked: seeds.len(), stop }
+    }
+
+    /// Runs every task on engines, with a bar. Tasks without an answer from here, since the run is to stop, are
+    /// left out, and their answers in `others` with them.
+    fn answers(&mut self, engines: &mut Engines, title: &'static str, others: &mut [&mut Vec<Full>]) -> Vec<Full> {
+        let bar = StepBar::new(title, self.tasks.len() as u64);
+        let done = Mutex::new(0);
+        let answers = run_all(engines, &self.tasks, &self.stop, &|more| {
+            let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *done += more as u64;
+            bar.at(*done);
+        });
+        let kept: Vec<bool> = answers.iter().map(Option::is_some).collect();
+        keep(&mut self.seeds, &kept);
+        keep(&mut self.tasks, &kept);
+        others.iter_mut().for_each(|other| keep(other, &kept));
+        answers.into_iter().flatten().collect()
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn end(&self, clean: bool) -> ExitCode {
+        if self.stopped() {
+            println!("INTERRUPTED: {} of {} kernels were run", self.tasks.len(), self.asked);
+            return ExitCode::Interrupted;
+        }
+        if clean { ExitCode::Passed } else { ExitCode::Findings }
+    }
+}
+
+fn keep<T>(all: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    all.retain(|_| kept.next() == Some(&true));
 }
 
 /// One driver: what it answers, recorded if asked.
 fn alone(args: &KernelsArgs, seeds: &[u64], options: Options, kind: DriverKind) -> Result<ExitCode, Failure> {
     let mut engines = several(args, kind)?;
-    let tasks = tasks(seeds, options);
-    let answers = answers(&mut engines, &tasks, "kernels");
+    let mut work = Work::new(seeds, options);
+    let answers = work.answers(&mut engines, "kernels", &mut []);
     let name = engines.first().map(|engine| engine.name()).unwrap_or_default();
     drop(engines);
-    let approximate =
-        if args.no_approximate { BTreeMap::new() } else { samples(&mut open(kind, true)?, &BTreeMap::new()) };
-    write_record(args, &name, options, &tasks, &answers, approximate)?;
-    let outcome = against(&record_of(&name, options, &tasks, &answers), &tasks, &answers, &name);
+    let tasks = &work.tasks;
+    let approximate = match args.no_approximate || work.stopped() {
+        true => BTreeMap::new(),
+        false => samples(&mut open(kind, true)?, &BTreeMap::new()),
+    };
+    write_record(args, &name, options, tasks, &answers, approximate)?;
+    let outcome = against(&record_of(&name, options, tasks, &answers), tasks, &answers, &name);
     println!("{}: {} kernels ran, {} do not run", name, outcome.agree, tasks.len() - outcome.agree);
     for ((_, why), seeds) in &outcome.refused {
         println!("refused: {why}: {} kernels, seed {} first", seeds.len() / 2, seeds[0]);
@@ -106,7 +150,7 @@ fn alone(args: &KernelsArgs, seeds: &[u64], options: Options, kind: DriverKind) 
     for (task, (answer, _)) in failed.iter().take(10) {
         println!("seed {}: {answer:?}", task.seed);
     }
-    Ok(if failed.is_empty() { ExitCode::Passed } else { ExitCode::Findings })
+    Ok(work.end(failed.is_empty()))
 }
 
 fn record_of(name: &str, options: Options, tasks: &[Task], answers: &[Full]) -> Record {
@@ -142,23 +186,21 @@ fn samples(engine: &mut dyn Engine, bounds: &BTreeMap<String, f64>) -> BTreeMap<
 
 /// Two drivers, both asked now: what differs is cut down.
 fn both(args: &KernelsArgs, seeds: &[u64], options: Options, kinds: [DriverKind; 2]) -> Result<ExitCode, Failure> {
-    let tasks = tasks(seeds, options);
+    let mut work = Work::new(seeds, options);
     let [left, right] = kinds;
-    let left_answers = answers(&mut several(args, left)?, &tasks, left.name());
-    let right_answers = answers(&mut several(args, right)?, &tasks, right.name());
+    let mut left_answers = work.answers(&mut several(args, left)?, left.name(), &mut []);
+    let right_answers = work.answers(&mut several(args, right)?, right.name(), &mut [&mut left_answers]);
     let (mut a, mut b) = (open(left, true)?, open(right, true)?);
-    let outcome = compare(seeds, options, [&left_answers, &right_answers], [&mut a, &mut b]);
+    let outcome = compare(&work.seeds, options, [&left_answers, &right_answers], [&mut a, &mut b]);
     write_cases(args, &outcome)?;
     println!("{outcome}");
-    let mut bounds = BTreeMap::new();
-    if !args.no_approximate {
-        bounds = distances(&mut a, &mut b);
-    }
+    let approximate = !args.no_approximate && !work.stopped();
+    let bounds = if approximate { distances(&mut a, &mut b) } else { BTreeMap::new() };
     if args.record.is_some() {
-        let approximate = if args.no_approximate { BTreeMap::new() } else { samples(&mut a, &bounds) };
-        write_record(args, &a.name(), options, &tasks, &left_answers, approximate)?;
+        let approximate = if approximate { samples(&mut a, &bounds) } else { BTreeMap::new() };
+        write_record(args, &a.name(), options, &work.tasks, &left_answers, approximate)?;
     }
-    Ok(if outcome.is_clean() { ExitCode::Passed } else { ExitCode::Findings })
+    Ok(work.end(outcome.is_clean()))
 }
 
 /// Tells how far two engines are on each form without promised bits.
@@ -206,19 +248,19 @@ fn with_record(args: &KernelsArgs, path: &Path, kind: DriverKind) -> Result<Exit
         .with_context(|| format!("{} is no record of `graphproof kernels`", path.display()))
         .map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let seeds: Vec<u64> = record.answers.keys().copied().collect();
-    let tasks = tasks(&seeds, record.options);
     let mut engines = several(args, kind)?;
-    let answers = answers(&mut engines, &tasks, "kernels");
+    let mut work = Work::new(&seeds, record.options);
+    let answers = work.answers(&mut engines, "kernels", &mut []);
     let name = engines.first().map(|engine| engine.name()).unwrap_or_default();
     drop(engines);
-    write_record(args, &name, record.options, &tasks, &answers, BTreeMap::new())?;
-    let outcome = against(&record, &tasks, &answers, &name);
+    write_record(args, &name, record.options, &work.tasks, &answers, BTreeMap::new())?;
+    let outcome = against(&record, &work.tasks, &answers, &name);
     let mut clean = outcome.is_clean();
-    if !args.no_approximate && !record.approximate.is_empty() {
+    if !args.no_approximate && !record.approximate.is_empty() && !work.stopped() {
         clean &= within_bounds(&record, &mut open(kind, true)?);
     }
     println!("{outcome}");
-    Ok(if clean { ExitCode::Passed } else { ExitCode::Findings })
+    Ok(work.end(clean))
 }
 
 /// Whether each form is as near to the record as was measured.
@@ -246,22 +288,22 @@ fn within_bounds(record: &Record, engine: &mut dyn Engine) -> bool {
 
 /// The interpreter with itself.
 fn instruction_sets(args: &KernelsArgs, seeds: &[u64], options: Options) -> Result<ExitCode, Failure> {
-    let tasks = tasks(seeds, options);
+    let mut work = Work::new(seeds, options);
     let mut sets: Vec<(Isa, u64)> = Isa::available().into_iter().map(|isa| (isa, 0)).collect();
     sets.extend([(Isa::detect(), 1), (Isa::detect(), 99)]);
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let engines = |(isa, order): (Isa, u64)| -> Engines {
         (0..jobs).map(|_| Box::new(Interpreter::new(isa, if order == 0 { 1 } else { 3 }, order)) as _).collect()
     };
-    let first = answers(&mut engines(sets[0]), &tasks, "kernels");
+    let mut first = work.answers(&mut engines(sets[0]), "kernels", &mut []);
     let mut clean = true;
     for set in &sets[1..] {
-        let other = answers(&mut engines(*set), &tasks, "kernels");
+        let other = work.answers(&mut engines(*set), "kernels", &mut [&mut first]);
         let (mut a, mut b) = (Interpreter::new(sets[0].0, 1, sets[0].1), Interpreter::new(set.0, 3, set.1));
-        let outcome = compare(seeds, options, [&first, &other], [&mut a, &mut b]);
+        let outcome = compare(&work.seeds, options, [&first, &other], [&mut a, &mut b]);
         write_cases(args, &outcome)?;
         clean &= outcome.is_clean();
         println!("{outcome}");
     }
-    Ok(if clean { ExitCode::Passed } else { ExitCode::Findings })
+    Ok(work.end(clean))
 }

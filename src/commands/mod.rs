@@ -19,6 +19,7 @@ pub mod graph;
 pub mod init;
 #[cfg(feature = "indexer")]
 pub mod kernels;
+pub mod libraries;
 pub mod list;
 pub mod merge;
 pub mod recorded;

@@ -13,7 +13,7 @@ use graphproof_harness::driver::DriverChoice;
 use graphproof_harness::exit_code::ExitCode;
 
 use super::recorded::Told;
-use super::{Failure, gate};
+use super::{Failure, gate, libraries};
 use crate::args::TraceArgs;
 use crate::output;
 use crate::output::json::io;
@@ -29,12 +29,26 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     let program = look::program(&args.command).map_err(|error| Failure::new(ExitCode::Usage, error))?;
 
     let behind = behind(args.driver).map_err(refused)?;
+    if args.opaque_kernels && !behind.software {
+        let error = anyhow!("--opaque-kernels is for the software driver: NVIDIA's executes machine code");
+        return Err(Failure::new(ExitCode::Usage, error));
+    }
     let folder = tempfile::Builder::new().prefix("graphproof-trace-").tempdir().map_err(|error| io(error.into()))?;
     let records = folder.path().join("records");
     std::fs::create_dir(&records).map_err(|error| io(error.into()))?;
     let forwarder = Forwarder::new(folder.path(), behind).map_err(refused)?;
     let mut variables = forwarder.environment(&records);
     variables.push(("GRAPHPROOF_TRACE_LIMIT", args.limit.to_string().into()));
+    if args.opaque_kernels {
+        variables.push(("GRAPHPROOF_OPAQUE_KERNELS", "1".into()));
+    }
+    let mut missing = Vec::new();
+    if forwarder.behind().software {
+        let libraries::Placed { variables: preloaded, missing: absent } =
+            libraries::beside_the_driver(folder.path()).map_err(io)?;
+        variables.extend(preloaded);
+        missing = absent;
+    }
 
     let watch = look::Watch::new(forwarder.behind().path.clone(), forwarder.file());
     let ended = child::run(&args.command, &variables, &records, watch)?;
@@ -42,7 +56,7 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
         graphproof_door::save(&records, path)
             .map_err(|error| io(anyhow!(error).context(path.display().to_string())))?;
     }
-    let said = tell(&records, &forwarder, &program, &ended, &told);
+    let said = tell(&records, &forwarder, &program, &ended, &missing, args.opaque_kernels, &told);
     drop(folder);
     said?;
     ended.pass_on()
@@ -73,10 +87,15 @@ fn tell(
     forwarder: &Forwarder,
     program: &look::Program,
     ended: &child::Ended,
+    missing: &[&str],
+    opaque_kernels: bool,
     told: &Told,
 ) -> Result<(), Failure> {
     let driver = if forwarder.behind().software { "the software driver" } else { "NVIDIA's driver" };
     let mut text = format!("graphproof trace: {}, on {driver} ({})\n", ended.told(), forwarder.behind().path.display());
+    if opaque_kernels {
+        text += "  opaque kernels: machine code was not executed, and what it would have written is poison\n";
+    }
     if let [first, ..] = &forwarder.unseen[..] {
         let count = forwarder.unseen.len();
         text += &format!("  not seen: {count} functions of this driver that the table lacks, such as {first}\n");
@@ -91,6 +110,9 @@ fn tell(
         // A program that called no driver leaves no record, and that is all there is to say.
         Err(graphproof_door::TraceError::Empty(_)) => {
             text += &output::escape::text(&format!("No record, no verdict: {}\n", program.why_nothing()));
+            for library in missing {
+                text += &format!("  {library} is not beside this program; `cargo build --release` leaves it there\n");
+            }
         }
         Err(error) => return Err(Failure::new(ExitCode::Io, error)),
     }

@@ -209,12 +209,14 @@ fn required_devices(value: &str) -> Option<i32> {
     value.strip_prefix("devices")?.trim().parse().ok().filter(|count| *count > 0)
 }
 
+/// A version such as `12.3` as `cuDriverGetVersion` numbers it.
+pub fn driver_version(text: &str) -> Option<i32> {
+    let (major, minor) = text.trim().split_once('.')?;
+    Some(major.parse::<i32>().ok()? * 1000 + minor.parse::<i32>().ok()? * 10)
+}
+
 fn required_driver(value: &str) -> Result<i32, String> {
-    let parse = || {
-        let version = value.strip_prefix("driver")?.trim_start().strip_prefix(">=")?.trim();
-        let (major, minor) = version.split_once('.')?;
-        Some(major.parse::<i32>().ok()? * 1000 + minor.parse::<i32>().ok()? * 10)
-    };
+    let parse = || driver_version(value.strip_prefix("driver")?.trim_start().strip_prefix(">=")?);
     parse().ok_or_else(|| format!("`{value}` is no requirement: write `driver >= 12.3` or `devices 2`"))
 }
 

@@ -20,4 +20,5 @@ pub use baseline::newest_golden;
 pub use call::api::Driver;
 pub use cases::Cases;
 pub use child::child_main;
+pub use format::driver_version;
 pub use suite::{Event, ListedCase, Options, Outcome, bless, list, run};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::generate::{Options, kernel};
 use super::ir::Kernel;
@@ -52,8 +53,14 @@ pub fn tasks(seeds: &[u64], options: Options) -> Vec<Task> {
     seeds.iter().map(|seed| Task::new(&kernel(*seed, options))).collect()
 }
 
-/// Runs `tasks` on several engines of one kind, each in a thread of its own.
-pub fn run(engines: &mut [Box<dyn Engine + Send>], tasks: &[Task], progress: &(dyn Fn(usize) + Sync)) -> Vec<Full> {
+/// Runs `tasks` on several engines of one kind, each in a thread of its own. Once `stop` is set no other is
+/// begun: what was not run has no answer.
+pub fn run(
+    engines: &mut [Box<dyn Engine + Send>],
+    tasks: &[Task],
+    stop: &AtomicBool,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Vec<Option<Full>> {
     let share = tasks.len().div_ceil(engines.len().max(1)).max(1);
     std::thread::scope(|scope| {
         let parts: Vec<_> = engines
@@ -62,10 +69,11 @@ pub fn run(engines: &mut [Box<dyn Engine + Send>], tasks: &[Task], progress: &(d
             .map(|(engine, part)| {
                 scope.spawn(move || {
                     let mut answers = Vec::with_capacity(part.len());
-                    for some in part.chunks(64) {
-                        answers.extend(engine.run(some));
+                    for some in part.chunks(64).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                        answers.extend(engine.run(some).into_iter().map(Some));
                         progress(some.len());
                     }
+                    answers.resize(part.len(), None);
                     answers
                 })
             })
@@ -74,8 +82,8 @@ pub fn run(engines: &mut [Box<dyn Engine + Send>], tasks: &[Task], progress: &(d
             .into_iter()
             .zip(tasks.chunks(share))
             .flat_map(|(thread, part)| {
-                let lost = || vec![(Answer::Failed("the engine's thread ended".to_owned()), Vec::new()); part.len()];
-                thread.join().unwrap_or_else(|_| lost())
+                let lost = (Answer::Failed("the engine's thread ended".to_owned()), Vec::new());
+                thread.join().unwrap_or_else(|_| vec![Some(lost); part.len()])
             })
             .collect()
     })

@@ -99,10 +99,9 @@ def numba(python, module, variables):
 def main():
     python = environment.python()
     TARGET.mkdir(parents=True, exist_ok=True)
-    folder = libraries.make(TARGET / "libraries")
     variables = {
         **os.environ,
-        **libraries.variables(folder),
+        **libraries.make(TARGET / "libraries"),
         # For compilers that include CUDA's headers.
         "CUDA_PATH": str(environment.toolkit_folder()),
         "CUDA_HOME": str(environment.toolkit_folder()),

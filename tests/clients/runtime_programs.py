@@ -56,9 +56,9 @@ def names(library):
 
 def main():
     nvcc = compiler()
-    folder = libraries.make(TARGET / "libraries")
-    # As README has it: the folder, and nothing preloaded.
-    variables = {**os.environ, "LD_LIBRARY_PATH": libraries.variables(folder)["LD_LIBRARY_PATH"]}
+    folder = TARGET / "libraries"
+    # The folder, and nothing preloaded.
+    variables = {**os.environ, "LD_LIBRARY_PATH": libraries.make(folder)["LD_LIBRARY_PATH"]}
     results, outputs = {}, {}
     for source in sorted(SOURCES.glob("*.cu")):
         name = source.stem
@@ -68,6 +68,27 @@ def main():
         if built.returncode:
             sys.exit(f"{source.name} does not compile:\n{built.stdout}{built.stderr}")
         results[name], outputs[name] = run(program, variables)
+
+    # One command runs a program as the folder does, and judges its capture.
+    trace = [libraries.program(), "trace", "--driver", "software"]
+    traced = subprocess.run(
+        [*trace, "--", TARGET / "graph_capture.program"], capture_output=True, text=True, timeout=SECONDS
+    )
+    # Its last capture is broken on purpose, and that is found.
+    right = traced.returncode == 0 and traced.stdout.endswith("ok\n") and "error[S01]" in traced.stderr
+    results["traced"], outputs["traced"] = ("pass" if right else "fail"), traced.stdout + traced.stderr
+
+    # Machine code alone: refused with the reason, or launched and not executed. Its capture is judged all the same.
+    machine = TARGET / "machine.program"
+    code = ["-arch=sm_80" if "-gencode" == option else option for option in nvcc if not str(option).startswith("arch=")]
+    subprocess.run([*code, "-cudart", "shared", SOURCES / "graph_capture.cu", "-o", machine], check=True)
+    for name, options, told in [
+        ("machine_code_alone", [], "machine code"),
+        ("opaque_kernels", ["--opaque-kernels"], "opaque kernels: machine code was not executed"),
+    ]:
+        done = subprocess.run([*trace, *options, "--", machine], capture_output=True, text=True, timeout=SECONDS)
+        right = done.returncode != 0 and told in done.stderr
+        results[name], outputs[name] = ("pass" if right else "fail"), done.stdout + done.stderr
 
     # A program that holds the runtime in itself is told so in one line.
     held = TARGET / "held.program"

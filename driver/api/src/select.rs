@@ -30,6 +30,13 @@ pub enum NotFound {
     Version,
 }
 
+/// The functions whose names begin with this one: the table is sorted by name.
+fn named_from(name: &str) -> impl Iterator<Item = &'static Function> {
+    let all = functions();
+    let first = all.partition_point(|function| function.name < name);
+    all[first..].iter().take_while(move |function| function.name.starts_with(name))
+}
+
 /// The newest form of `name` that a program built for CUDA `version` may use, in the form with the
 /// per-thread default stream if `per_thread` and it has one: of `cuMemAlloc` and 13000,
 /// `cuMemAlloc_v2`. A name with its suffixes is taken as it is.
@@ -38,7 +45,7 @@ pub fn select(name: &str, version: u32, per_thread: bool) -> Result<Choice, NotF
     let name = if name == "cuGraphInstantiate" && version >= 12000 { "cuGraphInstantiateWithFlags" } else { name };
     let candidates: Vec<&'static Function> = match find(name) {
         Some(exact) if base(name) != name || exact.name != name => vec![exact],
-        _ => functions().iter().filter(|function| function.base() == name).collect(),
+        _ => named_from(name).filter(|function| function.base() == name).collect(),
     };
     if candidates.is_empty() {
         return Err(NotFound::Symbol);

@@ -6,6 +6,13 @@ use std::ffi::c_void;
 /// A pointer of the program, to device or host memory.
 pub type Pointer = *mut c_void;
 
+/// `cudaIpcMemHandle_t`, `cudaIpcEventHandle_t`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IpcHandle {
+    pub reserved: [u8; 64],
+}
+
 /// `dim3`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! Contexts: the primary one of each device, and created ones.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::engine::Ticket;
-use super::{StreamKind, ThreadId, version};
+use super::per_thread::PerThread;
+use super::{StreamKind, version};
 use crate::abi::{CUresult, Cuda};
 
 /// An error that a context cannot recover from: every later call in it answers the same.
@@ -70,7 +71,7 @@ pub struct Context {
     /// The legacy default stream.
     pub legacy: u64,
     /// Per-thread default streams.
-    pub per_thread: HashMap<ThreadId, u64>,
+    pub per_thread: PerThread,
     /// All its streams with their kinds, default ones included.
     pub streams: BTreeMap<u64, StreamKind>,
     /// What all its work waits for: `cuCtxWaitEvent`.
@@ -91,7 +92,7 @@ impl Context {
             shared_config: 0,
             sticky: Sticky::default(),
             legacy: 0,
-            per_thread: HashMap::new(),
+            per_thread: PerThread::default(),
             streams: BTreeMap::new(),
             waits: Vec::new(),
         }

@@ -589,20 +589,7 @@ impl World {
                 let context = self.contexts.get(id.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
                 Ok(StreamId { key: context.legacy, kind: StreamKind::Legacy, context: id })
             }
-            CUstream::PER_THREAD => {
-                let context = self.current_even_if_in_error()?.id;
-                let thread = ThreadId::current();
-                let known = self.contexts.get(context.0).and_then(|context| context.per_thread.get(&thread)).copied();
-                if let Some(key) = known {
-                    return Ok(StreamId { key, kind: StreamKind::PerThread, context });
-                }
-                let engine = super::driver().engine.clone();
-                let stream = self.create_stream(context, StreamKind::PerThread, 0, 0, &engine);
-                if let Some(context) = self.contexts.get_mut(context.0) {
-                    context.per_thread.insert(thread, stream.key);
-                }
-                Ok(stream)
-            }
+            CUstream::PER_THREAD => self.per_thread_stream(),
             CUstream(handle) => match self.streams.get(handle) {
                 Some(stream) if stream.detached => Err(CUresult::STREAM_DETACHED),
                 Some(stream) => Ok(stream.id),

@@ -1,6 +1,7 @@
 //! Names of the model's objects, as the parts of the model tell them to each other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// A context: its handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,5 +64,13 @@ impl ThreadId {
         }
         // A thread that is being torn down has lost its number; it can hold no capture.
         ThreadId(ID.try_with(|id| *id).unwrap_or(0))
+    }
+
+    /// Dead once the calling thread has ended.
+    pub fn life() -> Weak<()> {
+        thread_local! {
+            static LIFE: Arc<()> = Arc::new(());
+        }
+        LIFE.try_with(Arc::downgrade).unwrap_or_default()
     }
 }

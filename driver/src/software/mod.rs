@@ -52,6 +52,7 @@ pub mod limits;
 pub mod memory;
 pub mod module;
 pub mod opaque;
+mod per_thread;
 pub mod share;
 pub mod stream;
 mod transfer;

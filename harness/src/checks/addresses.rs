@@ -12,7 +12,13 @@ pub fn check(topology: &Topology, buffers: &BufferSet, step: u64) -> Vec<Finding
     let uses = topology.nodes.iter().enumerate().flat_map(|(i, node)| node.pointers.iter().map(move |p| (i, node, p)));
     let declared = uses.filter_map(|(index, node, pointer)| check_one(index, node, pointer, buffers, step));
     let others = topology.nodes.iter().enumerate().flat_map(|(i, node)| node.foreign.iter().map(move |f| (i, node, f)));
-    declared.chain(others.filter_map(|(index, node, foreign)| check_foreign(index, node, foreign, step))).collect()
+    let others = others.filter_map(|(index, node, foreign)| check_foreign(index, node, foreign, step));
+    let mut found: Vec<Finding> = declared.chain(others).collect();
+    for body in &topology.bodies {
+        let within = format!("in body {} of conditional node {}", body.number, body.node);
+        found.extend(check(&body.topology, buffers, step).into_iter().map(|finding| finding.note(&within)));
+    }
+    found
 }
 
 /// Memory that the step did not declare must be the allocation that it was at capture.

@@ -134,7 +134,7 @@ mod tests {
             pointers: Vec::new(),
             foreign: Vec::new(),
         };
-        Topology { nodes: (0..count).map(|_| node()).collect(), edges: edges.to_vec() }
+        Topology { nodes: (0..count).map(|_| node()).collect(), edges: edges.to_vec(), bodies: Vec::new() }
     }
 
     #[test]

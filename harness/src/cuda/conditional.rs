@@ -1,5 +1,7 @@
 //! Conditional nodes in a capture: handle, node, and the capture of its body.
 
+use std::mem::ManuallyDrop;
+
 use cudarc::driver::sys::{
     CUDA_CONDITIONAL_NODE_PARAMS, CUgraph, CUgraphConditionalHandle, CUgraphConditionalNodeType, CUgraphNodeParams,
     CUgraphNodeType, CUstreamCaptureMode,
@@ -24,6 +26,12 @@ pub enum Condition {
 pub struct Body(CUgraph);
 
 impl Body {
+    /// Shows the body's graph, which stays the node's.
+    pub fn look<T>(self, look: impl FnOnce(&CapturedGraph) -> T) -> T {
+        let graph = ManuallyDrop::new(CapturedGraph::from_raw(self.0));
+        look(&graph)
+    }
+
     /// Captures what `inner` gets from now on into the body, until [`end_body`].
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use super::exercised::Exercised;
 use super::judge::Beside;
 use super::parts::Part;
 use super::writers::Differing;
@@ -45,6 +46,8 @@ pub(super) struct Evidence {
     sites: Vec<Option<Site>>,
     /// The line of the last node that uses each buffer.
     users: Vec<Option<Site>>,
+    /// Which bodies of conditionals eager runs came to.
+    pub(super) exercised: Exercised,
     /// Memory after replays.
     memory: growth::Samples,
     /// Where the step's host work was last seen.
@@ -254,6 +257,7 @@ impl Lane {
     pub(super) fn keep_trends(&mut self) {
         let evidence = std::mem::take(&mut self.evidence);
         let mut found = baked::advancing(&evidence.numbers, &evidence.sites);
+        self.report.not_checked.extend(evidence.exercised.missing());
         let work = evidence.host_site.as_ref();
         found.extend(growth::device(&evidence.memory, &evidence.handles, work));
         found.extend(growth::host(&evidence.memory, &evidence.handles, work));

@@ -2,11 +2,13 @@
 
 mod beside_host;
 pub(crate) mod bisect;
+mod bodies;
 mod cold;
 mod confirm;
 pub(crate) mod declared;
 mod edges;
 mod evidence;
+mod exercised;
 mod images;
 mod judge;
 mod observe;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::bisect::boundaries;
+use super::bodies::forbidden_in_body;
 use super::judge::Beside;
 use super::parts::Part;
 use super::{CAPTURE_REFUSES, Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, nanoseconds};
@@ -130,6 +131,7 @@ impl Lane {
         self.parts.switch(Part::Eager);
         let started = Instant::now();
         let (recorded, enqueued) = self.record_eagerly(step);
+        self.evidence.exercised.note(&enqueued);
         if let Err(error) = recorded {
             let finding = self.told(faults::eager_step(&error, &enqueued, step), &error);
             return Err(self.stop(finding, error.is_sticky()));
@@ -230,10 +232,12 @@ impl Lane {
                 // The graph itself is destroyed, as most engines do.
                 Ok(Captured { exec, topology, enqueued, boundaries, step, behind, spare: graph.duplicate().ok() })
             }
-            Err(error) => Err(self.stop(
-                Finding::new(Id::E05, Check::Capture).contrast("the graph instantiates", error.to_string()),
-                error.is_sticky(),
-            )),
+            Err(error) => {
+                let forbidden = forbidden_in_body(&topology, &error.to_string());
+                let plain =
+                    || Finding::new(Id::E05, Check::Capture).contrast("the graph instantiates", error.to_string());
+                Err(self.stop(forbidden.unwrap_or_else(plain), error.is_sticky()))
+            }
         }
     }
 

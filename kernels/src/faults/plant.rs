@@ -117,6 +117,12 @@ impl Plant {
         self
     }
 
+    /// Adds the module that conditional nodes need.
+    pub fn conditional_module(mut self) -> Self {
+        self.modules.push(graphproof_harness::context::conditional_module());
+        self
+    }
+
     /// What the step enqueues, instead of the ground's own work.
     pub fn record(mut self, record: impl Fn(&mut StepContext<'_>) -> StepResult<()> + Send + Sync + 'static) -> Self {
         self.record = Box::new(record);

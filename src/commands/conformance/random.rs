@@ -11,6 +11,7 @@ use graphproof_harness::exit_code::ExitCode;
 use super::{child, jobs};
 use crate::args::ConformanceArgs;
 use crate::commands::Failure;
+use crate::interrupt;
 use crate::output::json;
 use crate::output::progress::StepBar;
 
@@ -33,8 +34,10 @@ pub fn run(args: &ConformanceArgs, seeds: &Seeds, kind: DriverKind, cases: &Path
         shrink: args.random.shrink,
         minimal: args.random.minimal.clone(),
         known: random::read_known(&known).map_err(io)?,
+        stop: interrupt::flag(),
     };
     let total = (seeds.0.end() - seeds.0.start() + 1) * args.random.count;
+    println!("{total} random sequences of calls, on {}", options.driver);
     let bar = StepBar::new("sequences", total);
     let outcome = random::run(&options, &|done, _| bar.at(done as u64)).map_err(io)?;
     drop(bar);
@@ -50,6 +53,10 @@ pub fn run(args: &ConformanceArgs, seeds: &Seeds, kind: DriverKind, cases: &Path
     println!("{outcome}");
     if let Some(file) = file {
         file.write(&outcome)?;
+    }
+    if let Some(asked) = outcome.interrupted {
+        println!("INTERRUPTED: {} of {asked} sequences were run", outcome.sequences);
+        return Ok(ExitCode::Interrupted);
     }
     Ok(if outcome.is_ok() { ExitCode::Passed } else { ExitCode::Findings })
 }

@@ -12,13 +12,15 @@ use std::sync::Mutex;
 pub struct Driver {
     /// Keeps the library loaded.
     library: libloading::Library,
+    /// The version that it answers as, where that is not its own: it has no function of a newer one.
+    version: Option<u32>,
     found: Mutex<HashMap<String, Option<usize>>>,
 }
 
 impl Driver {
     /// Wraps a loaded libcuda.
     pub fn new(library: libloading::Library) -> Self {
-        Self { library, found: Mutex::new(HashMap::new()) }
+        Self { library, version: None, found: Mutex::new(HashMap::new()) }
     }
 
     /// Loads the driver of this machine, `libcuda.so.1`.
@@ -41,10 +43,19 @@ impl Driver {
         Ok(Self::new(library))
     }
 
+    /// The same driver as one of this version, as `cuDriverGetVersion` numbers it.
+    pub fn of_version(self, number: u32) -> Self {
+        Self { version: Some(number), ..self }
+    }
+
     /// The entry point with this exact name, or `None` where the driver does not export it.
     pub fn symbol(&self, name: &str) -> Option<Entry> {
         let mut found = self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let address = found.entry(name.to_owned()).or_insert_with(|| {
+            let since = graphproof_api::find(name).map_or(0, |function| function.since);
+            if self.version.is_some_and(|version| since > version) {
+                return None;
+            }
             let name = CString::new(name).ok()?;
             // SAFETY: only the address is taken; `Entry::call` states what its caller must know.
             let symbol = unsafe { self.library.get::<*const c_void>(name.as_bytes_with_nul()) }.ok()?;

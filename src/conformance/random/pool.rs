@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -76,15 +76,17 @@ pub struct Tally {
 const CONFIRMED: usize = 2;
 
 impl Runner {
-    /// Runs the sequences; `progress` gets the count of those done.
+    /// Runs the sequences; `progress` gets the count of those done. Once `stop` is set no other is begun: what
+    /// was not run has no answer.
     ///
     /// # Errors
     /// A driver that cannot be used.
     pub fn run(
         &self,
         sequences: &[Vec<String>],
+        stop: &AtomicBool,
         progress: &(dyn Fn(usize) + Sync),
-    ) -> anyhow::Result<(Vec<Ran>, Tally)> {
+    ) -> anyhow::Result<(Vec<Option<Ran>>, Tally)> {
         let results: Vec<Mutex<Option<Ran>>> = sequences.iter().map(|_| Mutex::new(None)).collect();
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let tally = Mutex::new(Tally::default());
@@ -94,7 +96,7 @@ impl Runner {
             for _ in 0..self.jobs.clamp(1, sequences.len().max(1)) {
                 scope.spawn(|| {
                     let mut server = Server::new(self);
-                    loop {
+                    while !stop.load(Ordering::Relaxed) {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(lines) = sequences.get(at).filter(|_| lock(&failed).is_none()) else { break };
                         match server.confirmed(lines, &confirmed) {
@@ -118,11 +120,11 @@ impl Runner {
         }
         let results =
             results.into_iter().map(|ran| ran.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let ran: Option<Vec<Ran>> = results.collect();
+        let ran = results.collect();
         let mut tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         tally.spoiled.sort_unstable();
         tally.unclean.sort();
-        Ok((ran.context("a sequence without a result")?, tally))
+        Ok((ran, tally))
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, bail, ensure};
 
@@ -69,6 +69,8 @@ pub struct Options {
     pub minimal: Option<PathBuf>,
     /// Sequences that are known to differ.
     pub known: BTreeSet<(u64, u64)>,
+    /// No sequence is begun once this is set.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// A difference that was cut down.
@@ -98,6 +100,8 @@ pub struct Outcome {
     pub generator: u64,
     /// How many sequences were run.
     pub sequences: usize,
+    /// How many were asked for, where the run was stopped before it had run them all.
+    pub interrupted: Option<usize>,
     /// Calls that the judged driver answered.
     pub calls: usize,
     /// Sequences that differ, known or not.
@@ -146,6 +150,25 @@ impl Sequences {
 
     fn id(&self, place: usize) -> String {
         format!("{}:{}", self.ids[place].0, self.ids[place].1)
+    }
+
+    /// The sequences that have answers from all of `runs`, and these. Of each seed those before the first gap,
+    /// which is what a record can hold.
+    fn answered<const N: usize>(&mut self, runs: [Vec<Option<Ran>>; N]) -> [Vec<Ran>; N] {
+        let mut gaps = BTreeSet::new();
+        let whole: Vec<bool> = (self.ids.iter().enumerate())
+            .map(|(at, (seed, _))| {
+                if runs.iter().any(|ran| ran[at].is_none()) {
+                    gaps.insert(*seed);
+                }
+                !gaps.contains(seed)
+            })
+            .collect();
+        let mut flags = whole.iter();
+        self.lines.retain(|_| flags.next() == Some(&true));
+        let mut flags = whole.iter();
+        self.ids.retain(|_| flags.next() == Some(&true));
+        runs.map(|ran| ran.into_iter().zip(&whole).filter(|(_, whole)| **whole).filter_map(|(ran, _)| ran).collect())
     }
 
     /// The answers by seed.
@@ -209,25 +232,37 @@ pub fn listing(seeds: &Seeds, count: u64, record: Option<&Record>) -> anyhow::Re
 /// # Errors
 /// A driver or a record that cannot be used, or a folder that cannot be written.
 pub fn run(options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> anyhow::Result<Outcome> {
-    let sequences = Sequences::generate(&options.seeds, options.count)?;
-    let count = sequences.lines.len();
+    let mut sequences = Sequences::generate(&options.seeds, options.count)?;
+    let asked = sequences.lines.len();
     let recorded = match &options.against {
         Some(Against::Record(record)) => Some(sequences.recorded(record)?),
         _ => None,
     };
-    let (judged, tally) = options.runner.run(&sequences.lines, &|done| progress(done, count))?;
+    let stopped = || options.stop.load(Ordering::Relaxed);
+    let ask = |runner: &Runner| runner.run(&sequences.lines, &options.stop, &|done| progress(done, asked));
+    let (judged, tally) = ask(&options.runner)?;
     let mut notes = notes(&sequences, &options.driver, &tally);
-    let mut other = None;
-    let right = match &options.against {
-        None => None,
-        Some(Against::Record(_)) => recorded,
-        Some(Against::Live(runner)) => {
-            let (right, tally) = runner.run(&sequences.lines, &|done| progress(done, count))?;
+    let (judged, right) = match &options.against {
+        Some(Against::Record(_)) => {
+            let recorded = recorded.unwrap_or_default().into_iter().map(Some).collect();
+            let [judged, right] = sequences.answered([judged, recorded]);
+            (judged, Some(right))
+        }
+        Some(Against::Live(runner)) if !stopped() => {
+            let (right, tally) = ask(runner)?;
             notes.extend(self::notes(&sequences, "the other driver", &tally));
-            other = Some(sequences.record("", &right));
-            Some(right)
+            let [judged, right] = sequences.answered([judged, right]);
+            (judged, Some(right))
+        }
+        _ => {
+            let [judged] = sequences.answered([judged]);
+            (judged, None)
         }
     };
+    let live = matches!(options.against, Some(Against::Live(_)));
+    let other = right.as_ref().filter(|_| live).map(|right| sequences.record("", right));
+    let count = sequences.lines.len();
+    let interrupted = stopped().then_some(asked);
     let mut ends = ends(&sequences, "judged", &judged);
     let mut found: Vec<(usize, Difference)> = Vec::new();
     if let Some(right) = &right {
@@ -240,7 +275,9 @@ pub fn run(options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> anyho
     let text = |(seed, at): &(u64, u64)| format!("{seed}:{at}");
     let clusters = clusters(found.iter().map(|(at, difference)| (*at, difference)));
     let minimal = match &right {
-        Some(right) if options.shrink > 0 => minimal(options, &sequences, &clusters, &found, right, &judged)?,
+        Some(right) if options.shrink > 0 && interrupted.is_none() => {
+            minimal(options, &sequences, &clusters, &found, right, &judged)?
+        }
         _ => Vec::new(),
     };
     if let Some(folder) = &options.minimal {
@@ -253,6 +290,7 @@ pub fn run(options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> anyho
     Ok(Outcome {
         generator: GENERATOR,
         sequences: count,
+        interrupted,
         calls: judged.iter().map(|ran| ran.saw.len()).sum(),
         differ: found.len(),
         unexpected: differing.difference(&options.known).map(text).collect(),

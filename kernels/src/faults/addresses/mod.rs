@@ -9,6 +9,7 @@ mod a06_free_of_earlier_memory;
 mod a07_freed_before_replay;
 mod a07_freed_behind_table;
 mod a08_moved_behind_table;
+mod a08_moved_in_body;
 mod a08_workspace_moves;
 mod a09_block_changes_hands;
 mod a09_remembered_input;
@@ -31,6 +32,7 @@ pub const FAULTS: &[Fault] = &[
     a07_freed_behind_table::FAULT,
     a07_freed_before_replay::FAULT,
     a08_moved_behind_table::FAULT,
+    a08_moved_in_body::FAULT,
     a08_workspace_moves::FAULT,
     a09_remembered_input::FAULT,
     a09_remembered_table::FAULT,

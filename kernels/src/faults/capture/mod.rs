@@ -13,6 +13,7 @@ mod c10_fork_destroyed;
 mod c11_stream_callback;
 mod c12_swallowed_error;
 mod c13_refuses_capture;
+mod e05_body_allocates;
 
 use super::Fault;
 
@@ -31,4 +32,5 @@ pub const FAULTS: &[Fault] = &[
     c11_stream_callback::FAULT,
     c12_swallowed_error::FAULT,
     c13_refuses_capture::FAULT,
+    e05_body_allocates::FAULT,
 ];
