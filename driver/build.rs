@@ -14,7 +14,9 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/abi");
     // Programs that are not ours find this library by the name they ask the loader for.
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcuda.so");
+    // Said of every target, and heeded where a library is linked: what is said of cdylibs alone is handed on to
+    // other packages' too.
+    println!("cargo::rustc-link-arg=-Wl,-soname,libcuda.so");
 
     let functions = graphproof_api::functions();
     let mut names: Vec<String> = functions.iter().flat_map(Function::exports).collect();
@@ -26,11 +28,12 @@ fn main() {
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(out.join("symbols.rs"), symbol_table(functions, &names, &bodies)).expect("OUT_DIR is writable");
-    compile_stub(&out, &names);
+    compile_stubs(&out, &names);
 }
 
-/// Compiles `stub.rs`: a library of a few kilobytes, without any dependency, that the rlib embeds.
-fn compile_stub(out: &Path, names: &[String]) {
+/// Compiles `stub.rs`: libraries of a few kilobytes, without any dependency, that the rlib embeds. The linker
+/// finds a library that is loaded by its SONAME, and programs ask for either of these two.
+fn compile_stubs(out: &Path, names: &[String]) {
     println!("cargo::rerun-if-changed=stub.rs");
     let list = out.join("stub_names.rs");
     let mut source =
@@ -41,16 +44,22 @@ fn compile_stub(out: &Path, names: &[String]) {
     source.push_str("} }; }\n");
     fs::write(&list, source).expect("OUT_DIR is writable");
 
+    for (soname, file) in [("libcuda.so", "stub.so"), ("libcuda.so.1", "stub-1.so")] {
+        compile_stub(&list, soname, &out.join(file));
+    }
+}
+
+fn compile_stub(list: &Path, soname: &str, file: &Path) {
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let target = env::var("TARGET").expect("cargo sets TARGET");
     let mut command = Command::new(rustc);
     command.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=stub", "--target", &target, "stub.rs"]);
     command.args(["-Cpanic=abort", "-Copt-level=2", "-Cstrip=symbols"]);
-    command.args(["-Clink-arg=-nostdlib", "-Clink-arg=-Wl,-soname,libcuda.so"]);
+    command.args(["-Clink-arg=-nostdlib", &format!("-Clink-arg=-Wl,-soname,{soname}")]);
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         command.arg("-Clinker").arg(linker);
     }
-    command.arg("-o").arg(out.join("stub.so")).env("STUB_NAMES", &list);
+    command.arg("-o").arg(file).env("STUB_NAMES", list);
     let status = command.status().expect("rustc can be run");
     assert!(status.success(), "the stub library does not compile: {status}");
 }

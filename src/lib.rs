@@ -66,6 +66,7 @@ pub mod conformance;
 #[cfg(feature = "indexer")]
 pub mod indexer;
 mod interrupt;
+pub mod judge;
 #[cfg(feature = "indexer")]
 pub mod kernelfuzz;
 mod output;

@@ -4,16 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const NVRTC: &str = "AddNameExpression CompileProgram CreateProgram DestroyProgram GetCUBIN GetCUBINSize GetErrorString \
-    GetLTOIR GetLTOIRSize GetLoweredName GetNVVM GetNVVMSize GetNumSupportedArchs GetOptiXIR GetOptiXIRSize \
-    GetPCHCreateStatus GetPCHHeapSize GetPCHHeapSizeRequired GetPTX GetPTXSize GetProgramLog GetProgramLogSize \
-    GetSupportedArchs SetFlowCallback SetPCHHeapSize Version";
-const NVJITLINK: &str = "AddData AddFile Complete Create Destroy GetErrorLog GetErrorLogSize GetInfoLog GetInfoLogSize \
-    GetLinkedCubin GetLinkedCubinSize GetLinkedLTOIR GetLinkedLTOIRSize GetLinkedPtx GetLinkedPtxSize";
-/// The forms that nvJitLink.h's inline functions call: one for each release.
-const RELEASES: [(u32, u32); 2] = [(12, 9), (13, 5)];
+mod names {
+    include!("bodies/names.rs");
+}
+use names::{NVJITLINK, NVRTC, RELEASES};
 
 fn main() {
+    println!("cargo::rerun-if-changed=bodies/names.rs");
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let mut assembly = String::new();

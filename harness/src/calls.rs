@@ -4,13 +4,12 @@
 mod stack;
 mod timeline;
 
-use std::backtrace::Backtrace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cudarc::driver::sys::CUstream;
-use graphproof_driver::record::{self, Call, Options, Recording};
+use graphproof_driver::record::{self, Call, Options, Recording, Stack};
 
 use crate::checks::trend::Series;
 use crate::driver::{self, DriverKind};
@@ -100,7 +99,7 @@ pub struct Told {
 #[derive(Debug, Clone)]
 pub struct Caller {
     function: &'static str,
-    backtrace: Option<Arc<Backtrace>>,
+    backtrace: Option<Arc<Stack>>,
 }
 
 impl Caller {

@@ -521,6 +521,22 @@ impl StepContext<'_> {
         self.most_shared
     }
 
+    /// Whether the stream is held while the step runs, so that nothing may wait for it.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// What is told where the step is, for a step in a language whose lines are not those of the calls here.
+    pub fn heartbeat(&self) -> &Arc<Heartbeat> {
+        self.heartbeat
+    }
+
+    /// Remembers work that something else than this type put on a stream at `site`, with the nodes that it
+    /// made of the graph.
+    pub fn note_work(&mut self, site: Site, nodes: Vec<GraphNode>) {
+        self.enqueued.push(Enqueued { site, kernel: None, nodes, conditional: None });
+    }
+
     /// The device address of a declared buffer.
     ///
     /// # Errors
@@ -597,6 +613,8 @@ pub struct HostContext<'a> {
     pub(crate) buffers: &'a mut BufferSet,
     /// The line that last called one of these methods.
     pub(crate) last: Cell<Option<&'static Location<'static>>>,
+    /// Where the work stands, if not in the caller's lines.
+    pub(crate) place: Option<Place>,
 }
 
 impl HostContext<'_> {
@@ -610,6 +628,17 @@ impl HostContext<'_> {
     /// The step's stream, for calls that this type does not wrap.
     pub fn stream(&self) -> CUstream {
         self.stream.raw()
+    }
+
+    /// The line of the host's work, for a step that is written in a language of its own.
+    pub fn at(&mut self, place: Place) {
+        self.place = Some(place);
+    }
+
+    /// The device address of each declared buffer, among those of this run, in the order of their
+    /// declaration.
+    pub fn addresses(&self) -> Vec<u64> {
+        (0..self.buffers.specs().len()).map(|index| self.buffers.memory(index).address()).collect()
     }
 
     /// The device address of a declared buffer, among those of this run: a cache that is keyed by

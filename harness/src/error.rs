@@ -100,6 +100,16 @@ impl StepError {
         }
     }
 
+    /// The driver's answer behind the error; where it is not known, the error in the words of whoever called
+    /// `function`.
+    pub(crate) fn told_by(self, function: &'static str) -> CudaError {
+        match self {
+            StepError::Cuda { error, .. } => error,
+            // CUDA_ERROR_UNKNOWN
+            error => CudaError { why: Some(error.to_string()), ..CudaError::from_code(function, 999) },
+        }
+    }
+
     /// Whether the device is unusable afterwards; see [`CudaError::is_sticky`].
     pub fn is_sticky(&self) -> bool {
         matches!(self, StepError::Cuda { error, .. } if error.is_sticky())

@@ -20,6 +20,7 @@ pub mod dtype;
 pub mod error;
 pub mod exit_code;
 pub mod finding;
+pub mod framework;
 pub mod gate;
 pub mod geometry;
 pub mod kernels;

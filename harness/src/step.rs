@@ -7,6 +7,7 @@ use std::fmt;
 use crate::context::{HostContext, StepContext};
 pub use crate::dtype::DType;
 use crate::error::{StepError, StepResult};
+use crate::framework::{Capturer, Lost};
 
 /// A unit of GPU work that is to become a CUDA graph.
 ///
@@ -99,6 +100,18 @@ pub trait Step: Send + Sync {
     /// captured side by side and replayed in turn. None by default.
     fn beside(&self) -> Option<Box<dyn Step>> {
         None
+    }
+
+    /// How the step's framework captures, where it has a way of its own. The driver's calls by default.
+    fn capturer(&self) -> Option<&dyn Capturer> {
+        None
+    }
+
+    /// Which of these addresses, in memory that the step has of its own and that a graph points at, the
+    /// step's framework has taken back: the driver sees only what a framework frees to it. None by default.
+    fn lost(&self, addresses: &[u64]) -> Vec<Lost> {
+        let _ = addresses;
+        Vec::new()
     }
 
     /// Closed form of the device bytes that the step needs, for the memory receipt:

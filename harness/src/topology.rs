@@ -69,6 +69,9 @@ pub struct Foreign {
     pub address: u64,
     /// The allocation as it was at capture.
     pub allocation: Allocation,
+    /// In memory that belongs to the graph alone: which of its addresses there this is, in the order in which
+    /// the nodes name them.
+    pub own: Option<usize>,
 }
 
 impl Topology {
@@ -96,6 +99,14 @@ impl Topology {
         let own: Vec<(u64, u64)> = nodes.iter().filter_map(|node| node.kind.allocates()).collect();
         for node in &mut nodes {
             node.foreign.retain(|f| !own.iter().any(|&(base, len)| f.address >= base && f.address - base < len));
+        }
+        let mut known: Vec<u64> = Vec::new();
+        for foreign in nodes.iter_mut().flat_map(|node| &mut node.foreign).filter(|f| graph.owns(f.address)) {
+            let at = known.iter().position(|&address| address == foreign.address);
+            foreign.own = Some(at.unwrap_or(known.len()));
+            if at.is_none() {
+                known.push(foreign.address);
+            }
         }
         let mut edges = Vec::new();
         for (from, to) in graph.edges()? {
@@ -270,7 +281,7 @@ fn pointers(kind: &NodeKind, buffers: &BufferSet) -> (Vec<Pointer>, Vec<Foreign>
         if let Some(target) = buffers.locate(address) {
             found.push(Pointer { place, parameter, address, target });
         } else if let Some(allocation) = Allocation::of(address) {
-            foreign.push(Foreign { place, parameter, address, allocation });
+            foreign.push(Foreign { place, parameter, address, allocation, own: None });
         }
     };
     match kind {

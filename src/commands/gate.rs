@@ -44,9 +44,7 @@ pub fn run(args: &GateArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
     if args.bless {
         bless::check(&gate.jobs)?;
     }
-    let compile = gate.settings.compile;
-    let suite = suite::kernels_of(suite, compile)?;
-    let suite = Planned::open(gate.settings.driver, suite, gate.jobs.clone(), compile)?;
+    let suite = planned(&gate, suite)?;
     let (receipt, poisoned) = gate.run(&suite, args.report.wants_receipt(), &mut reporters)?;
     let mut code = written(&mut reporters).map(|()| receipt.exit_code);
     if let Some(folder) = gate.settings.locked.as_deref().filter(|_| args.bless) {
@@ -58,8 +56,15 @@ pub fn run(args: &GateArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failure> {
     code.map(exit_code)
 }
 
+/// The suite with the gate's jobs, on its driver.
+pub fn planned(gate: &Gate<'_>, suite: Arc<dyn Suite>) -> Result<Planned, Failure> {
+    let compile = gate.settings.compile;
+    let suite = suite::kernels_of(suite, compile)?;
+    Planned::open(gate.settings.driver, suite, gate.jobs.clone(), compile)
+}
+
 /// What is to be run; any number of suites can be.
-pub(super) struct Gate<'a> {
+pub struct Gate<'a> {
     args: &'a GateArgs,
     provenance: Provenance,
     pub settings: Settings,
@@ -71,10 +76,17 @@ pub(super) struct Gate<'a> {
 
 impl<'a> Gate<'a> {
     pub fn new(args: &'a GateArgs, suite: &dyn Suite) -> Result<Self, Failure> {
+        // After the settings: an error in them is no reason to listen for signals.
+        let gate = Self::stopped_by(args, suite, Arc::default())?;
+        Ok(Gate { stop: interrupt::flag(), ..gate })
+    }
+
+    /// A gate that `stop` ends, in a program whose signals are its own.
+    pub fn stopped_by(args: &'a GateArgs, suite: &dyn Suite, stop: Arc<AtomicBool>) -> Result<Self, Failure> {
         let provenance = Provenance::of_this_run();
         let settings = settings::resolve(args, suite)?;
         let (jobs, left) = part(settings.jobs(), args.partition);
-        Ok(Gate { args, provenance, settings, jobs, left, stop: interrupt::flag() })
+        Ok(Gate { args, provenance, settings, jobs, left, stop })
     }
 
     /// Judges a suite of the jobs and tells the reporters; `kept` says that its receipt will be

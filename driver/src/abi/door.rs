@@ -8,8 +8,8 @@ use graphproof_api::Function;
 
 use super::types::CUstream;
 use super::{CUresult, Cuda, default_stream};
-use crate::record;
 use crate::software::{driver, version};
+use crate::{observe, record};
 
 thread_local! {
     static IN_HOST_FUNCTION: Cell<bool> = const { Cell::new(false) };
@@ -42,7 +42,8 @@ pub(crate) fn enter(
 ) -> CUresult {
     let mut body = Some(body);
     let body: &mut dyn FnMut() -> Cuda = &mut || body.take().map_or(Err(CUresult::UNKNOWN), |body| body());
-    default_stream::within(|| pass(door, stream, arguments, body))
+    let mut pass = || default_stream::within(|| pass(door, stream, arguments, body));
+    if record::is_on() || observe::is_on() { record::asked(pass) } else { pass() }
 }
 
 /// As [`enter`], compiled once for all entry points.

@@ -21,5 +21,5 @@ mod stub;
 mod system;
 
 pub use others::tell_of_others;
-pub use stub::{LoadError, install_software};
+pub use stub::{LoadError, install_for_others, install_software, install_stub};
 pub use system::{System, Tried, find_system};

@@ -8,7 +8,6 @@ mod conflict;
 mod order;
 mod touches;
 
-use std::backtrace::Backtrace;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +15,7 @@ pub use conflict::Conflict;
 pub use graphproof_exec::{Access, Span};
 pub(crate) use touches::{copy_spans, spans_of};
 
+use crate::record::Stack;
 use crate::software::driver;
 use crate::software::engine::Ticket;
 use crate::software::work::{NodeParams, Plan};
@@ -73,7 +73,7 @@ pub struct Submission {
     /// The handle of the executable graph, if it was one.
     pub exec: Option<u64>,
     /// Who submitted it.
-    pub backtrace: Arc<Backtrace>,
+    pub backtrace: Arc<Stack>,
     pub(crate) plan: Option<Arc<Plan>>,
 }
 

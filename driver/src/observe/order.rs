@@ -4,11 +4,11 @@
 //! share one: what one thread has waited for is taken to be known to every other, since how they tell each
 //! other is not seen.
 
-use std::backtrace::Backtrace;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Submission;
+use crate::record;
 use crate::software::engine::Ticket;
 use crate::software::work::Plan;
 
@@ -69,7 +69,7 @@ impl Order {
         self.own.push((ticket.stream, number));
         self.last.insert(ticket.stream, (index, number));
         self.by_ticket.insert(ticket, index);
-        let backtrace = Arc::new(Backtrace::force_capture());
+        let backtrace = record::stack();
         self.submissions.push(Submission { stream: ticket.stream, exec: None, backtrace, plan: None });
     }
 

@@ -1,10 +1,9 @@
 //! A recorded call, and a recording.
 
-use std::backtrace::Backtrace;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Arguments, Work};
+use super::{Arguments, Stack, Work};
 use crate::abi::CUresult;
 use crate::abi::types::CUstream;
 use crate::software::ThreadId;
@@ -63,7 +62,7 @@ pub struct Call {
     /// More about the result, such as the fault of a kernel.
     pub note: Option<String>,
     /// Who called, if asked for.
-    pub backtrace: Option<Arc<Backtrace>>,
+    pub backtrace: Option<Arc<Stack>>,
 }
 
 impl Call {

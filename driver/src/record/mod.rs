@@ -7,23 +7,25 @@
 mod arguments;
 mod call;
 mod notes;
+mod stack;
 mod unsupported;
 mod work;
 
-use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub use arguments::{Arguments, Value};
 pub use call::{Call, Capture, Recording};
 pub use notes::{Reason, keep_notes, last_reason, take_notes};
+pub use stack::{Stack, Teller, tell_stacks};
 pub use unsupported::{Unsupported, take_unsupported, unsupported_calls};
 pub use work::Work;
 
 pub(crate) use notes::{NoteBook, has_note, note, tell};
+pub(crate) use stack::{asked, stack};
 pub(crate) use unsupported::{Counts, note_unsupported};
 pub(crate) use work::{note_work, work};
 
@@ -181,7 +183,7 @@ pub(crate) fn call(
         blocked_ns: BLOCKED_NS.with(Cell::get),
         unsupported: result == CUresult::NOT_SUPPORTED,
         note,
-        backtrace: (recorder.options.backtraces)(name).then(|| Arc::new(Backtrace::force_capture())),
+        backtrace: (recorder.options.backtraces)(name).then(stack),
     };
     recorder.recording.push(call, recorder.options.capacity, recorder.options.keep_newest);
     result

@@ -3,6 +3,7 @@
 use crate::buffers::BufferSet;
 use crate::cuda::Allocation;
 use crate::finding::{Check, Finding, Id};
+use crate::framework::Lost;
 use crate::topology::{Foreign, Node, Pointer, Topology};
 
 const CHECK: Check = Check::Addresses;
@@ -39,6 +40,33 @@ fn check_foreign(index: usize, node: &Node, foreign: &Foreign, step: u64) -> Opt
         .at(node.site.clone())
         .contrast(format!("{place}: {:#x}, {memory} that the step has of its own", foreign.address), seen);
     Some(finding)
+}
+
+/// Addresses of memory that the step has of its own, which its framework may take back.
+pub fn of_framework(topology: &Topology) -> Vec<u64> {
+    let foreign = topology.nodes.iter().flat_map(|node| &node.foreign);
+    let mut addresses: Vec<u64> =
+        foreign.filter(|f| f.own.is_none() && !f.allocation.host).map(|f| f.address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+/// The findings for memory that the step's framework has taken back before replay `step`.
+pub fn taken_back(topology: &Topology, lost: &[Lost], step: u64) -> Vec<Finding> {
+    let found = lost.iter().filter_map(|lost| {
+        let uses = |node: &&Node| node.foreign.iter().any(|f| f.address == lost.address);
+        let node = topology.nodes.iter().find(uses)?;
+        let index = topology.nodes.iter().position(|other| std::ptr::eq(other, node))?;
+        let foreign = node.foreign.iter().find(|f| f.address == lost.address)?;
+        let place = format!("node {index} ({}), {}", crate::topology::headline(&node.kind), foreign.place);
+        let finding = Finding::new(Id::A07, CHECK).at_step(step).at(node.site.clone()).began(lost.allocated.clone());
+        Some(finding.contrast(
+            format!("{place}: {:#x}, memory that the step has of its own", lost.address),
+            format!("{:#x} {}", lost.address, lost.what),
+        ))
+    });
+    found.collect()
 }
 
 fn check_one(index: usize, node: &Node, pointer: &Pointer, buffers: &BufferSet, step: u64) -> Option<Finding> {

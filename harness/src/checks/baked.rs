@@ -109,7 +109,14 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                     let (left, right) = (name(a, first.buffers), name(b, second.buffers));
                     // Two buffer sets: an address that is right differs in bits and is equal in
                     // meaning; one that is remembered is equal in bits and differs in meaning.
+                    // Memory of the graph's own is another in each capture, and means the same.
+                    let own = |node: &Node| {
+                        node.foreign.iter().find(|f| f.parameter == Some((number, offset))).and_then(|f| f.own)
+                    };
+                    let owned = (own(a), own(b));
                     let same = if left.is_some() || right.is_some() {
+                        left == right
+                    } else if let (Some(left), Some(right)) = owned {
                         left == right
                     } else {
                         word(x, offset) == word(y, offset)

@@ -6,7 +6,9 @@ use cudarc::driver::sys::CUstream;
 use super::faults;
 use crate::calls::{Calls, Told, stream_number};
 use crate::cuda::CudaError;
-use crate::finding::{Check, Finding, Id, Severity, Site};
+use crate::error::StepError;
+use crate::finding::{Check, Finding, Id, Place, Severity, Site};
+use crate::framework;
 
 const CHECK: Check = Check::HiddenSyncs;
 
@@ -69,6 +71,16 @@ pub fn explain_error(finding: Finding, failed: &Told) -> Finding {
         None => finding.note(format!("the last call that failed: {answer}")),
     };
     place(finding, failed)
+}
+
+/// An error that a framework told without the driver's function, with the function and the line of the first
+/// call that failed so.
+pub fn named(error: &StepError, calls: &Calls) -> Option<StepError> {
+    let StepError::Cuda { error, .. } = error else { return None };
+    let first = calls.first_failure().filter(|first| first.own_thread && first.code == error.code)?;
+    let at = first.stack.first().filter(|_| error.function == framework::UNNAMED)?;
+    let error = CudaError { function: first.function, ..error.clone() };
+    Some(StepError::Cuda { error, place: Place { file: at.file.as_str().into(), line: at.line } })
 }
 
 /// Makes the finding of a capture that failed exact: `own` is the captured stream.

@@ -1,16 +1,21 @@
 //! Captured graphs, their nodes as the driver reads them back, and executable graphs.
 
+use std::sync::Arc;
+
 use cudarc::driver::sys::{
     CUDA_HOST_NODE_PARAMS, CUDA_KERNEL_NODE_PARAMS, CUDA_MEM_ALLOC_NODE_PARAMS, CUDA_MEMCPY3D, CUDA_MEMSET_NODE_PARAMS,
     CUgraph, CUgraphExec, CUgraphNode, CUgraphNodeType, CUmemorytype,
 };
 
 use super::{CudaError, Function, Stream, cu};
+use crate::framework::FrameworkGraph;
 
 /// A graph that a capture gave, destroyed with this value.
 #[derive(Debug)]
 pub struct CapturedGraph {
     raw: CUgraph,
+    /// Whose graph it is, if a framework captured it: that destroys it.
+    owner: Option<Arc<dyn FrameworkGraph>>,
 }
 
 // SAFETY: graph objects are not thread-safe (CUDA driver API, "Graph management"), but may move.
@@ -112,7 +117,17 @@ impl NodeKind {
 
 impl CapturedGraph {
     pub(super) fn from_raw(raw: CUgraph) -> Self {
-        CapturedGraph { raw }
+        CapturedGraph { raw, owner: None }
+    }
+
+    /// A graph that a framework captured.
+    pub(crate) fn of_framework(owner: Arc<dyn FrameworkGraph>) -> Self {
+        CapturedGraph { raw: owner.graph(), owner: Some(owner) }
+    }
+
+    /// Whether an address lies in memory that belongs to this graph alone.
+    pub fn owns(&self, address: u64) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.owns(address))
     }
 
     /// Leaves the graph to whoever owns it.
@@ -207,7 +222,7 @@ impl CapturedGraph {
     pub fn duplicate(&self) -> Result<Self, CudaError> {
         let mut raw = std::ptr::null_mut();
         cu!(cuGraphClone(&mut raw, self.raw))?;
-        Ok(CapturedGraph { raw })
+        Ok(CapturedGraph::from_raw(raw))
     }
 
     /// A copy of the graph's first `count` nodes, in the order of their creation. A node depends only
@@ -263,11 +278,15 @@ impl CapturedGraph {
     /// Instantiates the graph.
     ///
     /// # Errors
-    /// The driver's.
+    /// The driver's, or the framework's.
     pub fn instantiate(&self) -> Result<GraphExec, CudaError> {
+        if let Some(owner) = &self.owner {
+            let raw = owner.instantiate().map_err(|error| error.told_by("cuGraphInstantiate"))?;
+            return Ok(GraphExec { raw, owner: Some(Arc::clone(owner)) });
+        }
         let mut raw = std::ptr::null_mut();
         cu!(cuGraphInstantiateWithFlags(&mut raw, self.raw, 0))?;
-        Ok(GraphExec { raw })
+        Ok(GraphExec { raw, owner: None })
     }
 }
 
@@ -320,7 +339,7 @@ fn read_memcpy(node: CUgraphNode) -> Result<NodeKind, CudaError> {
 
 impl Drop for CapturedGraph {
     fn drop(&mut self) {
-        if self.raw.is_null() {
+        if self.raw.is_null() || self.owner.is_some() {
             return;
         }
         if let Err(error) = cu!(cuGraphDestroy(self.raw)) {
@@ -333,6 +352,8 @@ impl Drop for CapturedGraph {
 #[derive(Debug)]
 pub struct GraphExec {
     raw: CUgraphExec,
+    /// Whose it is, if a framework captured the graph.
+    owner: Option<Arc<dyn FrameworkGraph>>,
 }
 
 // SAFETY: as for `CapturedGraph`.
@@ -347,14 +368,20 @@ impl GraphExec {
     /// Enqueues one replay.
     ///
     /// # Errors
-    /// The driver's.
+    /// The driver's, or the framework's.
     pub fn launch(&self, stream: &Stream) -> Result<(), CudaError> {
+        if let Some(owner) = &self.owner {
+            return owner.replay(stream.raw()).map_err(|error| error.told_by("cuGraphLaunch"));
+        }
         cu!(cuGraphLaunch(self.raw, stream.raw()))
     }
 }
 
 impl Drop for GraphExec {
     fn drop(&mut self) {
+        if self.owner.is_some() {
+            return;
+        }
         if let Err(error) = cu!(cuGraphExecDestroy(self.raw)) {
             tracing::debug!(%error, "destroying an executable graph");
         }

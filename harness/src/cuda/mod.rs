@@ -23,6 +23,7 @@ pub(crate) use session::CurrentContext;
 pub use session::{DeviceFacts, Session};
 pub use stream::Stream;
 pub(crate) use stream::capture_tail;
+pub use stream::nodes_in_capture;
 
 use cudarc::driver::sys::CUresult;
 use graphproof_driver::record::{self, Reason};
@@ -58,6 +59,11 @@ impl CudaError {
     pub(crate) fn from_code(function: &'static str, code: u32) -> Self {
         let name = graphproof_driver::abi::CUresult(code).name().map(str::to_owned);
         CudaError { function, code, name: name.unwrap_or_else(|| format!("CUresult {code}")), why: None }
+    }
+
+    /// An answer of the driver's that came by way of a framework, in the framework's words.
+    pub fn told(function: &'static str, code: u32, why: String) -> Self {
+        CudaError { why: Some(why), ..Self::from_code(function, code) }
     }
 
     /// Whether the error belongs to the context rather than to the call: every later call of

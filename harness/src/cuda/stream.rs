@@ -140,6 +140,20 @@ pub(crate) fn capture_tail(stream: CUstream) -> Result<Vec<GraphNode>, CudaError
     Ok(capture_state(stream)?.1)
 }
 
+/// While capturing: the nodes of the graph in the making, in the order of their creation. None otherwise.
+pub fn nodes_in_capture(stream: CUstream) -> Vec<GraphNode> {
+    match capture_state(stream) {
+        // The driver permits everything on such a graph but to destroy it or to remove nodes.
+        Ok((graph, _)) if !graph.is_null() => {
+            let graph = CapturedGraph::from_raw(graph);
+            let nodes = graph.nodes().unwrap_or_default();
+            graph.forget();
+            nodes
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// While capturing: the graph in the making, and the nodes that the next work would depend on.
 pub(super) fn capture_state(stream: CUstream) -> Result<(CUgraph, Vec<GraphNode>), CudaError> {
     let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;

@@ -35,7 +35,7 @@ fn on_a_thread(
     let context = CurrentContext::get()?;
     let work = move || {
         context.bind()?;
-        let mut cx = HostContext { phase, stream, buffers, last: Cell::new(None) };
+        let mut cx = HostContext { phase, stream, buffers, last: Cell::new(None), place: None };
         let said = step.beside_replay(index, &mut cx);
         Ok((said, cx.last.get()))
     };

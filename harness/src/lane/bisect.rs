@@ -254,7 +254,7 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) };
+        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None), place: None };
         self.step.prepare(step, &mut cx)
     }
 

@@ -27,17 +27,15 @@ impl Lane {
         self.prepare_host(STEP, Phase::Replay)?;
         let mut seen = Vec::new();
         for _ in 0..2 {
-            let begun = self.captured_stream().begin_capture(self.config.mode);
-            self.driver(begun, "beginning the capture")?;
+            self.begin_capture("beginning the capture")?;
             let ((recorded, enqueued), calls) = self.record_captured();
-            let ended = self.captured_stream().end_capture();
+            let ended = self.end_capture();
             let failed = match (&recorded, &ended) {
-                (Err(error), _) => Some(capture::from_step_error(error)),
-                (Ok(()), Err(error)) => Some(capture::from_end(error, &enqueued)),
+                (Err(error), _) => Some(self.step_failed(error, calls.as_ref())),
+                (Ok(()), Err(error)) => Some(self.explained(capture::from_end(error, &enqueued), calls.as_ref())),
                 (Ok(()), Ok(_)) => None,
             };
             if let Some(failed) = failed {
-                let failed = self.explained(failed, calls.as_ref());
                 let failed = match calls.as_ref().and_then(Calls::first_failure).filter(|_| failed.site.is_none()) {
                     Some(call) => at_stack(failed, &call.stack),
                     None => failed,

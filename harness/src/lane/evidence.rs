@@ -11,11 +11,11 @@ use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, Seen};
 use crate::calls::{self, Caller, Calls, Handles, Told};
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
-use crate::checks::{baked, calls as call_checks, faults, growth, same_work};
+use crate::checks::{baked, calls as call_checks, capture, faults, growth, same_work};
 use crate::context::{Enqueued, HostContext, Phase};
 use crate::cuda;
 use crate::error::{RunError, StepError};
-use crate::finding::{Finding, Id, Site};
+use crate::finding::{Finding, Id, Place, Site};
 use crate::resident::resident_bytes;
 use crate::topology::Topology;
 
@@ -117,6 +117,14 @@ impl Lane {
         }
     }
 
+    /// The finding for an error of the step while it was captured.
+    pub(super) fn step_failed(&self, error: &StepError, calls: Option<&Calls>) -> Finding {
+        match calls.and_then(|calls| call_checks::named(error, calls)) {
+            Some(named) => self.explained(capture::from_step_error(&named), calls),
+            None => self.explained(capture::from_step_error(error), calls),
+        }
+    }
+
     /// Compares the work of the capture with that of the eager run, and keeps its numbers.
     pub(super) fn note_capture(&mut self, enqueued: &[Enqueued], topology: &Topology, step: u64) {
         let differs = same_work::check(&self.evidence.eager_work, enqueued, step);
@@ -169,11 +177,10 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) };
+        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None), place: None };
         let (prepared, calls) = calls::during(|| self.step.prepare(step, &mut cx));
-        if phase == Phase::Replay
-            && let Some(at) = cx.last.get()
-        {
+        let at = cx.place.or_else(|| cx.last.get().map(Place::from)).filter(|_| phase == Phase::Replay);
+        if let Some(at) = at {
             self.evidence.host_site = Some(Site::new("host work of the step", at));
         }
         let Some(calls) = calls else { return prepared };

@@ -96,7 +96,13 @@ impl Lane {
             for (step, slot) in (first..).zip(slots.iter_mut()) {
                 self.heartbeat.enter("replays in flight", step);
                 let buffers = &mut self.replay;
-                let mut cx = HostContext { phase: Phase::Replay, stream: &self.stream, buffers, last: Cell::new(None) };
+                let mut cx = HostContext {
+                    phase: Phase::Replay,
+                    stream: &self.stream,
+                    buffers,
+                    last: Cell::new(None),
+                    place: None,
+                };
                 self.step.prepare(step, &mut cx).map_err(Failed::Host)?;
                 if !addresses::check(&graph.topology, &self.replay, step).is_empty() {
                     return Err(Failed::Moved);

@@ -58,8 +58,10 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let prepared =
-            self.step.prepare(step, &mut HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None) });
+        let prepared = self.step.prepare(
+            step,
+            &mut HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None), place: None },
+        );
         prepared.map_err(|error| self.stop(faults::host_work(&error, step), error.is_sticky()))
     }
 }

@@ -44,10 +44,9 @@ impl Lane {
 
     /// Captures the step on one of the sets and reads the graph back; it is not instantiated.
     pub(super) fn capture_on(&mut self, on: On, step: u64) -> Result<Topology, Ended> {
-        let begun = self.captured_stream().begin_capture(self.config.mode);
-        self.driver(begun, "beginning a second capture")?;
+        self.begin_capture("beginning a second capture")?;
         let (recorded, enqueued) = self.record(self.set(on), true);
-        let ended = self.captured_stream().end_capture();
+        let ended = self.end_capture();
         if let Err(error) = recorded {
             return Err(self.stop(capture::from_step_error(&error).at_step(step), false));
         }

@@ -13,7 +13,7 @@ use crate::checks::behind::Behind;
 use crate::checks::bits::Pair;
 use crate::checks::{addresses, capture, faults, structure};
 use crate::context::{AfterWork, Enqueued, Phase, StepContext};
-use crate::cuda::CudaError;
+use crate::cuda::{CapturedGraph, CudaError};
 use crate::digest;
 use crate::error::{RunError, StepError};
 use crate::finding::{Check, Finding, Id};
@@ -192,14 +192,13 @@ impl Lane {
         self.heartbeat.enter("capture", step);
         self.parts.switch(Part::Capture);
         let started = Instant::now();
-        let begun = self.captured_stream().begin_capture(self.config.mode);
-        self.driver(begun, "beginning the capture")?;
+        self.begin_capture("beginning the capture")?;
         let ((recorded, enqueued), calls) = self.record_captured();
         // Ended whatever happened: a capture left open makes the stream unusable.
-        let ended = self.captured_stream().end_capture();
+        let ended = self.end_capture();
         self.report.times.capture = nanoseconds(started);
         if let Err(error) = recorded {
-            let finding = self.explained(capture::from_step_error(&error), calls.as_ref());
+            let finding = self.step_failed(&error, calls.as_ref());
             return Err(self.stop(finding, false));
         }
         let graph = match ended {
@@ -241,11 +240,38 @@ impl Lane {
         }
     }
 
+    /// Begins a capture, by the step's framework where that has a way of its own.
+    pub(super) fn begin_capture(&mut self, what: &'static str) -> Result<(), Ended> {
+        let begun = match self.step.capturer() {
+            Some(capturer) => capturer.begin(self.captured_stream().raw(), self.config.mode),
+            None => {
+                let begun = self.captured_stream().begin_capture(self.config.mode);
+                return self.driver(begun, what);
+            }
+        };
+        begun.map_err(|error| self.stop(capture::from_step_error(&error), error.is_sticky()))
+    }
+
+    /// Ends the capture that [`begin_capture`](Self::begin_capture) began.
+    pub(super) fn end_capture(&self) -> Result<CapturedGraph, CudaError> {
+        match self.step.capturer() {
+            Some(capturer) => {
+                let ended = capturer.end().map(CapturedGraph::of_framework);
+                ended.map_err(|error| error.told_by("cuStreamEndCapture"))
+            }
+            None => self.captured_stream().end_capture(),
+        }
+    }
+
     /// One replay, for which the host has prepared; its time in nanoseconds.
     pub(super) fn launch_replay(&mut self, step: u64, graph: &Captured) -> Result<u64, Ended> {
         self.heartbeat.enter("replay", step);
         self.parts.switch(Part::Addresses);
-        let unstable = addresses::check(&graph.topology, &self.replay, step);
+        let mut unstable = addresses::check(&graph.topology, &self.replay, step);
+        let addresses = addresses::of_framework(&graph.topology);
+        if !addresses.is_empty() {
+            unstable.extend(addresses::taken_back(&graph.topology, &self.step.lost(&addresses), step));
+        }
         if !unstable.is_empty() {
             // Replaying would read or write memory that is not the step's any more.
             let unstable = self.with_free(unstable);

@@ -1,0 +1,81 @@
+//! Lists the entry points of each library that is stood in for, and compiles stubs that jump to them.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+mod names {
+    include!("names.rs");
+}
+use names::{NVJITLINK, NVRTC, RELEASES};
+
+/// That of the driver: a library whose every name jumps through a table.
+const STUB: &str = "../../stub.rs";
+
+fn main() {
+    for path in ["build.rs", "names.rs", STUB] {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let mut source = String::from(
+        "/// A library that is stood in for: its SONAME, a stub of that name, and the addresses that fill it.\n\
+         pub type Entry = (&'static str, &'static [u8], Vec<*const c_void>);\n\n\
+         /// Every library that is stood in for.\npub fn entries() -> Vec<Entry> {\n    vec![\n",
+    );
+    let mut declared: Vec<String> = Vec::new();
+    for (major, newest) in RELEASES {
+        let nvrtc = NVRTC.split_whitespace().map(|name| (format!("nvrtc{name}"), format!("nvrtc{name}"))).collect();
+        library(&mut source, &mut declared, &out, &format!("libnvrtc.so.{major}"), nvrtc);
+        let mut link: Vec<(String, String)> = Vec::new();
+        for name in NVJITLINK.split_whitespace() {
+            let body = format!("nvJitLink{name}");
+            link.push((body.clone(), body.clone()));
+            link.extend((0..=newest).map(|minor| (format!("__{body}_{major}_{minor}"), body.clone())));
+        }
+        library(&mut source, &mut declared, &out, &format!("libnvJitLink.so.{major}"), link);
+    }
+    source.push_str("    ]\n}\n\nmod declared {\n    unsafe extern \"C\" {\n");
+    for name in declared {
+        writeln!(source, "        pub(super) fn {name}();").expect("writing to a string");
+    }
+    source.push_str("    }\n}\n");
+    fs::write(out.join("entries.rs"), source).expect("OUT_DIR is writable");
+}
+
+/// One library: `names` are exported names with the names of their bodies.
+fn library(source: &mut String, declared: &mut Vec<String>, out: &Path, soname: &str, names: Vec<(String, String)>) {
+    let list = out.join(format!("{soname}.names.rs"));
+    let mut text =
+        format!("const COUNT: usize = {};\nmacro_rules! names {{ ($then:ident) => {{ $then! {{\n", names.len());
+    for (index, (name, _)) in names.iter().enumerate() {
+        writeln!(text, "    {index} {name}").expect("writing to a string");
+    }
+    text.push_str("} }; }\n");
+    fs::write(&list, text).expect("OUT_DIR is writable");
+    let file = out.join(soname);
+    compile(&list, soname, &file);
+    write!(source, "        ({soname:?}, include_bytes!({file:?}).as_slice(), vec![").expect("writing to a string");
+    for (_, body) in names {
+        let body = format!("graphproof_{body}");
+        write!(source, "declared::{body} as *const c_void, ").expect("writing to a string");
+        if !declared.contains(&body) {
+            declared.push(body);
+        }
+    }
+    source.push_str("]),\n");
+}
+
+fn compile(list: &Path, soname: &str, file: &Path) {
+    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    let mut command = Command::new(rustc);
+    command.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=stub", "--target", &target, STUB]);
+    command.args(["-Cpanic=abort", "-Copt-level=2", "-Cstrip=symbols"]);
+    command.args(["-Clink-arg=-nostdlib", &format!("-Clink-arg=-Wl,-soname,{soname}")]);
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        command.arg("-Clinker").arg(linker);
+    }
+    let status = command.arg("-o").arg(file).env("STUB_NAMES", list).status().expect("rustc can be run");
+    assert!(status.success(), "the stub of {soname} does not compile: {status}");
+}
