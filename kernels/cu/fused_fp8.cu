@@ -22,7 +22,7 @@ __device__ __forceinline__ u32 scale_bits(float largest) {
     return exponent << 23;
 }
 
-// Two values as e4m3, the first in the lower byte; what is too large becomes 448, NaN stays NaN.
+// Two values as e4m3, the first in the lower byte; what is too large becomes 448.
 __device__ __forceinline__ u32 to_e4m3(float first, float second) {
     u16 pair;
     asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(second), "f"(first));
@@ -49,10 +49,17 @@ __device__ __forceinline__ void to_fp8(const u16 *q, const u16 *k, const float *
         uint4 packed = __ldg(reinterpret_cast<const uint4 *>(from));
         u32 pairs[4] = {packed.x, packed.y, packed.z, packed.w};
         float largest = SMALLEST_MAXIMUM;
+        bool broken = false;
 #pragma unroll
         for (u32 i = 0; i < 4u; ++i) {
-            largest = fmaxf(largest, fmaxf(fabsf(bf16_low(pairs[i])), fabsf(bf16_high(pairs[i]))));
+            float first = bf16_low(pairs[i]);
+            float second = bf16_high(pairs[i]);
+            largest = fmaxf(largest, fmaxf(fabsf(first), fabsf(second)));
+            broken = broken || first != first || second != second;
         }
+        // With a NaN every dot would be one, which counts as 0.
+        u32 together = ((1u << (lanes - 1u)) * 2u - 1u) << (threadIdx.x % LANES / lanes * lanes);
+        broken = __ballot_sync(FULL_MASK, broken) & together;
 #pragma unroll
         for (u32 step = lanes / 2u; step; step >>= 1) {
             largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, step));
@@ -63,7 +70,8 @@ __device__ __forceinline__ void to_fp8(const u16 *q, const u16 *k, const float *
         u32 halves[4];
 #pragma unroll
         for (u32 i = 0; i < 4u; ++i) {
-            halves[i] = to_e4m3(bf16_low(pairs[i]) * reciprocal, bf16_high(pairs[i]) * reciprocal);
+            u32 pair = to_e4m3(bf16_low(pairs[i]) * reciprocal, bf16_high(pairs[i]) * reciprocal);
+            halves[i] = broken ? 0u : pair;
         }
         if (there) {
             uint2 eight = make_uint2(halves[0] | halves[1] << 16, halves[2] | halves[3] << 16);

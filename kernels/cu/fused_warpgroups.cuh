@@ -6,7 +6,7 @@
 // warpgroup's next product is under way. Scores and statistics have one order, whichever warp is first; the order
 // in which keys arrive in a list decides nothing, since each list is cut to its best keys and sorted.
 #pragma once
-#include "group_select.cuh"
+#include "group_rank.cuh"
 #include "mma.cuh"
 
 #define ROWS 4u
@@ -16,6 +16,9 @@
 #define CONSUMERS (2u * WARPGROUP)
 // Named barriers: one for each consumer warpgroup, one for both.
 #define BOTH 3u
+
+// Tiles that can come between a look at the lists and a cut.
+#define LATE 7u
 
 struct RowState {
     u64 bound;
@@ -33,12 +36,12 @@ struct Bf16 {
 };
 struct E4m3 {
     static const u32 BYTES = 1u;
-    static const u32 STAGES = 4u;
+    static const u32 STAGES = 6u;
     static const bool SCALED = true;
     static __device__ __forceinline__ void multiply(float (&c)[128], u64 a, u64 b, u32 add) { wgmma_e4m3(c, a, b, add); }
 };
 // Most stages of any.
-#define MOST_STAGES 4u
+#define MOST_STAGES 6u
 
 struct BlockState {
     // The weights of the 16 columns that lanes 0 to 3 of a quad have in each row; 16 bytes of padding.
@@ -52,7 +55,7 @@ struct BlockState {
     u64 empty[MOST_STAGES];
     float scales[MOST_STAGES][WG_KEYS];
 };
-static_assert(sizeof(BlockState) <= 5120, "the host's room for it");
+static_assert(sizeof(BlockState) <= 5632, "the host's room for it");
 
 // Where 16 bytes of a row of a swizzled tile of `tile_rows` rows lie: piece 8 begins the second half.
 __device__ __forceinline__ u32 swizzled(u32 tile_rows, u32 row, u32 piece) {
@@ -67,10 +70,10 @@ __device__ __forceinline__ void hand_over(u32 group) {
     asm volatile("bar.arrive %0, %1;" ::"r"(TURN + group), "n"(CONSUMERS) : "memory");
 }
 
-// Starts the warpgroup's product of a key tile with the queries, of `Deep` bytes, in its turn. Returns what `crowded`
-// says then: later it may change.
+// Starts the warpgroup's product of a key tile with the queries, of `Deep` bytes, in its turn, and hands over: the other's
+// product goes on where this one ends. Returns what `crowded` says then: later it may change.
 template <typename Element, u32 Deep>
-__device__ __forceinline__ u32 start_product(float (&c)[128], u32 keys, u32 queries, u32 group,
+__device__ __forceinline__ u32 start_product(float (&c)[128], u32 keys, u32 queries, u32 group, bool last,
                                              const volatile u32 *crowded) {
     meet(TURN + group, CONSUMERS);
     u32 said = *crowded;
@@ -82,22 +85,12 @@ __device__ __forceinline__ u32 start_product(float (&c)[128], u32 keys, u32 quer
         u32 step = (i % 4u) * 32u;
         Element::multiply(c, tile_descriptor(keys + half * WG_KEYS * 128u + step),
                           tile_descriptor(queries + half * COLUMNS * 128u + step), i);
-        if (i + 1u == Deep / 32u * 3u / 4u) {
-            wgmma_commit();
-        }
     }
     wgmma_commit();
-    return said;
-}
-
-// Waits for it. Hands over when the last quarter of it is under way, so that the tensor cores never wait.
-__device__ __forceinline__ void end_product(float (&c)[128], u32 group, bool last) {
-    wgmma_wait<1>();
     if (!last) {
         hand_over(group ^ 1u);
     }
-    wgmma_wait<0>();
-    pin(c);
+    return said;
 }
 
 // `yes` if `condition`, else `no`: chosen, where the compiler would branch round what makes `yes`.
@@ -156,6 +149,9 @@ __device__ __forceinline__ void take_scores(const float (&sums)[2], u32 key, Lim
 
 // One thread's part of a tile: the sums over heads of two keys in each row, of which the lane takes those
 // of row `lane % 4`.
+// `Halved`: of odd heads the weights are halves, and twice the relu comes from an addition, which another unit does than
+// the maximum. Not for a NaN.
+template <bool Halved>
 __device__ __forceinline__ void sum_heads(float (&scores)[2], float (&c)[128], const float (&weights)[ROWS][4][20]) {
     u32 lane = threadIdx.x & 31u;
     float sums[2][ROWS];
@@ -170,10 +166,12 @@ __device__ __forceinline__ void sum_heads(float (&scores)[2], float (&c)[128], c
             for (u32 half = 0; half < 2u; ++half) {
                 u32 at = (row * 8u + part * 2u) * 4u + half * 2u;
                 float sum = sums[half][row];
+                float second = Halved ? c[at + 1u] + fabsf(c[at + 1u]) : fmaxf(c[at + 1u], 0.0f);
+                float last = Halved ? c[at + 5u] + fabsf(c[at + 5u]) : fmaxf(c[at + 5u], 0.0f);
                 sum = fmaf(w.x, fmaxf(c[at], 0.0f), sum);
-                sum = fmaf(w.y, fmaxf(c[at + 1u], 0.0f), sum);
+                sum = fmaf(w.y, second, sum);
                 sum = fmaf(w.z, fmaxf(c[at + 4u], 0.0f), sum);
-                sums[half][row] = fmaf(w.w, fmaxf(c[at + 5u], 0.0f), sum);
+                sums[half][row] = fmaf(w.w, last, sum);
             }
         }
     }
@@ -198,7 +196,7 @@ __device__ __forceinline__ void sum_heads(float (&scores)[2], float (&c)[128], c
 // most 64 heads; with E4m3 q and k are in that format, and a score is multiplied with its key's `scale`
 // [keys, batches]. Dynamic shared memory, from a multiple of 1,024 on, rows of at least 128 bytes: STAGES key
 // tiles of 64 rows and 4 * 64 queries, both swizzled; lists [4, capacity] u64; BlockState.
-// 2048 <= capacity <= HELD * 128, and capacity >= topk + 6 * 64. The host's twin is in src/layout.rs.
+// 2048 <= capacity <= HELD * 128, and capacity >= topk + 8 * 64. The host's twin is in src/layout.rs.
 template <typename Element, u32 D>
 __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const unsigned char *k, const float *scale,
                                                  const float *w, const int *start, const int *end, int *index,
@@ -273,8 +271,9 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
         u32 row = first_row + i / ROW_HEADS;
         u32 head = i % ROW_HEADS;
         bool there = row < queries && head < heads;
+        float weight = there ? __ldg(w + ((size_t)row * batches + batch) * heads + head) : 0.0f;
         block->weights[i / ROW_HEADS][head % 8u / 2u][head / 8u * 2u + head % 2u] =
-            there ? __ldg(w + ((size_t)row * batches + batch) * heads + head) : 0.0f;
+            Element::SCALED && head % 2u ? weight * 0.5f : weight;
     }
     publish_shared();
     __syncthreads();
@@ -326,6 +325,8 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
     u32 bound = 0;
     Statistics running = no_statistics();
 
+    // Keys that a cut may leave beside the best: a quarter of the room.
+    u32 more = (capacity - topk - (LATE + 1u) * WG_KEYS) / 4u;
     // Steps of two tiles, one for each warpgroup, in turn. What a tile's scores lead to waits for the next step.
     u32 steps = count / 2u;
     float c[128];
@@ -341,9 +342,10 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
         // Whether to cut after this step, as the first warpgroup said at the end of its last step: both read the
         // same word.
         u32 cut = start_product<Element, deep>(c, tiles + stage * tile_bytes, query_address, group,
-                                               &block->crowded[(step + 1u) & 1u]);
+                                               group == 1u && step + 1u == steps, &block->crowded[(step + 1u) & 1u]);
         take_scores(scores, key, my_limits, bound, running, my_list, my_count);
-        end_product(c, group, group == 1u && step + 1u == steps);
+        wgmma_wait<0>();
+        pin(c);
         float near_scale = 1.0f;
         float far_scale = 1.0f;
         if (Element::SCALED) {
@@ -354,7 +356,7 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
         if (lane == 0) {
             barrier_arrive(empty + stage * 8u);
         }
-        sum_heads(scores, c, block->weights);
+        sum_heads<Element::SCALED>(scores, c, block->weights);
         if (Element::SCALED) {
             scores[0] *= near_scale;
             scores[1] *= far_scale;
@@ -366,25 +368,26 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
             for (u32 r = 2u * group; r < 2u * group + 2u; ++r) {
                 u32 mine = block->row[r].count;
                 if (mine > topk) {
-                    u64 reached = group_cut(lists + r * capacity, mine, topk, &block->scratch[group], 1u + group);
+                    Left left = group_rough_cut(lists + r * capacity, mine, topk, more, &block->scratch[group],
+                                                1u + group);
                     if (rank == 0) {
-                        block->row[r].bound = reached;
-                        block->row[r].count = topk;
+                        block->row[r].bound = left.bound;
+                        block->row[r].count = left.count;
                     }
                 }
             }
             meet(BOTH, CONSUMERS);
             bound = (u32)(block->row[my_row].bound >> 32);
         }
-        // Until a cut that the next such look asks for, each warpgroup offers three tiles at most: those of the
-        // steps before this one, of this one and of the next.
+        // Until a cut that the next such look asks for, this warpgroup offers three tiles at most, that of the last
+        // step, of this one and of the next, and the other one that of the step before these too.
         if (threadIdx.x == 0) {
             u32 most = 0;
 #pragma unroll
             for (u32 r = 0; r < ROWS; ++r) {
                 most = max(most, *(volatile u32 *)&block->row[r].count);
             }
-            block->crowded[step & 1u] = most + 6u * WG_KEYS > capacity;
+            block->crowded[step & 1u] = most + LATE * WG_KEYS > capacity;
         }
     }
     take_scores(scores, key, my_limits, bound, running, my_list, my_count);
@@ -407,42 +410,21 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
     }
     meet(BOTH, CONSUMERS);
 
-    // Each warpgroup ends two rows.
+    // Each warpgroup ends two rows, where tiles and queries were.
+    static_assert(2u * sizeof(RankScratch) <= stages * tile_bytes + COLUMNS * wide, "room for both");
 #pragma unroll 1
     for (u32 r = 2u * group; r < 2u * group + 2u; ++r) {
         u32 row = first_row + r;
         if (row >= queries) {
             break;
         }
-        u64 *list = lists + r * capacity;
-        u32 picks = block->row[r].count;
-        if (picks > topk) {
-            group_cut(list, picks, topk, &block->scratch[group], 1u + group);
-            picks = topk;
-        }
-        u64 sorted[16];
-#pragma unroll
-        for (u32 i = 0; i < 16u; ++i) {
-            u32 at = i * WARPGROUP + rank;
-            sorted[i] = at < picks ? list[at] : 0ull;
-        }
-        meet(1u + group, WARPGROUP); // the list becomes the place of exchange
-        group_sort(sorted, list, 1u + group);
         size_t cell = (size_t)batch * queries + row;
-        u32 *mask = bits + cell * ((keys + 31u) / 32u);
-#pragma unroll
-        for (u32 i = 0; i < 16u; ++i) {
-            u32 at = rank * 16u + i;
-            if (at < topk) {
-                u64 key = sorted[i];
-                u32 picked = key_index(key);
-                index[cell * topk + at] = key ? (int)picked : -1;
-                score[cell * topk + at] = key ? to_bf16(key_score(key)) : (u16)0xff80u;
-                if (key) {
-                    atomicOr(mask + (picked >> 5), 1u << (picked & 31u)); // bits only rise: any order
-                }
-            }
-        }
+        RowOutputs outputs;
+        outputs.index = index + cell * topk;
+        outputs.score = score + cell * topk;
+        outputs.bits = bits + cell * ((keys + 31u) / 32u);
+        rank_row(outputs, lists + r * capacity, block->row[r].count, topk,
+                 reinterpret_cast<RankScratch *>(shared) + group, &block->scratch[group], 1u + group);
         if (rank == 0) {
             Statistics all = block->partial[0][r];
             for (u32 warp = 1; warp < CONSUMERS / LANES; ++warp) {
