@@ -39,7 +39,17 @@ impl Program {
     /// # Errors
     /// As [`Program::load`].
     pub fn load_for(text: &str, isa: Isa) -> Result<Self, PtxError> {
-        Ok(decode::program(Arc::new(ptx::parse(text)?), isa.min(Isa::detect())))
+        Ok(decode::program(Arc::new(ptx::parse(text)?), isa.min(Isa::detect()), Style::Fast))
+    }
+
+    /// As [`Program::from_ptx`], each instruction for itself and each lane for itself: no value is taken for one
+    /// that all lanes share, and none of the forms that are there for their speed runs. Slow; tests compare the
+    /// others with it.
+    ///
+    /// # Errors
+    /// As [`Program::from_ptx`].
+    pub fn simple_from_ptx(text: &str) -> Result<Self, PtxError> {
+        decode::program(Arc::new(ptx::parse(text)?), Isa::Baseline, Style::Simple).executed()
     }
 
     /// As [`Program::load`], with every entry decoded: nothing is left to be found at launch.
@@ -55,10 +65,14 @@ impl Program {
     /// # Errors
     /// As [`Program::from_ptx`].
     pub fn from_ptx_for(text: &str, isa: Isa) -> Result<Self, PtxError> {
-        let program = Self::load_for(text, isa)?;
-        match program.refusals().into_iter().next() {
+        Self::load_for(text, isa)?.executed()
+    }
+
+    /// The program, or why the first entry that is not executed is not.
+    fn executed(self) -> Result<Self, PtxError> {
+        match self.refusals().into_iter().next() {
             Some((_, error)) => Err(error),
-            None => Ok(program),
+            None => Ok(self),
         }
     }
 
@@ -112,6 +126,15 @@ impl Program {
         let refused = self.entries.iter().map(|entry| entry.kernel().err().cloned()).enumerate();
         refused.filter_map(|(n, error)| Some((n, error?))).collect()
     }
+}
+
+/// How code is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// With all that makes it fast.
+    Fast,
+    /// As the text says it.
+    Simple,
 }
 
 /// Less text than this is decoded sooner than a thread starts.
@@ -213,6 +236,7 @@ pub struct Entry {
     /// Position of the heap in `Program::globals`, if the module has one.
     pub(super) heap: Option<u32>,
     pub(super) isa: Isa,
+    pub(super) style: Style,
     pub(super) decoded: OnceLock<Result<Arc<Kernel>, Box<PtxError>>>,
 }
 

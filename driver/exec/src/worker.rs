@@ -18,7 +18,7 @@ use super::vm::split::Split;
 /// 128-byte aligned memory.
 #[derive(Clone, Copy)]
 #[repr(C, align(128))]
-struct Line([u8; 128]);
+struct Line([u32; 32]);
 
 /// Memory that only grows; in debug builds it has the size that was asked for last, so that a memory
 /// checker sees an access behind the end.
@@ -32,7 +32,7 @@ impl Room {
     fn of(&mut self, bytes: usize) -> *mut u8 {
         let lines = bytes.div_ceil(128).max(1);
         if self.lines.len() < lines || cfg!(debug_assertions) && self.lines.len() != lines {
-            self.lines.resize(lines, Line([0; 128]));
+            self.lines.resize(lines, Line([0; 32]));
             if cfg!(debug_assertions) {
                 self.lines.shrink_to_fit();
             }
@@ -183,10 +183,7 @@ impl Worker {
             state = mix(state);
             // Large in every type: as a float beyond 1e32, as an integer far outside any array.
             let word = (state as u32 & 0x00ff_ffff) | 0x7b00_0000;
-            let bytes = word.to_le_bytes();
-            for (n, byte) in line.0.iter_mut().enumerate() {
-                *byte = bytes[n % 4];
-            }
+            line.0 = [word.to_le(); 32];
         }
     }
 

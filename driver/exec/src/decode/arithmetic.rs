@@ -7,7 +7,7 @@ use crate::ptx::{Instruction, Type};
 use crate::vm::half::{self, Binary, Binary2, Fma, Fma2, Unary, Unary2};
 use crate::vm::integer as int;
 use crate::vm::lane::{BF16, F16};
-use crate::vm::map::{Next, Op, cold, hot1, hot2, hot3, op1, op2, op3, warm2, warm3};
+use crate::vm::map::{Next, Op, cold, hot1, hot2, hot3, op1, op2, op3, warm3};
 use crate::vm::{packed, real, rounding};
 
 /// Picks the operation of an integer type.
@@ -155,7 +155,7 @@ impl<'a> Lower<'a> {
             ("mul", true, _) => any_int!(ty, op2, MulHigh),
             ("mul", false, _) => match ty {
                 Type::U32 | Type::S32 => Some(hot2::<int::Mul<u32>>()),
-                Type::U64 | Type::S64 => Some(warm2::<int::Mul<u64>>()),
+                Type::U64 | Type::S64 => Some(hot2::<int::Mul<u64>>()),
                 _ => any_int!(ty, op2, Mul),
             },
             ("mad", true, _) => any_int!(ty, op3, MadHigh),
@@ -212,7 +212,9 @@ impl<'a> Lower<'a> {
         self.operands(i, sources + 1..=sources + 1)?;
         let s = (1..=sources).map(|n| self.src(i, n, ty)).collect::<Result<Vec<_>>>()?;
         let d = self.dst(i, 0, ty)?;
-        self.map_mode(op, d, &s, mode);
+        let traits = &mut self.push(Form::Map(op), &[d], &s, u64::from(mode)).traits;
+        traits.blind = ty == Type::F32 && mode == 0;
+        traits.fused = traits.blind && sources == 3;
         Ok(())
     }
 

@@ -137,11 +137,11 @@ impl<'a> Lower<'a> {
         }
         let op: Op = of_type!(setp, setp_rare, name, ty, ftz).ok_or_else(no)?;
         let Some(kind) = combine.map_or_else(|| second.map(|_| u64::MAX), Some) else {
-            self.map(op, first, &[a, b]);
+            self.push(Form::Map(op), &[first], &[a, b], 0).traits.blind = ty == Type::F32;
             return Ok(());
         };
         let result = self.temp(Class::Pred);
-        self.map(op, result, &[a, b]);
+        self.push(Form::Map(op), &[result], &[a, b], 0).traits.blind = ty == Type::F32;
         let opposite = self.temp(Class::Pred);
         if second.is_some() {
             self.logic(p::NOT, opposite, Src::Reg(result), Src::Reg(result));

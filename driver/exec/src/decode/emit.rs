@@ -1,29 +1,27 @@
 //! Operations → flat code.
 
-use std::sync::Arc;
-
-use super::ir::{Form, Ir, Node, Reg, Src};
+use super::ir::{Class, Form, Ir, Node, Reg, Src};
 use super::lower::Lowered;
 use super::parting::parting;
 use super::slots::{self, Slots};
 use super::uniform::{self, Uniform};
 use crate::code::{Code, HandlerSet, Inst};
 use crate::isa::Isa;
-use crate::ptx::Module;
+use crate::program::{Entry, Style};
 use crate::slot::{RegisterSlot, SCALAR};
+use crate::vm::chain::{self, Links};
 use crate::vm::flow;
 use crate::vm::map::{cold, exec, step};
 
 /// The code of a kernel, its form for blocks of any shape and for lanes that go their own ways,
 /// and the registers of a thread.
-pub(super) fn codes(
-    lowered: &Lowered,
-    module: &Module,
-    files: &Arc<[(u32, String)]>,
-    isa: Isa,
-) -> (Code, Option<Code>, u32) {
-    let make = |uniform: &Uniform| code(lowered, uniform, module, files, isa);
+pub(super) fn codes(lowered: &Lowered, entry: &Entry) -> (Code, Option<Code>, u32) {
+    let make = |uniform: &Uniform| code(lowered, uniform, entry);
     let registers = |slots: &Slots| slots.vectors.clamp(16, 255);
+    if entry.style == Style::Simple {
+        let made = make(&uniform::none(&lowered.ir));
+        return (made.code, None, registers(&made.slots));
+    }
     let Some(full) = uniform::full(&lowered.ir) else {
         let made = make(&uniform::plain(&lowered.ir));
         return (made.code, None, registers(&made.slots));
@@ -51,6 +49,7 @@ struct Made {
 struct Emitter<'a> {
     ir: &'a Ir,
     isa: Isa,
+    style: Style,
     meetings: &'a [usize],
     slots: &'a Slots,
     insts: Vec<Inst>,
@@ -68,12 +67,13 @@ struct Emitter<'a> {
     count: u32,
 }
 
-fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, String)]>, isa: Isa) -> Made {
+fn code(lowered: &Lowered, facts: &Uniform, entry: &Entry) -> Made {
     let ir = &lowered.ir;
     let slots = slots::assign(ir, &facts.registers);
     let mut emitter = Emitter {
         ir,
-        isa,
+        isa: entry.isa,
+        style: entry.style,
         meetings: &facts.meetings,
         slots: &slots,
         insts: Vec::with_capacity(ir.nodes.len()),
@@ -103,8 +103,8 @@ fn code(lowered: &Lowered, facts: &Uniform, module: &Module, files: &Arc<[(u32, 
         extras,
         origin_of,
         origins: lowered.origins.clone(),
-        source: module.source.clone(),
-        files: files.clone(),
+        source: entry.module.source.clone(),
+        files: entry.module.files.clone(),
         scalars: slots.fixed.iter().copied().zip(ir.scalars.iter().copied()).collect(),
         vectors,
         shared_by_lanes,
@@ -214,13 +214,15 @@ impl Emitter<'_> {
         let s: Vec<u32> = node.s.iter().map(|&s| self.src(s)).collect();
         let at = |v: &[u32], n: usize| v.get(n).copied().unwrap_or(0);
         let count = self.count;
+        debug_assert!(self.whole(node, &d, &s), "one value for the warp comes from a register of its lanes");
         match node.form {
             Form::Map(op) => {
                 let kinds = s.iter().enumerate().fold(0, |k, (n, &s)| k | (s & SCALAR) << n);
                 let vector = at(&d, 0) & SCALAR == 0;
-                let special = op.special.filter(|_| vector).and_then(|f| f(kinds));
+                let special = op.special.filter(|_| vector && self.style == Style::Fast).and_then(|f| f(kinds));
                 self.put(node, special.unwrap_or(op.general), [at(&d, 0), at(&s, 0), at(&s, 1), at(&s, 2)], node.imm);
             }
+            Form::Chain => self.chain(node, &d, &s),
             Form::Fields(h) => self.put(node, h, [at(&d, 0), at(&s, 0), at(&s, 1), at(&s, 2)], node.imm),
             Form::List(h) => {
                 let list = self.list(d.into_iter().chain(s));
@@ -264,7 +266,7 @@ impl Emitter<'_> {
                 let (first, second) = (self.site(), self.site());
                 self.put(node, h, [first, at(&s, 0), at(&s, 1), second], node.imm | u64::from(list) << 16);
             }
-            Form::Label(_) => {}
+            Form::Label(_) | Form::Gone => {}
             Form::Jump(label) => {
                 self.jumps.push(self.insts.len());
                 self.put(node, step::<flow::Jump>(), [0, 0, 0, count], u64::from(label));
@@ -287,6 +289,48 @@ impl Emitter<'_> {
                 let votes = if node.imm & 4 != 0 { s[s.len() - 1] } else { 0 };
                 self.put(node, h, [votes, at(&s, 0), threads, 0], node.imm);
             }
+        }
+    }
+
+    /// Whether a value for the whole warp comes from such values: what is computed from lanes comes from the first,
+    /// which may not have been there when they got theirs. Special registers have a value in every lane.
+    fn whole(&self, node: &Node, d: &[u32], s: &[u32]) -> bool {
+        let special = |r: Reg| self.ir.inputs.iter().any(|&(input, _)| input == r);
+        let computes =
+            matches!(node.form, Form::Map(_) | Form::Chain | Form::Fields(_) | Form::Load(_) | Form::LoadVector(_));
+        !computes
+            || d.iter().all(|d| d & SCALAR == 0)
+            || node.s.iter().zip(s).all(|(source, operand)| match *source {
+                // A predicate has a bit a lane, which are alike.
+                Src::Reg(r) => operand & SCALAR != 0 || special(r) || self.ir.classes[r as usize] == Class::Pred,
+                Src::Fixed(_) => true,
+            })
+    }
+
+    fn chain(&mut self, node: &Node, d: &[u32], s: &[u32]) {
+        let (addends, factors) = s.split_at(d.len());
+        let one = |link: &[u32], n: usize| {
+            // A scalar comes first; the factors of one product are alike.
+            let [a, b] = [link[0], link[n + 1]];
+            if b & SCALAR != 0 { [b, a] } else { [a, b] }
+        };
+        let links = factors.chunks_exact(d.len() + 1);
+        if d.len() == 2 {
+            let list: Vec<u32> = [d[1], addends[1]].into_iter().chain(factors.iter().copied()).collect();
+            let fast = chain::links(d, links.clone());
+            // The first destination may have taken the place of a factor that the second still needs.
+            let apart = addends[1] != d[0] && !links.clone().any(|link| link[0] == d[0] || link[2] == d[0]);
+            if fast != Links::Any || !apart {
+                let list = self.list(list);
+                self.put(node, chain::pair(fast), [d[0], addends[0], list, links.len() as u32], node.imm);
+                return;
+            }
+        }
+        for (n, &d) in d.iter().enumerate() {
+            let list: Vec<u32> = links.clone().flat_map(|link| one(link, n)).collect();
+            let fast = chain::links(&[d], list.chunks_exact(2));
+            let list = self.list(list);
+            self.put(node, chain::single(fast), [d, addends[n], list, links.len() as u32], node.imm >> n & 1);
         }
     }
 }

@@ -31,6 +31,12 @@ pub(crate) enum Src {
 pub(crate) enum Form {
     /// `d`, then `a`, `b`, `c`; the handler may depend on which are scalar.
     Map(Op),
+    /// Fused multiply-adds of `f32`, each with the one before as its addend, for one destination or two: the first
+    /// addends, then for each link the factor that the chains share and the others (of one chain: two factors).
+    /// `imm`, a bit for each destination: the bits of a NaN are seen.
+    Chain,
+    /// Nothing: the operation has become part of a later one, and is counted here.
+    Gone,
     /// As `Map`, with one handler.
     Fields(HandlerSet),
     /// All operands, destinations first, in a list at `c`.
@@ -85,6 +91,10 @@ pub(crate) struct Traits {
     pub shift_right: bool,
     /// Copies a register.
     pub copies: bool,
+    /// It takes one NaN for as good as another.
+    pub blind: bool,
+    /// A fused multiply-add of `f32`, rounded to nearest, that may become part of a chain.
+    pub fused: bool,
     /// What it is to products of `wgmma`.
     pub role: Role,
 }

@@ -11,6 +11,7 @@ use crate::vm::load::{Load, LoadVector};
 use crate::vm::map::{Next, cold, exec, hot1, op1, step};
 use crate::vm::memory as space;
 use crate::vm::predicate::Select;
+use crate::vm::quad;
 use crate::vm::store::{Store, StoreVector};
 use crate::vm::{bits, convert};
 
@@ -52,7 +53,12 @@ fn load_vector_handlers(size: u64, count: usize, space: u8, wide: bool) -> Optio
         (2, 2) => by_space!(space, wide, cold, LoadVector<u16, 2>),
         (2, 4) => by_space!(space, wide, cold, LoadVector<u16, 4>),
         (4, 2) => by_space!(space, wide, step, LoadVector<u32, 2>),
-        (4, 4) => by_space!(space, wide, step, LoadVector<u32, 4>),
+        (4, 4) => match (space, wide) {
+            (space::GLOBAL, _) => quad::load::<{ space::GLOBAL }, true>(),
+            (space::SHARED, true) => quad::load::<{ space::SHARED }, true>(),
+            (space::SHARED, false) => quad::load::<{ space::SHARED }, false>(),
+            _ => by_space!(space, wide, step, LoadVector<u32, 4>),
+        },
         (8, 2) => by_space!(space, wide, step, LoadVector<u64, 2>),
         // D (PTX ISA, `ld`): vectors of 32 bytes are in `.global` only.
         (4, 8) if space == space::GLOBAL => cold::<LoadVector<u32, 8, { space::GLOBAL }, true>>(),
@@ -78,7 +84,12 @@ fn store_vector_handlers(size: u64, count: usize, space: u8, wide: bool) -> Opti
         (2, 2) => by_space!(space, wide, cold, StoreVector<u16, 2>),
         (2, 4) => by_space!(space, wide, cold, StoreVector<u16, 4>),
         (4, 2) => by_space!(space, wide, step, StoreVector<u32, 2>),
-        (4, 4) => by_space!(space, wide, step, StoreVector<u32, 4>),
+        (4, 4) => match (space, wide) {
+            (space::GLOBAL, _) => quad::store::<{ space::GLOBAL }, true>(),
+            (space::SHARED, true) => quad::store::<{ space::SHARED }, true>(),
+            (space::SHARED, false) => quad::store::<{ space::SHARED }, false>(),
+            _ => by_space!(space, wide, step, StoreVector<u32, 4>),
+        },
         (8, 2) => by_space!(space, wide, step, StoreVector<u64, 2>),
         (4, 8) if space == space::GLOBAL => cold::<StoreVector<u32, 8, { space::GLOBAL }, true>>(),
         (8, 4) if space == space::GLOBAL => cold::<StoreVector<u64, 4, { space::GLOBAL }, true>>(),

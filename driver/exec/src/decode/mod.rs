@@ -8,10 +8,12 @@ mod arithmetic;
 mod bitwise;
 mod builtin;
 mod bulk;
+mod chain;
 mod cluster;
 mod compare;
 mod control;
 mod convert;
+mod copies;
 mod emit;
 mod float;
 pub(super) mod forms;
@@ -37,7 +39,7 @@ use std::sync::{Arc, OnceLock};
 pub(crate) use operands::RESERVED_SHARED;
 
 use super::isa::Isa;
-use super::program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program};
+use super::program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, Style};
 use crate::ptx::{Module, PtxError, PtxErrorKind, Space};
 
 /// Shared memory a block may have, static and dynamic together (sm_90).
@@ -46,7 +48,7 @@ const MAX_SHARED: u64 = 227 * 1024;
 const MAX_LOCAL: u64 = 512 * 1024;
 
 /// What a module holds; nothing is decoded yet.
-pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
+pub(crate) fn program(module: Arc<Module>, isa: Isa, style: Style) -> Program {
     let mut count = 0u32;
     let places = module.variables.iter().map(|variable| {
         let device = matches!(variable.space, Space::Global | Space::Const) && variable.unsupported.is_none();
@@ -85,6 +87,7 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa) -> Program {
             places: places.clone(),
             heap,
             isa,
+            style,
             decoded: OnceLock::new(),
         })
     });
@@ -116,7 +119,11 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
         return Err(PtxError::new(PtxErrorKind::Semantic, &module.source, function.span, message));
     }
     under_way::guard(&mut lowered.ir);
-    let (code, plain, registers) = emit::codes(&lowered, module, &module.files, entry.isa);
+    if entry.style == Style::Fast {
+        copies::see_through(&mut lowered.ir);
+        chain::join(&mut lowered.ir);
+    }
+    let (code, plain, registers) = emit::codes(&lowered, entry);
     Ok(Kernel {
         name: function.name.clone(),
         static_shared_bytes: lowered.shared as u32,

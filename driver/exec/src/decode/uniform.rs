@@ -36,6 +36,7 @@ fn constants(ir: &Ir, definitions: &[u32]) -> Vec<bool> {
     for node in &ir.nodes {
         let pure = match node.form {
             Form::Map(op) => op.pure,
+            Form::Chain => true,
             Form::Load(_) => node.traits.constant,
             _ => false,
         };
@@ -63,6 +64,11 @@ fn definitions(ir: &Ir) -> Vec<u32> {
 /// Constant registers only: right for every kernel and every block.
 pub(super) fn plain(ir: &Ir) -> Uniform {
     Uniform { registers: constants(ir, &definitions(ir)), meetings: vec![], needs_rows: false }
+}
+
+/// No register at all.
+pub(super) fn none(ir: &Ir) -> Uniform {
+    Uniform { registers: vec![false; ir.classes.len()], meetings: vec![], needs_rows: false }
 }
 
 /// All that can be found, or `None` if it is no more than [`plain`] finds.
@@ -146,6 +152,7 @@ impl Analysis<'_> {
         let operands = |n: &Node| sources(n).all(|r| self.uniform[r as usize]);
         match node.form {
             Form::Map(op) => op.pure && (operands(node) || self.warp_number(node)),
+            Form::Chain => operands(node),
             Form::Fields(_) => node.traits.selects && operands(node),
             Form::Load(_) | Form::LoadVector(_) => !node.traits.volatile && operands(node),
             Form::List(_) => node.traits.collective,
@@ -163,6 +170,7 @@ impl Analysis<'_> {
                     // Among diverged lanes, a value computed and used within one block from
                     // uniform operands is still the same for all that compute it.
                     let pure = matches!(node.form, Form::Map(op) if op.pure)
+                        || matches!(node.form, Form::Chain)
                         || (matches!(node.form, Form::Fields(_)) && node.traits.selects);
                     let ok = self.constant[d as usize]
                         || (one

@@ -198,7 +198,7 @@ impl Ctx {
 
     /// The place of a vector operand's lanes.
     #[inline(always)]
-    fn vector_place<S: Slot>(&self, operand: u32) -> *mut [S; LANES] {
+    pub(super) fn vector_place<S: Slot>(&self, operand: u32) -> *mut [S; LANES] {
         let kind = if size_of::<S>() == 8 { DOUBLE } else { 0 };
         debug_assert!(operand & KIND == kind, "operand {operand:#x} is not a vector of {}-byte lanes", size_of::<S>());
         self.place(operand)
@@ -206,7 +206,7 @@ impl Ctx {
 
     /// The place of a scalar operand.
     #[inline(always)]
-    fn scalar_place<S: Slot>(&self, operand: u32) -> *mut S {
+    pub(super) fn scalar_place<S: Slot>(&self, operand: u32) -> *mut S {
         debug_assert!(operand & KIND == SCALAR, "operand {operand:#x} is not a scalar");
         self.place(operand)
     }

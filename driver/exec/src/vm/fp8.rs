@@ -70,7 +70,9 @@ fn pack<S: Small>(high: f64, low: f64, mode: u32) -> u16 {
 fn unpack<S: Small>(bits: u16, mode: u32) -> Two<F16> {
     let half = |bits: u8| {
         let x = f64::from(S::value(bits));
-        F16::round(if mode & RELU != 0 && x < 0.0 { 0.0 } else { x }, NEAREST)
+        // By the bits: a compiler may take `x < 0.0 { 0.0 } else { x }` for a maximum, which loses the sign of -0.
+        let below = bits & 0x80 != 0 && bits & 0x7f != 0 && !x.is_nan();
+        F16::round(if mode & RELU != 0 && below { 0.0 } else { x }, NEAREST)
     };
     Two(half(bits as u8), half((bits >> 8) as u8))
 }

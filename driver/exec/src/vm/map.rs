@@ -42,7 +42,7 @@ unsafe fn baseline<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
 /// As [`baseline`], on a machine with these features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-unsafe fn avx2<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
+pub(super) unsafe fn avx2<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
     // SAFETY: by the caller.
     S::step(c, unsafe { &*i })
 }
@@ -115,9 +115,9 @@ macro_rules! general {
             #[inline(always)]
             fn exec(c: &mut Ctx, i: &Inst) {
                 let mode = i.imm as u32;
-                if i.d & SCALAR != 0 {
+                if (i.d | $(i.$field)&+) & SCALAR != 0 {
                     let value = O::f($(c.get::<O::$t>(i.$field, 0),)+ mode).to_slot();
-                    c.set_scalar(i.d, value);
+                    c.set_lanes(i.d, [value; LANES]);
                     return;
                 }
                 each_active(c, |c, lane| {

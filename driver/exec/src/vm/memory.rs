@@ -132,7 +132,7 @@ impl Ctx {
 
     /// Start and length of the memory that most likely holds the access.
     #[inline(always)]
-    fn window<const SPACE: u8>(&self, site: u32) -> (u64, u64, *mut u8) {
+    pub(super) fn window<const SPACE: u8>(&self, site: u32) -> (u64, u64, *mut u8) {
         match SPACE {
             SHARED => (0, u64::from(self.shared_len), self.shared),
             PARAM => (0, u64::from(self.params_len), self.params.cast_mut()),

@@ -14,6 +14,7 @@
 pub(crate) mod atomic;
 pub(crate) mod bits;
 pub(crate) mod bulk;
+pub(crate) mod chain;
 pub(crate) mod cluster;
 pub(crate) mod convert;
 pub(crate) mod copy;
@@ -36,6 +37,7 @@ pub(crate) mod packed;
 pub(crate) mod predicate;
 pub(crate) mod printf;
 pub(crate) mod product;
+pub(crate) mod quad;
 pub(crate) mod real;
 pub(crate) mod rounding;
 pub(crate) mod sparse;

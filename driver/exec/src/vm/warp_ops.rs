@@ -1,9 +1,10 @@
 //! Instructions in which the lanes of a warp see each other.
 
-use super::ctx::{Ctx, FULL, LANES};
+use super::ctx::{Ctx, FULL, LANES, either};
 use super::map::{Exec, Step};
 use super::split::Meeting;
 use crate::code::Inst;
+use crate::slot::SCALAR;
 
 /// Runs `f` once for each set of lanes that name the same members, those lanes being active.
 #[inline(always)]
@@ -139,11 +140,50 @@ impl Step for Shuffle {
         if let Err(stop) = c.rendezvous(i, c.extra(i.c, 5), Self::meeting(i)) {
             return stop;
         }
-        let gain = Self::exchange(&Self::offer(c, i), c.warp.active, i.imm);
+        let (by, bound) = (c.extra(i.c, 3), c.extra(i.c, 4));
+        let gain = if c.warp.active == FULL && by & bound & SCALAR != 0 {
+            alike(&c.lanes(c.extra(i.c, 2)), c.scalar(by), c.scalar(bound), i.imm)
+        } else {
+            Self::exchange(&Self::offer(c, i), c.warp.active, i.imm)
+        };
         Self::take(c, i, &gain);
         next(i)
     }
 }
+
+/// For each lane: the lane that `f` says, if that lies in range, else itself; and whether it does, as a bit.
+#[inline(always)]
+fn lanes(max: impl Fn(u32) -> u32, f: impl Fn(u32, u32) -> (u32, bool)) -> ([u32; LANES], [u32; LANES]) {
+    let (mut from, mut inside) = ([0u32; LANES], [0u32; LANES]);
+    for l in 0..LANES as u32 {
+        let (lane, ok) = f(l, max(l));
+        from[l as usize] = if ok { lane } else { l };
+        inside[l as usize] = if ok { 1 << l } else { 0 };
+    }
+    (from, inside)
+}
+
+/// What `shfl` gives the lanes of a full warp that name one distance or lane, and one bound.
+#[inline(always)]
+fn alike(source: &[u32; LANES], by: u32, bound: u32, mode: u64) -> ([u32; LANES], u32) {
+    let (n, segment, clamp) = (by & 31, bound >> 8 & 31, bound & 31);
+    let max = |l: u32| l & segment | clamp & !segment;
+    let (from, inside) = match mode & 3 {
+        0 => lanes(max, |l, max| (l.wrapping_sub(n), l as i32 - n as i32 >= max as i32)),
+        1 => lanes(max, |l, max| (l + n, l + n <= max)),
+        2 => lanes(max, |l, max| (l ^ n, l ^ n <= max)),
+        _ => {
+            let lane = |l: u32| l & segment | n & !segment;
+            lanes(max, |l, max| (lane(l), lane(l) <= max))
+        }
+    };
+    let mut values = [0; LANES];
+    for l in 0..LANES {
+        values[l] = source[from[l] as usize & (LANES - 1)];
+    }
+    (values, either(inside))
+}
+
 impl Collective for Shuffle {
     const EXCHANGE: Exchange = Exchange::Shuffle;
     /// Source, lane, clamp.

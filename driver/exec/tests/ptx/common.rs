@@ -16,12 +16,28 @@ pub fn fewer(count: u32) -> u32 {
     thread_local! {
         static DUE: Cell<Option<u32>> = const { Cell::new(None) };
     }
-    let divisor = std::env::var("GRAPHPROOF_CASES_DIVISOR").map_or(1, |text| text.parse().expect("a number"));
+    let divisor = divisor();
     DUE.with(|due| {
         let total = due.get().unwrap_or(divisor - 1) + count;
         due.set(Some(total % divisor));
         total / divisor
     })
+}
+
+fn divisor() -> u32 {
+    std::env::var("GRAPHPROOF_CASES_DIVISOR").map_or(1, |text| text.parse().expect("a number"))
+}
+
+/// So many blocks that wait for each other; a few under a memory checker, since each waits for all turns of
+/// the others.
+pub fn waiting_blocks(count: u32) -> u32 {
+    if divisor() > 1 { count.min(8) } else { count }
+}
+
+/// So many ways to run it; the first two, of one host thread, under a memory checker, which lets one thread run
+/// at a time.
+pub fn fewer_hosts(count: usize) -> usize {
+    if divisor() > 1 { count.min(2) } else { count }
 }
 
 /// Runs a property on so many cases, the same in every run; see [`fewer`].

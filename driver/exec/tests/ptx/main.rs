@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::result_large_err, clippy::needless_range_loop, reason = "a test")]
 
 mod cases;
+mod chains;
 mod clocks;
 mod common;
 mod convergence;
@@ -15,6 +16,7 @@ mod math;
 mod memory;
 mod programs;
 mod refusal;
+mod simple;
 mod special_registers;
 mod waiting;
 mod widened;

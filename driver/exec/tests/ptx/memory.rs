@@ -3,7 +3,7 @@
 //! some lanes active; on every instruction set of the host.
 
 use crate::common::{Memory, Shape, launch, program_for, runner};
-use graphproof_exec::Isa;
+use graphproof_exec::{FaultKind, Isa};
 use proptest::prelude::*;
 
 const LANES: usize = 32;
@@ -254,7 +254,15 @@ fn run(text: &str, isa: Isa, case: &Case, cells: &[u8]) -> Vec<u64> {
 
 fn check(seen: impl Fn(Form, Isa, &Case) -> (Vec<u64>, Vec<u64>)) {
     for form in Form::all() {
-        let mut runner = runner(if form.dressed { 2 } else { 5 });
+        // Four words have a way of their own.
+        let words = form.bytes == 4 && form.count == 4;
+        let mut runner = runner(if words {
+            24
+        } else if form.dressed {
+            2
+        } else {
+            5
+        });
         let result = runner.run(&case(form), |case| {
             for isa in Isa::available() {
                 let (seen, expected) = seen(form, isa, &case);
@@ -315,4 +323,41 @@ fn a_store_writes_what_each_active_lane_holds_the_last_lane_last() {
         };
         (seen, (0..LANES).flat_map(|lane| words(&regions[of(lane)])).collect())
     });
+}
+
+#[test]
+fn one_lane_of_a_full_warp_strays_and_is_told() {
+    for place in [Place::Global, Place::SharedNarrow, Place::SharedWide] {
+        let form = Form { place, bytes: 4, signed: false, count: 4, register: 32, dressed: false };
+        // Beside a multiple of 16, behind the end, before the begin, and right but for the upper half.
+        let far = if place == Place::SharedNarrow { REGION as u64 } else { 1 << 32 };
+        for (stray, write) in
+            [4, REGION as u64, 16u64.wrapping_neg(), far].into_iter().flat_map(|s| [(s, false), (s, true)])
+        {
+            for (isa, lane) in Isa::available().into_iter().flat_map(|isa| [(isa, 0), (isa, 17), (isa, 31)]) {
+                let text = if write { store_kernel(form, false) } else { load_kernel(form, false) };
+                let mut offsets: Vec<u64> = (0..LANES as u64).map(|lane| 16 * (lane * 7 % 32)).collect();
+                offsets[lane] = stray;
+                let mut memory = Memory::new();
+                let data = vec![0; REGION];
+                let values = [
+                    memory.put(&vec![0; LANES * REGION]),
+                    memory.put(&data),
+                    memory.doubles(&offsets),
+                    u64::from(u32::MAX),
+                    memory.put(&data),
+                ];
+                let fault = launch(&program_for(&text, isa), Shape::default(), &memory, &values).expect_err("a fault");
+                let what = format!("{form:?} at {stray:#x}, write {write}, on {isa:?}: {fault}");
+                assert_eq!(fault.thread, [lane as u32, 0, 0], "{what}");
+                match fault.kind {
+                    FaultKind::MisalignedAddress { align: 16, write: w, .. } => {
+                        assert_eq!((stray, w), (4, write), "{what}");
+                    }
+                    FaultKind::IllegalAddress { size: 16, write: w, .. } => assert!(stray != 4 && w == write, "{what}"),
+                    _ => panic!("{what}"),
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,196 @@
+//! `ld` and `st` of four words a lane, sixteen bytes at once, where all lanes are active and what they
+//! name lies in one memory. Everything else goes the way of [`LoadVector`] and [`StoreVector`].
+
+use super::load::LoadVector;
+use super::map::{Step, step};
+use super::memory::GLOBAL;
+use super::store::StoreVector;
+use crate::code::HandlerSet;
+
+/// The handlers of `ld` of four words.
+pub(crate) fn load<const SPACE: u8, const WIDE: bool>() -> HandlerSet {
+    choose::<LoadVector<u32, 4, SPACE, WIDE>, SPACE, WIDE, false>()
+}
+
+/// The handlers of `st` of four words.
+pub(crate) fn store<const SPACE: u8, const WIDE: bool>() -> HandlerSet {
+    choose::<StoreVector<u32, 4, SPACE, WIDE>, SPACE, WIDE, true>()
+}
+
+/// `S`: what any access does.
+fn choose<S: Step, const SPACE: u8, const WIDE: bool, const STORE: bool>() -> HandlerSet {
+    const { assert!(WIDE || SPACE != GLOBAL, "a global address has 64 bits") };
+    let any = step::<S>();
+    #[cfg(target_arch = "x86_64")]
+    {
+        // Two lanes fill a vector of AVX2; wider ones would not help.
+        HandlerSet([any.0[0], avx2::access::<S, SPACE, WIDE, STORE>, avx2::access::<S, SPACE, WIDE, STORE>])
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    any
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    use crate::code::Inst;
+    use crate::slot::SCALAR;
+    use crate::vm::ctx::{Ctx, FULL, LANES};
+    use crate::vm::map::{Step, avx2 as any};
+    use crate::vm::memory::peek;
+
+    /// Bytes of a lane.
+    const BYTES: u64 = 16;
+    /// Lanes of a vector.
+    const WIDTH: usize = 8;
+
+    /// Distances of the lanes' places from the base of their memory, if all lie in it.
+    #[repr(C, align(32))]
+    struct Places([u32; LANES]);
+
+    /// # Safety
+    /// `i` points into the code that `c` runs, at an access of four words, and the machine has these features.
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    pub unsafe fn access<S: Step, const SPACE: u8, const WIDE: bool, const STORE: bool>(
+        c: &mut Ctx,
+        i: *const Inst,
+    ) -> *const Inst {
+        // SAFETY: by the caller.
+        let inst = unsafe { &*i };
+        let list = [c.extra(inst.c, 0), c.extra(inst.c, 1), c.extra(inst.c, 2), c.extra(inst.c, 3)];
+        let (base, len, host) = c.window::<SPACE>(inst.b);
+        if !STORE && inst.a & SCALAR != 0 && list[0] & list[1] & list[2] & list[3] & SCALAR != 0 {
+            let at = if WIDE {
+                c.scalar::<u64>(inst.a).wrapping_add(inst.imm)
+            } else {
+                u64::from(c.scalar::<u32>(inst.a).wrapping_add(inst.imm as u32))
+            };
+            let place = at.wrapping_sub(base);
+            if place < len && len - place >= BYTES && at & (BYTES - 1) == 0 {
+                let words: [u32; 4] = peek(host.wrapping_add(place as usize));
+                for n in 0..4 {
+                    c.set_scalar(list[n], words[n]);
+                }
+                return i.wrapping_add(1);
+            }
+        } else if inst.a & SCALAR == 0 && c.warp.active == FULL && (list[0] | list[1] | list[2] | list[3]) & SCALAR == 0
+        {
+            // SAFETY: the operands are vectors of words, and the address one of the width that the decoder says;
+            // `places` has found that the lanes' bytes lie in the memory at `host`.
+            unsafe {
+                if let Some(places) = places::<WIDE>(c, inst, base, len) {
+                    if STORE {
+                        store(c, &list, host, &places);
+                    } else {
+                        load(c, &list, host, &places);
+                    }
+                    return i.wrapping_add(1);
+                }
+            }
+        }
+        // SAFETY: by the caller.
+        unsafe { any::<S>(c, i) }
+    }
+
+    /// # Safety
+    /// The address of `inst` is a vector, of doubles if it is `WIDE`.
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline]
+    unsafe fn places<const WIDE: bool>(c: &Ctx, inst: &Inst, base: u64, len: u64) -> Option<Places> {
+        let last = len.checked_sub(BYTES)?;
+        let last = u32::try_from(last).unwrap_or(!15);
+        let mut found = Places([0; LANES]);
+        let (mut most, mut bits, mut high) = (_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256());
+        for n in 0..LANES / WIDTH {
+            // SAFETY: the vector has 32 lanes.
+            let at = unsafe {
+                if WIDE {
+                    let from = c.vector_place::<u64>(inst.a).cast::<u64>().add(n * WIDTH);
+                    let shift = _mm256_set1_epi64x(inst.imm.wrapping_sub(base) as i64);
+                    let first = _mm256_add_epi64(_mm256_loadu_si256(from.cast()), shift);
+                    let second = _mm256_add_epi64(_mm256_loadu_si256(from.add(4).cast()), shift);
+                    high = _mm256_or_si256(high, _mm256_or_si256(first, second));
+                    let (first, second) = (_mm256_castsi256_ps(first), _mm256_castsi256_ps(second));
+                    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(
+                        first, second,
+                    )))
+                } else {
+                    let from = c.vector_place::<u32>(inst.a).cast::<u32>().add(n * WIDTH);
+                    _mm256_add_epi32(_mm256_loadu_si256(from.cast()), _mm256_set1_epi32(inst.imm as i32))
+                }
+            };
+            most = _mm256_max_epu32(most, at);
+            bits = _mm256_or_si256(bits, at);
+            // SAFETY: `found` has room for 32 lanes.
+            unsafe { _mm256_store_si256(found.0.as_mut_ptr().add(n * WIDTH).cast(), at) };
+        }
+        let bound = _mm256_set1_epi32(last as i32);
+        let inside = _mm256_cmpeq_epi32(_mm256_max_epu32(most, bound), bound);
+        let aligned = _mm256_testz_si256(bits, _mm256_set1_epi32(15)) != 0 && base & 15 == 0;
+        let narrow = _mm256_testz_si256(high, _mm256_set1_epi64x(!0xffff_ffff)) != 0;
+        (aligned && narrow && _mm256_movemask_epi8(inside) == -1).then_some(found)
+    }
+
+    /// Four rows of two lanes' words ↔ four words of eight lanes: the first lane of row `n` is lane `n`, the second
+    /// lane `n + 4`.
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline]
+    fn transposed([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+        let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+        let (ab2, cd2) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(ab, cd),
+            _mm256_unpackhi_epi64(ab, cd),
+            _mm256_unpacklo_epi64(ab2, cd2),
+            _mm256_unpackhi_epi64(ab2, cd2),
+        ]
+    }
+
+    /// # Safety
+    /// `list` names vectors of words, and 16 bytes at each of `places` behind `host` may be read.
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline]
+    unsafe fn load(c: &mut Ctx, list: &[u32; 4], host: *const u8, Places(at): &Places) {
+        for first in (0..LANES).step_by(WIDTH) {
+            let mut rows = [_mm256_setzero_si256(); 4];
+            for n in 0..4 {
+                let low = host.wrapping_add(at[first + n] as usize);
+                let high = host.wrapping_add(at[first + n + 4] as usize);
+                // SAFETY: by the caller.
+                rows[n] = unsafe { _mm256_loadu2_m128i(high.cast(), low.cast()) };
+            }
+            let words = transposed(rows);
+            for n in 0..4 {
+                // SAFETY: by the caller.
+                unsafe {
+                    _mm256_storeu_si256(c.vector_place::<u32>(list[n]).cast::<u32>().add(first).cast(), words[n]);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`load`], to be written.
+    #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline]
+    unsafe fn store(c: &mut Ctx, list: &[u32; 4], host: *mut u8, Places(at): &Places) {
+        for first in (0..LANES).step_by(WIDTH) {
+            let mut words = [_mm256_setzero_si256(); 4];
+            for n in 0..4 {
+                // SAFETY: by the caller.
+                words[n] =
+                    unsafe { _mm256_loadu_si256(c.vector_place::<u32>(list[n]).cast::<u32>().add(first).cast()) };
+            }
+            let rows = transposed(words);
+            // In the order of the lanes: the last one to write a place has the last word.
+            for n in 0..WIDTH {
+                let place = host.wrapping_add(at[first + n] as usize).cast();
+                let half =
+                    if n < 4 { _mm256_castsi256_si128(rows[n]) } else { _mm256_extracti128_si256::<1>(rows[n - 4]) };
+                // SAFETY: by the caller.
+                unsafe { _mm_storeu_si128(place, half) };
+            }
+        }
+    }
+}
