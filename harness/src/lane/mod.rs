@@ -77,6 +77,8 @@ pub(crate) struct Lane {
     heartbeat: Arc<Heartbeat>,
     specs: Arc<[BufferSpec]>,
     kernels: Kernels,
+    /// Largest dynamic shared memory of a block, in bytes.
+    most_shared: u32,
     inputs: HostBuffers,
     uploads: HostImages,
     /// Of the inputs in `uploads`.

@@ -101,6 +101,7 @@ impl Lane {
             heartbeat: Arc::clone(heartbeat),
             specs,
             kernels,
+            most_shared: u32::try_from(session.facts().shared_memory_optin).unwrap_or(0),
             eager,
             replay,
             stream,
