@@ -8,14 +8,18 @@ fn graphproof(arguments: &[&str]) -> Output {
 }
 
 fn graphproof_in(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_graphproof"))
+    command(directory, arguments).output().expect("the program starts")
+}
+
+fn command(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_graphproof"));
+    command
         .args(arguments)
         .current_dir(directory)
         .env_remove("GRAPHPROOF_LOG")
         .env_remove("GITHUB_ACTIONS")
-        .env("GRAPHPROOF_TELL_AFTER", "off")
-        .output()
-        .expect("the program starts")
+        .env("GRAPHPROOF_TELL_AFTER", "off");
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -64,6 +68,17 @@ fn steps_run_on_the_stream_and_are_captured_in_the_mode_that_is_asked_for() {
 fn the_tensor_core_variant_passes_too() {
     let output = run(&["gate", "--step", "fused-mma", "--driver", "software", "--steps", "12"], 0);
     assert!(output.contains("PASS: 1 step, 12 of 12 replays equal"), "{output}");
+}
+
+#[test]
+fn the_lanes_for_hopper_pass_on_a_device_of_sm_90() {
+    for step in ["fused-wgmma", "fused-fp8"] {
+        let arguments = ["gate", "--step", step, "--driver", "software", "--steps", "12"];
+        let mut command = command(Path::new(env!("CARGO_MANIFEST_DIR")), &arguments);
+        let output = command.env("GRAPHPROOF_COMPUTE_CAPABILITY", "9.0").output().expect("the program starts");
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(printed.contains("1 step, 12 of 12 replays equal to eager bit for bit"), "{printed}");
+    }
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub struct StepContext<'a> {
     pub(crate) buffers: &'a BufferSet,
     pub(crate) kernels: &'a Kernels,
     pub(crate) heartbeat: &'a Arc<Heartbeat>,
+    /// Largest dynamic shared memory of a block, in bytes.
+    pub(crate) most_shared: u32,
     pub(crate) capturing: bool,
     /// Whether the stream is held, so that nothing can be read behind it.
     pub(crate) held: bool,
@@ -512,6 +514,11 @@ impl StepContext<'_> {
     /// The stream to enqueue on, for calls that this type does not wrap.
     pub fn stream(&self) -> CUstream {
         self.current().raw()
+    }
+
+    /// Largest dynamic shared memory that the device grants a block that asks for it, in bytes.
+    pub fn most_shared(&self) -> u32 {
+        self.most_shared
     }
 
     /// Whether the stream is held while the step runs, so that nothing may wait for it.

@@ -10,6 +10,7 @@ struct GroupScratch {
     u64 high[4];
     Bin bin;
     u32 kept;
+    u32 reached[4];
 };
 
 __device__ __forceinline__ u64 shuffle_xor(u64 value, u32 step) {
@@ -124,20 +125,19 @@ __device__ __forceinline__ u64 group_bound(const u64 (&keys)[HELD], u32 wanted, 
     }
 }
 
-// Keeps the best `topk` of `count` > topk keys, in any order; returns the bound that they reach.
-__device__ __forceinline__ u64 group_cut(u64 *list, u32 count, u32 topk, GroupScratch *scratch, u32 barrier) {
-    u32 rank = threadIdx.x % WARPGROUP;
-    u32 lane = threadIdx.x % LANES;
-    u64 mine[HELD];
+// Each thread's keys of a list.
+__device__ __forceinline__ void hold(u64 (&mine)[HELD], const u64 *list, u32 count) {
 #pragma unroll
     for (u32 i = 0; i < HELD; ++i) {
-        u32 at = i * WARPGROUP + rank;
+        u32 at = i * WARPGROUP + threadIdx.x % WARPGROUP;
         mine[i] = at < count ? list[at] : 0ull;
     }
-    if (rank == 0u) {
-        scratch->kept = 0;
-    }
-    u64 bound = group_bound(mine, topk, scratch, barrier);
+}
+
+// Writes the keys that reach `bound` to the list, in any order. The scratch's `kept` is 0, and all have read.
+__device__ __forceinline__ void group_keep(const u64 (&mine)[HELD], u64 bound, u64 *list, GroupScratch *scratch,
+                                           u32 barrier) {
+    u32 lane = threadIdx.x % LANES;
     u32 keeps = 0;
 #pragma unroll
     for (u32 i = 0; i < HELD; ++i) {
@@ -161,7 +161,124 @@ __device__ __forceinline__ u64 group_cut(u64 *list, u32 count, u32 topk, GroupSc
         }
     }
     meet(barrier, WARPGROUP);
+}
+
+// Keeps the best `topk` of `count` > topk keys, in any order; returns the bound that they reach.
+__device__ __forceinline__ u64 group_cut(u64 *list, u32 count, u32 topk, GroupScratch *scratch, u32 barrier) {
+    u64 mine[HELD];
+    hold(mine, list, count);
+    if (threadIdx.x % WARPGROUP == 0u) {
+        scratch->kept = 0;
+    }
+    u64 bound = group_bound(mine, topk, scratch, barrier);
+    group_keep(mine, bound, list, scratch, barrier);
     return bound;
+}
+
+// Parts of equal width of a range of scores, numbered upwards: `Parts` is a power of two up to 2^22.
+template <u32 Parts> struct Spread {
+    float factor;
+    float offset;
+
+    // Of the lowest and the highest score, as the upper halves of keys. False where there is no such spread: of equal
+    // scores, and of infinite ones.
+    __device__ __forceinline__ bool begin(u32 low, u32 high) {
+        float base = key_score((u64)low << 32);
+        factor = ((float)Parts - 3.0f) / (key_score((u64)high << 32) - base);
+        offset = 8388609.0f - base * factor; // 2^23 + 1: the part, which may be one off, stands in the low bits
+        return factor > 0.0f && factor < 1e30f && fabsf(base) * factor < 1e6f;
+    }
+    // Larger for a larger score, or equal.
+    __device__ __forceinline__ u32 part(u64 key) const {
+        float at = fmaf(key_score(key), factor, offset);
+        return __float_as_uint(at) & (Parts - 1u);
+    }
+};
+
+// The smallest and the largest upper half of the warpgroup's keys.
+__device__ __forceinline__ void group_range(const u64 (&mine)[HELD], u32 &low, u32 &high, GroupScratch *scratch,
+                                            u32 barrier) {
+    low = ~0u;
+    high = 0;
+#pragma unroll
+    for (u32 i = 0; i < HELD; ++i) {
+        u32 order = (u32)(mine[i] >> 32);
+        low = min(low, order - 1u); // no key is 0, and becomes the largest
+        high = max(high, order);
+    }
+    low = __reduce_min_sync(FULL_MASK, low);
+    high = __reduce_max_sync(FULL_MASK, high);
+    u32 warp = threadIdx.x % WARPGROUP / LANES;
+    if (threadIdx.x % LANES == 0u) {
+        scratch->low[warp] = low;
+        scratch->high[warp] = high;
+    }
+    meet(barrier, WARPGROUP);
+#pragma unroll
+    for (u32 i = 0; i < 4u; ++i) {
+        low = min(low, (u32)scratch->low[i]);
+        high = max(high, (u32)scratch->high[i]);
+    }
+    low += 1u;
+}
+
+// What a cut leaves: so many keys, all that reach the bound.
+struct Left {
+    u32 count;
+    u64 bound;
+};
+
+// Keeps the best `topk` of `count` > topk keys and at most `more` beside them, in any order: the cheap way while keys
+// are still coming.
+__device__ __forceinline__ Left group_rough_cut(u64 *list, u32 count, u32 topk, u32 more, GroupScratch *scratch,
+                                                u32 barrier) {
+    u64 mine[HELD];
+    hold(mine, list, count);
+    clear_histogram(scratch);
+    if (threadIdx.x % WARPGROUP == 0u) {
+        scratch->kept = 0;
+    }
+    u32 low;
+    u32 high;
+    group_range(mine, low, high, scratch, barrier);
+    Spread<RADIX_BINS> spread;
+    Left left;
+    if (spread.begin(low, high)) {
+#pragma unroll
+        for (u32 i = 0; i < HELD; ++i) {
+            if (mine[i]) {
+                atomicAdd(scratch->histogram + spread.part(mine[i]), 1u);
+            }
+        }
+        Bin bin = group_bin(topk, scratch, barrier);
+        left.count = topk - bin.wanted + bin.population;
+        if (left.count <= topk + more) {
+            // The lowest key of the part, or 0 of a thread without one.
+            u32 reached = ~0u;
+#pragma unroll
+            for (u32 i = 0; i < HELD; ++i) {
+                bool keep = mine[i] && spread.part(mine[i]) >= bin.digit;
+                mine[i] = keep ? mine[i] : 0ull;
+                reached = keep ? min(reached, (u32)(mine[i] >> 32)) : reached;
+            }
+            reached = __reduce_min_sync(FULL_MASK, reached);
+            if (threadIdx.x % LANES == 0u) {
+                scratch->reached[threadIdx.x % WARPGROUP / LANES] = reached;
+            }
+            group_keep(mine, 1u, list, scratch, barrier);
+#pragma unroll
+            for (u32 i = 0; i < 4u; ++i) {
+                reached = min(reached, scratch->reached[i]);
+            }
+            left.bound = (u64)reached << 32;
+            return left;
+        }
+    }
+    meet(barrier, WARPGROUP); // all have read the range
+    left.count = topk;
+    left.bound = group_bound(mine, topk, scratch, barrier);
+    group_keep(mine, left.bound, list, scratch, barrier);
+    return left;
 }
 
 // Of two keys, the one that belongs in this place.

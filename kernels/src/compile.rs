@@ -53,7 +53,7 @@ mod tests {
             eprintln!("the_pinned_compiler_makes_the_committed_ptx is skipped: {nvrtc:?} is not the pinned version");
             return;
         }
-        for stem in ["fused", "select", "fused_wgmma"] {
+        for stem in ["fused", "select", "fused_wgmma", "fused_fp8"] {
             let compiled = module(stem, PtxSource::Compile).unwrap();
             let committed = module(stem, PtxSource::Committed).unwrap();
             assert!(compiled.ptx == committed.ptx, "{stem}");

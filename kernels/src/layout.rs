@@ -22,18 +22,24 @@ const HELD_THREADS: u32 = 1024;
 pub const HELD_SHARED: u32 = 9888;
 /// Query vectors that a warp stages at once (`STAGED` in score.cuh).
 pub const STAGED: u32 = 8;
-/// Heads of one tensor-core product (`MMA_HEADS` in fused_mma.cu).
-const MMA_HEADS: u32 = 16;
-/// Query rows of a block of `fused_wgmma_d*` (`ROWS` in fused_wgmma.cu).
+/// Most warps of a block of `fused_mma_d*`, as many as have registers.
+const MMA_WARPS: u32 = 8;
+/// Heads of a row that `fused_mma_d*_h16` and `_h64` keep in registers.
+const MMA_HEADS: [u32; 2] = [16, 64];
+/// Query rows of a block of `fused_wgmma_d*` and `fused_fp8_d*` (`ROWS` in fused_warpgroups.cuh).
 pub const WGMMA_ROWS: u32 = 4;
-/// Threads of a block of `fused_wgmma_d*`: two warpgroups that multiply, one that copies.
+/// Threads of their blocks: two warpgroups that multiply, one that copies.
 pub const WGMMA_THREADS: u32 = 3 * 128;
-/// Heads of a row that `fused_wgmma_d*` has room for (`ROW_HEADS`).
+/// Heads of a row that they have room for (`ROW_HEADS`).
 pub const WGMMA_HEADS: u32 = 64;
-/// Key tiles under way at once (`STAGES` in fused_wgmma.cu).
+/// Key tiles under way at once in bf16 and in e4m3 (`STAGES` in fused_warpgroups.cuh).
 const WGMMA_STAGES: u32 = 3;
-/// Room for `BlockState` of fused_wgmma.cu.
+const FP8_STAGES: u32 = 6;
+/// Room for `BlockState` of fused_warpgroups.cuh.
 const WGMMA_STATE: u32 = 5632;
+/// Threads of a block of `to_fp8_d*`, and blocks at most.
+pub const TO_FP8_THREADS: u32 = 256;
+const TO_FP8_BLOCKS: u64 = 1 << 20;
 /// Bytes of a radix histogram.
 const HISTOGRAM: u32 = 256 * 4;
 /// Dynamic shared memory that every GPU since sm_80 grants a block (99 KiB, sm_86 and sm_89).
@@ -62,34 +68,61 @@ fn fused_shared(d: u32, warps: u32, capacity: u32) -> u32 {
 }
 
 fn mma_shared(d: u32, warps: u32, capacity: u32) -> u32 {
-    2 * TILE_KEYS * (d + 8) * 2 + warps * (MMA_HEADS * (d + 8) * 2 + HISTOGRAM + capacity * 8)
+    2 * TILE_KEYS * (d + 8) * 2 + warps * (HISTOGRAM + capacity * 8)
 }
 
-fn widest(capacity: u32, shared: impl Fn(u32) -> u32) -> FusedLayout {
-    let warps = [4, 2].into_iter().find(|&warps| shared(warps) <= SHARED_LIMIT).unwrap_or(1);
+fn widest(capacity: u32, most_warps: u32, most_shared: u32, shared: impl Fn(u32) -> u32) -> FusedLayout {
+    let warps = (2..=most_warps).rev().find(|&warps| shared(warps) <= most_shared).unwrap_or(1);
     FusedLayout { warps, capacity, shared_bytes: shared(warps) }
 }
 
 /// Layout of `fused_d*`: the most warps, up to four, whose shared memory every GPU grants.
 pub fn fused(shape: &Shape) -> FusedLayout {
     let capacity = capacity(shape.topk);
-    widest(capacity, |warps| fused_shared(shape.d, warps, capacity))
+    widest(capacity, 4, SHARED_LIMIT, |warps| fused_shared(shape.d, warps, capacity))
 }
 
-/// Layout of `fused_mma_d*`.
-pub fn fused_mma(shape: &Shape) -> FusedLayout {
+/// Layout of `fused_mma_d*`: the most warps, up to eight, whose shared memory the device grants, `most_shared`
+/// bytes. What a row's outputs hold does not depend on it.
+pub fn fused_mma(shape: &Shape, most_shared: u32) -> FusedLayout {
     let capacity = capacity(shape.topk);
-    widest(capacity, |warps| mma_shared(shape.d, warps, capacity))
+    widest(capacity, MMA_WARPS, most_shared, |warps| mma_shared(shape.d, warps, capacity))
+}
+
+/// Heads that stay in registers, for the name of the kernel.
+pub fn mma_heads(shape: &Shape) -> u32 {
+    MMA_HEADS[usize::from(shape.h > MMA_HEADS[0])]
 }
 
 /// Layout of `fused_wgmma_d*`: cells of a row's list, and dynamic shared memory in bytes, which an sm_90
 /// grants.
 pub fn fused_wgmma(shape: &Shape) -> (u32, u32) {
+    warpgroups(shape.topk, WGMMA_STAGES, shape.d * 2)
+}
+
+/// Layout of `fused_fp8_d*`, as [`fused_wgmma`].
+pub fn fused_fp8(shape: &Shape) -> (u32, u32) {
+    warpgroups(shape.topk, FP8_STAGES, shape.d)
+}
+
+fn warpgroups(topk: u32, stages: u32, row_bytes: u32) -> (u32, u32) {
     // As many cells as fit at d=128, so that a list is cut seldom; a sort needs 2048.
-    let capacity = (shape.topk + 1408).clamp(2048, 3456);
-    let width = shape.d.max(64) * 2;
-    let tiles = WGMMA_STAGES * TILE_KEYS * width + WGMMA_ROWS * WGMMA_HEADS * width;
+    let capacity = (topk + 1408).clamp(2048, 3456);
+    let tiles = (stages * TILE_KEYS + WGMMA_ROWS * WGMMA_HEADS) * row_bytes.max(128);
     (capacity, 1024 + tiles + WGMMA_ROWS * capacity * 8 + WGMMA_STATE)
+}
+
+/// Vectors that `to_fp8_d*` turns into e4m3: heads of queries, and keys.
+pub fn to_fp8_vectors(shape: &Shape) -> (u64, u64) {
+    let [sq, sk, b, h] = [shape.sq, shape.sk, shape.b, shape.h].map(u64::from);
+    (sq * b * h, sk * b)
+}
+
+/// Blocks of `to_fp8_d*`: a thread for each eight elements, or a stride where that is more than a grid should have.
+pub fn to_fp8_blocks(shape: &Shape) -> u32 {
+    let (queries, keys) = to_fp8_vectors(shape);
+    let threads = (queries + keys) * u64::from(shape.d / 8);
+    threads.div_ceil(u64::from(TO_FP8_THREADS)).min(TO_FP8_BLOCKS) as u32
 }
 
 /// Dynamic shared memory of `decode_score_d*`, in bytes.
@@ -175,18 +208,24 @@ mod tests {
         for d in crate::shape::HEAD_DIMENSIONS {
             for topk in 1..=2048 {
                 let shape = Shape { d, topk, ..Shape::default() };
-                for layout in [fused(&shape), fused_mma(&shape)] {
+                for layout in [fused(&shape), fused_mma(&shape, SHARED_LIMIT)] {
                     assert!(layout.shared_bytes <= SHARED_LIMIT, "{shape}: {layout:?}");
                 }
                 assert!(select_shared_bytes(topk) <= 48 * 1024);
                 assert!(decode_select_shared(topk) <= 48 * 1024);
                 assert!(decode_score_shared(&Shape { h: 1024, ..shape }) <= SHARED_LIMIT);
-                let (capacity, shared) = fused_wgmma(&shape);
-                assert!(shared <= 227 * 1024, "{shape}: {shared}");
-                assert!((topk + 6 * TILE_KEYS).max(2048) <= capacity && capacity <= 27 * 128, "{shape}: {capacity}");
+                for (capacity, shared) in [fused_wgmma(&shape), fused_fp8(&shape)] {
+                    assert!(shared <= 227 * 1024, "{shape}: {shared}");
+                    assert!(
+                        (topk + 8 * TILE_KEYS).max(2048) <= capacity && capacity <= 27 * 128,
+                        "{shape}: {capacity}"
+                    );
+                }
             }
         }
         assert_eq!(fused(&Shape::default()).warps, 4);
+        let large = Shape { d: 128, topk: 2048, ..Shape::default() };
+        assert_eq!([99, 163, 227].map(|kib| fused_mma(&large, kib * 1024).warps), [3, 6, 8]);
     }
 
     #[test]

@@ -104,7 +104,13 @@ pub fn memory_story(lane: Lane, shape: &Shape) -> MemoryStory {
             term("scores", "b·sq·sk·4", b * sq * sk * 4);
             term("additive mask", "b·sq·sk·4", b * sq * sk * 4);
         }
-        Lane::Fused | Lane::FusedMma | Lane::FusedWgmma => {
+        Lane::Fused | Lane::FusedMma | Lane::FusedWgmma | Lane::FusedFp8 => {
+            if lane == Lane::FusedFp8 {
+                term("q in e4m3", "sq·b·h·d", sq * b * h * d);
+                term("k in e4m3", "sk·b·d", sk * b * d);
+                term("scaled w", "sq·b·h·4", sq * b * h * 4);
+                term("scales of k", "sk·b·4", sk * b * 4);
+            }
             term("running max and sum", "b·sq·8", b * sq * 8);
             term("bit mask", "b·sq·⌈sk/32⌉·4", b * sq * words * 4);
         }

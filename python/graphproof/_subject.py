@@ -258,7 +258,7 @@ class Subject:
         """The arrays that the step returned, but for those that are its inputs."""
         self._kept.append(result)
         found = list(leaves(result, "" if isinstance(result, dict) or hasattr(result, "_fields") else "result"))
-        taken = set(addresses.values())
+        taken = set(self._described)
         flat = []
         for name, array in found:
             framework = of(array)

@@ -39,7 +39,7 @@ pub fn of_step(py: Python<'_>, error: &PyErr) -> StepError {
             let named = graphproof_api::find(&function).map(|row| row.name);
             // The software driver's record knows it better than words do.
             let recorded = driver::is_software();
-            let function = named.unwrap_or_else(|| if recorded { UNNAMED } else { called(&source) });
+            let function = named.unwrap_or_else(|| if recorded { UNNAMED } else { called(&source, &text) });
             StepError::Cuda { error: CudaError::told(function, code, text), place }
         }
         (Some(file), None) => StepError::At {
@@ -52,7 +52,7 @@ pub fn of_step(py: Python<'_>, error: &PyErr) -> StepError {
 }
 
 /// The driver's function behind a line of Python, as far as its words tell.
-fn called(source: &str) -> &'static str {
+fn called(source: &str, text: &str) -> &'static str {
     let words: [(&[&str], &str); 4] = [
         (
             &[".item(", ".tolist(", ".cpu(", ".numpy(", "copy_to_host", ".get(", "float(", "int(", "bool("],
@@ -63,5 +63,8 @@ fn called(source: &str) -> &'static str {
         (&["synchronize("], "cuCtxSynchronize"),
     ];
     let found = words.iter().find(|(words, _)| words.iter().any(|word| source.contains(word)));
-    found.map_or(UNNAMED, |(_, function)| function)
+    // Of what a capture refuses, an operator of PyTorch's does nothing but wait for its stream: it allocates from
+    // the private pool. `AcceleratorError` is what it raises then.
+    let of_torch = text.starts_with("AcceleratorError: ").then_some("cuStreamSynchronize");
+    found.map(|(_, function)| *function).or(of_torch).unwrap_or(UNNAMED)
 }

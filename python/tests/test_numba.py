@@ -68,6 +68,18 @@ def test_arrays_on_the_device_are_taken():
     clean(step, lambda index: (cuda.to_device(numbers(index)), cuda.device_array(N, numpy.float32)))
 
 
+def test_returned_arrays():
+    held = cuda.device_array(N, numpy.float32)
+
+    def step(x, stream):
+        axpy[4, 128, stream](numpy.float32(2), x, held)
+        return x, {"twice": held}
+
+    report = clean(step, lambda index: {"x": numbers(index)})
+    roles = {buffer["name"]: buffer["role"] for buffer in report.receipt["lanes"][0]["memory"]["buffers"]}
+    assert roles == {"x": "input", "result.1.twice": "output"}
+
+
 def test_read_back():
     def step(x, y, stream):
         first = x[:1].copy_to_host(stream=stream)  # FAULT

@@ -13,7 +13,7 @@ if [ "${1:-}" = --dev ]; then
 else
     built=target/release library=$built/libgraphproof_driver.so
     cargo build --release --locked --workspace --lib --bins
-    tests=(--release -p graphproof-kernels --test reference -p graphproof-harness --test compare_device)
+    tests=(--release -p graphproof-kernels --test reference --test hopper -p graphproof-harness --test compare_device)
 fi
 out=${1:-target/gpu-bundle.tar.gz}
 
@@ -25,12 +25,12 @@ cargo test --locked "${tests[@]}" --no-run --message-format=json |
 for line in sys.stdin:
     message = json.loads(line)
     name = message.get("target", {}).get("name")
-    if message.get("executable") and name in ("reference", "compare_device"):
+    if message.get("executable") and name in ("reference", "hopper", "compare_device"):
         shutil.copy(message["executable"], f"{sys.argv[1]}/{name}")' "$folder/bin"
 cp "$built/graphproof" "$folder/bin/"
 cp "$library" "$folder/lib/"
 # Names of functions stay; the program keeps its line tables, which name the lines of findings.
-strip --strip-debug "$folder/bin/reference" "$folder/bin/compare_device" "$folder/lib/libgraphproof_driver.so"
+strip --strip-debug "$folder/bin/reference" "$folder/bin/hopper" "$folder/bin/compare_device" "$folder/lib/libgraphproof_driver.so"
 cp -r tests/conformance "$folder/tests/"
 cp -r snapshots "$folder/"
 cp -r tests/gpu/torch_bench.py tests/gpu/trace "$folder/"

@@ -74,13 +74,16 @@ gate default 120 1000 sq=64
 # One receipt holds the geometry: its buffers take most of the device for a moment.
 gate default-mma 60 1000 sq=64 --step fused-mma --no-geometry
 gate default-wgmma 60 1000 sq=64 --step fused-wgmma --no-geometry
+gate default-fp8 60 1000 sq=64 --step fused-fp8 --no-geometry
 gate wgmma-8192 60 1000 sq=512,sk=8192,h=64,d=128,topk=2048 --step fused-wgmma --no-geometry
+gate fp8-8192 60 1000 sq=512,sk=8192,h=64,d=128,topk=2048 --step fused-fp8 --no-geometry
 gate medium 200 1000 sq=256,sk=2048,h=16,d=128,topk=512 --no-geometry
 # The fused lane at lengths that the slab cannot reach; the longest takes over three minutes.
 gate length-8192 60 1000 sq=512,sk=8192,h=16,d=128,topk=1024 --step fused --no-geometry
 gate length-65536 420 1000 sq=65536,sk=65536,h=1,d=64,topk=1024 --step fused --no-geometry
 bits --steps 64 --step materialized --step streamed --step fused --step decode
 part reference 120 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/reference" --test-threads 1
+part hopper 120 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/hopper" --test-threads 1
 part compare 60 env GRAPHPROOF_TEST_DRIVER="$driver" "$work/bin/compare_device" --test-threads 1
 part checks 60 "$gp" bench checks --driver "$driver" --steps 1000
 part faults 240 "$gp" faults --driver "$driver" --json "out/faults.json"
@@ -96,7 +99,7 @@ for length in 8192 16384 32768 65536; do
     shape=sq=$length,sk=$length,h=64,d=128,topk=2048
     dump=$work/dump && mkdir -p "$dump"
     part "speed.$length" 150 "$gp" bench step --driver "$driver" --seconds 0 --shape "$shape" \
-        --step fused-wgmma --step fused-mma --step fused --dump "$dump" --json "out/speed.$length.json"
+        --step fused-fp8 --step fused-wgmma --step fused-mma --step fused --dump "$dump" --json "out/speed.$length.json"
     part "torch.$length" 120 python3 "$work/torch_bench.py" "$dump" "out/torch.$length.json"
     rm -rf "$dump"
 done

@@ -40,6 +40,9 @@ pub struct Difference {
     /// Whether it may come from nothing but the buffers that each capture stands on, as a number does
     /// that is made from an address. A declared buffer's own address is compared by its meaning.
     pub by_buffers: bool,
+    /// A word of a kernel's parameter that is no address in both captures. Of a kernel whose code nobody can read
+    /// it may be one that the kernel does not read: what lay between the fields of a structure.
+    pub plain: bool,
     /// What it is if it does not.
     pub finding: Finding,
 }
@@ -60,7 +63,7 @@ pub fn check(first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
                 format!("{} nodes at step {}", b.len(), second.step),
             )
             .note(format!("the first node that differs is {at}: {} became {}", say(a), say(b)));
-        return vec![Difference { place: Place::Graph, by_buffers: true, finding }];
+        return vec![Difference { place: Place::Graph, by_buffers: true, plain: false, finding }];
     }
     let mut found: Vec<Difference> =
         a.iter().zip(b).enumerate().flat_map(|(index, (a, b))| compare_nodes(index, a, b, first, second)).collect();
@@ -69,7 +72,7 @@ pub fn check(first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
             format!("edges {:?}, as captured at step {}", first.topology.edges, first.step),
             format!("edges {:?} at step {}", second.topology.edges, second.step),
         );
-        found.push(Difference { place: Place::Graph, by_buffers: true, finding });
+        found.push(Difference { place: Place::Graph, by_buffers: true, plain: false, finding });
     }
     found
 }
@@ -82,7 +85,7 @@ fn kind_name(node: &Node) -> String {
 }
 
 fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
-    let whole = |finding| vec![Difference { place: Place::Node(index), by_buffers: true, finding }];
+    let whole = |finding| vec![Difference { place: Place::Node(index), by_buffers: true, plain: false, finding }];
     let finding = |id| Finding::new(id, CHECK).at_step(second.step).at(b.site.clone().or_else(|| a.site.clone()));
     let (then, now) = (format!("at step {}", first.step), format!("at step {}", second.step));
     match (&a.kind, &b.kind) {
@@ -138,7 +141,14 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                         format!("{place} = {} {then}", text(x, &left)),
                         format!("{place} = {} {now}", text(y, &right)),
                     );
-                    Some(Difference { place: Place::Word(index, number, offset), by_buffers: !declared, finding })
+                    let addresses = foreign(a) && foreign(b);
+                    let plain = !declared && !addresses;
+                    Some(Difference {
+                        place: Place::Word(index, number, offset),
+                        by_buffers: !declared,
+                        plain,
+                        finding,
+                    })
                 })
                 .collect()
         }
@@ -162,7 +172,7 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                 format!("node {index}: {} on {} {then}", headline(&a.kind), name(a, first.buffers)),
                 format!("on {} {now}", name(b, second.buffers)),
             );
-            vec![Difference { place: Place::Node(index), by_buffers: false, finding }]
+            vec![Difference { place: Place::Node(index), by_buffers: false, plain: false, finding }]
         }
     }
 }

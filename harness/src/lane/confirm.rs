@@ -10,7 +10,6 @@ use std::collections::HashSet;
 use super::probes::On;
 use super::{Captured, Ended, Lane};
 use crate::checks::baked::{self, Capture, Difference, Place};
-use crate::finding::Finding;
 use crate::topology::Topology;
 
 /// Two on the graph's buffers, then two on the eager ones. After the first capture on the former and
@@ -19,7 +18,7 @@ use crate::topology::Topology;
 const ORDER: [On; 4] = [On::Replay, On::Replay, On::Eager, On::Eager];
 
 impl Lane {
-    /// The findings of `differs` that the buffers do not explain. `first` stands on the graph's
+    /// Those of `differs` that the buffers do not explain. `first` stands on the graph's
     /// buffers, `second` on the eager ones, captured at `step`.
     pub(super) fn not_by_buffers(
         &mut self,
@@ -27,7 +26,7 @@ impl Lane {
         first: &Captured,
         second: &Topology,
         step: u64,
-    ) -> Result<Vec<Finding>, Ended> {
+    ) -> Result<Vec<Difference>, Ended> {
         let mut varies: HashSet<Place> = HashSet::new();
         if differs.iter().any(|difference| difference.by_buffers && !self.is_known(&difference.finding)) {
             for on in ORDER {
@@ -48,6 +47,6 @@ impl Lane {
         let counts = |difference: &Difference| {
             !difference.by_buffers || varies.contains(&difference.place) || varies.contains(&Place::Graph)
         };
-        Ok(differs.into_iter().filter(counts).map(|difference| difference.finding).collect())
+        Ok(differs.into_iter().filter(counts).collect())
     }
 }

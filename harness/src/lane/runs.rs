@@ -176,6 +176,7 @@ impl Lane {
             buffers,
             kernels: &self.kernels,
             heartbeat: &self.heartbeat,
+            most_shared: self.most_shared,
             capturing,
             held,
             enqueued: Vec::new(),

@@ -2,13 +2,16 @@
 //!
 //! Written from the step's definition (sort, loops) and not from the kernels' algorithms (radix
 //! select, tiles); only the order of floating-point operations is shared, because it is part of
-//! the definition. The tensor-core lane orders its sums differently: there the scores here are
-//! an approximation, see [`close_enough`].
+//! the definition. The lanes on `wgmma` add up as Hopper's tensor cores do, which is written down
+//! here; the portable lanes on tensor cores add up as the device at hand does: there the scores here
+//! are an approximation, see [`close_enough`].
 
 mod compare;
+mod fp8;
 mod score;
 mod select;
 mod statistics;
+mod tensor_core;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +26,7 @@ pub use statistics::{Statistics, exp_nonpositive, of_row, of_splits, of_warpgrou
 use crate::layout;
 use crate::shape::Shape;
 use crate::steps::Lane;
+use tensor_core::{Factor, Operands};
 
 /// Bytes that outputs and states must hold after one step, by buffer name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,7 +83,7 @@ pub fn expected(lane: Lane, shape: &Shape, inputs: &HostBuffers) -> StepResult<E
             }
             Lane::Fused => of_row(&scores, statistics::by_half_tile),
             Lane::FusedMma => of_row(&scores, statistics::by_pair),
-            Lane::FusedWgmma => of_warpgroups(&scores),
+            Lane::FusedWgmma | Lane::FusedFp8 => of_warpgroups(&scores),
             Lane::Decode => of_splits(&scores, layout::split_keys(shape) as usize),
         };
         let first = bits.len();
@@ -93,7 +97,7 @@ pub fn expected(lane: Lane, shape: &Shape, inputs: &HostBuffers) -> StepResult<E
     expected.set("score", &score);
     match lane {
         Lane::Materialized | Lane::Streamed => expected.set("mask", &mask),
-        Lane::Fused | Lane::FusedMma | Lane::FusedWgmma | Lane::Decode => {
+        Lane::Fused | Lane::FusedMma | Lane::FusedWgmma | Lane::FusedFp8 | Lane::Decode => {
             expected.set("max", &max);
             expected.set("sum_exp", &sum);
             expected.set("bits", &bits);
@@ -118,6 +122,8 @@ struct Images {
     start: Vec<i32>,
     end: Vec<i32>,
     positions: Vec<u32>,
+    /// Of a lane on `wgmma`.
+    operands: Option<Operands>,
 }
 
 impl Images {
@@ -136,16 +142,24 @@ impl Images {
         } else {
             (shape.sq as usize, inputs.slice::<u16>("k")?.to_vec(), Vec::new())
         };
+        let (q, k, w) = (score::widen(inputs.slice("q")?), score::widen(&key_bits), inputs.slice("w")?.to_vec());
+        let factor = match lane {
+            Lane::FusedWgmma => Some(Factor::Bf16),
+            Lane::FusedFp8 => Some(Factor::E4m3),
+            _ => None,
+        };
+        let operands = factor.map(|factor| Operands::new(factor, shape.d as usize, &q, &k, &w));
         Ok(Images {
             shape: *shape,
             queries,
-            q: score::widen(inputs.slice("q")?),
-            k: score::widen(&key_bits),
+            q,
+            k,
             key_bits,
-            w: inputs.slice("w")?.to_vec(),
+            w,
             start: inputs.slice("start")?.to_vec(),
             end: inputs.slice("end")?.to_vec(),
             positions,
+            operands,
         })
     }
 
@@ -164,8 +178,13 @@ impl Images {
         let cell = batch * self.queries + row;
         let (low, high) = clamp(self.start[cell], self.end[cell], held);
         let source = (row * b + batch) * h;
-        let keys = &self.k[batch * d..];
-        let scores = row_scores(&self.q[source * d..][..h * d], &self.w[source..][..h], keys, b * d, low..high);
+        let scores = match &self.operands {
+            Some(operands) => (low..high).map(|key| operands.score(source, h, key * b + batch)).collect(),
+            None => {
+                let keys = &self.k[batch * d..];
+                row_scores(&self.q[source * d..][..h * d], &self.w[source..][..h], keys, b * d, low..high)
+            }
+        };
         let mut row = vec![f32::NEG_INFINITY; sk as usize];
         for (cell, score) in row[low..high].iter_mut().zip(scores) {
             *cell = effective(score);

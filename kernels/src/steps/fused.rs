@@ -19,42 +19,34 @@ pub(super) fn buffers(shape: &Shape) -> Vec<BufferSpec> {
 }
 
 pub(super) fn record(lane: Lane, shape: &Shape, cx: &mut StepContext<'_>) -> StepResult<()> {
-    let Shape { sq, sk, b, h, d, topk } = *shape;
+    let Shape { sq, b, d, .. } = *shape;
     let (kernel, rows, block, shared, capacity) = match lane {
         Lane::FusedWgmma => {
             let (capacity, shared) = layout::fused_wgmma(shape);
             (format!("fused_wgmma_d{d}"), layout::WGMMA_ROWS, layout::WGMMA_THREADS, shared, capacity)
         }
         _ => {
-            let (stem, of) = match lane {
-                Lane::FusedMma => ("fused_mma", layout::fused_mma(shape)),
-                _ => ("fused", layout::fused(shape)),
+            let (kernel, of) = match lane {
+                Lane::FusedMma => {
+                    let kernel = format!("fused_mma_d{d}_h{}", layout::mma_heads(shape));
+                    (kernel, layout::fused_mma(shape, cx.most_shared()))
+                }
+                _ => (format!("fused_d{d}"), layout::fused(shape)),
             };
-            (format!("{stem}_d{d}"), of.warps, of.warps * layout::WARP, of.shared_bytes, of.capacity)
+            (kernel, of.warps, of.warps * layout::WARP, of.shared_bytes, of.capacity)
         }
     };
     // The kernel sets the bits of its picks only.
     cx.memset("bits", 0)?;
-    cx.launch(
-        Launch::new(kernel)
-            .grid([sq.div_ceil(rows), b, 1])
-            .block([block, 1, 1])
-            .shared(shared)
-            .buffer("q")
-            .buffer("k")
-            .buffer("w")
-            .buffer("start")
-            .buffer("end")
-            .buffer("index")
-            .buffer("score")
-            .buffer("max")
-            .buffer("sum_exp")
-            .buffer("bits")
-            .value(sq)
-            .value(sk)
-            .value(b)
-            .value(h)
-            .value(topk)
-            .value(capacity),
-    )
+    let launch = Launch::new(kernel).grid([sq.div_ceil(rows), b, 1]).block([block, 1, 1]).shared(shared);
+    let launch = ["q", "k", "w"].into_iter().fold(launch, Launch::buffer);
+    cx.launch(with_rows(launch, shape, capacity))
+}
+
+/// The parameters behind queries, keys and weights: limits, outputs, extents and cells of a list.
+pub(super) fn with_rows(launch: Launch, shape: &Shape, capacity: u32) -> Launch {
+    let Shape { sq, sk, b, h, topk, .. } = *shape;
+    let buffers = ["start", "end", "index", "score", "max", "sum_exp", "bits"];
+    let launch = buffers.into_iter().fold(launch, Launch::buffer);
+    [sq, sk, b, h, topk, capacity].into_iter().fold(launch, Launch::value)
 }

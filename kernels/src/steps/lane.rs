@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use graphproof_harness::step::{BufferSpec, DType};
 
-use super::{decode, fused, materialized, streamed};
+use super::{decode, fp8, fused, materialized, streamed};
 use crate::error::KernelsError;
 use crate::shape::Shape;
 
@@ -24,14 +24,25 @@ pub enum Lane {
     FusedMma,
     /// The fused lane on Hopper's tensor cores (sm_90a).
     FusedWgmma,
+    /// The fused lane on Hopper's tensor cores in e4m3 with a scale a vector (sm_90a).
+    FusedFp8,
 }
 
 impl Lane {
     /// The lanes of the default suite.
     pub const SUITE: [Lane; 4] = [Lane::Materialized, Lane::Streamed, Lane::Fused, Lane::Decode];
     /// All lanes.
-    pub const ALL: [Lane; 6] =
-        [Lane::Materialized, Lane::Streamed, Lane::Fused, Lane::Decode, Lane::FusedMma, Lane::FusedWgmma];
+    pub const ALL: [Lane; 7] = [
+        Lane::Materialized,
+        Lane::Streamed,
+        Lane::Fused,
+        Lane::Decode,
+        Lane::FusedMma,
+        Lane::FusedWgmma,
+        Lane::FusedFp8,
+    ];
+    /// The lanes that need a device of sm_90, and have room for 64 heads.
+    pub const HOPPER: [Lane; 2] = [Lane::FusedWgmma, Lane::FusedFp8];
 
     /// The name of the lane's step.
     pub const fn name(self) -> &'static str {
@@ -42,6 +53,7 @@ impl Lane {
             Lane::Decode => "decode",
             Lane::FusedMma => "fused-mma",
             Lane::FusedWgmma => "fused-wgmma",
+            Lane::FusedFp8 => "fused-fp8",
         }
     }
 
@@ -56,6 +68,9 @@ impl Lane {
             Lane::FusedWgmma => {
                 "the fused lane on Hopper's tensor cores: wgmma, at most 64 heads; needs a GPU of sm_90"
             }
+            Lane::FusedFp8 => {
+                "q and k turned into e4m3 with a scale a vector, then the fused lane on wgmma; needs a GPU of sm_90"
+            }
         }
     }
 
@@ -68,6 +83,7 @@ impl Lane {
             Lane::Decode => &["decode"],
             Lane::FusedMma => &["fused_mma"],
             Lane::FusedWgmma => &["fused_wgmma"],
+            Lane::FusedFp8 => &["fused_fp8"],
         }
     }
 
@@ -77,6 +93,7 @@ impl Lane {
             Lane::Materialized => materialized::buffers(shape),
             Lane::Streamed => streamed::buffers(shape),
             Lane::Fused | Lane::FusedMma | Lane::FusedWgmma => fused::buffers(shape),
+            Lane::FusedFp8 => fp8::buffers(shape),
             Lane::Decode => decode::buffers(shape),
         }
     }

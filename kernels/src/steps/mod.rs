@@ -1,6 +1,7 @@
 //! The indexer step in its lanes, as [`Step`]s that the harness judges.
 
 mod decode;
+mod fp8;
 mod fused;
 mod lane;
 mod materialized;
@@ -36,7 +37,7 @@ impl IndexerStep {
     /// A shape that cannot be run; stale PTX; no NVRTC, or a source that does not compile.
     pub fn new(lane: Lane, shape: &Shape, source: PtxSource) -> Result<Self, KernelsError> {
         shape.validate()?;
-        if lane == Lane::FusedWgmma && shape.h > WGMMA_HEADS {
+        if Lane::HOPPER.contains(&lane) && shape.h > WGMMA_HEADS {
             return Err(ShapeError::TooLarge { name: "h", value: shape.h, most: WGMMA_HEADS }.into());
         }
         for spec in lane.buffers(shape) {
@@ -110,6 +111,7 @@ impl Step for IndexerStep {
             Lane::Materialized => materialized::record(&self.shape, cx),
             Lane::Streamed => streamed::record(&self.shape, cx),
             Lane::Fused | Lane::FusedMma | Lane::FusedWgmma => fused::record(self.lane, &self.shape, cx),
+            Lane::FusedFp8 => fp8::record(&self.shape, cx),
             Lane::Decode => decode::record(&self.shape, cx),
         }
     }
@@ -174,15 +176,18 @@ mod tests {
         let error = step("dense", &Shape::default(), PtxSource::Committed).err().unwrap().to_string();
         assert_eq!(
             error,
-            "no step is called 'dense'; the steps are materialized, streamed, fused, decode, fused-mma, fused-wgmma"
+            "no step is called 'dense'; the steps are materialized, streamed, fused, decode, fused-mma, fused-wgmma, \
+             fused-fp8"
         );
     }
 
     #[test]
     fn more_heads_than_a_kernel_has_room_for_are_refused() {
         let shape = Shape { h: 65, ..Shape::default() };
-        let error = step("fused-wgmma", &shape, PtxSource::Committed).err().unwrap().to_string();
-        assert_eq!(error, "h=65 is more than the 64 that the kernels support");
+        for lane in Lane::HOPPER {
+            let error = step(lane.name(), &shape, PtxSource::Committed).err().unwrap().to_string();
+            assert_eq!(error, "h=65 is more than the 64 that the kernels support");
+        }
         assert!(step("fused", &shape, PtxSource::Committed).is_ok());
     }
 

@@ -5,7 +5,7 @@
 //! `// fault: text` (a part of the message), or `// error: text` (a line of the parse error,
 //! in order; several lines may be given).
 
-use crate::common::{Memory, Shape, launch};
+use crate::common::{Memory, Shape, fewer, launch};
 use graphproof_exec::{Isa, Program};
 
 struct Case {
@@ -65,32 +65,31 @@ fn check(text: &str) -> Result<(), String> {
         }
         return Ok(());
     }
-    for isa in Isa::available() {
-        for seed in [0, 1, 99] {
-            for threads in [1, 3] {
-                let program = Program::from_ptx_for(text, isa).map_err(|error| error.to_string())?;
-                let mut memory = Memory::new();
-                let out = memory.words(&vec![0; case.words]);
-                let result = launch(&program, Shape { seed, threads, ..case.shape }, &memory, &[out]);
-                let how = format!("on {isa:?}, seed {seed}, {threads} threads");
-                match (&case.fault, result) {
-                    (None, Ok(_)) => {
-                        let words = memory.read_words(0);
-                        let found = &words[..case.expect.len()];
-                        if found != case.expect {
-                            return Err(format!("{how}: found {found:?}, expected {:?}", case.expect));
-                        }
-                    }
-                    (Some(wanted), Err(fault)) => {
-                        let message = fault.to_string();
-                        if !message.contains(wanted) {
-                            return Err(format!("{how}: `{wanted}` is not in `{message}`"));
-                        }
-                    }
-                    (None, Err(fault)) => return Err(format!("{how}: {fault}")),
-                    (Some(wanted), Ok(_)) => return Err(format!("{how}: no fault, expected `{wanted}`")),
+    // Under a memory checker one way of each case; of the others nothing else is to be expected.
+    let ways = Isa::available().into_iter().rev().flat_map(|isa| [99, 0, 1].map(|seed| (isa, seed)));
+    let ways = ways.flat_map(|(isa, seed)| [3, 1].map(|threads| (isa, seed, threads)));
+    for (isa, seed, threads) in ways.take(fewer(400) as usize) {
+        let program = Program::from_ptx_for(text, isa).map_err(|error| error.to_string())?;
+        let mut memory = Memory::new();
+        let out = memory.words(&vec![0; case.words]);
+        let result = launch(&program, Shape { seed, threads, ..case.shape }, &memory, &[out]);
+        let how = format!("on {isa:?}, seed {seed}, {threads} threads");
+        match (&case.fault, result) {
+            (None, Ok(_)) => {
+                let words = memory.read_words(0);
+                let found = &words[..case.expect.len()];
+                if found != case.expect {
+                    return Err(format!("{how}: found {found:?}, expected {:?}", case.expect));
                 }
             }
+            (Some(wanted), Err(fault)) => {
+                let message = fault.to_string();
+                if !message.contains(wanted) {
+                    return Err(format!("{how}: `{wanted}` is not in `{message}`"));
+                }
+            }
+            (None, Err(fault)) => return Err(format!("{how}: {fault}")),
+            (Some(wanted), Ok(_)) => return Err(format!("{how}: no fault, expected `{wanted}`")),
         }
     }
     Ok(())

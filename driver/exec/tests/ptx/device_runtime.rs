@@ -481,8 +481,9 @@ fn printing_formats_as_c_does() {
 fn every_lane_prints_and_the_newest_megabyte_is_kept() {
     let _one = OUTPUT.lock().expect("one at a time");
     drop(take_output());
-    let body = ".shared .align 1 .b8 text[8];\nst.shared.u8 [text], 37;\nst.shared.u8 [text+1], 100;\n\
-                st.shared.u8 [text+2], 10;\nst.shared.u8 [text+3], 0;\n.local .align 8 .b8 args[8];\nst.local.u32 [args], %r0;\n\
+    // `%99d`: long lines, so that few threads print more than is kept.
+    let body = ".shared .align 1 .b8 text[8];\nst.shared.u8 [text], 37;\nst.shared.u8 [text+1], 57;\n\
+                st.shared.u8 [text+2], 57;\nst.shared.u8 [text+3], 100;\nst.shared.u8 [text+4], 10;\nst.shared.u8 [text+5], 0;\n.local .align 8 .b8 args[8];\nst.local.u32 [args], %r0;\n\
                 mov.u64 %rd2, text;\ncvta.shared.u64 %rd2, %rd2;\nmov.u64 %rd3, args;\ncvta.local.u64 %rd3, %rd3;\n\
                 call (%r5), vprintf, (%rd2, %rd3);";
     let declarations = ".extern .func (.reg .b32 n) vprintf (.reg .b64 format, .reg .b64 arguments);\n";
@@ -491,11 +492,11 @@ fn every_lane_prints_and_the_newest_megabyte_is_kept() {
     let out = memory.words(&[9]);
     launch(&program, Shape { block: [70, 1, 1], ..Shape::default() }, &memory, &[out]).expect("no fault");
     let text = String::from_utf8(take_output()).expect("UTF-8");
-    let mut numbers: Vec<u32> = text.lines().map(|line| line.parse().expect("a number")).collect();
+    let mut numbers: Vec<u32> = text.lines().map(|line| line.trim().parse().expect("a number")).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..70).collect::<Vec<_>>());
     assert_eq!(take_output(), Vec::<u8>::new());
-    let shape = Shape { grid: [400, 1, 1], block: [1024, 1, 1], ..Shape::default() };
+    let shape = Shape { grid: [11, 1, 1], block: [1024, 1, 1], ..Shape::default() };
     launch(&program, shape, &memory, &[out]).expect("no fault");
     assert_eq!(take_output().len(), 1 << 20);
 }
@@ -522,7 +523,7 @@ fn a_grid_waits_for_itself() {
         sync(1),
         sync(2)
     );
-    for (blocks, threads) in [(1u32, 64u32), (2, 32), (7, 96), (24, 128)] {
+    for (blocks, threads) in [(7u32, 96u32), (1, 64), (2, 32), (24, 128)].into_iter().filter(|_| fewer(1) > 0) {
         let shape = Shape { grid: [blocks, 1, 1], block: [threads, 1, 1], threads: 2, ..Shape::default() };
         let total = blocks * threads;
         let seen = words(&self::threads("", &body), shape, total as usize, &[]);
