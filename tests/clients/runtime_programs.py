@@ -80,7 +80,7 @@ def main():
 
     # Machine code alone: refused with the reason, or launched and not executed. Its capture is judged all the same.
     machine = TARGET / "machine.program"
-    code = ["-arch=sm_80" if "-gencode" == option else option for option in nvcc if not str(option).startswith("arch=")]
+    code = ["arch=compute_80,code=sm_80" if str(option).startswith("arch=") else option for option in nvcc]
     subprocess.run([*code, "-cudart", "shared", SOURCES / "graph_capture.cu", "-o", machine], check=True)
     for name, options, told in [
         ("machine_code_alone", [], "machine code"),

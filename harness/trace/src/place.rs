@@ -158,7 +158,9 @@ impl<'a> Places<'a> {
             }
         }
         let site = self.image_site(frame);
-        let start = matches!(site.what.as_str(), "_start" | "main") || is_machinery(&site.what);
+        // The first frame of a stack returns to nowhere: the byte before address 0.
+        let end = frame.offset == u64::MAX;
+        let start = end || matches!(site.what.as_str(), "_start" | "main") || is_machinery(&site.what);
         if start { Vec::new() } else { vec![site] }
     }
 
