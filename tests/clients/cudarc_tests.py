@@ -40,8 +40,8 @@ def artifacts(*arguments):
 
 
 def library():
-    """Our libcuda."""
-    for message in artifacts("build", "--package", "graphproof-driver"):
+    """Our libcuda, as README's build leaves it."""
+    for message in artifacts("build", "--release"):
         if message["target"]["name"] == "graphproof_driver":
             for file in message["filenames"]:
                 if file.endswith(".so"):

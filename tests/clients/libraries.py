@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Builds what a program needs to run in front of the software driver, and puts it into a folder.
 
-    python3 tests/clients/libraries.py FOLDER [--release]
+    python3 tests/clients/libraries.py FOLDER
 
-is `graphproof libraries FOLDER` after a build.
+is `graphproof libraries FOLDER` after README's build.
 """
 
 import json
@@ -14,14 +14,10 @@ import sys
 
 import toolkit
 
-PACKAGES = ["graphproof", "graphproof-driver", "graphproof-runtime", "graphproof-compilers"]
 
-
-def program(*options):
+def program():
     """Builds the program, with its libraries beside it."""
-    command = ["cargo", "build", "--message-format=json-render-diagnostics", *options]
-    for name in PACKAGES:
-        command += ["--package", name]
+    command = ["cargo", "build", "--release", "--message-format=json-render-diagnostics"]
     done = subprocess.run(command, cwd=toolkit.ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit("cargo built no libraries")
@@ -29,18 +25,16 @@ def program(*options):
     return next(pathlib.Path(file) for file in built if file and pathlib.Path(file).name == "graphproof")
 
 
-def make(folder, *options):
+def make(folder):
     """Builds the libraries and puts them into `folder`; gives the variables that put them in front."""
-    command = [program(*options), "libraries", folder]
+    command = [program(), "libraries", folder]
     lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
     exports = (shlex.split(line)[1].split("=", 1) for line in lines)
     return dict(exports)
 
 
 if __name__ == "__main__":
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-    if len(arguments) != 1:
+    if len(sys.argv) != 2:
         sys.exit(__doc__)
-    options = [option for option in sys.argv[1:] if option.startswith("--")]
-    for name, value in make(pathlib.Path(arguments[0]).resolve(), *options).items():
+    for name, value in make(pathlib.Path(sys.argv[1]).resolve()).items():
         print(f"export {name}={shlex.quote(value)}")

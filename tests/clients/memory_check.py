@@ -31,15 +31,17 @@ HALVES = [
 
 
 def built(*arguments):
-    """The test program that these arguments of cargo name."""
-    command = ["cargo", "test", "--package", "graphproof-exec", *arguments, "--no-run"]
+    """The test program of the engine that these arguments of cargo name: one of those of `cargo test --workspace`,
+    since one package alone would be built anew, with fewer features of what it stands on."""
+    command = ["cargo", "test", "--workspace", *arguments, "--no-run"]
     command += ["--message-format=json-render-diagnostics"]
     done = subprocess.run(command, cwd=toolkit.ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed")
     for line in done.stdout.splitlines():
         message = json.loads(line)
-        if message.get("reason") == "compiler-artifact" and message.get("executable"):
+        ours = "driver/exec" in message.get("package_id", "")
+        if ours and message.get("reason") == "compiler-artifact" and message.get("executable"):
             return message["executable"]
     sys.exit(f"{' '.join(command)} built no test program")
 
