@@ -1,12 +1,14 @@
 //! The ground that faults are planted in: a step made of closures, on a small step of its own or
 //! on a lane of the indexer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use graphproof_harness::context::{HostContext, Launch, StepContext};
-use graphproof_harness::error::StepResult;
+use graphproof_harness::cuda::{Condition, Stream};
+use graphproof_harness::error::{StepError, StepResult};
 use graphproof_harness::step::{BufferSpec, DType, HostBuffers, Module, Step};
 
+use super::prelude::once;
 use crate::error::KernelsError;
 use crate::ptx::{self, PtxSource};
 use crate::shape::Shape;
@@ -117,10 +119,24 @@ impl Plant {
         self
     }
 
-    /// Adds the module that conditional nodes need.
-    pub fn conditional_module(mut self) -> Self {
+    /// Instead of the ground's own work: `y` is three times `x`, and in two of three steps an IF node runs `body`
+    /// behind it, which has the scratch `t`.
+    pub fn with_body(mut self, body: impl Fn(&mut StepContext<'_>) -> StepResult<()> + Send + Sync + 'static) -> Self {
         self.modules.push(graphproof_harness::context::conditional_module());
-        self
+        let inner = OnceLock::new();
+        self.with([BufferSpec::input("go", DType::U32, [1]), BufferSpec::scratch("t", DType::F32, [N as usize])])
+            .fill(|index, inputs| {
+                inputs.slice_mut::<u32>("go")?[0] = u32::from(!index.is_multiple_of(3));
+                Ok(())
+            })
+            .record(move |cx| {
+                let inner = once(&inner, || {
+                    let stream = Stream::blocking().map_err(|error| StepError::other(error.to_string()))?;
+                    Ok(Arc::new(stream))
+                })?;
+                cx.launch(scale(3.0))?;
+                cx.conditional(Condition::If, "go", inner, &mut |cx| body(cx))
+            })
     }
 
     /// What the step enqueues, instead of the ground's own work.

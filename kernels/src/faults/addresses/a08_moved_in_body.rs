@@ -4,8 +4,6 @@
 //! Stands for: workspaces that grow behind an early exit.
 //! Found by: reading the bodies back too. Clean twin: it stays.
 
-use graphproof_harness::cuda::{Condition, Stream};
-
 use crate::faults::prelude::*;
 
 /// See the file.
@@ -23,30 +21,16 @@ pub const FAULT: Fault = Fault {
 };
 
 fn step(variant: Variant) -> Planted {
-    let inner = OnceLock::new();
     Plant::small(FAULT.name)?
-        .conditional_module()
-        .with([BufferSpec::input("go", DType::U32, [1]), BufferSpec::scratch("t", DType::F32, [N as usize])])
-        .fill(|index, inputs| {
-            inputs.slice_mut::<u32>("go")?[0] = u32::from(!index.is_multiple_of(3));
-            Ok(())
+        .with_body(|cx| {
+            let scaled = |from: &str, to: &str, factor: f32| {
+                Launch::new("scale").block([N, 1, 1]).buffer(from).buffer(to).value(factor).value(N)
+            };
+            cx.launch(scaled("x", "t", 2.0))?;
+            cx.launch(scaled("t", "y", 5.0))
         })
         .prepare(move |index, cx| {
             if variant.planted() && index == 6 && cx.phase() == Phase::Replay { cx.reallocate("t") } else { Ok(()) }
-        })
-        .record(move |cx| {
-            let inner = once(&inner, || {
-                let stream = Stream::blocking().map_err(|error| StepError::other(error.to_string()))?;
-                Ok(Arc::new(stream))
-            })?;
-            cx.launch(scale(3.0))?;
-            cx.conditional(Condition::If, "go", inner, &mut |cx| {
-                let scaled = |from: &str, to: &str, factor: f32| {
-                    Launch::new("scale").block([N, 1, 1]).buffer(from).buffer(to).value(factor).value(N)
-                };
-                cx.launch(scaled("x", "t", 2.0))?;
-                cx.launch(scaled("t", "y", 5.0))
-            })
         })
         .step()
 }
