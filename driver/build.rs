@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 use graphproof_api::{Function, PerThread};
+
+mod stub_build;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -33,37 +34,15 @@ fn main() {
     compile_stubs(&out, &names);
 }
 
-/// Compiles `stub.rs`: libraries of a few kilobytes, without any dependency, that the rlib embeds. The linker
-/// finds a library that is loaded by its SONAME, and programs ask for either of these two.
+/// Compiles the stubs that the rlib embeds: programs ask for either of these two names.
 fn compile_stubs(out: &Path, names: &[String]) {
     println!("cargo::rerun-if-changed=stub.rs");
+    println!("cargo::rerun-if-changed=stub_build.rs");
     let list = out.join("stub_names.rs");
-    let mut source =
-        format!("const COUNT: usize = {};\nmacro_rules! names {{ ($then:ident) => {{ $then! {{\n", names.len());
-    for (index, name) in names.iter().enumerate() {
-        writeln!(source, "    {index} {name}").expect("writing to a string");
-    }
-    source.push_str("} }; }\n");
-    fs::write(&list, source).expect("OUT_DIR is writable");
-
+    stub_build::write_names(&list, names.iter().map(String::as_str));
     for (soname, file) in [("libcuda.so", "stub.so"), ("libcuda.so.1", "stub-1.so")] {
-        compile_stub(&list, soname, &out.join(file));
+        stub_build::compile("stub.rs", &list, soname, &out.join(file));
     }
-}
-
-fn compile_stub(list: &Path, soname: &str, file: &Path) {
-    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
-    let target = env::var("TARGET").expect("cargo sets TARGET");
-    let mut command = Command::new(rustc);
-    command.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=stub", "--target", &target, "stub.rs"]);
-    command.args(["-Cpanic=abort", "-Copt-level=2", "-Cstrip=symbols"]);
-    command.args(["-Clink-arg=-nostdlib", &format!("-Clink-arg=-Wl,-soname,{soname}")]);
-    if let Some(linker) = env::var_os("RUSTC_LINKER") {
-        command.arg("-Clinker").arg(linker);
-    }
-    command.arg("-o").arg(file).env("STUB_NAMES", list);
-    let status = command.status().expect("rustc can be run");
-    assert!(status.success(), "the stub library does not compile: {status}");
 }
 
 /// Collects the `fn cu…(…)` items, names with arguments: the convention of the `entry_points!` macro.

@@ -69,23 +69,29 @@ pub const ONLY_WATCHED: &[Id] = &[Id::A13, Id::A14, Id::L06];
 pub const TOLD_AS: &[(Id, Id)] =
     &[(Id::C10, Id::C04), (Id::S06, Id::S01), (Id::S07, Id::C12), (Id::S09, Id::S14), (Id::S10, Id::S14)];
 
+/// What a report says where [`unrecorded`] gives `why`.
+pub fn not_recorded(why: &str) -> String {
+    format!("calls of the driver are not recorded ({why})")
+}
+
+/// What a report says where nothing is [`watched`].
+pub const NOT_WATCHED: &str = "what each kernel reads and writes is seen on the software driver only";
+
 /// What a report says is not looked for on this driver, each with the reason.
 pub fn not_checked() -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(why) = unrecorded() {
         let told: Vec<String> = TOLD_AS.iter().map(|(id, other)| format!("{id} as {other}")).collect();
         reasons.push(format!(
-            "calls of the driver are not recorded ({why}): {} are not looked for; {} are found, but told as others ({})",
+            "{}: {} are not looked for; {} are found, but told as others ({})",
+            not_recorded(&why),
             join(ONLY_RECORDED.iter().copied()),
             join(TOLD_AS.iter().map(|(id, _)| *id)),
             told.join(", ")
         ));
     }
     if !watched() {
-        reasons.push(format!(
-            "what each kernel reads and writes is seen on the software driver only: {} are not looked for",
-            join(ONLY_WATCHED.iter().copied())
-        ));
+        reasons.push(format!("{NOT_WATCHED}: {} are not looked for", join(ONLY_WATCHED.iter().copied())));
     }
     reasons
 }

@@ -617,7 +617,11 @@ pub struct HostContext<'a> {
     pub(crate) place: Option<Place>,
 }
 
-impl HostContext<'_> {
+impl<'a> HostContext<'a> {
+    pub(crate) fn new(phase: Phase, stream: &'a Stream, buffers: &'a mut BufferSet) -> Self {
+        HostContext { phase, stream, buffers, last: Cell::new(None), place: None }
+    }
+
     /// Which run this is for.
     #[track_caller]
     pub fn phase(&self) -> Phase {

@@ -2,19 +2,20 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 mod names {
     include!("names.rs");
 }
 use names::{NVJITLINK, NVRTC, RELEASES};
+#[path = "../../stub_build.rs"]
+mod stub_build;
 
 /// That of the driver: a library whose every name jumps through a table.
 const STUB: &str = "../../stub.rs";
 
 fn main() {
-    for path in ["build.rs", "names.rs", STUB] {
+    for path in ["build.rs", "names.rs", STUB, "../../stub_build.rs"] {
         println!("cargo::rerun-if-changed={path}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -46,15 +47,9 @@ fn main() {
 /// One library: `names` are exported names with the names of their bodies.
 fn library(source: &mut String, declared: &mut Vec<String>, out: &Path, soname: &str, names: Vec<(String, String)>) {
     let list = out.join(format!("{soname}.names.rs"));
-    let mut text =
-        format!("const COUNT: usize = {};\nmacro_rules! names {{ ($then:ident) => {{ $then! {{\n", names.len());
-    for (index, (name, _)) in names.iter().enumerate() {
-        writeln!(text, "    {index} {name}").expect("writing to a string");
-    }
-    text.push_str("} }; }\n");
-    fs::write(&list, text).expect("OUT_DIR is writable");
+    stub_build::write_names(&list, names.iter().map(|(name, _)| name.as_str()));
     let file = out.join(soname);
-    compile(&list, soname, &file);
+    stub_build::compile(STUB, &list, soname, &file);
     write!(source, "        ({soname:?}, include_bytes!({file:?}).as_slice(), vec![").expect("writing to a string");
     for (_, body) in names {
         let body = format!("graphproof_{body}");
@@ -64,18 +59,4 @@ fn library(source: &mut String, declared: &mut Vec<String>, out: &Path, soname: 
         }
     }
     source.push_str("]),\n");
-}
-
-fn compile(list: &Path, soname: &str, file: &Path) {
-    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
-    let target = env::var("TARGET").expect("cargo sets TARGET");
-    let mut command = Command::new(rustc);
-    command.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=stub", "--target", &target, STUB]);
-    command.args(["-Cpanic=abort", "-Copt-level=2", "-Cstrip=symbols"]);
-    command.args(["-Clink-arg=-nostdlib", &format!("-Clink-arg=-Wl,-soname,{soname}")]);
-    if let Some(linker) = env::var_os("RUSTC_LINKER") {
-        command.arg("-Clinker").arg(linker);
-    }
-    let status = command.arg("-o").arg(file).env("STUB_NAMES", list).status().expect("rustc can be run");
-    assert!(status.success(), "the stub of {soname} does not compile: {status}");
 }

@@ -12,8 +12,7 @@ const CHECK: Check = Check::Addresses;
 pub fn check(topology: &Topology, buffers: &BufferSet, step: u64) -> Vec<Finding> {
     let uses = topology.nodes.iter().enumerate().flat_map(|(i, node)| node.pointers.iter().map(move |p| (i, node, p)));
     let declared = uses.filter_map(|(index, node, pointer)| check_one(index, node, pointer, buffers, step));
-    let others = topology.nodes.iter().enumerate().flat_map(|(i, node)| node.foreign.iter().map(move |f| (i, node, f)));
-    let others = others.filter_map(|(index, node, foreign)| check_foreign(index, node, foreign, step));
+    let others = foreigners(topology).filter_map(|(index, node, foreign)| check_foreign(index, node, foreign, step));
     let mut found: Vec<Finding> = declared.chain(others).collect();
     for body in &topology.bodies {
         let within = format!("in body {} of conditional node {}", body.number, body.node);
@@ -22,13 +21,23 @@ pub fn check(topology: &Topology, buffers: &BufferSet, step: u64) -> Vec<Finding
     found
 }
 
+/// Every pointer to memory that the step did not declare, with its node.
+fn foreigners(topology: &Topology) -> impl Iterator<Item = (usize, &Node, &Foreign)> {
+    topology.nodes.iter().enumerate().flat_map(|(i, node)| node.foreign.iter().map(move |f| (i, node, f)))
+}
+
+/// A pointer's place, in words.
+fn place(index: usize, node: &Node, within: &str) -> String {
+    format!("node {index} ({}), {within}", crate::topology::headline(&node.kind))
+}
+
 /// Memory that the step did not declare must be the allocation that it was at capture.
 fn check_foreign(index: usize, node: &Node, foreign: &Foreign, step: u64) -> Option<Finding> {
     let now = Allocation::of(foreign.address);
     if now == Some(foreign.allocation) {
         return None;
     }
-    let place = format!("node {index} ({}), {}", crate::topology::headline(&node.kind), foreign.place);
+    let place = place(index, node, &foreign.place);
     let (id, memory) =
         if foreign.allocation.host { (Id::A10, "pinned host memory") } else { (Id::A07, "device memory") };
     let seen = match now {
@@ -44,9 +53,8 @@ fn check_foreign(index: usize, node: &Node, foreign: &Foreign, step: u64) -> Opt
 
 /// Addresses of memory that the step has of its own, which its framework may take back.
 pub fn of_framework(topology: &Topology) -> Vec<u64> {
-    let foreign = topology.nodes.iter().flat_map(|node| &node.foreign);
-    let mut addresses: Vec<u64> =
-        foreign.filter(|f| f.own.is_none() && !f.allocation.host).map(|f| f.address).collect();
+    let own = foreigners(topology).map(|(.., foreign)| foreign).filter(|f| f.own.is_none() && !f.allocation.host);
+    let mut addresses: Vec<u64> = own.map(|foreign| foreign.address).collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses
@@ -55,11 +63,8 @@ pub fn of_framework(topology: &Topology) -> Vec<u64> {
 /// The findings for memory that the step's framework has taken back before replay `step`.
 pub fn taken_back(topology: &Topology, lost: &[Lost], step: u64) -> Vec<Finding> {
     let found = lost.iter().filter_map(|lost| {
-        let uses = |node: &&Node| node.foreign.iter().any(|f| f.address == lost.address);
-        let node = topology.nodes.iter().find(uses)?;
-        let index = topology.nodes.iter().position(|other| std::ptr::eq(other, node))?;
-        let foreign = node.foreign.iter().find(|f| f.address == lost.address)?;
-        let place = format!("node {index} ({}), {}", crate::topology::headline(&node.kind), foreign.place);
+        let (index, node, foreign) = foreigners(topology).find(|(.., foreign)| foreign.address == lost.address)?;
+        let place = place(index, node, &foreign.place);
         let finding = Finding::new(Id::A07, CHECK).at_step(step).at(node.site.clone()).began(lost.allocated.clone());
         Some(finding.contrast(
             format!("{place}: {:#x}, memory that the step has of its own", lost.address),
@@ -75,7 +80,7 @@ fn check_one(index: usize, node: &Node, pointer: &Pointer, buffers: &BufferSet, 
         return None;
     }
     let name = &buffers.specs()[pointer.target.buffer].name;
-    let place = format!("node {index} ({}), {}", crate::topology::headline(&node.kind), pointer.place);
+    let place = place(index, node, &pointer.place);
     let present = buffers.memory(pointer.target.buffer).address();
     let finding = match now {
         Some(now) if now.live => Finding::new(Id::A07, CHECK).contrast(

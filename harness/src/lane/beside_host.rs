@@ -2,7 +2,6 @@
 //! held until the thread is done, so that what it overwrites is overwritten before the replay reads it. It needs
 //! no unlucky timing.
 
-use std::cell::Cell;
 use std::panic::Location;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ fn on_a_thread(
     let context = CurrentContext::get()?;
     let work = move || {
         context.bind()?;
-        let mut cx = HostContext { phase, stream, buffers, last: Cell::new(None), place: None };
+        let mut cx = HostContext::new(phase, stream, buffers);
         let said = step.beside_replay(index, &mut cx);
         Ok((said, cx.last.get()))
     };

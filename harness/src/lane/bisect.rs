@@ -1,8 +1,6 @@
 //! Bisection of a replay that differs: the graph's nodes one after the other, beside the pieces of work of
 //! the eager step, each on its own set of buffers. The first whose result differs has equal inputs.
 
-use std::cell::Cell;
-
 use super::{Captured, EAGER_POISON, Ended, Lane};
 use crate::buffers::BufferSet;
 use crate::checks::addresses;
@@ -254,7 +252,7 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None), place: None };
+        let mut cx = HostContext::new(phase, &self.stream, buffers);
         self.step.prepare(step, &mut cx)
     }
 

@@ -1,6 +1,5 @@
 //! What a run gathers beside its results, for the checks that look at more than results.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -180,7 +179,7 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let mut cx = HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None), place: None };
+        let mut cx = HostContext::new(phase, &self.stream, buffers);
         let (prepared, calls) = calls::during(|| self.step.prepare(step, &mut cx));
         let at = cx.place.or_else(|| cx.last.get().map(Place::from)).filter(|_| phase == Phase::Replay);
         if let Some(at) = at {

@@ -4,7 +4,6 @@
 //! The stream is held until every replay is enqueued, so that the host is as far ahead as it can be; it needs
 //! no unlucky timing.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use super::images::{HostImages, copy_out, pinned};
@@ -96,13 +95,7 @@ impl Lane {
             for (step, slot) in (first..).zip(slots.iter_mut()) {
                 self.heartbeat.enter("replays in flight", step);
                 let buffers = &mut self.replay;
-                let mut cx = HostContext {
-                    phase: Phase::Replay,
-                    stream: &self.stream,
-                    buffers,
-                    last: Cell::new(None),
-                    place: None,
-                };
+                let mut cx = HostContext::new(Phase::Replay, &self.stream, buffers);
                 self.step.prepare(step, &mut cx).map_err(Failed::Host)?;
                 if !addresses::check(&graph.topology, &self.replay, step).is_empty() {
                     return Err(Failed::Moved);

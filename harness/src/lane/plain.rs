@@ -1,7 +1,5 @@
 //! The same steps without a check, for the time that the checks are measured against.
 
-use std::cell::Cell;
-
 use super::parts::{Part, Parts};
 use super::{Ended, Lane};
 use crate::checks::faults;
@@ -58,10 +56,7 @@ impl Lane {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,
         };
-        let prepared = self.step.prepare(
-            step,
-            &mut HostContext { phase, stream: &self.stream, buffers, last: Cell::new(None), place: None },
-        );
+        let prepared = self.step.prepare(step, &mut HostContext::new(phase, &self.stream, buffers));
         prepared.map_err(|error| self.stop(faults::host_work(&error, step), error.is_sticky()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use graphproof_harness::calls;
 use graphproof_harness::driver::DriverKind;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::finding::{Check, Finding, Id, Site};
@@ -33,11 +34,8 @@ impl Evidences {
     /// Why there is none of a kind; `None` where there is.
     fn why_not(&self, evidence: Evidence) -> Option<String> {
         match evidence {
-            Evidence::Calls => {
-                self.no_calls.as_ref().map(|why| format!("calls of the driver are not recorded ({why})"))
-            }
-            Evidence::Accesses => (!self.accesses)
-                .then(|| "what each kernel reads and writes is seen on the software driver only".to_owned()),
+            Evidence::Calls => self.no_calls.as_deref().map(calls::not_recorded),
+            Evidence::Accesses => (!self.accesses).then(|| calls::NOT_WATCHED.to_owned()),
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
     }
     guarded(|| {
         if hears {
-            frame.capture = listen::status(frame, info);
+            frame.capture = listen::before(frame, info);
         }
         match info.action {
             Action::DestroyStream => captures::end(nth(frame, info, 0)),

@@ -42,10 +42,14 @@ pub(super) fn is_on() -> bool {
     unsafe { ON.load(Ordering::Acquire).as_ref() }.is_some_and(|on| on.load(Ordering::Relaxed))
 }
 
-/// The capture status of a call's stream, where the driver may be asked for it.
-pub(super) fn status(frame: &Frame, info: &Info) -> u8 {
-    let asked = (captures::active() != 0).then(|| stream_of(frame, info)).flatten();
-    Heard::byte(asked.filter(|_| !info.name.ends_with("_ptsz")).and_then(captures::status))
+/// The capture status of a call's stream before it, where the driver may be asked for it.
+pub(super) fn before(frame: &Frame, info: &Info) -> u8 {
+    if captures::active() == 0 { Heard::byte(None) } else { status(stream_of(frame, info), info) }
+}
+
+fn status(stream: Option<u64>, info: &Info) -> u8 {
+    let asked = stream.filter(|_| captures::active() != 0 && !info.name.ends_with("_ptsz"));
+    Heard::byte(asked.and_then(captures::status))
 }
 
 /// Tells the listener of a call that returned `result`.
@@ -71,7 +75,7 @@ pub(super) fn tell(frame: &Frame, info: &'static Info, result: u32, ended: u64) 
         word_count: count,
         result,
         before: frame.capture,
-        after: if gone { 0 } else { status(frame, info) },
+        after: if gone { 0 } else { status(stream, info) },
     };
     // SAFETY: as graphproof_door::Listener says; the call lives until it returns.
     unsafe { each(&raw const call) };
