@@ -72,6 +72,10 @@ class Framework:
         """A stream of this framework over the judge's."""
         return Stream(handle)
 
+    def default_stream(self) -> Any:
+        """The default stream, by the framework's own name for it."""
+        return self.stream(0)
+
     def using(self, stream: Any) -> ContextManager[Any]:
         """What the step enqueues goes on `stream`, where the framework has a current one."""
         return contextlib.nullcontext()
@@ -130,6 +134,11 @@ class Numba(Framework):
 
         return cuda.external_stream(handle)
 
+    def default_stream(self) -> Any:
+        from numba import cuda
+
+        return cuda.default_stream()
+
     def settle(self) -> None:
         from numba import cuda
 
@@ -178,6 +187,11 @@ class CuPy(Framework):
         import cupy
 
         return cupy.cuda.ExternalStream(handle)
+
+    def default_stream(self) -> Any:
+        import cupy
+
+        return cupy.cuda.Stream.null
 
     def using(self, stream: Any) -> ContextManager[Any]:
         return stream

@@ -25,23 +25,25 @@ class Buffer:
     framework: Framework
 
 
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return None
+
+
 def accepts(function: Callable[..., Any], name: str) -> bool:
     """Whether a function has a parameter of this name."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
-    return name in parameters
+    return name in (_parameters(function) or {})
 
 
 def positional(function: Callable[..., Any]) -> list[str] | None:
     """The names of a function's positional parameters; None where they cannot be told."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
+    parameters = _parameters(function)
+    if parameters is None:
         return None
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [parameter.name for parameter in parameters if parameter.kind in kinds]
+    return [parameter.name for parameter in parameters.values() if parameter.kind in kinds]
 
 
 class _Hole:
@@ -248,10 +250,7 @@ class Subject:
         arguments = [values.pop(name) for name in self._names or [] if name in values]
         extra = [values.pop(name) for name in list(values) if name.startswith("argument") and name[8:].isdigit()]
         if self._wants_stream:
-            values["stream"] = stream if stream is not None else self.framework.stream(0)
-            if stream is None:
-                # The default stream, by each framework's own name for it.
-                values["stream"] = _default_stream(self.framework)
+            values["stream"] = self.framework.default_stream() if stream is None else stream
         return self.step(*arguments, *extra, **values)
 
     def _flat(self, result: Any, addresses: dict[int, str]) -> list[tuple[str, Framework, Described, Any]]:
@@ -349,22 +348,6 @@ def _of_kernels(step: Callable[..., Any]) -> Framework | None:
             if type(value).__module__.startswith(module):
                 return next(framework for framework in known() if framework.name == name)
     return None
-
-
-def _default_stream(framework: Framework) -> Any:
-    if framework.name == "numba-cuda":
-        from numba import cuda
-
-        return cuda.default_stream()
-    if framework.name == "CuPy":
-        import cupy
-
-        return cupy.cuda.Stream.null
-    if framework.name == "PyTorch":
-        import torch
-
-        return torch.cuda.current_stream()
-    return framework.stream(0)
 
 
 def _other(image: bytes, kind: str) -> bytes | None:

@@ -76,6 +76,11 @@ class Torch(Framework):
 
         return torch.cuda.ExternalStream(handle, device="cuda:0")
 
+    def default_stream(self) -> Any:
+        import torch
+
+        return torch.cuda.current_stream()
+
     def using(self, stream: Any) -> ContextManager[Any]:
         import torch
 

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{env, fs, io};
 
 use anyhow::{Context as _, anyhow};
+use graphproof_forward::{SOFTWARE_FILE, beside, search_path};
 use graphproof_harness::exit_code::ExitCode;
 
 use super::Failure;
@@ -21,8 +22,7 @@ struct Library {
     apart: bool,
 }
 
-const DRIVER: Library =
-    Library { file: graphproof_forward::SOFTWARE_FILE, names: &["libcuda.so.1", "libcuda.so"], apart: false };
+const DRIVER: Library = Library { file: SOFTWARE_FILE, names: &["libcuda.so.1", "libcuda.so"], apart: false };
 const RUNTIME: Library = Library {
     file: "libgraphproof_runtime.so",
     names: &["libcudart.so.13", "libcudart.so.12", "libcudart.so"],
@@ -44,7 +44,7 @@ pub fn run(args: &LibrariesArgs) -> Result<ExitCode, Failure> {
     written.map_err(file_failure)?;
     let folder = folder.canonicalize().map_err(|error| file_failure(error.into()))?;
     for library in [&DRIVER, &RUNTIME, &COMPILERS] {
-        let file = library.beside().ok_or_else(|| {
+        let file = beside(library.file).ok_or_else(|| {
             let program = env::current_exe().unwrap_or_default();
             let error = anyhow!(
                 "{} is not beside {}: `cargo build --release` leaves it there",
@@ -77,7 +77,7 @@ pub struct Placed {
 pub fn beside_the_driver(folder: &Path) -> anyhow::Result<Placed> {
     let mut missing = Vec::new();
     for library in [&RUNTIME, &COMPILERS] {
-        match library.beside() {
+        match beside(library.file) {
             Some(file) => library.place(&file, folder)?,
             None => missing.push(library.file),
         }
@@ -87,13 +87,6 @@ pub fn beside_the_driver(folder: &Path) -> anyhow::Result<Placed> {
 }
 
 impl Library {
-    /// Its file: beside this program, or where cargo builds it for tests.
-    fn beside(&self) -> Option<PathBuf> {
-        let program = env::current_exe().ok()?;
-        let folder = program.parent()?;
-        [folder.join(self.file), folder.join("deps").join(self.file)].iter().find_map(|path| path.canonicalize().ok())
-    }
-
     /// Writes it into the folder under all its names.
     fn place(&self, file: &Path, folder: &Path) -> anyhow::Result<()> {
         for (index, name) in self.names.iter().enumerate() {
@@ -118,12 +111,7 @@ fn remove(place: &Path) -> io::Result<()> {
 
 /// What puts the libraries of `folder` in front of a program's own.
 fn in_front(folder: &Path) -> [(&'static str, OsString); 2] {
-    let mut search = folder.as_os_str().to_owned();
-    if let Some(old) = env::var_os("LD_LIBRARY_PATH").filter(|old| !old.is_empty()) {
-        search.push(":");
-        search.push(old);
-    }
-    [("LD_LIBRARY_PATH", search), preload(folder)]
+    [("LD_LIBRARY_PATH", search_path(folder)), preload(folder)]
 }
 
 /// The two that Python packages would look for beside themselves, by their full names: what is preloaded by

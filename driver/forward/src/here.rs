@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use graphproof_door::{LISTEN, LISTEN_VERSION, Listen, Listener, sys};
 
 use super::search::search_real;
-use super::unpack::{Behind, ForwardError, Forwarder};
+use super::unpack::{Behind, ForwardError, Forwarder, file_of};
 
 const RTLD_NOW: i32 = 2;
 const RTLD_NOLOAD: i32 = 4;
@@ -148,21 +148,4 @@ fn last_error() -> String {
     }
     // SAFETY: a terminated string.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
-}
-
-fn file_of(address: NonNull<c_void>) -> Option<PathBuf> {
-    let mut info = sys::DlInfo {
-        file: std::ptr::null(),
-        base: std::ptr::null_mut(),
-        symbol: std::ptr::null(),
-        address: std::ptr::null_mut(),
-    };
-    // SAFETY: the loader only looks the address up, and fills the structure in.
-    let found = unsafe { sys::dladdr(address.as_ptr(), &raw mut info) };
-    if found == 0 || info.file.is_null() {
-        return None;
-    }
-    // SAFETY: a terminated string of the loader, which lives as long as the library.
-    let file = unsafe { CStr::from_ptr(info.file) };
-    Some(PathBuf::from(std::ffi::OsStr::from_bytes(file.to_bytes())))
 }

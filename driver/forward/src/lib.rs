@@ -19,4 +19,4 @@ pub use here::{Here, Unheard, listen_here, step_aside};
 #[cfg(not(graphproof_library))]
 pub use search::search_real;
 #[cfg(not(graphproof_library))]
-pub use unpack::{Behind, ForwardError, Forwarder, SOFTWARE_FILE, find_real, find_software};
+pub use unpack::{Behind, ForwardError, Forwarder, SOFTWARE_FILE, beside, find_real, find_software, search_path};

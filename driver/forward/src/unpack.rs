@@ -1,10 +1,12 @@
 //! Puts the library in front of a driver.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsStr, OsString, c_void};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 
+use graphproof_door::sys;
 use object::{Architecture, Object as _, ObjectSection as _, ObjectSymbol as _};
 
 include!(env!("FORWARD_PLACEHOLDER"));
@@ -73,38 +75,58 @@ pub fn find_real() -> Result<Behind, ForwardError> {
     let library = unsafe { libloading::os::unix::Library::new("libcuda.so.1") }
         .map_err(|error| ForwardError::NoDriver(error.to_string()))?;
     // SAFETY: only the address is taken.
-    let symbol = unsafe { library.get::<*const std::ffi::c_void>(b"cuInit\0") }
+    let symbol = unsafe { library.get::<*const c_void>(b"cuInit\0") }
         .map_err(|error| ForwardError::NoDriver(error.to_string()))?;
-    let mut info = graphproof_door::sys::DlInfo {
-        file: std::ptr::null(),
-        base: std::ptr::null_mut(),
-        symbol: std::ptr::null(),
-        address: std::ptr::null_mut(),
-    };
-    // SAFETY: the loader only looks the address up, and fills the structure in.
-    let found = unsafe { graphproof_door::sys::dladdr(*symbol, &raw mut info) };
-    if found == 0 || info.file.is_null() {
-        return Err(ForwardError::NoDriver("the loader does not say where it is".to_owned()));
-    }
-    // SAFETY: a terminated string of the loader, which lives as long as the library, and that is never unloaded.
-    let file = unsafe { std::ffi::CStr::from_ptr(info.file) };
-    let path = PathBuf::from(OsString::from_vec(file.to_bytes().to_vec()));
+    let path = NonNull::new(symbol.cast_mut()).and_then(file_of);
+    let path = path.ok_or_else(|| ForwardError::NoDriver("the loader does not say where it is".to_owned()))?;
     std::mem::forget(library);
     let path =
         path.canonicalize().map_err(|error| ForwardError::Driver { path: path.clone(), reason: error.to_string() })?;
     Ok(Behind { path, software: false })
 }
 
-/// The software driver's library beside this program, or where cargo builds it for tests.
+/// The file that an address was loaded from.
+pub(crate) fn file_of(address: NonNull<c_void>) -> Option<PathBuf> {
+    let mut info = sys::DlInfo {
+        file: std::ptr::null(),
+        base: std::ptr::null_mut(),
+        symbol: std::ptr::null(),
+        address: std::ptr::null_mut(),
+    };
+    // SAFETY: the loader only looks the address up, and fills the structure in.
+    let found = unsafe { sys::dladdr(address.as_ptr(), &raw mut info) };
+    if found == 0 || info.file.is_null() {
+        return None;
+    }
+    // SAFETY: a terminated string of the loader, which lives as long as the library.
+    let file = unsafe { CStr::from_ptr(info.file) };
+    Some(PathBuf::from(OsStr::from_bytes(file.to_bytes())))
+}
+
+/// The software driver's library, by [`beside`].
 ///
 /// # Errors
 /// It is not there.
 pub fn find_software() -> Result<Behind, ForwardError> {
+    let found = beside(SOFTWARE_FILE).map(|path| Behind { path, software: true });
+    found.ok_or_else(|| ForwardError::NoSoftware(std::env::current_exe().unwrap_or_default()))
+}
+
+/// A library beside this program, or where cargo builds it for tests.
+pub fn beside(file: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().unwrap_or_default();
     let folder = program.parent().unwrap_or(Path::new("."));
-    let places = [folder.join(SOFTWARE_FILE), folder.join("deps").join(SOFTWARE_FILE)];
-    let found = places.iter().find_map(|path| path.canonicalize().ok());
-    found.map(|path| Behind { path, software: true }).ok_or(ForwardError::NoSoftware(program))
+    [folder.join(file), folder.join("deps").join(file)].iter().find_map(|path| path.canonicalize().ok())
+}
+
+/// `LD_LIBRARY_PATH` with `folder` in front.
+pub fn search_path(folder: &Path) -> OsString {
+    let mut search = folder.as_os_str().to_owned();
+    if let Some(old) = std::env::var_os("LD_LIBRARY_PATH").filter(|old| !old.is_empty()) {
+        search.push(":");
+        search.push(old);
+    }
+    search
 }
 
 impl Forwarder {
@@ -164,13 +186,8 @@ impl Forwarder {
     /// The variables that put the library in front of the driver in a program, and let it write its record
     /// into `records`.
     pub fn environment(&self, records: &Path) -> Vec<(&'static str, OsString)> {
-        let mut search = self.folder.clone().into_os_string();
-        if let Some(old) = std::env::var_os("LD_LIBRARY_PATH").filter(|old| !old.is_empty()) {
-            search.push(":");
-            search.push(old);
-        }
         let mut variables = vec![
-            ("LD_LIBRARY_PATH", search),
+            ("LD_LIBRARY_PATH", search_path(&self.folder)),
             ("GRAPHPROOF_TRACE", records.as_os_str().to_owned()),
             ("NVTX_INJECTION64_PATH", self.file().into_os_string()),
         ];
