@@ -164,6 +164,7 @@ fn kernels(
             parameters: &bytes,
             globals: &[],
             memory: &memory,
+            textures: &[],
             order_seed: 0,
             resident: u64::MAX,
             cancel: &cancel,

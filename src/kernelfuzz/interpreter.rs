@@ -52,6 +52,7 @@ impl Interpreter {
             parameters: &parameters,
             globals: &globals,
             memory: &map,
+            textures: &[],
             order_seed: self.order,
             resident: u64::MAX,
             cancel: &cancel,

@@ -133,7 +133,8 @@ def structures(text):
 
 def layouts():
     """C structures that repeat ours, and what must hold of them."""
-    text = "\n".join((DRIVER / path).read_text() for path in ("abi/types.rs", "abi/graph_types.rs", "abi/array.rs"))
+    files = ("types", "graph_types", "array", "texture")
+    text = "\n".join((DRIVER / "abi" / f"{name}.rs").read_text() for name in files)
     edge = (DRIVER / "software/graph/edge.rs").read_text()
     found = list(structures(text)) + [("CUgraphEdgeData", f) for n, f in structures(edge) if n == "EdgeData"]
     # Structures within structures come first.

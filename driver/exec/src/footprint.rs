@@ -17,7 +17,7 @@ pub enum Access {
     /// Written.
     Write,
     /// Read or written by an atomic operation, or by a strong one (PTX ISA, "Memory Consistency Model"):
-    /// `atom`, `red`, and loads and stores that are `.volatile`, `.relaxed`, `.acquire`, `.release` or
+    /// `atom`, `red`, `sured`, and loads and stores that are `.volatile`, `.relaxed`, `.acquire`, `.release` or
     /// `.mmio`.
     Atomic,
 }
@@ -168,7 +168,7 @@ pub(crate) fn is_strong(text: &str) -> bool {
     let mut words = operation.split(|c: char| c.is_whitespace() || c == ';').next().unwrap_or("").split('.');
     match words.next().unwrap_or("") {
         // `malloc` and `free` are calls, and guard their heap themselves.
-        "atom" | "red" | "mbarrier" | "call" => true,
+        "atom" | "red" | "sured" | "mbarrier" | "call" => true,
         "ld" | "st" => words.any(|word| matches!(word, "volatile" | "relaxed" | "acquire" | "release" | "mmio")),
         _ => false,
     }
@@ -192,9 +192,12 @@ mod tests {
 
     #[test]
     fn strong_operations_are_told_by_their_text() {
-        for text in
-            ["atom.global.add.u32 %r1, [%rd1], 1;", "@%p1 red.global.add.f32 [%rd1], %f1;", "ld.volatile.u32 %r, [%a];"]
-        {
+        for text in [
+            "atom.global.add.u32 %r1, [%rd1], 1;",
+            "@%p1 red.global.add.f32 [%rd1], %f1;",
+            "sured.b.add.2d.u32.trap [%a, {%x, %y}], %r;",
+            "ld.volatile.u32 %r, [%a];",
+        ] {
             assert!(is_strong(text), "{text}");
         }
         for text in ["ld.global.nc.u32 %r1, [%rd1];", "@!%p2 st.global.v4.f32 [%rd1], {%f1};", "wmma.load.a.sync;"] {

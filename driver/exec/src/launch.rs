@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use super::footprint::Footprint;
 use super::program::Kernel;
+use super::texture::Texture;
 
 /// Grid geometry of a launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Launch<'a> {
     pub globals: &'a [u64],
     /// Addressable memory.
     pub memory: &'a MemoryMap,
+    /// Texture and surface objects, sorted by handle.
+    pub textures: &'a [Texture],
     /// Seed for every order that CUDA leaves open: blocks, and warps within a block.
     pub order_seed: u64,
     /// Blocks that the device holds at once, which may wait for each other. Another starts when one has ended.

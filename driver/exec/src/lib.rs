@@ -22,6 +22,7 @@ mod program;
 pub mod ptx;
 mod slot;
 pub mod tensor_map;
+pub mod texture;
 mod vm;
 mod worker;
 

@@ -95,6 +95,7 @@ impl Worker {
                 ranges: std::ptr::null(),
                 ranges_len: 0,
                 hits: std::ptr::null_mut(),
+                textures: &[],
                 conditionals: &[],
                 barrier_votes: Vec::new(),
                 rank: 0,
@@ -157,6 +158,7 @@ impl Worker {
         ctx.ranges_len = launch.memory.ranges.len();
         ctx.hits = self.hits.as_mut_ptr();
         ctx.conditionals = conditionals;
+        ctx.textures = launch.textures;
         ctx.event = Event::None;
         ctx.overrun = None;
         self.widened = None;

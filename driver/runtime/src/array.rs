@@ -42,14 +42,26 @@ pub(crate) fn element_bytes(array: usize) -> Outcome<usize> {
     Ok(bits(found.Format)?.1 as usize / 8 * found.NumChannels as usize)
 }
 
-fn allocate(array: *mut usize, desc: *const ChannelFormatDesc, extent: Extent, flags: u32) -> Outcome {
+/// `CUarray_format` and the count of the components that are described.
+pub(crate) fn format(desc: &ChannelFormatDesc) -> Outcome<(u32, u32)> {
     const INVALID_CHANNEL_DESCRIPTOR: Failure = Failure(20);
-    // SAFETY: the caller's structure.
-    let desc = unsafe { read(desc) }?;
     let channels: Vec<i32> = [desc.x, desc.y, desc.z, desc.w].into_iter().take_while(|&bits| bits != 0).collect();
     let alike = !channels.is_empty() && channels.iter().all(|&bits| bits == channels[0]);
     let format = FORMATS.iter().find(|(kind, bits, _)| *kind == desc.f && Some(bits) == channels.first());
     let (true, Some((_, _, format))) = (alike, format) else { return Err(INVALID_CHANNEL_DESCRIPTOR) };
+    Ok((*format, channels.len() as u32))
+}
+
+/// What describes components of that `CUarray_format` and count.
+pub(crate) fn channel_desc(format: u32, channels: u32) -> Outcome<ChannelFormatDesc> {
+    let (kind, bits) = bits(format)?;
+    let channel = |n| if n < channels { bits } else { 0 };
+    Ok(ChannelFormatDesc { x: channel(0), y: channel(1), z: channel(2), w: channel(3), f: kind })
+}
+
+fn allocate(array: *mut usize, desc: *const ChannelFormatDesc, extent: Extent, flags: u32) -> Outcome {
+    // SAFETY: the caller's structure.
+    let (format, channels) = format(&unsafe { read(desc) }?)?;
     if flags & !FLAGS != 0 {
         return Err(Failure::NOT_SUPPORTED);
     }
@@ -57,8 +69,8 @@ fn allocate(array: *mut usize, desc: *const ChannelFormatDesc, extent: Extent, f
         Width: extent.width,
         Height: extent.height,
         Depth: extent.depth,
-        Format: *format,
-        NumChannels: channels.len() as u32,
+        Format: format,
+        NumChannels: channels,
         Flags: flags,
     };
     // SAFETY: the caller's place for the result.
@@ -67,9 +79,7 @@ fn allocate(array: *mut usize, desc: *const ChannelFormatDesc, extent: Extent, f
 
 fn channels(array: usize) -> Outcome<ChannelFormatDesc> {
     let found = descriptor(array)?;
-    let (kind, bits) = bits(found.Format)?;
-    let channel = |n| if n < found.NumChannels { bits } else { 0 };
-    Ok(ChannelFormatDesc { x: channel(0), y: channel(1), z: channel(2), w: channel(3), f: kind })
+    channel_desc(found.Format, found.NumChannels)
 }
 
 entry_points! {

@@ -29,6 +29,7 @@ mod memory;
 mod properties;
 mod registry;
 mod stream;
+mod texture;
 mod types;
 
 /// The exported names.
@@ -38,7 +39,7 @@ mod exports {
 
     use crate::types::*;
     use crate::{array::*, copy::*, copy3d::*, device::*, error::*, function::*, graph::*, graph_node::*};
-    use crate::{door, driver, launch::*, library::*, memory::*, registry::*, stream::*};
+    use crate::{door, driver, launch::*, library::*, memory::*, registry::*, stream::*, texture::*};
 
     include!(concat!(env!("OUT_DIR"), "/exports.rs"));
 }

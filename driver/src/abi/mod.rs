@@ -48,6 +48,7 @@ mod stale;
 mod stream;
 mod table;
 mod tensor_map;
+mod texture;
 mod transfer;
 #[allow(non_camel_case_types)]
 pub mod types;
@@ -90,5 +91,6 @@ pub use result::{CUresult, Cuda};
 pub use stream::*;
 pub use table::{SYMBOLS, Symbol, find};
 pub use tensor_map::*;
+pub use texture::*;
 pub use transfer::*;
 pub use virtual_memory::*;

@@ -50,7 +50,7 @@ handles! {
     CUgraphExec;
     /// A user object, kept alive by graphs.
     CUuserObject;
-    /// A CUDA array; this device has none.
+    /// A CUDA array.
     CUarray;
 }
 
@@ -63,6 +63,10 @@ impl CUstream {
 
 /// A device address.
 pub type CUdeviceptr = u64;
+/// A texture object, as kernels are given it.
+pub type CUtexObject = u64;
+/// A surface object, as kernels are given it.
+pub type CUsurfObject = u64;
 /// A device ordinal.
 pub type CUdevice = c_int;
 /// A conditional handle of a graph.

@@ -4,6 +4,7 @@ use graphproof_exec::{Access, Span};
 
 use crate::abi::types::{CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CUDA_MEMCPY3D};
 use crate::software::batch::MemOp;
+use crate::software::memory::memory;
 use crate::software::work::{MemsetWork, NodeParams};
 
 /// Rows told apart; of a copy with more, the padding between them counts too.
@@ -30,11 +31,14 @@ pub(crate) fn copy_spans(p: &CUDA_MEMCPY3D, staged: bool) -> Vec<Span> {
     if p.Height == 0 || p.Depth == 0 {
         return Vec::new();
     }
-    let side = |kind: u32, host: u64, device: u64, at: [usize; 3], pitch: usize, rows: usize, access| {
+    let side = |kind: u32, places: [u64; 3], at: [usize; 3], pitch: usize, rows: usize, access| {
+        let [host, device, array] = places;
         let base = match kind {
             CU_MEMORYTYPE_HOST => host,
-            // An array has no address.
-            CU_MEMORYTYPE_ARRAY => return Vec::new(),
+            CU_MEMORYTYPE_ARRAY => {
+                let part = memory().space.part_of_array(array, at, extent);
+                return part.map_or_else(Vec::new, |(first, row, slice)| block(first, extent, [row, slice], access));
+            }
             _ => device,
         };
         let pitch = if pitch == 0 { at[0] + extent[0] } else { pitch };
@@ -44,8 +48,7 @@ pub(crate) fn copy_spans(p: &CUDA_MEMCPY3D, staged: bool) -> Vec<Span> {
     };
     let write = side(
         p.dstMemoryType,
-        p.dstHost,
-        p.dstDevice,
+        [p.dstHost, p.dstDevice, p.dstArray.0],
         [p.dstXInBytes, p.dstY, p.dstZ],
         p.dstPitch,
         p.dstHeight,
@@ -56,8 +59,7 @@ pub(crate) fn copy_spans(p: &CUDA_MEMCPY3D, staged: bool) -> Vec<Span> {
     }
     let read = side(
         p.srcMemoryType,
-        p.srcHost,
-        p.srcDevice,
+        [p.srcHost, p.srcDevice, p.srcArray.0],
         [p.srcXInBytes, p.srcY, p.srcZ],
         p.srcPitch,
         p.srcHeight,

@@ -153,6 +153,35 @@ pub const SHARED_RESERVED: u32 = 1 << 10;
 pub const MAX_PITCH: i32 = 0x7fff_ffff;
 /// Unit of `cuMemAllocPitch` rows, in bytes.
 pub const PITCH_UNIT: usize = 512;
+/// The largest extents of textures and surfaces, by device attribute (CUDA C++ Programming Guide, table of technical
+/// specifications; the pitch as NVIDIA's driver answers it). Of what has no model, cube maps and mipmaps, no width is
+/// legal.
+pub fn extent(attribute: u32) -> i32 {
+    match attribute {
+        // One dimension; a surface's.
+        21 => 131_072,
+        55 => 32_768,
+        // Two; a surface's.
+        22 | 56 => 131_072,
+        23 | 57 => 65_536,
+        // Three; taller ones; a surface's.
+        24..=26 | 58..=60 => 16_384,
+        47 | 48 => 8_192,
+        49 => 32_768,
+        // Layered: in one and two dimensions, and surfaces of both.
+        27 | 28 | 42 | 61 | 63 | 64 => 32_768,
+        29 | 43 | 62 | 65 => 2_048,
+        // Gathered.
+        45 | 46 => 32_768,
+        // Linear memory: elements, and rows with their distance in bytes.
+        69 => 1 << 28,
+        70 => 131_072,
+        71 => 65_000,
+        72 => 2_097_120,
+        _ => 0,
+    }
+}
+
 /// `cuDeviceGetAttribute`.
 pub fn attribute(attribute: u32, device: i32) -> Cuda<i32> {
     const GREATEST: u32 = 161;
@@ -172,8 +201,7 @@ pub fn attribute(attribute: u32, device: i32) -> Cuda<i32> {
         15 | 31 => 1,
         16 => MULTIPROCESSORS,
         19 => 1,
-        // Texture and surface extents: this device has neither, so no width is legal.
-        21..=29 | 42 | 43 | 45..=49 | 52..=74 | 77 => 0,
+        21..=29 | 42 | 43 | 45..=49 | 52..=74 | 77 => extent(attribute),
         30 => PITCH_UNIT as i32,
         // PCI bus, and the board, of which each device has one of its own.
         33 | 85 => device,

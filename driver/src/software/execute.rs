@@ -195,8 +195,12 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
         .function
         .kernel()
         .map_err(|code| FaultReport::of_work(code, format!("kernel `{}` cannot run", work.function.entry.name)))?;
-    let map = memory().space.map(work.function.context.0);
-    let footprint = observe::is_on().then(|| graphproof_exec::Footprint::of(&map));
+    let context = work.function.context.0;
+    let (map, textures, footprint) = {
+        let space = &mut memory().space;
+        let footprint = observe::is_on().then(|| graphproof_exec::Footprint::of(&space.map_with_arrays(context)));
+        (space.map(context), space.objects(), footprint)
+    };
     let launch = graphproof_exec::Launch {
         kernel,
         config: work.config,
@@ -204,6 +208,7 @@ fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Resu
         parameters: &work.parameters,
         globals: &work.function.globals,
         memory: &map,
+        textures: &textures,
         order_seed: scope.seed,
         resident: super::launch::resident(work, kernel),
         cancel: scope.sticky.cancelled(),

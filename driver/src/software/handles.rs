@@ -20,6 +20,8 @@ pub enum Kind {
     GreenContext = 0x19,
     Array = 0x1a,
     PhysicalMemory = 0x1b,
+    Texture = 0x1c,
+    Surface = 0x1d,
     Graph = 0x21,
     GraphNode = 0x22,
     GraphExec = 0x23,

@@ -20,4 +20,5 @@ mod kernel;
 mod link;
 mod runtime;
 mod stale;
+mod texture;
 mod version;

@@ -106,6 +106,8 @@ fn handle(c_type: &str, function: &str) -> Make {
         "CUmemoryPool" => |g| g.handle(kind::MEMORYPOOL),
         "CUgreenCtx" => |g| g.handle(kind::GREENCONTEXT),
         "CUarray" => |g| g.handle(kind::ARRAY),
+        "CUtexObject" => |g| g.handle(kind::TEXTURE),
+        "CUsurfObject" => |g| g.handle(kind::SURFACE),
         "CUgraph" => |g| g.handle(kind::GRAPH),
         "CUgraphNode" => |g| g.handle(kind::GRAPHNODE),
         "CUgraphExec" => |g| g.handle(kind::GRAPHEXEC),
@@ -113,9 +115,7 @@ fn handle(c_type: &str, function: &str) -> Make {
         "CUgraphConditionalHandle" => |g| g.handle(kind::CONDITIONAL),
         "CUdevResourceDesc" => |g| g.description(),
         // Kinds that the fuzzer has none of yet: any number.
-        "CUmemGenericAllocationHandle" | "CUlinkState" | "CUmipmappedArray" | "CUtexObject" | "CUsurfObject" => {
-            |g| g.number()
-        }
+        "CUmemGenericAllocationHandle" | "CUlinkState" | "CUmipmappedArray" => |g| g.number(),
         _ => panic!("{function}: say in fuzz/calls.rs how a `{c_type}` is made"),
     }
 }
@@ -173,6 +173,8 @@ fn input(function: &str, c_type: &str, name: &str) -> Make {
         "CUgraphNodeParams" => |g| g.node_params() as u64,
         "CUlaunchConfig" => |g| g.launch_config() as u64,
         "CUDA_ARRAY3D_DESCRIPTOR" => |g| g.array_shape() as u64,
+        "CUDA_RESOURCE_DESC" => |g| g.texture_resource() as u64,
+        "CUDA_TEXTURE_DESC" => |g| g.texture_description() as u64,
         "CUDA_ARRAY_DESCRIPTOR" => |g| g.flat_array_shape() as u64,
         "CUstreamBatchMemOpParams" => |g| g.operations() as u64,
         "CUdevResource" => |g| g.resource() as u64,

@@ -52,6 +52,8 @@ pub fn tear_down() -> usize {
                 0x18 => cuMemPoolDestroy(CUmemoryPool(handle)),
                 0x19 => cuGreenCtxDestroy(handle),
                 0x1a => cuArrayDestroy(CUarray(handle)),
+                0x1c => cuTexObjectDestroy(handle),
+                0x1d => cuSurfObjectDestroy(handle),
                 0x21 => cuGraphDestroy(CUgraph(handle)),
                 0x23 => cuGraphExecDestroy(CUgraphExec(handle)),
                 0x24 => {

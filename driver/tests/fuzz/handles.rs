@@ -16,6 +16,8 @@ pub mod kind {
     pub const MEMORYPOOL: u8 = 0x18;
     pub const GREENCONTEXT: u8 = 0x19;
     pub const ARRAY: u8 = 0x1a;
+    pub const TEXTURE: u8 = 0x1c;
+    pub const SURFACE: u8 = 0x1d;
     pub const GRAPH: u8 = 0x21;
     pub const GRAPHNODE: u8 = 0x22;
     pub const GRAPHEXEC: u8 = 0x23;
@@ -52,7 +54,18 @@ impl Handles {
         use kind::*;
         if matches!(
             kind,
-            CONTEXT | LIBRARY | MEMORYPOOL | GRAPH | GRAPHEXEC | USEROBJECT | GREENCONTEXT | ARRAY | ADDRESS | PINNED
+            CONTEXT
+                | LIBRARY
+                | MEMORYPOOL
+                | GRAPH
+                | GRAPHEXEC
+                | USEROBJECT
+                | GREENCONTEXT
+                | ARRAY
+                | TEXTURE
+                | SURFACE
+                | ADDRESS
+                | PINNED
         ) {
             self.owned.insert(value);
         }

@@ -5,7 +5,8 @@ use std::ptr::null_mut;
 use graphproof_driver::abi::graph_types::*;
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::{
-    CUDA_ARRAY_DESCRIPTOR, CUDA_ARRAY3D_DESCRIPTOR, cuDevResourceGenerateDesc, cuDeviceGetDevResource,
+    CUDA_ARRAY_DESCRIPTOR, CUDA_ARRAY3D_DESCRIPTOR, CUDA_RESOURCE_DESC, CUDA_TEXTURE_DESC, cuDevResourceGenerateDesc,
+    cuDeviceGetDevResource,
 };
 
 use super::generator::Generator;
@@ -157,6 +158,31 @@ impl Generator {
             flags: 0,
         });
         self.put(operations)
+    }
+
+    /// `CUDA_RESOURCE_DESC`.
+    pub fn texture_resource(&mut self) -> *mut u64 {
+        let class = self.pick(&[0, 0, 2, 2, 3, 1, 9]);
+        let first = if class < 2 { self.handle(kind::ARRAY) } else { self.address() };
+        let mut res = [0; 16];
+        let format = self.pick(&[1u64, 3, 8, 0x10, 0x20, 0x20, 0, 0x91]) | self.pick(&[1u64, 2, 4, 3]) << 32;
+        res[..3].copy_from_slice(&[first, format, self.bytes() as u64]);
+        if class == 3 {
+            res[2..5].copy_from_slice(&[self.bytes() as u64, self.small() as u64, self.pick(&[0, 32, 64, 1000])]);
+        }
+        let flags = u32::from(self.below(16) == 0);
+        self.put(CUDA_RESOURCE_DESC { resType: class, res, flags })
+    }
+
+    /// `CUDA_TEXTURE_DESC`.
+    pub fn texture_description(&mut self) -> *mut u64 {
+        let value = CUDA_TEXTURE_DESC {
+            addressMode: std::array::from_fn(|_| self.pick(&[0, 1, 2, 3, 1, 1, 9])),
+            filterMode: self.pick(&[0, 0, 1, 1, 2]),
+            flags: self.pick(&[0, 1, 2, 3, 0x10, 0x20, 0x80]),
+            ..Default::default()
+        };
+        self.put(value)
     }
 
     /// `CUDA_MEMCPY2D`.

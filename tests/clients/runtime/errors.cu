@@ -42,10 +42,9 @@ int main() {
     IS(cudaFree((void *)0x1234), cudaErrorInvalidValue);
     IS(cudaMalloc(&p, size_t(1) << 60), cudaErrorMemoryAllocation);
     IS(cudaLaunchKernel((void *)main, 1, 1, nullptr, 0, 0), cudaErrorInvalidDeviceFunction);
-    cudaTextureObject_t texture;
-    cudaResourceDesc resource{};
-    cudaTextureDesc how{};
-    IS(cudaCreateTextureObject(&texture, &resource, &how, nullptr), cudaErrorNotSupported);
+    cudaMipmappedArray_t levels;
+    cudaChannelFormatDesc format = cudaCreateChannelDesc<float>();
+    IS(cudaMallocMipmappedArray(&levels, &format, make_cudaExtent(4, 4, 0), 2, 0), cudaErrorNotSupported);
     cudaGetLastError();
 
     // A kernel that fails: every later call answers so, until the device is reset.

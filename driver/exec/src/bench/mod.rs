@@ -80,6 +80,7 @@ pub fn launch_overhead(pool: &Pool) -> Result<Duration, Fault> {
         parameters: &[],
         globals: &[],
         memory: &memory,
+        textures: &[],
         order_seed: 0,
         resident: u64::MAX,
         cancel: &cancel,

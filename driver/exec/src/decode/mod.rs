@@ -28,6 +28,7 @@ mod operands;
 mod parting;
 mod slots;
 mod tensor;
+mod texture;
 mod under_way;
 mod uniform;
 mod video;

@@ -405,16 +405,20 @@ impl Parser<'_> {
             },
             _ => self.displacement()?,
         };
-        if opcode == "cp" && self.take_mark(b',') {
-            if !self.is_mark(b'{') {
-                return Err(self.unexpected("`{coordinates}`"));
-            }
-            let coordinates = self.list(function, opcode, b'}')?;
+        // A box of a tensor, or an element of a texture or a surface.
+        let boxed = matches!(opcode, "cp" | "tex" | "tld4" | "suld" | "sust" | "sured");
+        if boxed && self.take_mark(b',') {
+            // One coordinate needs no braces.
+            let coordinates = match self.is_mark(b'{') {
+                true => self.list(function, opcode, b'}')?,
+                false if opcode == "cp" => return Err(self.unexpected("`{coordinates}`")),
+                false => vec![self.operand(function, opcode)?],
+            };
             self.mark(b']')?;
             return Ok(Operand::Box(Address { base, offset }, coordinates));
         }
         if self.is_mark(b',') {
-            return Err(self.unsupported(span, "a texture or a surface (`[name, {coordinates}]`) is not executed"));
+            return Err(self.unsupported(span, "`[name, {coordinates}]` is no address of this instruction"));
         }
         self.mark(b']')?;
         Ok(Operand::Address(Address { base, offset }))

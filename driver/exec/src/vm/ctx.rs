@@ -13,6 +13,7 @@ use crate::fault::FaultKind;
 use crate::footprint::Footprint;
 use crate::launch::{Conditional, MemoryRange};
 use crate::slot::{DOUBLE, KIND, PREDICATE, SCALAR};
+use crate::texture::Texture;
 
 /// Lanes of a warp.
 pub(crate) const LANES: usize = 32;
@@ -135,6 +136,8 @@ pub(crate) struct Ctx {
     pub ranges_len: usize,
     /// Last range hit, by memory instruction.
     pub hits: *mut MemoryRange,
+    /// Texture and surface objects, by handle.
+    pub textures: *const [Texture],
     /// What `cudaGraphSetConditional` may set.
     pub conditionals: *const [Conditional],
     /// Result of the last reduction at each barrier of each block: threads that said yes, threads.

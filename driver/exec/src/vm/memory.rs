@@ -393,7 +393,7 @@ impl Ctx {
     /// Notes an access of one lane, if somebody wants to know. A generic address outside global memory
     /// is no address of the map.
     #[inline]
-    fn note_access(&self, inst: &Inst, space: u8, address: u64, bytes: u64, write: bool) {
+    pub fn note_access(&self, inst: &Inst, space: u8, address: u64, bytes: u64, write: bool) {
         let Some(footprint) = self.footprint().filter(|_| matches!(space, GLOBAL | GENERIC)) else { return };
         let pc = self.pc_of(inst) as usize;
         let strong = self.strong.as_ref().and_then(|strong| strong.get(pc)).copied().unwrap_or(false);

@@ -45,6 +45,7 @@ pub(crate) mod split;
 pub(crate) mod store;
 pub(crate) mod tensor;
 pub(crate) mod tensor_sum;
+pub(crate) mod texture;
 pub(crate) mod video;
 pub(crate) mod warp_ops;
 pub(crate) mod wgmma;

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 
+use graphproof_exec::texture::Texture;
 use graphproof_exec::{
     ExecStats, Fault, Isa, Kernel, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Program, run,
 };
@@ -128,12 +129,23 @@ pub fn launch_with_globals(
     values: &[u64],
     globals: &[u64],
 ) -> Result<ExecStats, Fault> {
-    run_kernel(program.entries[0].kernel().expect("an executed kernel"), shape, memory, values, globals)
+    run_kernel(program.entries[0].kernel().expect("an executed kernel"), shape, memory, values, globals, &[])
+}
+
+/// As [`launch`], with texture and surface objects.
+pub fn launch_with_textures(
+    program: &Program,
+    shape: Shape,
+    memory: &Memory,
+    values: &[u64],
+    textures: &[Texture],
+) -> Result<ExecStats, Fault> {
+    run_kernel(program.entries[0].kernel().expect("an executed kernel"), shape, memory, values, &[], textures)
 }
 
 /// Runs a kernel with 64-bit parameters.
 pub fn launch_entry(kernel: &Kernel, shape: Shape, memory: &Memory, values: &[u64]) -> Result<ExecStats, Fault> {
-    run_kernel(kernel, shape, memory, values, &[])
+    run_kernel(kernel, shape, memory, values, &[], &[])
 }
 
 fn run_kernel(
@@ -142,6 +154,7 @@ fn run_kernel(
     memory: &Memory,
     values: &[u64],
     globals: &[u64],
+    textures: &[Texture],
 ) -> Result<ExecStats, Fault> {
     let (map, cancel, parameters) = (memory.map(), AtomicBool::new(false), parameters(values));
     let launch = Launch {
@@ -151,6 +164,7 @@ fn run_kernel(
         parameters: &parameters,
         globals,
         memory: &map,
+        textures,
         order_seed: shape.seed,
         resident: shape.resident,
         cancel: &cancel,

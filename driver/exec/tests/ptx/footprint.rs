@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use graphproof_exec::texture::{Addressing, Channel, Sampler, Texture};
 use graphproof_exec::{Access, Footprint, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Span, run};
 
 use crate::common::program;
@@ -9,7 +10,8 @@ use crate::common::program;
 const LEN: usize = 4096;
 
 /// Runs `body` with a block of 32 threads; `%rd1` and `%rd2` hold the addresses of two buffers, `%r0` the
-/// thread. Gives what was touched, as offsets: the second buffer begins at 4096.
+/// thread. Gives what was touched, as offsets: the second buffer begins at 4096, where the texture object 1 and the
+/// surface object 2 name eight words in each of four rows.
 fn touched(body: &str, grid: u32) -> Vec<Span> {
     let text = format!(
         ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param .u64 a, .param .u64 b)\n{{\n\
@@ -26,6 +28,7 @@ fn touched(body: &str, grid: u32) -> Vec<Span> {
     let ranges = [0, 1].map(|n| MemoryRange { base: starts[n], len: LEN as u64, host: base.wrapping_add(n * LEN) });
     let map = MemoryMap { ranges: ranges.into() };
     let footprint = Footprint::of(&map);
+    let textures = [1, 2].map(|handle| object(handle, base.wrapping_add(LEN), starts[1]));
     let parameters: Vec<u8> = starts.iter().flat_map(|address| address.to_le_bytes()).collect();
     let launch = Launch {
         kernel: program.entries[0].kernel().expect("an executed kernel"),
@@ -33,6 +36,7 @@ fn touched(body: &str, grid: u32) -> Vec<Span> {
         parameters: &parameters,
         globals: &[],
         memory: &map,
+        textures: &textures,
         order_seed: 7,
         resident: u64::MAX,
         cancel: &AtomicBool::new(false),
@@ -42,6 +46,28 @@ fn touched(body: &str, grid: u32) -> Vec<Span> {
     run(&launch, &Pool::new(2)).unwrap_or_else(|fault| panic!("{fault}: {text}"));
     let offset = |address: u64| if address < starts[1] { address - starts[0] } else { address - starts[1] + 4096 };
     footprint.spans().into_iter().map(|span| Span { address: offset(span.address), ..span }).collect()
+}
+
+fn object(handle: u64, host: *mut u8, address: u64) -> Texture {
+    let sampler = Sampler {
+        addressing: [Addressing::Clamp, Addressing::Border, Addressing::Clamp],
+        linear: true,
+        normalised: false,
+        as_float: false,
+        border: [0.0; 4],
+    };
+    Texture {
+        handle,
+        host,
+        address,
+        linear: false,
+        extents: [8, 4, 0],
+        layered: false,
+        pitch: [32, 128],
+        channel: Channel::F32,
+        channels: 1,
+        sampler: (handle == 1).then_some(sampler),
+    }
 }
 
 fn span(access: Access, address: u64, len: u64) -> Span {
@@ -111,4 +137,26 @@ fn fragments_touch_their_elements() {
     // 16 rows of 32 bytes, 64 bytes apart.
     let expected: Vec<Span> = (0..16).map(|row| span(Read, row * 64, 32)).collect();
     assert_eq!(touched(&body, 1), expected);
+}
+
+#[test]
+fn textures_and_surfaces_touch_the_elements_that_they_use() {
+    let at = |x: f32, y: f32| {
+        let bits = [x, y].map(f32::to_bits);
+        format!(
+            "mov.u64 %rd8, 1;\ntex.2d.v4.f32.f32 {{%f1,%f2,%f3,%f4}}, [%rd8, {{0f{:08x}, 0f{:08x}}}];",
+            bits[0], bits[1]
+        )
+    };
+    let second = |row: u64, column: u64, words: u64| span(Read, 4096 + row * 32 + column * 4, words * 4);
+    assert_eq!(touched(&at(2.5, 1.5), 1), [second(1, 2, 1)], "the middle of an element");
+    assert_eq!(touched(&at(3.0, 2.0), 1), [second(1, 2, 2), second(2, 2, 2)], "between four");
+    assert_eq!(touched(&at(8.25, 1.5), 1), [second(1, 7, 1)], "clamped");
+    assert_eq!(touched(&at(2.5, 9.0), 1), [], "the border's colour is no memory");
+    let surface = |body: &str| touched(&format!("mov.u64 %rd8, 2;\nmov.u32 %r2, 8;\nmov.u32 %r3, 3;\n{body}"), 1);
+    let place = 4096 + 3 * 32 + 8;
+    assert_eq!(surface("suld.b.2d.v2.b32.trap {%r4,%r5}, [%rd8, {%r2,%r3}];"), [span(Read, place, 8)]);
+    assert_eq!(surface("sust.b.2d.b16.trap [%rd8, {%r2,%r3}], %rs1;"), [span(Write, place, 2)]);
+    assert_eq!(surface("sust.b.2d.b32.zero [%rd8, {%r2,%r2}], %r0;"), [], "outside nothing is written");
+    assert_eq!(surface("sured.b.add.2d.u32.trap [%rd8, {%r2,%r3}], %r0;"), [span(Atomic, place, 4)]);
 }

@@ -9,7 +9,7 @@ use graphproof_exec::{Program, PtxErrorKind};
 type Row = (&'static str, Option<&'static str>);
 
 #[rustfmt::skip]
-const FORMS: [Row; 184] = [
+const FORMS: [Row; 196] = [
     ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {f0,f1,f2,f3},{r0,r1,r2,r3},{r4,r5},{f0,f1,f2,f3};", None),
     ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {f0,f1,f2,f3},{r0,r1},{r4},{f0,f1,f2,f3};", None),
     ("mma.sync.aligned.m16n8k16.row.col.f16.f16.f16.f16 {r8,r9},{r0,r1,r2,r3},{r4,r5},{r6,r7};", None),
@@ -149,8 +149,20 @@ const FORMS: [Row; 184] = [
     ("multimem.red.global.add.f32 [d1],f0;", Some("instruction `multimem` is not executed")),
     ("cvt.f32.tf32 f0,r3;", Some("`cvt.f32.tf32` is not executed")),
     ("alloca.u64 d2,16;", None),
-    ("tex.2d.v4.f32.s32 {f0,f1,f2,f3},[d1,{r1,r2}];", Some("a texture or a surface")),
-    ("suld.b.2d.b32.trap r3,[d1,{r1,r2}];", Some("a texture or a surface")),
+    ("tex.2d.v4.f32.s32 {f0,f1,f2,f3},[d1,{r1,r2}];", None),
+    ("tex.level.a2d.v4.u32.f32 {r3,r4,r5,r6},[d1,{r1,f0,f1,f1}],f2;", None),
+    ("tex.1d.v4.s32.s32 {r3,r4,r5,r6},[d1,r1];", None),
+    ("tld4.g.2d.v4.f32.f32 {f0,f1,f2,f3},[d1,{f4,f5}];", None),
+    ("tex.cube.v4.f32.f32 {f0,f1,f2,f3},[d1,{f4,f5,f6,f7}];", Some("`.cube` of `tex` is not executed")),
+    ("tex.2dms.v4.f32.s32 {f0,f1,f2,f3},[d1,{r1,r2,r3,r4}];", Some("`.2dms` of `tex` is not executed")),
+    ("tex.1d.v4.s32.s32 {r3,r4,r5,r6},[d1,{r1,r2}];", Some("`.1d` takes 1 coordinates, but here are 2")),
+    ("tex.2d.v2.f16x2.f32 {r3,r4},[d1,{f0,f1}];", Some("`tex` of `.f16x2` is not executed")),
+    ("txq.channel_data_type.b32 r3,[d1];", Some("`.channel_data_type` of `txq` is not executed")),
+    ("suld.b.2d.b32.trap r3,[d1,{r1,r2}];", None),
+    ("sust.b.a2d.v4.b32.clamp [d1,{r1,r2,r3,r3}],{r4,r5,r6,r7};", None),
+    ("sust.p.2d.v4.b32.trap [d1,{r1,r2}],{r4,r5,r6,r7};", Some("formatted access (`sust.p`) is not executed")),
+    ("sured.b.max.2d.s32.trap [d1,{r1,r2}],r3;", None),
+    ("suq.width.b32 r3,[d1];", None),
     ("ld.global.b128 q1,[d1];", None),
     ("st.shared.b128 [r1],q1;", None),
     ("mov.b128 {d3,d4},q1;", None),
@@ -221,7 +233,8 @@ fn each_form_is_executed_or_refused_with_its_reason() {
             (Ok(_), None) => {}
             (Err(error), Some(reason)) if error.message.contains(reason) => {
                 // What is no PTX says so; the others that they have no model.
-                let wrong_types = error.message.contains("does not fit") || error.message.contains("operands here");
+                let wrong_types = error.message.contains("does not fit")
+                    || ["operands here", "but here are"].iter().any(|part| error.message.contains(part));
                 if (error.kind == PtxErrorKind::Unsupported) == wrong_types {
                     wrong.push(format!("{form}: {}", error.brief()));
                 }

@@ -18,5 +18,6 @@ mod programs;
 mod refusal;
 mod simple;
 mod special_registers;
+mod textures;
 mod waiting;
 mod widened;

@@ -145,6 +145,7 @@ fn cancelled_after(program: &Program, blocks: u32, resident: u64, begun: u32) ->
             parameters: &parameters,
             globals: &[],
             memory: &map,
+            textures: &[],
             order_seed: 0,
             resident,
             cancel: &cancel,

@@ -1,9 +1,11 @@
 //! CUDA arrays: memory that is reached by its handle and an element's place, never by an address.
 //!
-//! Copies see them; textures and surfaces, which kernels would read them through, have no model.
+//! Copies see them, and kernels through texture and surface objects. An observer of accesses knows an array's bytes by
+//! the addresses behind it, to which no pointer leads.
 
 use super::space::{AddressSpace, Origin};
 use crate::abi::{CUresult, Cuda};
+use crate::software::device;
 
 /// An array.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +33,20 @@ pub struct Shape {
 const LAYERED: u32 = 1;
 /// `CUDA_ARRAY3D_SURFACE_LDST`.
 const SURFACE: u32 = 2;
+/// `CUDA_ARRAY3D_TEXTURE_GATHER`: of two dimensions.
+const GATHER: u32 = 8;
 
 impl Shape {
+    /// Its depth counts layers.
+    pub(super) fn is_layered(&self) -> bool {
+        self.flags & LAYERED != 0
+    }
+
+    /// Kernels may write it through a surface object.
+    pub(super) fn is_surface(&self) -> bool {
+        self.flags & SURFACE != 0
+    }
+
     /// Bytes of an element.
     ///
     /// # Errors
@@ -53,28 +67,36 @@ impl Shape {
         }
     }
 
-    /// The largest extents of a device of this compute capability (CUDA C++ Programming Guide, table of
-    /// technical specifications).
+    /// The largest extents of the device, which it tells by these attributes; 0: the dimension must be absent.
     fn limits(&self) -> [usize; 3] {
         let [_, height, depth] = self.extents;
-        match (self.flags & LAYERED != 0, height, depth) {
-            (true, ..) => [32_768, 32_768, 2_048],
-            (false, 0, 0) => [131_072, 0, 0],
-            (false, _, 0) => [131_072, 65_536, 0],
-            (false, 0, _) => [0; 3],
-            _ => [16_384; 3],
-        }
+        let attributes = match (self.is_layered(), self.is_surface(), height, depth) {
+            _ if self.flags & GATHER != 0 => [45, 46, if self.is_layered() { 29 } else { 0 }],
+            (true, false, 0, _) => [42, 0, 43],
+            (true, true, 0, _) => [61, 0, 62],
+            (true, false, ..) => [27, 28, 29],
+            (true, true, ..) => [63, 64, 65],
+            (false, false, 0, 0) => [21, 0, 0],
+            (false, true, 0, 0) => [55, 0, 0],
+            (false, false, _, 0) => [22, 23, 0],
+            (false, true, _, 0) => [56, 57, 0],
+            (false, _, 0, _) => [0; 3],
+            (false, false, ..) => [24, 25, 26],
+            (false, true, ..) => [58, 59, 60],
+        };
+        attributes.map(|attribute| device::extent(attribute) as usize)
     }
 
     /// Bytes of a row, rows of a slice, slices.
-    fn layout(&self) -> Cuda<[usize; 3]> {
+    pub(super) fn layout(&self) -> Cuda<[usize; 3]> {
         let element = self.element()?;
-        if self.flags & !(LAYERED | SURFACE) != 0 {
+        if self.flags & !(LAYERED | SURFACE | GATHER) != 0 {
             return Err(CUresult::NOT_SUPPORTED);
         }
         let [width, height, depth] = self.extents;
         let fits = self.extents.iter().zip(self.limits()).all(|(&extent, limit)| extent <= limit);
-        if width == 0 || !fits || (self.flags & LAYERED != 0 && depth == 0) {
+        let flat = self.flags & LAYERED != 0 && depth == 0 || self.flags & GATHER != 0 && height == 0;
+        if width == 0 || !fits || flat {
             return Err(CUresult::INVALID_VALUE);
         }
         Ok([width * element, height.max(1), depth.max(1)])
@@ -114,14 +136,14 @@ impl AddressSpace {
         }
     }
 
-    /// The first byte of a part of an array, and the distances of its rows and slices; `None` where the
-    /// part does not lie in the array, or cuts through an element.
-    pub(super) fn part_of_array(
+    /// The address of the first byte of a part of an array, and the distances of its rows and slices; `None`
+    /// where the part does not lie in the array, or cuts through an element.
+    pub(crate) fn part_of_array(
         &self,
         handle: u64,
         [x, y, z]: [usize; 3],
         [width, height, depth]: [usize; 3],
-    ) -> Option<(*mut u8, usize, usize)> {
+    ) -> Option<(u64, usize, usize)> {
         let array = self.arrays.get(handle)?;
         let element = array.shape.element().ok()?;
         let [row, rows, slices] = array.shape.layout().ok()?;
@@ -130,8 +152,7 @@ impl AddressSpace {
         if !fits || !x.is_multiple_of(element) || !width.is_multiple_of(element) {
             return None;
         }
-        let first = array.base + ((z * rows + y) * row + x) as u64;
-        Some((self.window.host(first), row, row * rows))
+        Some((array.base + ((z * rows + y) * row + x) as u64, row, row * rows))
     }
 }
 
@@ -154,9 +175,17 @@ mod tests {
         assert_eq!(layout([10, 0, 5], LAYERED), Ok([80, 1, 5]));
         for (extents, flags) in
             [([0, 1, 1], 0), ([10, 0, 5], 0), ([10, 5, 0], LAYERED), ([131_073, 1, 0], 0), ([10, 1, 2049], LAYERED)]
+                .into_iter()
+                .chain([
+                    ([10, 0, 0], GATHER),
+                    ([10, 4, 2], GATHER),
+                    ([32_769, 1, 0], GATHER),
+                    ([32_769, 0, 0], SURFACE),
+                ])
         {
             assert_eq!(layout(extents, flags), Err(CUresult::INVALID_VALUE), "{extents:?} {flags}");
         }
+        assert_eq!(layout([10, 3, 0], GATHER), Ok([80, 3, 1]));
         assert_eq!(layout([6, 6, 6], 4), Err(CUresult::NOT_SUPPORTED), "a cubemap");
         assert_eq!(Shape { channels: 3, ..shape([1, 0, 0], 0) }.layout(), Err(CUresult::INVALID_VALUE));
         assert_eq!(Shape { format: 0x91, ..shape([4, 4, 0], 0) }.layout(), Err(CUresult::NOT_SUPPORTED));

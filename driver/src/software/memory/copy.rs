@@ -96,8 +96,8 @@ impl AddressSpace {
             CU_MEMORYTYPE_DEVICE | CU_MEMORYTYPE_UNIFIED => device,
             CU_MEMORYTYPE_ARRAY => {
                 let part = self.part_of_array(array, [x, y, z], [width, height, depth]);
-                let (start, row, slice) = part.ok_or(invalid)?;
-                return Ok(Operand { start, row, slice, side: Side::Device });
+                let (first, row, slice) = part.ok_or(invalid)?;
+                return Ok(Operand { start: self.window.host(first), row, slice, side: Side::Device });
             }
             _ => return Err(invalid),
         };

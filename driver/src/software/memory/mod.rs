@@ -6,6 +6,7 @@ mod describe;
 pub mod pool;
 mod shared;
 mod space;
+mod texture;
 mod virtual_memory;
 mod window;
 
@@ -17,6 +18,7 @@ pub use describe::Description;
 pub use pool::Pool;
 pub use shared::PoolFile;
 pub use space::{AddressSpace, Allocation, Devices, HostAllocation, HostKind, Origin, Place, State, only, poison};
+pub use texture::{Object, Resource, Sampling};
 pub use virtual_memory::{Access, GRANULARITY, Physical};
 
 use super::{Handles, Kind, Settings, device, driver};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::array::Array;
 use super::shared::Backing;
+use super::texture::Object;
 use super::virtual_memory::VirtualMemory;
 use super::window::{PAGE, Window, map};
 use crate::abi::{CUresult, Cuda};
@@ -172,6 +173,8 @@ pub struct AddressSpace {
     pub(super) device: BTreeMap<u64, Allocation>,
     pub(super) host: BTreeMap<u64, HostAllocation>,
     pub(super) arrays: Handles<Array>,
+    pub(super) textures: Handles<Object>,
+    pub(super) surfaces: Handles<Object>,
     pub(super) freed: VecDeque<Freed>,
     pub(super) virtual_memory: VirtualMemory,
     /// Allocations with a file behind them, by first address.
@@ -229,6 +232,8 @@ impl AddressSpace {
             device: BTreeMap::new(),
             host: BTreeMap::new(),
             arrays: Handles::new(Kind::Array),
+            textures: Handles::new(Kind::Texture),
+            surfaces: Handles::new(Kind::Surface),
             freed: VecDeque::new(),
             virtual_memory: VirtualMemory::default(),
             backings: BTreeMap::new(),
@@ -262,9 +267,12 @@ impl AddressSpace {
         }
     }
 
-    /// Whether a handle named an array or a physical allocation that is gone.
+    /// Whether a handle named an array, an object of one, or a physical allocation that is gone.
     pub fn was_destroyed(&self, handle: u64) -> bool {
-        self.arrays.was_destroyed(handle) || self.virtual_memory.was_destroyed(handle)
+        self.arrays.was_destroyed(handle)
+            || self.textures.was_destroyed(handle)
+            || self.surfaces.was_destroyed(handle)
+            || self.virtual_memory.was_destroyed(handle)
     }
 
     /// How many devices there are.
@@ -499,6 +507,7 @@ impl AddressSpace {
 
     /// Frees what was allocated in a context that is gone.
     pub fn free_context(&mut self, context: u64) {
+        self.destroy_objects(context);
         self.free_arrays(context);
         self.close_context(context);
         let own = self.device.values().filter(|found| found.origin == Origin::Plain(context));
@@ -556,6 +565,20 @@ impl AddressSpace {
         }
         let ranges = self.ranges.get(&key).map(|ranges| ranges.0.clone());
         MemoryMap { ranges: ranges.unwrap_or_default() }
+    }
+
+    /// As [`map`](Self::map), with the arrays, to whose bytes kernels come by objects: what an observer looks at.
+    pub fn map_with_arrays(&mut self, context: u64) -> MemoryMap {
+        let map = self.map(context);
+        if self.arrays.is_empty() {
+            return map;
+        }
+        let arrays = self.device.values().filter(|found| matches!(found.origin, Origin::Array(_)));
+        let arrays =
+            arrays.map(|found| MemoryRange { base: found.base, len: found.len, host: self.window.host(found.base) });
+        let mut ranges: Vec<MemoryRange> = map.ranges.iter().copied().chain(arrays).collect();
+        ranges.sort_unstable_by_key(|range| range.base);
+        MemoryMap { ranges: ranges.into() }
     }
 
     fn add_host(&mut self, mut allocation: HostAllocation) {
