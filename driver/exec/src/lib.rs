@@ -38,7 +38,7 @@ pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange, WidenedRead};
 pub use output::take_output;
 pub use pool::{Pool, run, run_in_graph};
-pub use program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, Target};
+pub use program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, ReferenceKind, Target};
 
 /// The rate of `%clock64`, in kHz: the device's clock rate.
 pub const CLOCK_KHZ: u32 = vm::flow::CLOCK_KHZ;

@@ -140,6 +140,15 @@ pub(crate) enum Style {
 /// Less text than this is decoded sooner than a thread starts.
 const PARALLEL_BYTES: usize = 1 << 16;
 
+/// What a reference is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferenceKind {
+    /// `.texref`.
+    Texture,
+    /// `.surfref`.
+    Surface,
+}
+
 /// A module-scope variable.
 #[derive(Debug, Clone, Default)]
 pub struct GlobalVariable {
@@ -151,6 +160,8 @@ pub struct GlobalVariable {
     pub align: u64,
     /// `.attribute(.managed)`: it lies in memory that the host reaches at the same address.
     pub managed: bool,
+    /// `.texref`, `.surfref`: kernels name by its address what is bound to it.
+    pub reference: Option<ReferenceKind>,
     /// It lies in constant memory (`.const`).
     pub constant: bool,
     /// Initial bytes; shorter than `size` means that the rest is zero.

@@ -13,7 +13,7 @@ use super::{CUresult, Cuda};
 use crate::software::driver;
 use crate::software::memory::{Place, memory};
 use crate::software::module::{Settings, kernel_of};
-use graphproof_exec::Entry;
+use graphproof_exec::{Entry, GlobalVariable};
 
 /// The global of a library in the current context.
 fn global(library: CUlibrary, name: &str) -> Cuda<(u64, u64)> {
@@ -21,7 +21,8 @@ fn global(library: CUlibrary, name: &str) -> Cuda<(u64, u64)> {
     let context = world.current()?.id;
     let module = world.library_module(library.0, context)?;
     let module = world.modules.get(module).ok_or(CUresult::INVALID_HANDLE)?;
-    let index = module.program.globals.iter().position(|global| global.name == name).ok_or(CUresult::NOT_FOUND)?;
+    let is_it = |global: &GlobalVariable| global.name == name && global.reference.is_none();
+    let index = module.program.globals.iter().position(is_it).ok_or(CUresult::NOT_FOUND)?;
     Ok((module.globals[index], module.program.globals[index].size))
 }
 

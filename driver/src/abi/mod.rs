@@ -49,6 +49,7 @@ mod stream;
 mod table;
 mod tensor_map;
 mod texture;
+mod texture_reference;
 mod transfer;
 #[allow(non_camel_case_types)]
 pub mod types;
@@ -92,5 +93,6 @@ pub use stream::*;
 pub use table::{SYMBOLS, Symbol, find};
 pub use tensor_map::*;
 pub use texture::*;
+pub use texture_reference::*;
 pub use transfer::*;
 pub use virtual_memory::*;

@@ -9,7 +9,7 @@ use super::types::{CUdeviceptr, CUfunction, CUmodule};
 use super::{CUresult, Cuda};
 use crate::software::driver;
 use crate::software::module::{ImageError, parse_image};
-use graphproof_exec::Program;
+use graphproof_exec::{GlobalVariable, Program};
 
 /// An image from a file.
 pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, ImageError> {
@@ -143,7 +143,8 @@ entry_points! {
             true => CUresult::INVALID_VALUE,
             false => CUresult::NOT_FOUND,
         };
-        let index = module.program.globals.iter().position(|global| global.name == name).ok_or_else(absent)?;
+        let is_it = |global: &GlobalVariable| global.name == name && global.reference.is_none();
+        let index = module.program.globals.iter().position(is_it).ok_or_else(absent)?;
         unsafe { write_if(dptr, module.globals[index]) };
         unsafe { write_if(bytes, module.program.globals[index].size as usize) };
         Ok(())

@@ -52,6 +52,10 @@ handles! {
     CUuserObject;
     /// A CUDA array.
     CUarray;
+    /// A texture reference.
+    CUtexref;
+    /// A surface reference.
+    CUsurfref;
 }
 
 impl CUstream {

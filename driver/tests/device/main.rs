@@ -21,4 +21,5 @@ mod link;
 mod runtime;
 mod stale;
 mod texture;
+mod texture_reference;
 mod version;

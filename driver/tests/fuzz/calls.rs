@@ -106,6 +106,7 @@ fn handle(c_type: &str, function: &str) -> Make {
         "CUmemoryPool" => |g| g.handle(kind::MEMORYPOOL),
         "CUgreenCtx" => |g| g.handle(kind::GREENCONTEXT),
         "CUarray" => |g| g.handle(kind::ARRAY),
+        "CUtexref" | "CUsurfref" => |g| g.address(),
         "CUtexObject" => |g| g.handle(kind::TEXTURE),
         "CUsurfObject" => |g| g.handle(kind::SURFACE),
         "CUgraph" => |g| g.handle(kind::GRAPH),

@@ -63,6 +63,7 @@ pub(crate) fn program(module: Arc<Module>, isa: Isa, style: Style) -> Program {
         size: variable.size,
         align: variable.align,
         managed: variable.managed,
+        reference: variable.reference,
         constant: variable.space == Space::Const,
         init: variable.init.clone(),
         addresses: variable.relocations.iter().filter_map(|value| AddressValue::new(value, &places)).collect(),

@@ -90,6 +90,8 @@ pub struct Variable {
     pub external: bool,
     /// `.attribute(.managed)`: the host reaches it too.
     pub managed: bool,
+    /// `.texref`, `.surfref`: it stands for what is bound to it.
+    pub reference: Option<crate::program::ReferenceKind>,
     /// Why an instruction that names it is not executed.
     pub unsupported: Option<String>,
     /// Where it is declared.

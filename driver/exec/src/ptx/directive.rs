@@ -7,12 +7,14 @@ use super::error::{PtxError, PtxErrorKind};
 use super::lexer::Kind;
 use super::parser::{Named, Parser, Scope};
 use super::types::{Space, Type};
+use crate::program::ReferenceKind;
 
 /// What stands before the name in `.global .align 4 .b8 name`.
 pub(super) struct Declarator {
     /// Why what is declared is not executed.
     pub unsupported: Option<String>,
     pub managed: bool,
+    pub reference: Option<ReferenceKind>,
     pub space: Space,
     pub align: u64,
     pub ty: Type,
@@ -269,7 +271,7 @@ impl<'a> Parser<'a> {
         };
         self.advance();
         let (mut align, mut vector, mut ty) = (0, 1, None);
-        let (mut unsupported, mut managed) = (None, false);
+        let (mut unsupported, mut managed, mut reference) = (None, false, None);
         while self.token().kind == Kind::Dotted {
             let at = self.token().span;
             let word = &self.text()[1..];
@@ -305,7 +307,12 @@ impl<'a> Parser<'a> {
                     }
                     continue;
                 }
-                "texref" | "surfref" | "samplerref" => {
+                "texref" | "surfref" => {
+                    let texture = word == "texref";
+                    reference = Some(if texture { ReferenceKind::Texture } else { ReferenceKind::Surface });
+                    ty = Some(Type::B64);
+                }
+                "samplerref" => {
                     unsupported = Some(format!("a `.{word}` variable is not executed"));
                     ty = Some(Type::B64);
                 }
@@ -318,7 +325,7 @@ impl<'a> Parser<'a> {
         }
         let Some(ty) = ty else { return Err(self.syntax(span, "this declaration has no type")) };
         let align = align.max(ty.size() * vector);
-        Ok(Declarator { unsupported, managed, space, align, ty, vector, external })
+        Ok(Declarator { unsupported, managed, reference, space, align, ty, vector, external })
     }
 
     /// Names after a declarator, up to the semicolon.
@@ -338,10 +345,11 @@ impl<'a> Parser<'a> {
                 dimensions.push(length);
                 count = count.checked_mul(length).ok_or_else(|| self.semantic(span, "this array is too large"))?;
             }
-            let (mut init, mut relocations) = (Vec::new(), Vec::new());
+            let (mut init, mut relocations, mut given) = (Vec::new(), Vec::new(), false);
             if self.take_mark(b'=') {
-                if declarator.unsupported.is_some() {
+                if declarator.unsupported.is_some() || declarator.reference.is_some() {
                     self.skip_initializer()?;
+                    given = true;
                 } else {
                     let initial = self.initializer(declarator.ty)?;
                     (init, relocations) = (initial.bytes, initial.relocations);
@@ -357,6 +365,11 @@ impl<'a> Parser<'a> {
             if init.len() as u64 > size {
                 return Err(self.semantic(span, format!("the initialiser of `{name}` is longer than the variable")));
             }
+            let mut unsupported = declarator.unsupported.clone();
+            if declarator.reference.is_some() && (given || !dimensions.is_empty()) {
+                unsupported =
+                    Some(format!("`{name}` is an array of references, or has an initial value: not executed"));
+            }
             found.push(Variable {
                 name: name.to_owned(),
                 space: declarator.space,
@@ -366,7 +379,8 @@ impl<'a> Parser<'a> {
                 relocations,
                 external: declarator.external,
                 managed: declarator.managed,
-                unsupported: declarator.unsupported.clone(),
+                reference: declarator.reference,
+                unsupported,
                 span,
             });
             if !self.take_mark(b',') {

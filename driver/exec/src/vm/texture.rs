@@ -63,10 +63,11 @@ impl Ctx {
         // SAFETY: the launch's table is valid for as long as its blocks run, which is longer than this use; no reference
         // to it is kept.
         let table = unsafe { &*self.textures };
-        table
-            .binary_search_by_key(&handle, |texture| texture.handle)
-            .map(|found| &table[found])
-            .map_err(|_| FaultKind::Misuse(format!("{handle:#x} is no texture or surface object")))
+        table.binary_search_by_key(&handle, |texture| texture.handle).map(|found| &table[found]).map_err(|_| {
+            FaultKind::Misuse(format!(
+                "{handle:#x} is no texture or surface object, or a reference to which nothing is bound"
+            ))
+        })
     }
 
     /// The layer and the coordinates of a lane, as they stand in registers.

@@ -95,7 +95,7 @@ const REASONS: &[&str] = &[
 
 fn module(sorts: &[Sort]) -> String {
     let mut items = String::from(
-        ".extern .global .u32 elsewhere;\n.global .texref image;\n.extern .func missing();\n\
+        ".extern .global .u32 elsewhere;\n.global .samplerref image;\n.extern .func missing();\n\
          .func through() { call missing; ret; }\n",
     );
     for (n, sort) in sorts.iter().enumerate() {

@@ -43,7 +43,7 @@ impl Shape {
     }
 
     /// Kernels may write it through a surface object.
-    pub(super) fn is_surface(&self) -> bool {
+    pub fn is_surface(&self) -> bool {
         self.flags & SURFACE != 0
     }
 

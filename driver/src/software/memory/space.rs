@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::array::Array;
+use super::reference::Reference;
 use super::shared::Backing;
 use super::texture::Object;
 use super::virtual_memory::VirtualMemory;
@@ -175,6 +176,8 @@ pub struct AddressSpace {
     pub(super) arrays: Handles<Array>,
     pub(super) textures: Handles<Object>,
     pub(super) surfaces: Handles<Object>,
+    /// Texture and surface references by the address of their variable.
+    pub(super) references: BTreeMap<u64, Reference>,
     pub(super) freed: VecDeque<Freed>,
     pub(super) virtual_memory: VirtualMemory,
     /// Allocations with a file behind them, by first address.
@@ -234,6 +237,7 @@ impl AddressSpace {
             arrays: Handles::new(Kind::Array),
             textures: Handles::new(Kind::Texture),
             surfaces: Handles::new(Kind::Surface),
+            references: BTreeMap::new(),
             freed: VecDeque::new(),
             virtual_memory: VirtualMemory::default(),
             backings: BTreeMap::new(),
@@ -412,6 +416,7 @@ impl AddressSpace {
     pub fn free(&mut self, base: u64) -> Cuda<Allocation> {
         let allocation = self.take_memory(base)?;
         self.device.remove(&base);
+        self.references.remove(&base);
         Ok(allocation)
     }
 

@@ -95,17 +95,38 @@ fn channel(format: u32) -> Cuda<Channel> {
     })
 }
 
+impl Object {
+    /// What a reference stands for now; none if what is bound to it and how it is sampled do not go together.
+    pub(super) fn of_reference(resource: Resource, sampling: Option<Sampling>, space: &AddressSpace) -> Option<Self> {
+        let plain = Object { resource, context: 0, sampling, sampler: None };
+        let texture = space.texture(0, &plain).ok()?;
+        let sampler = sampling.map(|sampling| sampling.sampler(texture.channel, texture.linear)).transpose().ok()?;
+        Some(Object { sampler, ..plain })
+    }
+}
+
 fn refused(why: &'static str, code: CUresult) -> CUresult {
     record::note(|| why.to_owned());
     code
 }
 
 impl Sampling {
-    /// How a texture of such components is sampled; `linear`: memory as one row, which has neither modes nor filters.
-    fn sampler(&self, channel: Channel, linear: bool) -> Cuda<Sampler> {
-        if self.flags & !(READ_AS_INTEGER | NORMALISED | NO_TRILINEAR) != 0 {
+    /// Sets `CU_TRSF_…`.
+    ///
+    /// # Errors
+    /// `CUDA_ERROR_NOT_SUPPORTED` for those without a model.
+    pub fn set_flags(&mut self, flags: u32) -> Cuda {
+        if flags & !(READ_AS_INTEGER | NORMALISED | NO_TRILINEAR) != 0 {
             return Err(refused("sRGB and seamless cube maps have no model", CUresult::NOT_SUPPORTED));
         }
+        self.flags = flags;
+        Ok(())
+    }
+
+    /// How a texture of such components is sampled; `linear`: memory as one row, which has neither modes nor filters.
+    fn sampler(&self, channel: Channel, linear: bool) -> Cuda<Sampler> {
+        let mut flags = Sampling::default();
+        flags.set_flags(self.flags)?;
         let mode = |code: u32| match code {
             0 => Ok(Addressing::Wrap),
             1 => Ok(Addressing::Clamp),
@@ -187,16 +208,17 @@ impl AddressSpace {
         }
     }
 
-    /// All objects as kernels see them, by handle.
+    /// All objects and references as kernels see them, by handle.
     pub fn objects(&self) -> Vec<Texture> {
         let all = self.textures.iter().chain(self.surfaces.iter());
-        let mut found: Vec<Texture> = all.filter_map(|(handle, object)| self.texture(handle, object).ok()).collect();
+        let all = all.filter_map(|(handle, object)| self.texture(handle, object).ok());
+        let mut found: Vec<Texture> = all.chain(self.bound_references()).collect();
         found.sort_unstable_by_key(|texture| texture.handle);
         found
     }
 
     /// An object as kernels see it. Its memory may have gone since it was made.
-    fn texture(&self, handle: u64, object: &Object) -> Cuda<Texture> {
+    pub(super) fn texture(&self, handle: u64, object: &Object) -> Cuda<Texture> {
         let sampler = object.sampler;
         match object.resource {
             Resource::Array(array) => {

@@ -231,7 +231,7 @@ H200; what lies outside the tensor is 0, or 0x7ff7. Interleaved tensor maps and 
         note: "Of texture objects without mipmaps: `.level` and `.grad` read the one level that there is. Addresses, filters and \
 values are those of the CUDA C++ Programming Guide, \"Texture Fetching\"; a filter weighs in steps of 1/256, and its sum \
 is rounded once. How a GPU rounds both is not documented and was not measured: bits of filtered values may differ. \
-`.texref` variables are refused: programs for CUDA 12 and newer have objects.",
+A `.texref` variable stands for what is bound to it when the kernel runs.",
         opcodes: &["tex", "tld4", "txq"],
         lower: |l, i, m| l.texture(i, m),
         forms: &[
@@ -255,7 +255,7 @@ is rounded once. How a GPU rounds both is not documented and was not measured: b
     },
     Family {
         subject: "Surfaces",
-        note: "Of surface objects. A coordinate in x counts bytes. An access outside by `.trap` stops the kernel.",
+        note: "Of surface objects and `.surfref` variables. A coordinate in x counts bytes. An access outside by `.trap` stops the kernel.",
         opcodes: &["suld", "sust", "sured", "suq"],
         lower: |l, i, m| l.surface(i, m),
         forms: &[
