@@ -155,7 +155,8 @@ pub struct GateArgs {
     /// engines that prepare a step while the last one runs.
     #[arg(long)]
     pub pipelined: bool,
-    /// Also replay each step under N seeded orders of ready nodes, blocks and warps, on the software driver.
+    /// Also replay each step under N seeded orders of ready nodes, blocks, warps and asynchronous copies, and under
+    /// the two extremes, on the software driver.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub orders: u64,
     /// Also capture each step in a process of its own that has not run it, as `graphproof cold` does, and then
@@ -359,7 +360,7 @@ pub struct FaultsArgs {
     /// With --clean: seeds for each lane and shape.
     #[arg(long, default_value_t = 200, requires = "clean", value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
-    /// With --clean: replays of each run under so many seeded orders too.
+    /// With --clean: replays of each run under so many seeded orders too, and under the two extremes.
     #[arg(long, default_value_t = 0, requires = "clean")]
     pub orders: u64,
     /// With --clean: shapes, 20 at most.

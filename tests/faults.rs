@@ -83,7 +83,7 @@ fn names(rows: &[serde_json::Value], keep: impl Fn(&serde_json::Value) -> bool) 
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn on_a_driver_of_the_system_the_gate_hears_the_calls() {
-    use graphproof_kernels::faults::{Evidence, all};
+    use graphproof_kernels::faults::{Evidence, Fault, all};
 
     let behind = graphproof_forward::find_software().expect("cargo builds it beside the tests");
     let folder = tempfile::tempdir().expect("a folder");
@@ -94,14 +94,17 @@ fn on_a_driver_of_the_system_the_gate_hears_the_calls() {
     assert!(text.contains("system driver"), "{text}");
     assert!(names(&rows, |row| !row["missed"].is_null()).is_empty(), "{text}");
     // All that does not need the interpreter is told, and under its own id.
-    let needs: Vec<&str> =
-        all().iter().filter(|fault| fault.expected.needs == Some(Evidence::Accesses)).map(|fault| fault.name).collect();
+    let needs_it = |fault: &&Fault| matches!(fault.expected.needs, Some(Evidence::Accesses | Evidence::Order));
+    let needs: Vec<&str> = all().iter().filter(needs_it).map(|fault| fault.name).collect();
     assert_eq!(names(&rows, |row| row["untold"] == true), needs, "{text}");
     assert!(names(&rows, |row| row["finding"]["id"] == row["expected"]).len() == rows.len() - needs.len(), "{text}");
     assert!(text.contains(
         "not checked: what each kernel reads and writes is seen on the software driver only, and nothing else tells \
          A14 shared-table"
     ));
+    assert!(
+        text.contains("the order of work is NVIDIA's driver's own, and nothing else tells V15 last-block-comes-first")
+    );
 }
 
 #[test]

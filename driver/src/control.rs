@@ -5,11 +5,14 @@
 use crate::software::driver;
 use crate::software::memory::memory;
 
+pub use graphproof_scheduler::order::{BACKWARDS, FORWARDS};
+
 pub use crate::software::fault::{FaultReport, clear_fault, last_fault};
 pub use crate::software::memory::Description;
 
 /// Restarts every choice that CUDA leaves open (ready streams, graph nodes, blocks, warps) from
-/// `seed`. The environment variable `GRAPHPROOF_SEED` sets the first seed.
+/// `seed`; of the two extremes, [`FORWARDS`] takes what could run first, and [`BACKWARDS`] what could run last, copies
+/// of the asynchronous proxy among it. The environment variable `GRAPHPROOF_SEED` sets the first seed.
 pub fn set_seed(seed: u64) {
     driver().set_seed(seed);
 }

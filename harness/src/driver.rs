@@ -201,6 +201,12 @@ pub fn order_seed() -> u64 {
     if in_use() == Some(DriverKind::Software) { graphproof_driver::control::seed() } else { 0 }
 }
 
+/// Why no other order is tried on NVIDIA's driver.
+pub const ORDER_IS_ITS_OWN: &str = "the order of work is NVIDIA's driver's own";
+
+/// The two seeds that choose nothing: what could run first runs first, or what could run last.
+pub const EXTREME_ORDERS: [u64; 2] = [graphproof_driver::control::FORWARDS, graphproof_driver::control::BACKWARDS];
+
 /// Restarts every choice that CUDA leaves open from `seed`, on the software driver.
 pub fn set_order_seed(seed: u64) {
     if in_use() == Some(DriverKind::Software) {

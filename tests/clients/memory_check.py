@@ -63,10 +63,10 @@ def main():
         subprocess.run(["apt-get", "update", "-q"], check=True)
         subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "valgrind"], check=True)
 
-    units, execution = built("--lib"), built("--test", "ptx")
-    fault = ["the_register_files_end_where_they_say"]
-    for plant, expected in [("", 0), ("past-the-registers", FOUND)]:
-        code, output = check(units, fault, GRAPHPROOF_PLANT=plant)
+    room, execution = built("--test", "room"), built("--test", "ptx")
+    fault = ["memory_ends_where_it_says"]
+    for plant, expected in [("", 0), ("past-the-end", FOUND)]:
+        code, output = check(room, fault, GRAPHPROOF_PLANT=plant)
         if code != expected or ("Invalid write" in output) != (expected == FOUND) or "running 1 test" not in output:
             sys.exit(f"{output}\nthe checker is no good: exit {code} with {plant or 'nothing'} planted")
 

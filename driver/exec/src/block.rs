@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::code::{Code, ScalarInit, VectorInit};
 use super::fault::{Fault, FaultKind};
 use super::launch::{Launch, WidenedRead};
-use super::order::mix;
+use super::order::{BACKWARDS, FORWARDS, mix};
 use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::copy::AsyncCopies;
@@ -78,7 +78,7 @@ pub(super) fn start<'a>(
     worker.clear_reserved(code);
     worker.ctx.ended = 0;
     worker.ctx.mbarriers.clear();
-    worker.ctx.flights.begin(mix(seed));
+    worker.ctx.flights.begin(launch.order_seed, mix(seed));
     let ctx = &mut worker.ctx;
     let seen = if code.reads_async { ctx.shared_stride as usize * ctx.ranks as usize } else { 0 };
     ctx.flights.proxy.begin(ctx.cluster_shared, seen);
@@ -93,7 +93,11 @@ pub(super) fn start<'a>(
         blocks.push(block);
     }
     let warps = block_warps * ranks;
-    let first = if launch.order_seed == 0 { 0 } else { (seed % u64::from(warps)) as u32 };
+    let turns = match launch.order_seed {
+        0 | FORWARDS => Turns { first: 0, step: 1 },
+        BACKWARDS => Turns { first: warps - 1, step: warps - 1 },
+        _ => Turns { first: (seed % u64::from(warps)) as u32, step: 1 },
+    };
     // A block before this one may have changed to other code.
     worker.follow(code);
     Cluster {
@@ -107,10 +111,17 @@ pub(super) fn start<'a>(
         cluster: ClusterBarrier::default(),
         patience: PATIENCE,
         wakings: WAKINGS,
-        first,
+        turns,
         spins: false,
         idles: false,
     }
+}
+
+/// The order in which the warps have a turn in each round, modulo their number.
+#[derive(Clone, Copy)]
+struct Turns {
+    first: u32,
+    step: u32,
 }
 
 /// Where a block lies: `%ctaid`, `%cluster_ctaid`, `%cluster_ctarank`.
@@ -213,8 +224,7 @@ pub(super) struct Cluster<'a> {
     cluster: ClusterBarrier,
     patience: u32,
     wakings: u32,
-    /// The warp that is first in each round of turns.
-    first: u32,
+    turns: Turns,
     /// Blocks of the launch have run for so long that they may be waiting for others.
     spins: bool,
     /// It did little more in its last slice than to ask again and again.
@@ -269,7 +279,7 @@ impl Cluster<'_> {
         loop {
             let (mut moved, mut left, mut cost) = (false, false, SHORT_TURN);
             for n in 0..self.warps {
-                let index = (self.first + n) % self.warps;
+                let index = (self.turns.first + n * self.turns.step) % self.warps;
                 if self.worker.warp(index).live == 0 {
                     continue;
                 }

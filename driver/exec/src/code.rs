@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::footprint::is_strong;
 use super::isa::Isa;
 use super::parting::Parting;
 use super::slot::{UniformSlot, VectorSlot};
+use super::strength::is_strong;
 use super::vm::Ctx;
 
 /// Executes one instruction and returns the next one, or null when the warp has to stop.

@@ -141,6 +141,8 @@ impl<'a> Grid<'a> {
         let mut idle = vec![worker::take()];
         idle[0].begin(self.launch, self.code, self.conditionals, self.workspace);
         let (mut stats, mut fault) = (ExecStats::default(), None);
+        // Since this thread last yielded, of blocks that wait.
+        let mut turns = 0;
         while !self.stop.load(Ordering::Relaxed)
             && let Some(next) = self.next()
         {
@@ -163,10 +165,19 @@ impl<'a> Grid<'a> {
             stats.lane_instructions += std::mem::take(&mut worker.ctx.lane_instructions);
             stats.widened = WidenedRead::first(stats.widened, worker.widened.take());
             if ran == Ok(Pause::Slice) {
-                lock(&self.aside).push_back((n, cluster));
+                let others = {
+                    let mut aside = lock(&self.aside);
+                    aside.push_back((n, cluster));
+                    aside.len()
+                };
                 self.spins.store(true, Ordering::Relaxed);
-                // Other launches may be waited for, too.
-                std::thread::yield_now();
+                // Other launches may be waited for, too: once all of this one have had their turn, since beside
+                // other programs a thread that yields loses a whole slice of theirs.
+                turns += 1;
+                if turns >= others {
+                    turns = 0;
+                    std::thread::yield_now();
+                }
                 continue;
             }
             idle.push(cluster.worker);

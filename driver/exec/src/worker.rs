@@ -8,38 +8,13 @@ use super::decode::RESERVED_SHARED;
 use super::launch::{Conditional, Launch, MemoryRange, WidenedRead};
 use super::order::mix;
 use super::parting::Parting;
+use super::room::Room;
 use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::ctx::{Event, Warp};
 use super::vm::flight::Flights;
 use super::vm::mbarrier::Mbarriers;
 use super::vm::split::Split;
-
-/// 128-byte aligned memory.
-#[derive(Clone, Copy)]
-#[repr(C, align(128))]
-struct Line([u32; 32]);
-
-/// Memory that only grows; in debug builds it has the size that was asked for last, so that a memory
-/// checker sees an access behind the end.
-#[derive(Default)]
-struct Room {
-    lines: Vec<Line>,
-}
-
-impl Room {
-    /// At least `bytes` bytes.
-    fn of(&mut self, bytes: usize) -> *mut u8 {
-        let lines = bytes.div_ceil(128).max(1);
-        if self.lines.len() < lines || cfg!(debug_assertions) && self.lines.len() != lines {
-            self.lines.resize(lines, Line([0; 32]));
-            if cfg!(debug_assertions) {
-                self.lines.shrink_to_fit();
-            }
-        }
-        self.lines.as_mut_ptr().cast()
-    }
-}
 
 /// A thread's memory for running blocks.
 pub(super) struct Worker {
@@ -181,7 +156,7 @@ impl Worker {
         let len = self.ctx.shared_stride as usize * self.ctx.ranks as usize;
         let lines = len.div_ceil(128);
         let mut state = seed;
-        for line in &mut self.shared.lines[..lines] {
+        for line in &mut self.shared.lines()[..lines] {
             state = mix(state);
             // Large in every type: as a float beyond 1e32, as an integer far outside any array.
             let word = (state as u32 & 0x00ff_ffff) | 0x7b00_0000;
@@ -216,12 +191,12 @@ impl Worker {
     /// Register file of a warp.
     pub fn file(&mut self, index: u32, bytes: usize) -> *mut u8 {
         // `begin` made room for all warps.
-        self.files.lines.as_mut_ptr().cast::<u8>().wrapping_add(index as usize * bytes)
+        self.files.first().wrapping_add(index as usize * bytes)
     }
 
     /// Local memory of a warp's lanes.
     pub fn local(&mut self, index: u32, bytes: u32) -> *mut u8 {
-        self.locals.lines.as_mut_ptr().cast::<u8>().wrapping_add(index as usize * bytes as usize * 32)
+        self.locals.first().wrapping_add(index as usize * bytes as usize * 32)
     }
 
     /// State of a warp that is not running.
@@ -245,27 +220,5 @@ impl Worker {
     /// Puts the running warp back.
     pub fn leave(&mut self, index: u32) {
         std::mem::swap(&mut self.ctx.warp, &mut self.warps[index as usize]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A memory checker fails this test where `GRAPHPROOF_PLANT` is `past-the-registers`: what stands behind
-    /// the register files of a block is nobody's.
-    #[test]
-    fn the_register_files_end_where_they_say() {
-        const BYTES: usize = 384;
-        let mut worker = Worker::new();
-        // After a block that needed more.
-        for warps in [5, 3] {
-            worker.files.of(warps * BYTES);
-        }
-        let planted = std::env::var_os("GRAPHPROOF_PLANT").is_some_and(|plant| plant == "past-the-registers");
-        let bytes = if planted { 3 * BYTES + 4 } else { 3 * BYTES };
-        // SAFETY: within the files of three warps, unless the fault is planted, in a process that ends with it.
-        unsafe { std::ptr::write_bytes(worker.file(0, BYTES), 0x55, std::hint::black_box(bytes)) };
-        assert_eq!(worker.files.lines.len() * 128, 3 * BYTES);
     }
 }

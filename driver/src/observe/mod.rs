@@ -15,9 +15,10 @@ pub use conflict::Conflict;
 pub use graphproof_exec::{Access, Span};
 pub(crate) use touches::{copy_spans, spans_of};
 
+use graphproof_scheduler::Ticket;
+
 use crate::record::Stack;
 use crate::software::driver;
-use crate::software::engine::Ticket;
 use crate::software::work::{NodeParams, Plan};
 use order::Order;
 

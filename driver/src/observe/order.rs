@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use graphproof_scheduler::Ticket;
+
 use super::Submission;
 use crate::record;
-use crate::software::engine::Ticket;
 use crate::software::work::Plan;
 
 type Clock = HashMap<u64, u64>;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::engine::Ticket;
+use graphproof_scheduler::Ticket;
+
 use super::per_thread::PerThread;
 use super::{StreamKind, version};
 use crate::abi::{CUresult, Cuda};

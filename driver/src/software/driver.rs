@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use graphproof_scheduler::{Engine, Ticket};
+
 use super::capture::{self, CaptureWorld, Placement};
 use super::context::{self, Context, Sticky};
 use super::device::Capability;
-use super::engine::{Engine, Ticket};
 use super::event::{EventCell, Record};
 use super::execute::{Launch, Op, Task};
 use super::fault::{self, FaultReport};

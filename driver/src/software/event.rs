@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use graphproof_scheduler::Ticket;
+
 use super::ContextId;
-use super::engine::Ticket;
 use super::share::{Handle, Kind, memory_file};
 use crate::abi::{CUresult, Cuda};
 

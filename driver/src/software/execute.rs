@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{hint, thread};
 
+use graphproof_scheduler::order::{self, mix};
+use graphproof_scheduler::{Engine, Execute, Ticket};
+
 use super::context::Sticky;
 use super::driver::Driver;
-use super::engine::core::mix;
-use super::engine::{Engine, Execute, Ticket};
 use super::event::{Completion, Publication, Record};
 use super::fault::{self, FaultReport};
 use super::graph_run;
@@ -98,7 +99,7 @@ impl Execute<Task> for Executor {
     fn execute(&self, engine: &Engine<Task>, ticket: Ticket, task: Task) {
         // The threads of the engine enter its driver; a host thread that helps has done so.
         let _entered = self.driver.get().map(|driver| instance::within(driver));
-        let seed = mix(engine.seed() ^ mix(ticket.stream) ^ ticket.sequence);
+        let seed = order::part(engine.seed(), mix(ticket.stream) ^ ticket.sequence);
         let stream = ticket.stream;
         let scope = Scope { engine, sticky: &task.sticky, events: None, seed, stream, node: None, ticket, path: None };
         // A defect of ours must not take the thread, and with it the stream, out of the world.
@@ -179,6 +180,8 @@ fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
         fault::keep(*report);
     }
 }
+
+const _: () = assert!(order::FORWARDS == graphproof_exec::FORWARDS && order::BACKWARDS == graphproof_exec::BACKWARDS);
 
 fn complete_record(record: &Record, engine: &Engine<Task>) {
     record.completion.reached();

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::engine::core::mix;
+use graphproof_scheduler::order;
+
 use super::execute::{Scope, run_node};
 use super::work::{ConditionalKind, Plan, PlanWork};
 use crate::observe::{Path, PathStep};
@@ -14,22 +15,16 @@ pub fn run(plan: &Plan, scope: Scope<'_>) {
     let mut draws = 0;
     // The defaults of conditionals stand before the nodes and are none.
     let defaults = plan.steps.iter().take_while(|step| matches!(step.work, PlanWork::SetConditional { .. })).count();
-    while !ready.is_empty() {
-        let chosen = match ready.len() {
-            1 => 0,
-            count => {
-                draws += 1;
-                (mix(scope.seed.wrapping_add(draws)) % count as u64) as usize
-            }
-        };
-        let index = ready.swap_remove(chosen);
+    let mut draw = || {
+        draws += 1;
+        order::mix(scope.seed.wrapping_add(draws))
+    };
+    while let Some(index) = order::take(&mut ready, scope.seed, &mut draw) {
         let step = &plan.steps[index as usize];
         let node = scope.node.or_else(|| index.checked_sub(defaults as u32));
         let here = Path { outer: scope.path, step: PathStep::Step(index) };
-        run_step(
-            &step.work,
-            Scope { seed: mix(scope.seed ^ u64::from(index) << 32), node, path: Some(&here), ..scope },
-        );
+        let seed = order::part(scope.seed, u64::from(index) << 32);
+        run_step(&step.work, Scope { seed, node, path: Some(&here), ..scope });
         for &next in &step.dependents {
             let missing = &mut missing[next as usize];
             *missing -= 1;
@@ -65,7 +60,7 @@ fn run_step(work: &PlanWork, scope: Scope<'_>) {
                         let Some(body) = bodies.first() else { break };
                         turn += 1;
                         let here = Path { outer: scope.path, step: PathStep::Turn(turn) };
-                        run(body, Scope { seed: mix(scope.seed ^ turn), path: Some(&here), ..scope });
+                        run(body, Scope { seed: order::part(scope.seed, turn), path: Some(&here), ..scope });
                     }
                 }
                 ConditionalKind::Switch => {

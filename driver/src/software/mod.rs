@@ -36,7 +36,6 @@ pub mod capture;
 pub mod context;
 pub mod device;
 mod driver;
-pub mod engine;
 pub mod event;
 pub mod execute;
 pub mod fault;

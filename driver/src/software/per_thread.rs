@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Weak;
 
+use graphproof_scheduler::Engine;
+
 use super::capture::CaptureStatus;
-use super::engine::Engine;
 use super::execute::Task;
 use super::{ContextId, StreamId, StreamKind, ThreadId, World};
 use crate::abi::{CUresult, Cuda};

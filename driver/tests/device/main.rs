@@ -12,7 +12,6 @@ mod capability;
 mod context_events;
 mod copies_and_maps;
 mod devices;
-mod engine;
 mod fuzz_found;
 mod image;
 mod instances;

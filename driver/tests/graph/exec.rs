@@ -110,7 +110,7 @@ fn an_executable_graph_is_a_snapshot() {
 /// 1.7: each launch waits for the one before.
 #[test]
 fn launches_of_one_executable_graph_are_ordered() {
-    use graphproof_driver::software::engine::Ticket;
+    use graphproof_scheduler::Ticket;
     let mut graphs = Graphs::default();
     let (graph, _) = chain(&mut graphs, &[1]);
     let exec = graphs.instantiate(graph, 0).unwrap();

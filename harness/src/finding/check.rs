@@ -67,7 +67,7 @@ checks! {
         "four more steps, eagerly, beside replays that are held until what the step declares as the work of another \
          host thread is done"
     Orders "orders"
-        "replays under seeded orders of ready nodes, blocks and warps, with `--orders`"
+        "replays under seeded orders of ready nodes, blocks, warps and asynchronous copies, and under the two extremes, with `--orders`"
     Cold "cold capture"
         "a capture of the step in a process that has not run it, beside a second capture, and the same at another \
          shape, by `graphproof cold` and `gate --cold`"

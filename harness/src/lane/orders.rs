@@ -1,5 +1,5 @@
-//! Replays under seeded orders of what CUDA leaves open: ready nodes of the graph, blocks and warps. Opt-in,
-//! and on the software driver only: it is its order that a seed decides.
+//! Replays under other orders of what CUDA leaves open: ready nodes of the graph, blocks, warps and asynchronous
+//! copies. Opt-in, and on the software driver only: it is its order that a seed decides.
 
 use super::judge::Beside;
 use super::{Captured, Ended, Lane};
@@ -11,14 +11,15 @@ use crate::finding::{Finding, Id};
 use crate::observed::Watch;
 
 impl Lane {
-    /// Runs the first step eagerly, and replays it under each of the seeds that the configuration asks for.
+    /// Runs the first step eagerly, and replays it under the two extremes and each of the seeds that the
+    /// configuration asks for.
     pub(super) fn try_orders(&mut self, graph: &Captured) -> Result<(), Ended> {
         let asked = self.config.orders;
         if asked == 0 || self.poisoned {
             return Ok(());
         }
         if driver::in_use() != Some(DriverKind::Software) {
-            self.report.not_checked.push("--orders: the order of work is NVIDIA's driver's own".to_owned());
+            self.report.not_checked.push(format!("--orders: {}", driver::ORDER_IS_ITS_OWN));
             return Ok(());
         }
         // Without a seed it differs already, and every seed would.
@@ -27,7 +28,8 @@ impl Lane {
             return Ok(());
         }
         let before = driver::order_seed();
-        let tried = (1..=asked).try_for_each(|seed| match self.try_order(graph, seed) {
+        let mut seeds = driver::EXTREME_ORDERS.into_iter().chain(1..=asked);
+        let tried = seeds.try_for_each(|seed| match self.try_order(graph, seed) {
             Ok(true) => Ok(()),
             Ok(false) => Err(None),
             Err(ended) => Err(Some(ended)),

@@ -43,6 +43,11 @@ impl Fault {
         self.expected.check == Check::Pipelined
     }
 
+    /// Seeded orders that the step is replayed under, beside the two extremes.
+    pub fn orders(&self) -> u64 {
+        u64::from(self.expected.check == Check::Orders)
+    }
+
     /// How often the step is run again where it fails. A verdict that depends on the run shows only
     /// to whoever runs it again.
     pub fn retries(&self) -> u64 {
@@ -125,6 +130,11 @@ impl Expected {
     pub const fn by_accesses_only(self) -> Self {
         Expected { needs: Some(Evidence::Accesses), ..self }
     }
+
+    /// Says that only another order of the same work can tell it.
+    pub const fn by_order_only(self) -> Self {
+        Expected { needs: Some(Evidence::Order), ..self }
+    }
 }
 
 /// What a driver may tell beside results.
@@ -134,6 +144,8 @@ pub enum Evidence {
     Calls,
     /// What each kernel reads and writes: by the software driver, which executes them.
     Accesses,
+    /// Other orders of the same work: by the software driver, which chooses them.
+    Order,
 }
 
 /// With or without the fault.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use graphproof_harness::calls;
-use graphproof_harness::driver::DriverKind;
+use graphproof_harness::driver::{DriverKind, ORDER_IS_ITS_OWN};
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::finding::{Check, Finding, Id, Site};
 use graphproof_kernels::faults::{Evidence, Fault};
@@ -36,6 +36,8 @@ impl Evidences {
         match evidence {
             Evidence::Calls => self.no_calls.as_deref().map(calls::not_recorded),
             Evidence::Accesses => (!self.accesses).then(|| calls::NOT_WATCHED.to_owned()),
+            // The driver that tells what kernels touch is the one whose order can be chosen.
+            Evidence::Order => (!self.accesses).then(|| ORDER_IS_ITS_OWN.to_owned()),
         }
     }
 }

@@ -58,17 +58,3 @@ macro_rules! turns {
 turns!(avx2, avx2_turns, "avx2,fma", _mm256_set1_ps, _mm256_fmadd_ps, _mm256_cvtss_f32);
 #[cfg(target_arch = "x86_64")]
 turns!(avx512, avx512_turns, "avx512f", _mm512_set1_ps, _mm512_fmadd_ps, _mm512_cvtss_f32);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_vector_width_has_its_loop() {
-        for isa in Isa::available() {
-            let found = fma_lanes_per_second(isa);
-            assert_eq!(found.is_some(), isa != Isa::Baseline, "{isa:?}");
-            assert!(found.is_none_or(|lanes| lanes > 0.0 && lanes.is_finite()));
-        }
-    }
-}

@@ -49,7 +49,7 @@ pub fn load() -> Result<LoadBench, PtxError> {
 }
 
 /// PTX text of `entries` kernels, each a loop over blocks of unrolled code, as long as asked for.
-fn module(entries: usize, bytes: usize) -> String {
+pub fn module(entries: usize, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + bytes / entries.max(1));
     text.push_str(".version 8.0\n.target sm_80\n.address_size 64\n");
     for entry in 0..entries {
@@ -105,17 +105,4 @@ fn kernel(text: &mut String, number: usize, end: usize) {
         n += 10;
     }
     let _ = write!(text, "$L__BB{number}_{n}:\n\tret;\n}}\n");
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_module_that_is_measured_loads_without_decoding_and_runs() {
-        let text = super::module(6, 60_000);
-        assert!((60_000..70_000).contains(&text.len()));
-        let program = crate::Program::load(&text).expect("PTX");
-        assert_eq!((program.entries.len(), program.decoded()), (6, 0));
-        assert!(program.refusals().is_empty());
-        assert_eq!(program.decoded(), 6);
-    }
 }

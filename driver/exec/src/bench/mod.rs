@@ -4,7 +4,7 @@ mod fma;
 mod load;
 
 pub use fma::fma_lanes_per_second;
-pub use load::{ENTRIES, LoadBench, load};
+pub use load::{ENTRIES, LoadBench, load, module};
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};

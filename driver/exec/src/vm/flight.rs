@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::memory::{peek, poke};
-use crate::order::mix;
+use crate::order::{BACKWARDS, FORWARDS, mix};
 
 /// Where bytes come from.
 #[derive(Debug, Clone, Copy)]
@@ -198,15 +198,18 @@ pub(crate) struct Flights {
     groups: HashMap<(u32, u8), u32>,
     now: u64,
     state: u64,
+    /// The seed of the launch's orders, for the two that choose nothing.
+    order: u64,
+    issued: u64,
 }
 
 impl Flights {
-    /// Forgets everything.
-    pub fn begin(&mut self, seed: u64) {
+    /// Forgets everything. `order`: the seed of the launch's orders; `seed`: the cluster's part of it.
+    pub fn begin(&mut self, order: u64, seed: u64) {
         self.flights.clear();
         self.unwaited.clear();
         self.groups.clear();
-        (self.now, self.state) = (0, seed);
+        (self.now, self.state, self.order, self.issued) = (0, seed, order, 0);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -217,8 +220,15 @@ impl Flights {
     pub fn issue(&mut self, mut flight: Flight) {
         /// Turns that a copy takes: most are quick, some outlast many others.
         const TURNS: [u64; 8] = [0, 0, 1, 2, 4, 12, 60, 300];
+        /// Later than any turn comes: when it is waited for, or nothing else can run.
+        const NEVER: u64 = u64::MAX / 2;
         self.state = mix(self.state);
-        flight.due = self.now + 1 + TURNS[(self.state >> 32) as usize & 7];
+        self.issued += 1;
+        flight.due = match self.order {
+            FORWARDS => self.now + 1,
+            BACKWARDS => NEVER - self.issued,
+            _ => self.now + 1 + TURNS[(self.state >> 32) as usize & 7],
+        };
         // Where it changes what is there, that must stay.
         if flight.writes.is_some() && flight.combine.is_none() {
             flight.spoil(self.state);

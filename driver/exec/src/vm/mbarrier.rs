@@ -276,16 +276,3 @@ impl<const OP: u8, const SPACE: u8, const WIDE: bool> Step for Mbarrier<OP, SPAC
         c.pick()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_tells_its_count_and_its_phase() {
-        let object = Object { pending: 5, expected: 9, bytes: -3, phase: 7 };
-        assert_eq!(object.state() as u32 & MOST, 5);
-        assert_eq!(object.state() >> 20, 7);
-        assert_eq!(object.word() >> 62, 1);
-    }
-}

@@ -160,3 +160,39 @@ fn textures_and_surfaces_touch_the_elements_that_they_use() {
     assert_eq!(surface("sust.b.2d.b32.zero [%rd8, {%r2,%r2}], %r0;"), [], "outside nothing is written");
     assert_eq!(surface("sured.b.add.2d.u32.trap [%rd8, {%r2,%r3}], %r0;"), [span(Atomic, place, 4)]);
 }
+
+fn map(lens: &[(u64, u64)]) -> MemoryMap {
+    let ranges = lens.iter().map(|&(base, len)| MemoryRange { base, len, host: std::ptr::null_mut() });
+    MemoryMap { ranges: ranges.collect() }
+}
+
+#[test]
+fn accesses_conflict_unless_both_read_or_both_are_atomic() {
+    use Access::{Atomic, Read, Write};
+    assert!(!Read.conflicts(Read) && !Atomic.conflicts(Atomic));
+    assert!([(Read, Write), (Write, Write), (Atomic, Write), (Atomic, Read)].iter().all(|(a, b)| a.conflicts(*b)));
+}
+
+proptest::proptest! {
+    /// The spans are the union of what was touched, byte by byte, whatever the order and overlap.
+    #[test]
+    fn spans_are_the_union(touches in proptest::collection::vec((0u64..2, 0u64..200_000, 1u64..300, 0usize..3), 0..40)) {
+        let (bases, len) = ([1u64 << 40, (1 << 40) + 150_001], [150_001u64, 70_000]);
+        let print = Footprint::of(&map(&[(bases[0], len[0]), (bases[1], len[1])]));
+        let mut model = std::collections::BTreeSet::new();
+        for (range, at, bytes, access) in touches {
+            let access = [Access::Read, Access::Write, Access::Atomic][access];
+            let range = range as usize;
+            print.touch(bases[range] + at % len[range], bytes, access);
+            let first = at % len[range];
+            model.extend((first..(first + bytes).min(len[range])).map(|at| (access, bases[range] + at)));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for span in print.spans() {
+            for at in span.address..span.address + span.len {
+                proptest::prop_assert!(seen.insert((span.access, at)));
+            }
+        }
+        proptest::prop_assert_eq!(seen, model);
+    }
+}

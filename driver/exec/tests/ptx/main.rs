@@ -1,6 +1,7 @@
 //! PTX executed, against scalar references that share no code with the interpreter.
 #![allow(missing_docs, clippy::result_large_err, clippy::needless_range_loop, reason = "a test")]
 
+mod bench;
 mod cases;
 mod chains;
 mod clocks;
@@ -14,10 +15,12 @@ mod hopper;
 mod instructions;
 mod math;
 mod memory;
+mod parts;
 mod programs;
 mod refusal;
 mod simple;
 mod special_registers;
+mod tensor_maps;
 mod textures;
 mod waiting;
 mod widened;

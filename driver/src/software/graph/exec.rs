@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use graphproof_scheduler::Ticket;
+
 use super::edge::{EdgeData, Side};
 use super::memory::MemoryNodes;
 use super::node::{NodeInfo, NodeType, NodeWork};
@@ -10,7 +12,6 @@ use super::store::{Graphs, Owner};
 use super::structure;
 use crate::abi::{CUresult, Cuda};
 use crate::software::EventId;
-use crate::software::engine::Ticket;
 use crate::software::work::{ConditionalKind, NodeParams, Plan};
 
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH`.

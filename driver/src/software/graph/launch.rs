@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use graphproof_scheduler::Ticket;
+
 use super::exec::{AUTO_FREE_ON_LAUNCH, Exec};
 use super::memory::{GraphMemory, MemoryNodes};
 use super::store::Graphs;
 use crate::abi::{CUresult, Cuda};
-use crate::software::engine::Ticket;
 use crate::software::work::Plan;
 
 /// One launch, for the engine.

@@ -23,6 +23,7 @@ mod s16_grows_at_another_shape;
 mod s16_tries_variants;
 mod s16_tunes_each_shape;
 mod s16_waits_at_first_call;
+mod v15_last_block_comes_first;
 
 use super::Fault;
 
@@ -51,4 +52,5 @@ pub const FAULTS: &[Fault] = &[
     s16_tries_variants::FAULT,
     s16_tunes_each_shape::FAULT,
     s16_waits_at_first_call::FAULT,
+    v15_last_block_comes_first::FAULT,
 ];

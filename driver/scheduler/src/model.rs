@@ -1,7 +1,7 @@
 //! A model check of the engine: loom runs each case in every order of its threads' steps (up to a
 //! bound on preemptions) and reports a deadlock or a lost wake-up.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test -p graphproof-driver --lib --target-dir target/loom engine::model`
+//! `RUSTFLAGS="--cfg loom" cargo test --release --lib -p graphproof-scheduler --target-dir target/loom`
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Ticket;
+use super::order::{self, mix};
 
 /// Stream keys are unique numbers already; mixing their bits is enough.
 #[derive(Default)]
@@ -28,13 +29,6 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// SplitMix64's finaliser.
-pub fn mix(value: u64) -> u64 {
-    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ value >> 31
-}
-
 type Keyed<T> = HashMap<u64, T, BuildHasherDefault<KeyHasher>>;
 
 /// The queues.
@@ -42,7 +36,6 @@ type Keyed<T> = HashMap<u64, T, BuildHasherDefault<KeyHasher>>;
 pub struct Core<W> {
     queues: Keyed<Queue<W>>,
     ready: Vec<u64>,
-    running: usize,
     pending: usize,
     seed: u64,
     draws: u64,
@@ -83,7 +76,7 @@ impl<W> Default for Queue<W> {
 impl<W> Core<W> {
     /// No streams yet.
     pub fn new(seed: u64) -> Self {
-        Self { queues: Keyed::default(), ready: Vec::new(), running: 0, pending: 0, seed, draws: 0 }
+        Self { queues: Keyed::default(), ready: Vec::new(), pending: 0, seed, draws: 0 }
     }
 
     /// Restarts the choices from `seed`.
@@ -94,8 +87,12 @@ impl<W> Core<W> {
 
     /// The next number of the seeded sequence.
     pub fn draw(&mut self) -> u64 {
-        self.draws += 1;
-        mix(self.seed.wrapping_add(self.draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        Self::number(self.seed, &mut self.draws)
+    }
+
+    fn number(seed: u64, draws: &mut u64) -> u64 {
+        *draws += 1;
+        mix(seed.wrapping_add(draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
     /// Adds a stream.
@@ -146,17 +143,9 @@ impl<W> Core<W> {
 
     /// Takes a piece of work that may run now. Call [`Core::complete`] when it has run.
     pub fn take(&mut self) -> Option<(Ticket, W)> {
-        if self.ready.is_empty() {
-            return None;
-        }
-        let chosen = match self.ready.len() {
-            1 => 0,
-            count => (self.draw() % count as u64) as usize,
-        };
-        let stream = self.ready.swap_remove(chosen);
+        let stream = order::take(&mut self.ready, self.seed, || Self::number(self.seed, &mut self.draws))?;
         let queue = self.queues.get_mut(&stream)?;
         let entry = queue.entries.pop_front()?;
-        self.running += 1;
         Some((Ticket { stream, sequence: queue.completed + 1 }, entry.work))
     }
 
@@ -175,7 +164,6 @@ impl<W> Core<W> {
 
     /// The work that `take` gave for this stream has run.
     pub fn complete(&mut self, stream: u64) {
-        self.running -= 1;
         self.pending -= 1;
         let Some(queue) = self.queues.get_mut(&stream) else { return };
         queue.completed += 1;
@@ -205,11 +193,6 @@ impl<W> Core<W> {
     /// How many streams have work that may run now and that nobody has taken.
     pub fn ready(&self) -> usize {
         self.ready.len()
-    }
-
-    /// Pieces of work taken and not completed.
-    pub fn running(&self) -> usize {
-        self.running
     }
 
     /// Pieces of work submitted and not completed.

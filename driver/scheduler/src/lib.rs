@@ -8,9 +8,10 @@
 //! A host thread that waits runs what it waits for itself ([`Engine::wait`]) when no worker has
 //! taken it yet: waking another thread and being woken by it costs tens of microseconds.
 
-pub mod core;
+mod core;
 #[cfg(all(test, loom))]
 mod model;
+pub mod order;
 mod sync;
 
 use std::fmt;
@@ -342,7 +343,7 @@ impl<W> fmt::Debug for Engine<W> {
 mod tests {
     use std::sync::Mutex;
 
-    use super::core::mix;
+    use super::order::mix;
     use super::*;
 
     type Log = Arc<Mutex<Vec<u64>>>;

@@ -2,15 +2,15 @@
 //! threads, some of it blocking, some waited for, latches among it. All of it runs, in order.
 //!
 //! `cargo test` runs a moment of it. Longer, with another seed:
-//! `GRAPHPROOF_STRESS_SECONDS=600 GRAPHPROOF_STRESS_SEED=7 cargo test -p graphproof-driver --test engine_stress -- --nocapture`
+//! `GRAPHPROOF_STRESS_SECONDS=600 GRAPHPROOF_STRESS_SEED=7 cargo test -p graphproof-scheduler --test stress -- --nocapture`
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use graphproof_driver::software::engine::core::mix;
-use graphproof_driver::software::engine::{Engine, Execute, Ticket};
+use graphproof_scheduler::order::mix;
+use graphproof_scheduler::{Engine, Execute, Ticket};
 
 /// Work: what must have run before it, and its own mark.
 struct Work {
