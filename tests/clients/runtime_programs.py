@@ -21,8 +21,10 @@ SOURCES = toolkit.ROOT / "tests" / "clients" / "runtime"
 LIST = SOURCES / "results.txt"
 TARGET = toolkit.ROOT / "target" / "runtime-programs"
 SECONDS = 120
+# What is put in front of the programs.
+FOLDER = TARGET / "libraries"
 # Beside -cudart shared and the target.
-OPTIONS = {"per_thread": ["--default-stream", "per-thread"]}
+OPTIONS = {"contexts": [f"-L{FOLDER}", "-lcuda"], "per_thread": ["--default-stream", "per-thread"]}
 
 
 def compiler():
@@ -56,9 +58,8 @@ def names(library):
 
 def main():
     nvcc = compiler()
-    folder = TARGET / "libraries"
     # The folder, and nothing preloaded.
-    variables = {**os.environ, "LD_LIBRARY_PATH": libraries.make(folder)["LD_LIBRARY_PATH"]}
+    variables = {**os.environ, "LD_LIBRARY_PATH": libraries.make(FOLDER)["LD_LIBRARY_PATH"]}
     results, outputs = {}, {}
     for source in sorted(SOURCES.glob("*.cu")):
         name = source.stem
@@ -101,7 +102,7 @@ def main():
     results["runtime_in_itself"], outputs["runtime_in_itself"] = ("pass" if right else "fail"), output
 
     # Every name that NVIDIA's library has is there, in its version.
-    missing = names(library / "libcudart.so.13") - names(folder / "libcudart.so.13")
+    missing = names(library / "libcudart.so.13") - names(FOLDER / "libcudart.so.13")
     results["every_name"], outputs["every_name"] = ("fail" if missing else "pass"), " ".join(sorted(missing))
     expectations.compare(LIST, "C++ programs on our libcudart", results, outputs)
 

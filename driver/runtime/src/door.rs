@@ -107,17 +107,31 @@ pub(crate) fn last_error() -> i32 {
 }
 
 /// An entry point: the context is current while `body` runs.
-pub(crate) fn enter(name: &str, per_thread: bool, body: impl FnOnce() -> Outcome) -> i32 {
+pub(crate) fn enter(name: &str, per_thread: bool, body: impl Fn() -> Outcome) -> i32 {
     let before = PER_THREAD.replace(per_thread);
     let code = enter_plain(name, || {
-        // Finding the context is not part of the call's meaning.
-        let asked = PER_THREAD.replace(false);
-        let bound = bind();
-        PER_THREAD.set(asked);
-        bound.and_then(|()| body())
+        let bound = BOUND.get() == GENERATION.load(Ordering::Acquire);
+        quietly(bind)?;
+        match body() {
+            // The program has taken its own context away since: nothing was done without one.
+            Err(F::DEVICE_UNINITIALIZED) if bound => {
+                BOUND.set(0);
+                quietly(bind)?;
+                body()
+            }
+            outcome => outcome,
+        }
     });
     PER_THREAD.set(before);
     code
+}
+
+/// Finding the context is not part of a call's meaning.
+fn quietly(find: impl FnOnce() -> Outcome) -> Outcome {
+    let asked = PER_THREAD.replace(false);
+    let found = find();
+    PER_THREAD.set(asked);
+    found
 }
 
 /// An entry point that needs no context.

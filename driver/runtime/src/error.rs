@@ -15,6 +15,8 @@ impl Failure {
     pub(crate) const INVALID_DEVICE_FUNCTION: Self = Self(98);
     pub(crate) const NO_DEVICE: Self = Self(100);
     pub(crate) const INVALID_DEVICE: Self = Self(101);
+    /// What the driver answers where no context is current.
+    pub(crate) const DEVICE_UNINITIALIZED: Self = Self(201);
     pub(crate) const INVALID_RESOURCE_HANDLE: Self = Self(400);
     pub(crate) const NOT_SUPPORTED: Self = Self(801);
     pub(crate) const UNKNOWN: Self = Self(999);
