@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def use_driver(choice: str | None = None) -> Driver:
         return _in_use
     folder = tempfile.mkdtemp(prefix="graphproof-")
     try:
-        kind, device, capability = _graphproof.use_driver(choice, folder)
+        kind, device, capability = _graphproof.use_driver(choice, folder, [path for path in sys.path if path])
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

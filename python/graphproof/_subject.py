@@ -46,6 +46,17 @@ def positional(function: Callable[..., Any]) -> list[str] | None:
     return [parameter.name for parameter in parameters.values() if parameter.kind in kinds]
 
 
+def _described(framework: Framework, name: str, array: Any) -> Described:
+    """Reads an array. Raises `Refused` for one that the gate cannot take."""
+    described = framework.describe(name, array)
+    if described.on_device and described.ptr and _graphproof.is_of_another_context(described.ptr):
+        raise _graphproof.Refused(
+            f"'{name}' belongs to another CUDA context than the primary one of device 0, where the gate judges: make it "
+            "there, or copy it to the host first"
+        )
+    return described
+
+
 class _Hole:
     """Stands where an array of the inputs goes."""
 
@@ -113,7 +124,7 @@ class Subject:
         for name, array in leaves(values, ""):
             framework = of(array)
             assert framework is not None
-            yield name, framework, framework.describe(name, array)
+            yield name, framework, _described(framework, name, array)
 
     def fill(self, index: int, seed: int) -> dict[str, bytes]:
         """The inputs of a step."""
@@ -264,7 +275,7 @@ class Subject:
             assert framework is not None
             array = framework.dense(array)
             self._kept.append(array)
-            described = framework.describe(name, array)
+            described = _described(framework, name, array)
             if described.ptr in addresses:
                 continue
             if not described.on_device:

@@ -26,15 +26,22 @@ pub fn session() -> PyResult<Arc<Session>> {
 
 /// Puts a driver in place for the process: `auto`, `system` or `software`. The software driver answers to the
 /// names by which frameworks ask for libcuda, libnvrtc and libnvJitLink; its file for compilers goes into
-/// `folder`. Gives the driver's kind and the device's name and capability.
+/// `folder`, and the real libnvrtc is looked for in `packages`. Gives the driver's kind and the device's name and
+/// capability.
 #[pyfunction]
-pub fn use_driver(py: Python<'_>, choice: &str, folder: PathBuf) -> PyResult<(&'static str, String, (i32, i32))> {
+pub fn use_driver(
+    py: Python<'_>,
+    choice: &str,
+    folder: PathBuf,
+    packages: Vec<PathBuf>,
+) -> PyResult<(&'static str, String, (i32, i32))> {
     let choice: DriverChoice = choice.parse().map_err(Refused::new_err)?;
     py.detach(|| {
         let mut session = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
         let selected = driver::select(choice).map_err(|error| error::refused(&error))?;
         if selected.kind == DriverKind::Software && session.is_none() {
             loader::install_for_others(&folder).map_err(|error| Refused::new_err(others(&error)))?;
+            graphproof_compiler_bodies::look_in(packages);
             for (name, stub, entries) in graphproof_compiler_bodies::entries() {
                 loader::install_stub(stub, &entries)
                     .map_err(|error| Refused::new_err(format!("the stand-in for {name}: {error}")))?;

@@ -36,6 +36,7 @@ fn _graphproof(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(driver::synchronize, module)?)?;
     module.add_function(wrap_pyfunction!(lines::line, module)?)?;
     module.add_function(wrap_pyfunction!(memory::download, module)?)?;
+    module.add_function(wrap_pyfunction!(memory::is_of_another_context, module)?)?;
     module.add_function(wrap_pyfunction!(report::read_receipt, module)?)?;
     module.add_function(wrap_pyfunction!(report::judge, module)?)?;
     module.add_function(wrap_pyfunction!(trace::begin_trace, module)?)?;

@@ -76,3 +76,15 @@ pub fn download<'py>(py: Python<'py>, address: u64, len: usize) -> PyResult<Boun
     })?;
     Ok(PyBytes::new(py, &bytes))
 }
+
+/// Whether device memory belongs to a context that is not the judge's. Memory of pools and of mappings belongs to
+/// none, and what the driver does not know is not said to be anybody's.
+#[pyfunction]
+pub fn is_of_another_context(address: u64) -> PyResult<bool> {
+    let session = session()?;
+    let mut context: sys::CUcontext = std::ptr::null_mut();
+    let attribute = sys::CUpointer_attribute::CU_POINTER_ATTRIBUTE_CONTEXT;
+    // SAFETY: the attribute is a context, and the place for it a local.
+    let asked = unsafe { sys::cuPointerGetAttribute((&raw mut context).cast(), attribute, address) };
+    Ok(check("cuPointerGetAttribute", asked).is_ok() && !context.is_null() && context != session.context())
+}

@@ -83,6 +83,36 @@ def test_inputs_that_no_graph_can_take(arrays, told):
     still_usable()
 
 
+class At:
+    """An array by its address."""
+
+    def __init__(self, address):
+        self.address = address
+
+    @property
+    def __cuda_array_interface__(self):
+        return {"shape": (N,), "typestr": "<f4", "data": (self.address, False), "version": 3}
+
+
+def test_an_array_of_another_context():
+    driver = pytest.importorskip("cuda.bindings.driver")
+
+    def ok(answer):
+        assert answer[0] == 0, answer
+        return answer[1] if len(answer) == 2 else None
+
+    still_usable()
+    context = ok(driver.cuCtxCreate(None, 0, 0))
+    address = int(ok(driver.cuMemAlloc(4 * N)))
+    ok(driver.cuCtxPopCurrent())
+    try:
+        with pytest.raises(graphproof.Refused, match="'x' belongs to another CUDA context"):
+            graphproof.gate(step, lambda index: {**inputs(index), "x": At(address)})
+    finally:
+        ok(driver.cuCtxDestroy(context))
+    still_usable()
+
+
 class ByDlpack:
     """An array that tells of itself by DLPack alone."""
 

@@ -79,7 +79,7 @@ def test_a_framework_that_needs_a_gpu_is_skipped(pytester):
             graphproof(lambda x: x, lambda index: torch.randn(4, device="cuda"))
         """
     )
-    result = pytester.runpytest_subprocess("-rs", "-q", "-p", "graphproof._pytest")
+    result = pytester.runpytest_subprocess("-rs", "-q")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*PyTorch's kernels are machine code and need a GPU*"])
 

@@ -39,12 +39,14 @@ def wheel(python):
 
 
 def installed(python, made):
-    """The Python of a fresh environment with the wheel in it, and the clients' packages behind."""
+    """The Python of a fresh environment with the wheel and the clients' packages in it."""
     folder = TARGET / "environment"
     subprocess.run([python, "-m", "venv", "--clear", "--without-pip", folder], check=True)
     fresh = folder / "bin" / "python"
     packages = next((folder / "lib").glob("python3*")) / "site-packages"
-    (packages / "clients.pth").write_text(f"{environment.packages()}\n")
+    # As if they were installed there: some look for their libraries beside themselves, in the environment's folder.
+    for package in pathlib.Path(environment.packages()).iterdir():
+        (packages / package.name).symlink_to(package)
     pip = [python, "-m", "pip", "--python", fresh, "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--no-index", "--no-deps", made], check=True)
     return fresh

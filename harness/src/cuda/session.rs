@@ -38,6 +38,11 @@ pub struct DeviceFacts {
 }
 
 impl Session {
+    /// The primary context.
+    pub fn context(&self) -> sys::CUcontext {
+        self.context
+    }
+
     /// Initialises the driver that is loaded and retains the primary context of device `ordinal`.
     /// The context becomes current on the calling thread. `exact_bounds` says that the driver
     /// reports an access one byte past an allocation by itself.

@@ -5,6 +5,8 @@ pub mod jit_link;
 pub mod nvrtc;
 mod whoami;
 
+pub use whoami::look_in;
+
 use std::ffi::c_void;
 
 include!(concat!(env!("OUT_DIR"), "/entries.rs"));

@@ -2,6 +2,16 @@
 
 use std::ffi::{CStr, c_void};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// See [`look_in`].
+static PACKAGES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Folders with Python packages, `sys.path` for one, in which the real libraries are looked for too. Called by a
+/// program that carries the bodies and knows them: the others guess from the program's name.
+pub fn look_in(packages: Vec<PathBuf>) {
+    *PACKAGES.lock().unwrap_or_else(PoisonError::into_inner) = packages;
+}
 
 /// This library's own file.
 pub(crate) fn own_file() -> Option<PathBuf> {
@@ -25,17 +35,16 @@ pub(crate) fn major() -> u32 {
 }
 
 /// Where the real `name` may be, in order: named by `variable`, in the folders of `LD_LIBRARY_PATH`, in the
-/// packages of the Python that runs this program, in a CUDA installation.
+/// packages that the program named, in those of the Python that runs it, in a CUDA installation.
 pub(crate) fn candidates(name: &str, variable: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::env::var_os(variable).map(PathBuf::from).into_iter().collect();
     let own = own_file().and_then(|file| file.parent()?.canonicalize().ok());
     let mut folders: Vec<PathBuf> =
         std::env::var_os("LD_LIBRARY_PATH").map(|paths| std::env::split_paths(&paths).collect()).unwrap_or_default();
-    for prefix in prefixes() {
-        for packages in python_packages(&prefix) {
-            for folder in ["nvidia/cu13/lib", "nvidia/cuda_nvrtc/lib", "nvidia/cu12/lib"] {
-                folders.push(packages.join(folder));
-            }
+    let named = PACKAGES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for packages in named.into_iter().chain(prefixes().iter().flat_map(|prefix| python_packages(prefix))) {
+        for folder in ["nvidia/cu13/lib", "nvidia/cuda_nvrtc/lib", "nvidia/cu12/lib"] {
+            folders.push(packages.join(folder));
         }
     }
     let toolkit = std::env::var_os("CUDA_HOME").map_or_else(|| PathBuf::from("/usr/local/cuda"), PathBuf::from);
