@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 mod names {
-    include!("bodies/names.rs");
+    include!("names.rs");
 }
 use names::{NVJITLINK, NVRTC, RELEASES};
 
 fn main() {
-    println!("cargo::rerun-if-changed=bodies/names.rs");
+    println!("cargo::rerun-if-changed=names.rs");
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let mut assembly = String::new();

@@ -1,5 +1,6 @@
 //! Compiles `src/inside` to the library that is put in front of a driver, with the compiler alone: the
-//! program that carries it shall be one file, and cargo cannot embed one crate's library in another.
+//! program that carries it shall be one file, and cargo cannot embed one crate's library in another. The sources of
+//! the two crates that it stands on are linked in `of`: a package is built of its own files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +12,7 @@ use graphproof_api::Function;
 const PLACEHOLDER: usize = 1024;
 
 fn main() {
-    for path in ["build.rs", "src", "../door/src", "../api/src", "../api/functions.txt"] {
+    for path in ["build.rs", "src", "of/door/src", "of/api/src", "of/api/functions.txt"] {
         println!("cargo::rerun-if-changed={path}");
     }
     println!("cargo::rustc-check-cfg=cfg(graphproof_library)");
@@ -53,10 +54,10 @@ fn compile(out: &Path, placeholder: &str) {
     nothing(out, placeholder, &behind, &[]);
 
     let api = out.join("libgraphproof_api.rlib");
-    run(rustc("graphproof_api", "rlib").arg("../api/src/lib.rs").arg("-o").arg(&api));
+    run(rustc("graphproof_api", "rlib").arg("of/api/src/lib.rs").arg("-o").arg(&api));
     let door = out.join("libgraphproof_door.rlib");
     run(rustc("graphproof_door", "rlib")
-        .arg("../door/src/lib.rs")
+        .arg("of/door/src/lib.rs")
         .arg(external("graphproof_api", &api))
         .arg("-o")
         .arg(&door));

@@ -8,14 +8,14 @@ mod names {
     include!("names.rs");
 }
 use names::{NVJITLINK, NVRTC, RELEASES};
-#[path = "../../stub_build.rs"]
+// The driver's, linked here: a package is built of its own files.
 mod stub_build;
 
-/// That of the driver: a library whose every name jumps through a table.
-const STUB: &str = "../../stub.rs";
+/// That of the driver, as well: a library whose every name jumps through a table.
+const STUB: &str = "stub.rs";
 
 fn main() {
-    for path in ["build.rs", "names.rs", STUB, "../../stub_build.rs"] {
+    for path in ["build.rs", "names.rs", STUB, "stub_build.rs"] {
         println!("cargo::rerun-if-changed={path}");
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

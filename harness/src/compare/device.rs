@@ -1,10 +1,10 @@
 //! Comparison on the device: what two runs left is compared where it lies, and only a few numbers
-//! come back to the host. The kernels are those of `kernels/cu/compare.cu`.
+//! come back to the host. The kernels are those of `kernels/cu/compare.cu`, whose PTX is linked here.
 
 use crate::cuda::{CudaError, DeviceMemory, Function, Guard, LoadedModule, MemoryPool, PinnedMemory, Session, Stream};
 use crate::error::RunError;
 
-const PTX: &str = include_str!("../../../kernels/ptx/compare.ptx");
+const PTX: &str = include_str!("compare.ptx");
 
 /// Threads of a block, as the kernels are compiled for.
 const THREADS: u32 = 128;

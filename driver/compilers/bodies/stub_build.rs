@@ -1,0 +1,1 @@
+../../stub_build.rs

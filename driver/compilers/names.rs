@@ -1,0 +1,1 @@
+bodies/names.rs
