@@ -82,6 +82,8 @@ pub struct Variable {
     pub align: u64,
     /// Size in bytes; 0 for an incomplete array (dynamic shared memory).
     pub size: u64,
+    /// Size in bytes of what an index counts.
+    pub element: u64,
     /// Initial bytes; the rest is zero.
     pub init: Vec<u8>,
     /// Addresses in the initial bytes.

@@ -375,6 +375,7 @@ impl<'a> Parser<'a> {
                 space: declarator.space,
                 align: declarator.align,
                 size,
+                element: if dimensions.len() > 1 { 0 } else { element },
                 init,
                 relocations,
                 external: declarator.external,

@@ -329,6 +329,7 @@ impl Parser<'_> {
                 }
                 Ok(Operand::Reg(r))
             }
+            Some(Named::Variable(v)) if self.is_mark(b'[') => self.element(function, v, opcode),
             Some(Named::Variable(v)) => {
                 let offset = self.displacement()?;
                 Ok(Operand::Var(v, offset))
@@ -354,6 +355,34 @@ impl Parser<'_> {
                 .semantic(span, format!("`{name}` is not declared"))
                 .expected("a register, a variable or a function")),
         }
+    }
+
+    /// `[1]` after the name of an array (PTX ISA, "Arrays as Operands"): its address, or what lies there for an
+    /// instruction that takes `[address]`.
+    fn element(&mut self, function: &Function, array: VarRef, opcode: &str) -> Result<Operand, PtxError> {
+        let span = self.advance().span;
+        let element = match array {
+            VarRef::Module(n) => self.module.variables[n as usize].element,
+            VarRef::Local(n) => function.variables[n as usize].element,
+            VarRef::Param(_) | VarRef::Return(_) => 0,
+        };
+        let offset = match self.token().kind {
+            Kind::Number | Kind::Mark(b'-' | b'+') => match self.constant("an index")? {
+                Operand::Int(index) => (index as i64).wrapping_add(self.displacement()?).wrapping_mul(element as i64),
+                _ => return Err(self.syntax(span, "an index must be an integer")),
+            },
+            _ => return Err(self.unsupported(span, "an index that is no constant is not executed")),
+        };
+        self.mark(b']')?;
+        if element == 0 {
+            return Err(self.unsupported(span, "an index of a parameter or of several dimensions is not executed"));
+        }
+        let offset = offset.wrapping_add(self.displacement()?);
+        let takes_address = matches!(opcode, "ld" | "ldu" | "st" | "atom" | "red" | "prefetch" | "prefetchu");
+        Ok(match takes_address {
+            true => Operand::Address(Address { base: AddressBase::Var(array), offset }),
+            false => Operand::Var(array, offset),
+        })
     }
 
     /// `+4`, `-4`, `+-4` after a name.

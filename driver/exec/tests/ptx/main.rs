@@ -1,6 +1,7 @@
 //! PTX executed, against scalar references that share no code with the interpreter.
 #![allow(missing_docs, clippy::result_large_err, clippy::needless_range_loop, reason = "a test")]
 
+mod arrays;
 mod bench;
 mod cases;
 mod chains;
