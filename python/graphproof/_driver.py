@@ -9,7 +9,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 
-from . import _graphproof
+from . import _graphproof, _tinygrad
 
 VARIABLE = "GRAPHPROOF_DRIVER"
 
@@ -81,6 +81,7 @@ def use_driver(choice: str | None = None) -> Driver:
         os.environ.setdefault("NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS", "0")
     else:
         shutil.rmtree(folder, ignore_errors=True)
+    _tinygrad.attach()
     _in_use = Driver(kind, device, capability)
     return _in_use
 

@@ -39,6 +39,8 @@ class Framework:
 
     name = "arrays"
     captures = False
+    drops = False
+    """Whether what a run has returned is dropped before the next: its memory is then the next one's."""
 
     def holds(self, value: Any) -> bool:
         """Whether a value is an array of this framework."""
@@ -213,9 +215,10 @@ ALL: list[Framework] = []
 def known() -> list[Framework]:
     """The frameworks, those with arrays of their own first."""
     if not ALL:
+        from ._tinygrad import Tinygrad
         from ._torch import Torch
 
-        ALL.extend([Torch(), CuPy(), Numba(), Triton(), Framework()])
+        ALL.extend([Torch(), CuPy(), Numba(), Tinygrad(), Triton(), Framework()])
     return ALL
 
 

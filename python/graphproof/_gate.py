@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Iterable, Mapping
 
-from . import _graphproof
+from . import _graphproof, _tinygrad
 from ._driver import Driver, Unavailable, use_driver
 from ._report import Report
 from ._subject import Subject
@@ -60,6 +60,7 @@ def gate(
     step raises where it does not run at all.
     """
     in_use = use_driver(driver)
+    step = _tinygrad.plain(step)
     name = name or getattr(step, "__name__", None) or type(step).__name__
     name = "".join(part if part.isalnum() or part in "-_." else "-" for part in name).strip("-") or "step"
     contract = contract or {}

@@ -304,6 +304,8 @@ class Subject:
     def record(self, stream: int, addresses: list[tuple[str, int]], capturing: bool, held: bool) -> list[tuple[str, int, int]]:
         """Runs the step on the judge's memory and stream; gives what it returned, to be copied."""
         arrays = {name: self._array(name, address) for name, address in addresses}
+        if self.framework.drops:
+            self._kept.clear()
         own = self.framework.stream(stream)
         if self._place:
             _graphproof.line(*self._place)
