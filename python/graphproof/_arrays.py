@@ -24,6 +24,22 @@ TYPES = {
     "bool": ("|b1", 1),
     "bytes": ("|u1", 1),
 }
+# What frameworks call them alike; each has names of its own for fp8.
+NAMES = {
+    "f16": "float16",
+    "bf16": "bfloat16",
+    "f32": "float32",
+    "f64": "float64",
+    "i8": "int8",
+    "i16": "int16",
+    "i32": "int32",
+    "i64": "int64",
+    "u8": "uint8",
+    "u16": "uint16",
+    "u32": "uint32",
+    "u64": "uint64",
+    "bool": "bool",
+}
 OF_INTERFACE = {text: name for name, (text, _) in TYPES.items() if name not in ("bf16", "e4m3", "e5m2", "bytes")}
 
 

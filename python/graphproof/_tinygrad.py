@@ -18,15 +18,12 @@ import threading
 from typing import Any, Iterator
 
 from . import _graphproof
+from ._arrays import NAMES
 from ._frameworks import Described, Framework
 
 _MODULE = "tinygrad.runtime.ops_cuda"
-# As tinygrad calls them.
-_TYPES = {
-    "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64", "e4m3": "fp8e4m3", "e5m2": "fp8e5m2",
-    "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
-    "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64", "bool": "bool",
-}  # fmt: skip
+# tinygrad's element types, by the gate's names.
+_TYPES = {**NAMES, "e4m3": "fp8e4m3", "e5m2": "fp8e5m2"}
 _current: int | None = None
 _own = threading.local()
 

@@ -8,27 +8,11 @@ import threading
 from typing import Any, ContextManager, Iterator
 
 from . import _graphproof, _places
-from ._arrays import Array
+from ._arrays import NAMES, Array
 from ._frameworks import Described, Framework
 
 # PyTorch's element types, by the gate's names.
-_TYPES = {
-    "f16": "float16",
-    "bf16": "bfloat16",
-    "f32": "float32",
-    "f64": "float64",
-    "e4m3": "float8_e4m3fn",
-    "e5m2": "float8_e5m2",
-    "i8": "int8",
-    "i16": "int16",
-    "i32": "int32",
-    "i64": "int64",
-    "u8": "uint8",
-    "u16": "uint16",
-    "u32": "uint32",
-    "u64": "uint64",
-    "bool": "bool",
-}
+_TYPES = {**NAMES, "e4m3": "float8_e4m3fn", "e5m2": "float8_e5m2"}
 _MODES = {"global": "global", "thread-local": "thread_local", "relaxed": "relaxed"}
 
 

@@ -59,7 +59,8 @@ pub struct Launch<'a> {
     pub memory: &'a MemoryMap,
     /// Texture and surface objects, sorted by handle.
     pub textures: &'a [Texture],
-    /// Seed for every order that CUDA leaves open: blocks, and warps within a block.
+    /// Seed for every order that CUDA leaves open: blocks, warps within a block, and asynchronous copies;
+    /// [`FORWARDS`](crate::FORWARDS) and [`BACKWARDS`](crate::BACKWARDS) are the extremes.
     pub order_seed: u64,
     /// Blocks that the device holds at once, which may wait for each other. Another starts when one has ended.
     pub resident: u64,

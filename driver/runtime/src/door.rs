@@ -110,11 +110,10 @@ pub(crate) fn last_error() -> i32 {
 pub(crate) fn enter(name: &str, per_thread: bool, body: impl Fn() -> Outcome) -> i32 {
     let before = PER_THREAD.replace(per_thread);
     let code = enter_plain(name, || {
-        let bound = BOUND.get() == GENERATION.load(Ordering::Acquire);
-        quietly(bind)?;
+        let found = quietly(bind)?;
         match body() {
             // The program has taken its own context away since: nothing was done without one.
-            Err(F::DEVICE_UNINITIALIZED) if bound => {
+            Err(F::DEVICE_UNINITIALIZED) if found == Found::Before => {
                 BOUND.set(0);
                 quietly(bind)?;
                 body()
@@ -127,7 +126,7 @@ pub(crate) fn enter(name: &str, per_thread: bool, body: impl Fn() -> Outcome) ->
 }
 
 /// Finding the context is not part of a call's meaning.
-fn quietly(find: impl FnOnce() -> Outcome) -> Outcome {
+fn quietly<T>(find: impl FnOnce() -> T) -> T {
     let asked = PER_THREAD.replace(false);
     let found = find();
     PER_THREAD.set(asked);
@@ -160,11 +159,19 @@ pub(crate) fn ready() -> Outcome {
     })
 }
 
+/// When the context of a call was found.
+#[derive(PartialEq, Eq)]
+enum Found {
+    /// By an earlier call of the thread, and it may have gone since.
+    Before,
+    Now,
+}
+
 /// Makes the primary context of the thread's device current, unless the program has made one current itself.
-fn bind() -> Outcome {
+fn bind() -> Outcome<Found> {
     let generation = GENERATION.load(Ordering::Acquire);
     if BOUND.get() == generation {
-        return Ok(());
+        return Ok(Found::Before);
     }
     ready()?;
     let mut context = 0usize;
@@ -176,7 +183,7 @@ fn bind() -> Outcome {
         }
     }
     BOUND.set(generation);
-    Ok(())
+    Ok(Found::Now)
 }
 
 /// The primary contexts that are retained: one for each device, for as long as the process lives.

@@ -6,15 +6,12 @@ use super::array::CUDA_ARRAY_DESCRIPTOR;
 use super::types::{CUarray, CUdeviceptr, CUmodule, CUsurfref, CUtexref};
 use super::{CUresult, Cuda};
 use crate::software::driver;
-use crate::software::memory::{Bound, Reference, memory};
+use crate::software::memory::{Bound, Reference, TEXTURE_ALIGNMENT, memory};
 use graphproof_exec::ReferenceKind;
 use std::ffi::{c_char, c_int, c_uint};
 
 /// `CU_TRSA_OVERRIDE_FORMAT`.
 const OVERRIDE_FORMAT: c_uint = 1;
-
-/// What an address that is bound is rounded down to, as the device's attribute says.
-const ALIGNMENT: u64 = crate::software::device::PITCH_UNIT as u64;
 
 /// The handle of a module's reference.
 fn find(module: CUmodule, name: &str, kind: ReferenceKind) -> Cuda<u64> {
@@ -69,7 +66,7 @@ fn bound_array(handle: u64, kind: ReferenceKind) -> Cuda<CUarray> {
 fn bind_rows(reference: CUtexref, desc: *const CUDA_ARRAY_DESCRIPTOR, dptr: CUdeviceptr, pitch: usize) -> Cuda {
     // SAFETY: the caller's structure, or null.
     let desc = unsafe { read(desc) }?;
-    if !dptr.is_multiple_of(ALIGNMENT) {
+    if !dptr.is_multiple_of(TEXTURE_ALIGNMENT) {
         return Err(CUresult::INVALID_VALUE);
     }
     texture(reference, |reference| {
@@ -100,7 +97,7 @@ entry_points! {
     }
 
     fn cuTexRefSetAddress_v2(ByteOffset: *mut usize, hTexRef: CUtexref, dptr: CUdeviceptr, bytes: usize) {
-        let offset = dptr % ALIGNMENT;
+        let offset = dptr % TEXTURE_ALIGNMENT;
         // An offset that cannot be told must be none.
         if ByteOffset.is_null() && offset != 0 {
             return Err(CUresult::INVALID_VALUE);

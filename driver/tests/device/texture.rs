@@ -79,18 +79,18 @@ const KERNELS: &str = "
 
 /// `CU_AD_FORMAT_UNSIGNED_INT8`, `…_INT32`, `CU_AD_FORMAT_FLOAT`.
 const U8: u32 = 0x01;
-const U32: u32 = 0x03;
-const FLOAT: u32 = 0x20;
+pub const U32: u32 = 0x03;
+pub const FLOAT: u32 = 0x20;
 /// `CUDA_ARRAY3D_SURFACE_LDST`.
 const SURFACE: u32 = 2;
 /// `CU_TRSF_READ_AS_INTEGER`, `CU_TRSF_NORMALIZED_COORDINATES`, `CU_TRSF_SRGB`.
-const AS_INTEGER: u32 = 1;
+pub const AS_INTEGER: u32 = 1;
 const NORMALISED: u32 = 2;
-const SRGB: u32 = 0x10;
+pub const SRGB: u32 = 0x10;
 const WIDTH: usize = 4;
 
 /// An array of two rows of [`WIDTH`] elements of one component.
-fn array(format: u32, flags: u32) -> CUarray {
+pub fn array(format: u32, flags: u32) -> CUarray {
     let shape =
         CUDA_ARRAY3D_DESCRIPTOR { Width: WIDTH, Height: 2, Depth: 0, Format: format, NumChannels: 1, Flags: flags };
     let mut array = CUarray::NULL;

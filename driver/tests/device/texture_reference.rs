@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::ptr::{from_mut, null_mut};
 
 use crate::abi_support::{Device, INVALID, function, load};
+use crate::texture::{AS_INTEGER, FLOAT, SRGB, U32, array};
 use graphproof_driver::abi::types::*;
 use graphproof_driver::abi::*;
 use graphproof_driver::control;
@@ -52,20 +53,8 @@ const KERNELS: &str = "
 }
 ";
 
-const U32: u32 = 0x03;
-const FLOAT: u32 = 0x20;
-/// `CU_TRSA_OVERRIDE_FORMAT`; `CU_TRSF_READ_AS_INTEGER`, `CU_TRSF_SRGB`.
+/// `CU_TRSA_OVERRIDE_FORMAT`.
 const OVERRIDE: u32 = 1;
-const AS_INTEGER: u32 = 1;
-const SRGB: u32 = 0x10;
-
-/// An array of two rows of four elements.
-fn array(format: u32, flags: u32) -> CUarray {
-    let shape = CUDA_ARRAY3D_DESCRIPTOR { Width: 4, Height: 2, Depth: 0, Format: format, NumChannels: 1, Flags: flags };
-    let mut array = CUarray::NULL;
-    ok!(cuArray3DCreate_v2(&mut array, &shape));
-    array
-}
 
 /// A copy between all of an array and eight words of host memory.
 fn whole(array: CUarray, words: *const u32, to_array: bool) {

@@ -20,7 +20,7 @@ pub use pool::Pool;
 pub use reference::{Bound, Reference};
 pub use shared::PoolFile;
 pub use space::{AddressSpace, Allocation, Devices, HostAllocation, HostKind, Origin, Place, State, only, poison};
-pub use texture::{Object, Resource, Sampling};
+pub use texture::{ALIGNMENT as TEXTURE_ALIGNMENT, Object, Resource, Sampling};
 pub use virtual_memory::{Access, GRANULARITY, Physical};
 
 use super::{Handles, Kind, Settings, device, driver};

@@ -72,7 +72,7 @@ const NORMALISED: u32 = 2;
 const NO_TRILINEAR: u32 = 0x20;
 
 /// What an address and a distance of rows must be multiples of, as the device's attributes say.
-const ALIGNMENT: u64 = device::PITCH_UNIT as u64;
+pub const ALIGNMENT: u64 = device::PITCH_UNIT as u64;
 const PITCH_ALIGNMENT: u64 = 32;
 
 /// A limit of the device, by its attribute.
