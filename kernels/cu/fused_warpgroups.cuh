@@ -1,210 +1,28 @@
 // A block of a fused lane on Hopper's tensor cores: wgmma on key tiles that a producer warpgroup keeps coming,
 // four query rows of a block stationary in shared memory, streaming top-k without a scan.
 //
-// Keys are rows of the product and (query row, head) its columns, so that the sum over heads stays in
-// a thread and its quad. Two warpgroups take tiles in turn; what becomes of a tile's scores waits until the
-// warpgroup's next product is under way. Scores and statistics have one order, whichever warp is first; the order
-// in which keys arrive in a list decides nothing, since each list is cut to its best keys and sorted.
+// Keys are rows of the product and (query row, head) its columns, so that the sum over heads stays in a thread and its
+// quad. Of four warpgroups two take the even tiles and two the odd ones, of each two one half of the rows: what one does
+// with its scores goes on beside the products of the others, and what becomes of them waits until its own next product is
+// under way. The two that share rows share their lists, and cut them when they are full, while the other two go on.
+// Scores and statistics have one order, whichever warp is first; the order in which keys arrive in a list decides
+// nothing, since each list is cut to its best keys and sorted.
 #pragma once
-#include "group_rank.cuh"
-#include "mma.cuh"
+#include "fused_tile.cuh"
 
-#define ROWS 4u
-#define ROW_HEADS 64u
-#define COLUMNS (ROWS * ROW_HEADS)
-#define WG_KEYS 64u
-#define CONSUMERS (2u * WARPGROUP)
-// Named barriers: one for each consumer warpgroup, one for both.
-#define BOTH 3u
-
-// Tiles that can come between a look at the lists and a cut.
-#define LATE 7u
-
-struct RowState {
-    u64 bound;
-    u32 count;
-    Limits limits;
-};
-
-// What a tile is made of: bytes of an element, key tiles under way at once, whether each key has a scale, and the
-// product of 32 bytes of each row and column.
-struct Bf16 {
-    static const u32 BYTES = 2u;
-    static const u32 STAGES = 3u;
-    static const bool SCALED = false;
-    static __device__ __forceinline__ void multiply(float (&c)[128], u64 a, u64 b, u32 add) { wgmma_bf16(c, a, b, add); }
-};
-struct E4m3 {
-    static const u32 BYTES = 1u;
-    static const u32 STAGES = 6u;
-    static const bool SCALED = true;
-    static __device__ __forceinline__ void multiply(float (&c)[128], u64 a, u64 b, u32 add) { wgmma_e4m3(c, a, b, add); }
-};
-// Most stages of any.
-#define MOST_STAGES 6u
-
-struct BlockState {
-    // The weights of the 16 columns that lanes 0 to 3 of a quad have in each row; 16 bytes of padding.
-    float weights[ROWS][4][20];
-    GroupScratch scratch[2];
-    RowState row[ROWS];
-    Statistics partial[CONSUMERS / LANES][ROWS];
-    // Whether the lists must be cut after the step behind this one, by parity of the step.
-    u32 crowded[2];
-    u64 full[MOST_STAGES];
-    u64 empty[MOST_STAGES];
-    float scales[MOST_STAGES][WG_KEYS];
-};
-static_assert(sizeof(BlockState) <= 5632, "the host's room for it");
-
-// Where 16 bytes of a row of a swizzled tile of `tile_rows` rows lie: piece 8 begins the second half.
-__device__ __forceinline__ u32 swizzled(u32 tile_rows, u32 row, u32 piece) {
-    u32 half = piece / 8u;
-    return half * tile_rows * 128u + row * 128u + (((piece & 7u) ^ (row & 7u)) * 16u);
-}
-
-// Barrier on which a consumer warpgroup waits for its turn on the tensor cores.
-#define TURN 4u
-
-__device__ __forceinline__ void hand_over(u32 group) {
-    asm volatile("bar.arrive %0, %1;" ::"r"(TURN + group), "n"(CONSUMERS) : "memory");
-}
-
-// Starts the warpgroup's product of a key tile with the queries, of `Deep` bytes, in its turn, and hands over: the other's
-// product goes on where this one ends. Returns what `crowded` says then: later it may change.
-template <typename Element, u32 Deep>
-__device__ __forceinline__ u32 start_product(float (&c)[128], u32 keys, u32 queries, u32 group, bool last,
-                                             const volatile u32 *crowded) {
-    meet(TURN + group, CONSUMERS);
-    u32 said = *crowded;
-    pin(c);
-    wgmma_fence();
-#pragma unroll
-    for (u32 i = 0; i < Deep / 32u; ++i) {
-        u32 half = i / 4u;
-        u32 step = (i % 4u) * 32u;
-        Element::multiply(c, tile_descriptor(keys + half * WG_KEYS * 128u + step),
-                          tile_descriptor(queries + half * COLUMNS * 128u + step), i);
-    }
-    wgmma_commit();
-    if (!last) {
-        hand_over(group ^ 1u);
-    }
-    return said;
-}
-
-// `yes` if `condition`, else `no`: chosen, where the compiler would branch round what makes `yes`.
-__device__ __forceinline__ float choose(bool condition, float yes, float no) {
-    float chosen;
-    asm("{\n.reg .pred p;\nsetp.ne.u32 p, %1, 0;\nselp.f32 %0, %2, %3, p;\n}"
-        : "=f"(chosen)
-        : "r"((u32)condition), "f"(yes), "f"(no));
-    return chosen;
-}
-
-// Adds two effective scores, as add_pair, with the same bits; new maxima are rare.
-__device__ __forceinline__ void add_scores(Statistics &running, const float (&scores)[2]) {
-    float maximum = fmaxf(running.maximum, fmaxf(scores[0], scores[1]));
-    float a = choose(scores[0] > negative_infinity(), exp_difference(scores[0], maximum), 0.0f);
-    float b = choose(scores[1] > negative_infinity(), exp_difference(scores[1], maximum), 0.0f);
-    float scale = 1.0f;
-    if (__any_sync(FULL_MASK, maximum > running.maximum)) {
-        scale = exp_difference(running.maximum, maximum);
-        running.maximum = maximum;
-    }
-    running.sum = fmaf(running.sum, scale, a + b);
-}
-
-// Two scores of one row: statistics, and offers to its list.
-__device__ __forceinline__ void take_scores(const float (&sums)[2], u32 key, Limits limits, u32 bound, Statistics &running,
-                                            u64 *list, u32 *count) {
-    u32 lane = threadIdx.x & 31u;
-    u32 row_lanes = 0x11111111u << (lane & 3u);
-    float scores[2];
-    u64 candidates[2];
-    u32 passing[2];
-#pragma unroll
-    for (u32 i = 0; i < 2u; ++i) {
-        u32 at = key + i * 8u;
-        scores[i] = effective_score(sums[i], at >= limits.low && at < limits.high);
-        candidates[i] = candidate_key(scores[i], at);
-        bool pass = candidates[i] && (u32)(candidates[i] >> 32) >= bound;
-        passing[i] = __ballot_sync(FULL_MASK, pass) & row_lanes;
-    }
-    // The sum goes on while the place in the list is on its way.
-    u32 to = 0;
-    u32 offers = (u32)(__popc(passing[0]) + __popc(passing[1]));
-    if (lane < 4u && offers) {
-        to = atomicAdd(count, offers);
-    }
-    add_scores(running, scores);
-    to = __shfl_sync(FULL_MASK, to, lane & 3u);
-    if (passing[0] >> lane & 1u) {
-        list[to + __popc(passing[0] & lanes_below())] = candidates[0];
-    }
-    if (passing[1] >> lane & 1u) {
-        list[to + __popc(passing[0]) + __popc(passing[1] & lanes_below())] = candidates[1];
-    }
-}
-
-// One thread's part of a tile: the sums over heads of two keys in each row, of which the lane takes those
-// of row `lane % 4`.
-// `Halved`: of odd heads the weights are halves, and twice the relu comes from an addition, which another unit does than
-// the maximum. Not for a NaN.
-template <bool Halved>
-__device__ __forceinline__ void sum_heads(float (&scores)[2], float (&c)[128], const float (&weights)[ROWS][4][20]) {
-    u32 lane = threadIdx.x & 31u;
-    float sums[2][ROWS];
-#pragma unroll
-    for (u32 row = 0; row < ROWS; ++row) {
-        sums[0][row] = 0.0f;
-        sums[1][row] = 0.0f;
-#pragma unroll
-        for (u32 part = 0; part < 4u; ++part) {
-            float4 w = *reinterpret_cast<const float4 *>(&weights[row][lane & 3u][part * 4u]);
-#pragma unroll
-            for (u32 half = 0; half < 2u; ++half) {
-                u32 at = (row * 8u + part * 2u) * 4u + half * 2u;
-                float sum = sums[half][row];
-                float second = Halved ? c[at + 1u] + fabsf(c[at + 1u]) : fmaxf(c[at + 1u], 0.0f);
-                float last = Halved ? c[at + 5u] + fabsf(c[at + 5u]) : fmaxf(c[at + 5u], 0.0f);
-                sum = fmaf(w.x, fmaxf(c[at], 0.0f), sum);
-                sum = fmaf(w.y, second, sum);
-                sum = fmaf(w.z, fmaxf(c[at + 4u], 0.0f), sum);
-                sums[half][row] = fmaf(w.w, last, sum);
-            }
-        }
-    }
-    // Bit 1 of the lane chooses between rows {0, 1} and {2, 3}, bit 0 within the pair.
-    bool far = lane & 2u;
-    bool odd = lane & 1u;
-#pragma unroll
-    for (u32 half = 0; half < 2u; ++half) {
-        float pair[2];
-#pragma unroll
-        for (u32 r = 0; r < 2u; ++r) {
-            float give = far ? sums[half][r] : sums[half][r + 2u];
-            float keep = far ? sums[half][r + 2u] : sums[half][r];
-            pair[r] = keep + __shfl_xor_sync(FULL_MASK, give, 2);
-        }
-        float give = odd ? pair[0] : pair[1];
-        scores[half] = (odd ? pair[1] : pair[0]) + __shfl_xor_sync(FULL_MASK, give, 1);
-    }
-}
-
-// Grid: (ceil(queries / 4), batches), blocks of three warpgroups. Buffers and results as fused.cu, at
+// Grid: (ceil(queries / 4), batches), blocks of five warpgroups. Buffers and results as fused.cu, at
 // most 64 heads; with E4m3 q and k are in that format, and a score is multiplied with its key's `scale`
-// [keys, batches]. Dynamic shared memory, from a multiple of 1,024 on, rows of at least 128 bytes: STAGES key
-// tiles of 64 rows and 4 * 64 queries, both swizzled; lists [4, capacity] u64; BlockState.
+// [keys, batches]. Dynamic shared memory, from a multiple of 1,024 on, rows of at least 128 bytes: key
+// tiles of 64 rows, 768 bytes of each row, and 4 * 64 queries, both swizzled; lists [4, capacity] u64; BlockState.
 // 2048 <= capacity <= HELD * 128, and capacity >= topk + 8 * 64. The host's twin is in src/layout.rs.
 template <typename Element, u32 D>
 __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const unsigned char *k, const float *scale,
                                                  const float *w, const int *start, const int *end, int *index,
                                                  u16 *score, float *maximum, float *sum, u32 *bits, u32 queries,
                                                  u32 keys, u32 batches, u32 heads, u32 topk, u32 capacity) {
-    const u32 stages = Element::STAGES;
     const u32 deep = D * Element::BYTES;
     const u32 wide = deep < 128u ? 128u : deep; // what a row has past `deep` is never read
+    const u32 stages = STAGED_BYTES / wide;
     const u32 tile_bytes = WG_KEYS * wide;
     const u32 pieces = deep / 16u;
     unsigned char *shared = shared_memory + ((1024u - (shared_address(shared_memory) & 1023u)) & 1023u);
@@ -224,16 +42,13 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
 
     u32 low = keys;
     u32 high = 0;
-    Limits limits[ROWS];
 #pragma unroll
     for (u32 r = 0; r < ROWS; ++r) {
-        limits[r].low = 0;
-        limits[r].high = 0;
         if (first_row + r < queries) {
             size_t cell = (size_t)batch * queries + first_row + r;
-            limits[r] = clamp_limits(__ldg(start + cell), __ldg(end + cell), keys);
-            low = limits[r].low < limits[r].high ? min(low, limits[r].low) : low;
-            high = limits[r].low < limits[r].high ? max(high, limits[r].high) : high;
+            Limits of = clamp_limits(__ldg(start + cell), __ldg(end + cell), keys);
+            low = of.low < of.high ? min(low, of.low) : low;
+            high = of.low < of.high ? max(high, of.high) : high;
         }
     }
     // Even, so that which warpgroup has a tile does not depend on the rows beside a row.
@@ -244,29 +59,28 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
 
     if (threadIdx.x == 0) {
         for (u32 s = 0; s < stages; ++s) {
-            barrier_init(full + s * 8u, WARPGROUP);
-            barrier_init(empty + s * 8u, WARPGROUP / LANES);
+            barrier_init(full + s * 8u, COPIERS);
+            barrier_init(empty + s * 8u, 2u * WARPGROUP / LANES);
         }
-        block->crowded[0] = 0;
-        block->crowded[1] = 0;
         for (u32 r = 0; r < ROWS; ++r) {
             block->row[r].bound = 0;
             block->row[r].count = 0;
         }
     }
     // The queries; missing rows and heads are zero.
-    for (u32 i = threadIdx.x; i < COLUMNS * pieces; i += blockDim.x) {
+    for (u32 i = threadIdx.x; i < COLUMNS * pieces; i += CONSUMERS + COPIERS) {
         u32 column = i / pieces;
         u32 piece = i % pieces;
         u32 row = first_row + column / ROW_HEADS;
         u32 head = column % ROW_HEADS;
-        uint4 value = make_uint4(0, 0, 0, 0);
+        unsigned char *to = query_tile + swizzled(COLUMNS, column, piece);
         if (row < queries && head < heads) {
-            const unsigned char *from = q + (((size_t)row * batches + batch) * heads + head) * deep + piece * 16u;
-            value = __ldg(reinterpret_cast<const uint4 *>(from));
+            copy_async(shared_address(to), q + (((size_t)row * batches + batch) * heads + head) * deep + piece * 16u);
+        } else {
+            *reinterpret_cast<uint4 *>(to) = make_uint4(0, 0, 0, 0);
         }
-        *reinterpret_cast<uint4 *>(query_tile + swizzled(COLUMNS, column, piece)) = value;
     }
+    commit_copies();
     for (u32 i = threadIdx.x; i < COLUMNS; i += blockDim.x) {
         u32 row = first_row + i / ROW_HEADS;
         u32 head = i % ROW_HEADS;
@@ -275,25 +89,42 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
         block->weights[i / ROW_HEADS][head % 8u / 2u][head / 8u * 2u + head % 2u] =
             Element::SCALED && head % 2u ? weight * 0.5f : weight;
     }
+    wait_copies<0>();
     publish_shared();
     __syncthreads();
 
-    if (group == 2u) {
-        give_registers<40>();
+    if (group == CONSUMERS / WARPGROUP) {
+        give_registers<32>();
+        // Rows of a thread's pieces lie a multiple of eight apart: one swizzle.
+        const u32 apart = COPIERS / pieces;
+        static_assert(apart % 8u == 0u && WG_KEYS % apart == 0u, "whole swizzles");
+        u32 row = rank / pieces;
+        u32 piece = rank % pieces;
+        u32 to = tiles + swizzled(WG_KEYS, row, piece);
+        size_t wide_row = (size_t)batches * deep;
+        const unsigned char *all = k + (size_t)batch * deep + piece * 16u;
+        u32 stage = 0;
+        u32 phase = 1;
         // A tile is published when the next one is on its way.
         for (u32 i = 0; i <= count; ++i) {
+            u32 before = stage == 0u ? stages - 1u : stage - 1u;
             if (i < count) {
-                u32 stage = i % stages;
-                barrier_wait(empty + stage * 8u, ((i / stages) & 1u) ^ 1u);
+                barrier_wait(empty + stage * 8u, phase);
                 u32 base = (first_tile + i) * WG_KEYS;
+                u32 here = to + stage * tile_bytes;
+                if (base + WG_KEYS <= keys) {
+                    const unsigned char *from = all + (base + row) * wide_row;
 #pragma unroll
-                for (u32 j = 0; j < WG_KEYS * pieces / WARPGROUP; ++j) {
-                    u32 at = j * WARPGROUP + rank;
-                    u32 row = at / pieces;
-                    u32 piece = at % pieces;
-                    u32 key = min(base + row, keys - 1u); // a key past the end repeats the last one
-                    copy_async(tiles + stage * tile_bytes + swizzled(WG_KEYS, row, piece),
-                               k + ((size_t)key * batches + batch) * deep + piece * 16u);
+                    for (u32 j = 0; j < WG_KEYS / apart; ++j) {
+                        copy_async(here + j * apart * 128u, from);
+                        from += apart * wide_row;
+                    }
+                } else {
+#pragma unroll 1
+                    for (u32 j = 0; j < WG_KEYS / apart; ++j) {
+                        // A key past the end repeats the last one.
+                        copy_async(here + j * apart * 128u, all + min(base + row + j * apart, keys - 1u) * wide_row);
+                    }
                 }
                 if (Element::SCALED && rank < WG_KEYS) {
                     copy_word_async(shared_address(&block->scales[stage][rank]),
@@ -304,134 +135,128 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
             if (i) {
                 wait_copies<1>();
                 publish_shared();
-                barrier_arrive(full + (i - 1u) % stages * 8u);
+                barrier_arrive(full + before * 8u);
             }
+            stage = stage == stages - 1u ? 0u : stage + 1u;
+            phase ^= stage == 0u ? 1u : 0u;
         }
         return;
     }
 
-    take_registers<232>();
-    u32 query_address = shared_address(query_tile);
-    u32 my_row = lane & 3u;
-    Limits my_limits = limits[0];
-#pragma unroll
-    for (u32 r = 1; r < ROWS; ++r) {
-        my_limits.low = my_row == r ? limits[r].low : my_limits.low;
-        my_limits.high = my_row == r ? limits[r].high : my_limits.high;
-    }
-    u32 my_key = (rank / LANES) * 16u + lane / 4u;
+    take_registers<112>();
+    // Of the tiles every other one, and of the rows a half.
+    u32 parity = group / 2u;
+    u32 half = group & 1u;
+    u32 my_row = half * HALF_ROWS + (lane & 1u);
+    u32 my_key = (rank / LANES) * 16u + lane / 4u + (lane & 2u) * 4u;
+    u32 query_address = shared_address(query_tile) + half * HALF_COLUMNS * 128u;
+    const float(*my_weights)[4][20] = block->weights + half * HALF_ROWS;
     u64 *my_list = lists + my_row * capacity;
     u32 *my_count = &block->row[my_row].count;
+    Limits my_limits;
+    my_limits.low = 0;
+    my_limits.high = 0;
+    if (first_row + my_row < queries) {
+        size_t cell = (size_t)batch * queries + first_row + my_row;
+        my_limits = clamp_limits(__ldg(start + cell), __ldg(end + cell), keys);
+    }
     u32 bound = 0;
     Statistics running = no_statistics();
 
     // Keys that a cut may leave beside the best: a quarter of the room.
-    u32 more = (capacity - topk - (LATE + 1u) * WG_KEYS) / 4u;
-    // Steps of two tiles, one for each warpgroup, in turn. What a tile's scores lead to waits for the next step.
+    u32 more = (capacity - topk - (LEAST_STEPS + 1u) * STEP_KEYS) / 4u;
+    // Steps of two tiles, one for each parity. What a tile's scores lead to waits for the next step.
     u32 steps = count / 2u;
-    float c[128];
-    float scores[2] = {negative_infinity(), negative_infinity()};
+    float c[64];
+    float score_sum = negative_infinity();
     u32 key = 0;
-    if (group == 1u && steps) {
-        hand_over(0);
-    }
+    // Steps until the pair looks at its lists.
+    u32 until = capacity / STEP_KEYS;
     for (u32 step = 0; step < steps; ++step) {
-        u32 tile = step * 2u + group;
+        u32 tile = step * 2u + parity;
         u32 stage = tile % stages;
         barrier_wait(full + stage * 8u, (tile / stages) & 1u);
-        // Whether to cut after this step, as the first warpgroup said at the end of its last step: both read the
-        // same word.
-        u32 cut = start_product<Element, deep>(c, tiles + stage * tile_bytes, query_address, group,
-                                               group == 1u && step + 1u == steps, &block->crowded[(step + 1u) & 1u]);
-        take_scores(scores, key, my_limits, bound, running, my_list, my_count);
+        start_product<Element, deep>(c, tiles + stage * tile_bytes, query_address);
+        take_score(score_sum, key, my_limits, bound, running, my_list, my_count);
         wgmma_wait<0>();
         pin(c);
-        float near_scale = 1.0f;
-        float far_scale = 1.0f;
+        float scaled = 1.0f;
         if (Element::SCALED) {
-            near_scale = block->scales[stage][my_key];
-            far_scale = block->scales[stage][my_key + 8u];
+            scaled = block->scales[stage][my_key];
         }
         __syncwarp();
         if (lane == 0) {
             barrier_arrive(empty + stage * 8u);
         }
-        sum_heads<Element::SCALED>(scores, c, block->weights);
+        score_sum = sum_heads<Element::SCALED>(c, my_weights);
         if (Element::SCALED) {
-            scores[0] *= near_scale;
-            scores[1] *= far_scale;
+            score_sum *= scaled;
         }
         key = (first_tile + tile) * WG_KEYS + my_key;
-        if (cut) {
-            meet(BOTH, CONSUMERS);
-#pragma unroll 1
-            for (u32 r = 2u * group; r < 2u * group + 2u; ++r) {
-                u32 mine = block->row[r].count;
-                if (mine > topk) {
-                    Left left = group_rough_cut(lists + r * capacity, mine, topk, more, &block->scratch[group],
-                                                1u + group);
+        // So many steps have room, whatever they bring: what this step brought comes with the next one. The two
+        // warpgroups of the rows decide alike, since both read the counts while neither adds to them.
+        if (--until == 0) {
+            for (;;) {
+                meet(PAIR + half, 2u * WARPGROUP);
+                const RowState *rows = block->row + half * HALF_ROWS;
+                u32 most = max(*(const volatile u32 *)&rows[0].count, *(const volatile u32 *)&rows[1].count);
+                bound = (u32)(*(const volatile u64 *)&block->row[my_row].bound >> 32);
+                until = (capacity - most) / STEP_KEYS;
+                meet(PAIR + half, 2u * WARPGROUP);
+                if (until >= LEAST_STEPS) {
+                    break;
+                }
+                RowState *mine = block->row + half * HALF_ROWS + parity;
+                if (mine->count > topk) {
+                    Left left = group_rough_cut<Element::HELD>(lists + (half * HALF_ROWS + parity) * capacity, mine->count,
+                                                               topk, more, &block->scratch[group], 1u + group);
                     if (rank == 0) {
-                        block->row[r].bound = left.bound;
-                        block->row[r].count = left.count;
+                        mine->bound = left.bound;
+                        mine->count = left.count;
                     }
                 }
             }
-            meet(BOTH, CONSUMERS);
-            bound = (u32)(block->row[my_row].bound >> 32);
-        }
-        // Until a cut that the next such look asks for, this warpgroup offers three tiles at most, that of the last
-        // step, of this one and of the next, and the other one that of the step before these too.
-        if (threadIdx.x == 0) {
-            u32 most = 0;
-#pragma unroll
-            for (u32 r = 0; r < ROWS; ++r) {
-                most = max(most, *(volatile u32 *)&block->row[r].count);
-            }
-            block->crowded[step & 1u] = most + LATE * WG_KEYS > capacity;
         }
     }
-    take_scores(scores, key, my_limits, bound, running, my_list, my_count);
+    take_score(score_sum, key, my_limits, bound, running, my_list, my_count);
 
     // Statistics: lanes of one row, then warps in order.
     Statistics joined = running;
     float largest = joined.maximum;
 #pragma unroll
-    for (u32 step = 16; step >= ROWS; step >>= 1) {
+    for (u32 step = 16; step >= 4u; step >>= 1) {
         largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, step));
     }
     joined.sum = joined.sum * exp_difference(joined.maximum, largest);
     joined.maximum = largest;
 #pragma unroll
-    for (u32 step = 16; step >= ROWS; step >>= 1) {
+    for (u32 step = 16; step >= 4u; step >>= 1) {
         joined.sum = joined.sum + __shfl_xor_sync(FULL_MASK, joined.sum, step);
     }
-    if (lane < ROWS) {
-        block->partial[threadIdx.x / LANES][lane] = joined;
+    if (lane < HALF_ROWS) {
+        block->partial[parity * 4u + rank / LANES][my_row] = joined;
     }
-    meet(BOTH, CONSUMERS);
+    meet(ALL, CONSUMERS);
 
-    // Each warpgroup ends two rows, where tiles and queries were.
-    static_assert(2u * sizeof(RankScratch) <= stages * tile_bytes + COLUMNS * wide, "room for both");
-#pragma unroll 1
-    for (u32 r = 2u * group; r < 2u * group + 2u; ++r) {
-        u32 row = first_row + r;
-        if (row >= queries) {
-            break;
-        }
-        size_t cell = (size_t)batch * queries + row;
-        RowOutputs outputs;
-        outputs.index = index + cell * topk;
-        outputs.score = score + cell * topk;
-        outputs.bits = bits + cell * ((keys + 31u) / 32u);
-        rank_row(outputs, lists + r * capacity, block->row[r].count, topk,
-                 reinterpret_cast<RankScratch *>(shared) + group, &block->scratch[group], 1u + group);
-        if (rank == 0) {
-            Statistics all = block->partial[0][r];
-            for (u32 warp = 1; warp < CONSUMERS / LANES; ++warp) {
-                add_partial(all, block->partial[warp][r]);
-            }
-            maximum[cell] = all.maximum;
-            sum[cell] = all.sum;
-        }
+    // Each warpgroup ends a row, and counts where tiles and queries were.
+    static_assert(4u * sizeof(RankScratch) <= stages * tile_bytes + COLUMNS * wide, "room for all");
+    u32 row = first_row + group;
+    if (row >= queries) {
+        return;
     }
+    size_t cell = (size_t)batch * queries + row;
+    RowOutputs outputs;
+    outputs.index = index + cell * topk;
+    outputs.score = score + cell * topk;
+    outputs.bits = bits + cell * ((keys + 31u) / 32u);
+    if (rank == 0) {
+        Statistics all = block->partial[0][group];
+        for (u32 warp = 1; warp < 8u; ++warp) {
+            add_partial(all, block->partial[warp][group]);
+        }
+        maximum[cell] = all.maximum;
+        sum[cell] = all.sum;
+    }
+    rank_row<Element::HELD>(outputs, lists + group * capacity, block->row[group].count, topk,
+                            reinterpret_cast<RankScratch *>(shared) + group, &block->scratch[group], 1u + group);
 }

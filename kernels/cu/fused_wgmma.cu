@@ -7,7 +7,7 @@
 #include "fused_warpgroups.cuh"
 
 #define FUSED_WGMMA(D)                                                                                                 \
-    extern "C" __global__ void __launch_bounds__(384, 1) fused_wgmma_d##D(                                             \
+    extern "C" __global__ void __launch_bounds__(640, 1) fused_wgmma_d##D(                                             \
         const unsigned char *q, const unsigned char *k, const float *w, const int *start, const int *end, int *index,  \
         u16 *score, float *maximum, float *sum, u32 *bits, u32 queries, u32 keys, u32 batches, u32 heads, u32 topk,    \
         u32 capacity) {                                                                                                \

@@ -5,7 +5,7 @@
 
 // What the threads of a warpgroup share while they select.
 struct GroupScratch {
-    u32 histogram[RADIX_BINS];
+    u32 histogram[RADIX_BINS + 4u]; // the last four are not looked at
     u64 low[4];
     u64 high[4];
     Bin bin;
@@ -60,18 +60,17 @@ __device__ __forceinline__ void clear_histogram(GroupScratch *scratch) {
     scratch->histogram[rank + WARPGROUP] = 0;
 }
 
-// Keys of a list that each thread of the warpgroup holds while it selects: lists have at most
-// HELD * WARPGROUP cells.
-#define HELD 27u
+// `Held` keys of a list are each thread's of the warpgroup while it selects: a list has at most Held * WARPGROUP cells.
 
 // A bound that exactly `wanted` of the warpgroup's more than `wanted` unique keys reach; 0 is no key. The
 // first pass splits the range of scores into 256 parts of equal width in score, which spreads them best;
 // the next passes split the range of keys that holds the bound.
-__device__ __forceinline__ u64 group_bound(const u64 (&keys)[HELD], u32 wanted, GroupScratch *scratch, u32 barrier) {
+template <u32 Held>
+__device__ __forceinline__ u64 group_bound(const u64 (&keys)[Held], u32 wanted, GroupScratch *scratch, u32 barrier) {
     u64 low = ~0ull;
     u64 high = 0;
 #pragma unroll
-    for (u32 i = 0; i < HELD; ++i) {
+    for (u32 i = 0; i < Held; ++i) {
         low = keys[i] && keys[i] < low ? keys[i] : low;
         high = keys[i] > high ? keys[i] : high;
     }
@@ -81,7 +80,7 @@ __device__ __forceinline__ u64 group_bound(const u64 (&keys)[HELD], u32 wanted, 
     float scale = 255.9f / (key_score(high) - base);
     if (scale > 0.0f && scale < __uint_as_float(0x7f800000u)) {
 #pragma unroll
-        for (u32 i = 0; i < HELD; ++i) {
+        for (u32 i = 0; i < Held; ++i) {
             if (keys[i]) {
                 atomicAdd(scratch->histogram + min((u32)((key_score(keys[i]) - base) * scale), 255u), 1u);
             }
@@ -90,7 +89,7 @@ __device__ __forceinline__ u64 group_bound(const u64 (&keys)[HELD], u32 wanted, 
         low = ~0ull;
         high = 0;
 #pragma unroll
-        for (u32 i = 0; i < HELD; ++i) {
+        for (u32 i = 0; i < Held; ++i) {
             if (keys[i] && min((u32)((key_score(keys[i]) - base) * scale), 255u) == bin.digit) {
                 low = keys[i] < low ? keys[i] : low;
                 high = keys[i] > high ? keys[i] : high;
@@ -107,15 +106,15 @@ __device__ __forceinline__ u64 group_bound(const u64 (&keys)[HELD], u32 wanted, 
         u64 width = high - low;
         u32 shift = width >> 8 ? 56u - (u32)__clzll((long long)width) : 0u;
 #pragma unroll
-        for (u32 i = 0; i < HELD; ++i) {
+        for (u32 i = 0; i < Held; ++i) {
             if (keys[i] >= low && keys[i] <= high) {
                 atomicAdd(scratch->histogram + (u32)((keys[i] - low) >> shift), 1u);
             }
         }
         Bin bin = group_bin(wanted, scratch, barrier);
         low += (u64)bin.digit << shift;
-        u64 last = low + ((1ull << shift) - 1ull);
-        high = last < high ? last : high;
+        u64 span = (1ull << shift) - 1ull;
+        high = high - low > span ? low + span : high; // low + span itself may overflow
         if (bin.population == bin.wanted || shift == 0u) {
             return low;
         }
@@ -126,21 +125,23 @@ __device__ __forceinline__ u64 group_bound(const u64 (&keys)[HELD], u32 wanted, 
 }
 
 // Each thread's keys of a list.
-__device__ __forceinline__ void hold(u64 (&mine)[HELD], const u64 *list, u32 count) {
+template <u32 Held>
+__device__ __forceinline__ void hold(u64 (&mine)[Held], const u64 *list, u32 count) {
 #pragma unroll
-    for (u32 i = 0; i < HELD; ++i) {
+    for (u32 i = 0; i < Held; ++i) {
         u32 at = i * WARPGROUP + threadIdx.x % WARPGROUP;
         mine[i] = at < count ? list[at] : 0ull;
     }
 }
 
 // Writes the keys that reach `bound` to the list, in any order. The scratch's `kept` is 0, and all have read.
-__device__ __forceinline__ void group_keep(const u64 (&mine)[HELD], u64 bound, u64 *list, GroupScratch *scratch,
+template <u32 Held>
+__device__ __forceinline__ void group_keep(const u64 (&mine)[Held], u64 bound, u64 *list, GroupScratch *scratch,
                                            u32 barrier) {
     u32 lane = threadIdx.x % LANES;
     u32 keeps = 0;
 #pragma unroll
-    for (u32 i = 0; i < HELD; ++i) {
+    for (u32 i = 0; i < Held; ++i) {
         keeps += mine[i] >= bound ? 1u : 0u;
     }
     u32 through = keeps;
@@ -155,7 +156,7 @@ __device__ __forceinline__ void group_keep(const u64 (&mine)[HELD], u64 bound, u
     }
     to = __shfl_sync(FULL_MASK, to, LANES - 1u) + through - keeps;
 #pragma unroll
-    for (u32 i = 0; i < HELD; ++i) {
+    for (u32 i = 0; i < Held; ++i) {
         if (mine[i] >= bound) {
             list[to++] = mine[i];
         }
@@ -164,8 +165,9 @@ __device__ __forceinline__ void group_keep(const u64 (&mine)[HELD], u64 bound, u
 }
 
 // Keeps the best `topk` of `count` > topk keys, in any order; returns the bound that they reach.
+template <u32 Held>
 __device__ __forceinline__ u64 group_cut(u64 *list, u32 count, u32 topk, GroupScratch *scratch, u32 barrier) {
-    u64 mine[HELD];
+    u64 mine[Held];
     hold(mine, list, count);
     if (threadIdx.x % WARPGROUP == 0u) {
         scratch->kept = 0;
@@ -196,12 +198,13 @@ template <u32 Parts> struct Spread {
 };
 
 // The smallest and the largest upper half of the warpgroup's keys.
-__device__ __forceinline__ void group_range(const u64 (&mine)[HELD], u32 &low, u32 &high, GroupScratch *scratch,
+template <u32 Held>
+__device__ __forceinline__ void group_range(const u64 (&mine)[Held], u32 &low, u32 &high, GroupScratch *scratch,
                                             u32 barrier) {
     low = ~0u;
     high = 0;
 #pragma unroll
-    for (u32 i = 0; i < HELD; ++i) {
+    for (u32 i = 0; i < Held; ++i) {
         u32 order = (u32)(mine[i] >> 32);
         low = min(low, order - 1u); // no key is 0, and becomes the largest
         high = max(high, order);
@@ -230,9 +233,10 @@ struct Left {
 
 // Keeps the best `topk` of `count` > topk keys and at most `more` beside them, in any order: the cheap way while keys
 // are still coming.
+template <u32 Held>
 __device__ __forceinline__ Left group_rough_cut(u64 *list, u32 count, u32 topk, u32 more, GroupScratch *scratch,
                                                 u32 barrier) {
-    u64 mine[HELD];
+    u64 mine[Held];
     hold(mine, list, count);
     clear_histogram(scratch);
     if (threadIdx.x % WARPGROUP == 0u) {
@@ -245,10 +249,11 @@ __device__ __forceinline__ Left group_rough_cut(u64 *list, u32 count, u32 topk, 
     Left left;
     if (spread.begin(low, high)) {
 #pragma unroll
-        for (u32 i = 0; i < HELD; ++i) {
-            if (mine[i]) {
-                atomicAdd(scratch->histogram + spread.part(mine[i]), 1u);
+        for (u32 i = 0; i < Held; ++i) {
+            if (i % 4u == 0u && i * WARPGROUP >= count) {
+                break;
             }
+            atomicAdd(scratch->histogram + (mine[i] ? spread.part(mine[i]) : RADIX_BINS), 1u);
         }
         Bin bin = group_bin(topk, scratch, barrier);
         left.count = topk - bin.wanted + bin.population;
@@ -256,7 +261,7 @@ __device__ __forceinline__ Left group_rough_cut(u64 *list, u32 count, u32 topk, 
             // The lowest key of the part, or 0 of a thread without one.
             u32 reached = ~0u;
 #pragma unroll
-            for (u32 i = 0; i < HELD; ++i) {
+            for (u32 i = 0; i < Held; ++i) {
                 bool keep = mine[i] && spread.part(mine[i]) >= bin.digit;
                 mine[i] = keep ? mine[i] : 0ull;
                 reached = keep ? min(reached, (u32)(mine[i] >> 32)) : reached;

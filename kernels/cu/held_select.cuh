@@ -6,13 +6,13 @@
 #include "select.cuh"
 
 // Keys that a thread holds at most.
-#define HELD_KEYS 16u
+#define HELD_KEYS 8u
 // Bins of a histogram: so many that the bin of the bound seldom has more keys than FEW_KEYS.
 #define HELD_BINS 2048u
 // Keys that are ranked by comparing each with each.
 #define FEW_KEYS 128u
 // Keys of one bin that are ordered by comparing each with each.
-#define CROWD 32u
+#define CROWD 64u
 
 // What the threads of the block share. The host's twin of its size is in src/layout.rs.
 struct HeldShared {
@@ -27,20 +27,21 @@ struct HeldShared {
 };
 static_assert(sizeof(HeldShared) == 9888, "HELD_SHARED in src/layout.rs");
 
-// Where in a histogram a score lies: `base` and what is below it in the first bin, the rest in steps of
-// equal width.
+// Bins of equal width of a range of scores, numbered upwards.
 struct Spread {
-    float base;
-    float scale;
+    float factor;
+    float offset;
 
-    // Whether the scores between two keys' can be told apart by this.
+    // Of the lowest and the highest key. False where there is no such spread: of equal scores, and of infinite ones.
     __device__ __forceinline__ bool set(u64 low, u64 high) {
-        base = key_score(low);
-        scale = ((float)HELD_BINS - 0.5f) / (key_score(high) - base);
-        return scale > 0.0f && scale < __uint_as_float(0x7f800000u);
+        float base = key_score(low);
+        factor = ((float)HELD_BINS - 3.0f) / (key_score(high) - base);
+        offset = 8388609.0f - base * factor; // 2^23 + 1: the bin, which may be one off, stands in the low bits
+        return factor > 0.0f && factor < 1e30f && fabsf(base) * factor < 1e6f;
     }
+    // Larger for a larger score, or equal.
     __device__ __forceinline__ u32 operator()(u64 key) const {
-        return min((u32)((key_score(key) - base) * scale), HELD_BINS - 1u);
+        return __float_as_uint(fmaf(key_score(key), factor, offset)) & (HELD_BINS - 1u);
     }
 };
 
@@ -225,8 +226,8 @@ __device__ __forceinline__ u64 held_bound(const u64 (&keys)[HELD_KEYS], u32 want
         }
         Bin bin = held_bin(wanted, shared);
         low += (u64)bin.digit << shift;
-        u64 last = low + ((1ull << shift) - 1ull);
-        high = last < high ? last : high;
+        u64 span = (1ull << shift) - 1ull;
+        high = high - low > span ? low + span : high; // low + span itself may overflow
         wanted = bin.wanted;
         if (bin.population == wanted) {
             return low;

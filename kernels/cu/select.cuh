@@ -90,14 +90,18 @@ struct RowOutputs {
     u32 *bits; // one bit a key, zeroed before; or null
 };
 
+// One key of a row's outputs, at place `at`.
+__device__ __forceinline__ void write_pick(RowOutputs row, u32 at, u64 key) {
+    u32 picked = key_index(key);
+    row.index[at] = key ? (int)picked : -1;
+    row.score[at] = key ? to_bf16(key_score(key)) : (u16)0xff80u;
+    if (key && row.bits) {
+        atomicOr(row.bits + (picked >> 5), 1u << (picked & 31u)); // bits only rise: any order
+    }
+}
+
 __device__ __forceinline__ void write_row(RowOutputs row, const u64 *sorted, u32 picks, u32 topk, u32 rank, u32 group) {
     for (u32 i = rank; i < topk; i += group) {
-        u64 key = i < picks ? sorted[i] : 0ull;
-        u32 index = key_index(key);
-        row.index[i] = key ? (int)index : -1;
-        row.score[i] = key ? to_bf16(key_score(key)) : (u16)0xff80u;
-        if (key && row.bits) {
-            atomicOr(row.bits + (index >> 5), 1u << (index & 31u)); // bits only rise: any order
-        }
+        write_pick(row, i, i < picks ? sorted[i] : 0ull);
     }
 }

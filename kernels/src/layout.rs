@@ -1,6 +1,6 @@
 //! Launch geometry: grids, blocks and shared memory. The twins of the layouts in `cu/`.
 
-use crate::shape::Shape;
+use crate::shape::{MOST_TOPK, Shape};
 
 /// Threads of a warp.
 pub const WARP: u32 = 32;
@@ -10,16 +10,22 @@ pub const TILE_KEYS: u32 = 64;
 pub const DECODE_THREADS: u32 = 128;
 /// Key tiles of `decode_score_d*` under way at once (`STAGES` in decode.cu).
 const DECODE_STAGES: u32 = 3;
-/// Heads that `decode_score_d*` has in shared memory at once, and heads multiplied at once.
-const DECODE_HEADS: (u32, u32) = (64, 32);
+/// Heads that `decode_score_d*_h32` and `_h64` have in shared memory at once, and multiply at once.
+const DECODE_HEADS: [u32; 2] = [32, 64];
 /// Blocks of `decode_score_d*` that fill a chip of some 132 multiprocessors, two on each.
 const DECODE_BLOCKS: u32 = 264;
-/// Keys that one thread of `decode_cut` and `decode_select` holds (`HELD_KEYS` in held_select.cuh).
-const HELD_KEYS: u32 = 16;
-/// Threads of a block of `decode_cut`, and the most of `decode_select`.
+/// The most keys of a split: with more, too few of its best would be known to bound the row.
+const MOST_SPLIT_KEYS: u32 = 2048;
+/// Keys that one thread of `decode_select` holds (`HELD_KEYS` in held_select.cuh).
+const HELD_KEYS: u32 = 8;
+/// The most threads of a block of `decode_select`, and those of each where a row has several.
 const HELD_THREADS: u32 = 1024;
+/// Slots that each of several blocks of a row looks through (`STRETCH` in decode.cu).
+const STRETCH: u32 = 8192;
 /// Room for `HeldShared` of held_select.cuh.
-pub const HELD_SHARED: u32 = 9888;
+const HELD_SHARED: u32 = 9888;
+/// Keys of one bin that are compared with each other (`CROWD` in held_select.cuh).
+const HELD_CROWD: u32 = 64;
 /// Query vectors that a warp stages at once (`STAGED` in score.cuh).
 pub const STAGED: u32 = 8;
 /// Most warps of a block of `fused_mma_d*`, as many as have registers.
@@ -28,15 +34,19 @@ const MMA_WARPS: u32 = 8;
 const MMA_HEADS: [u32; 2] = [16, 64];
 /// Query rows of a block of `fused_wgmma_d*` and `fused_fp8_d*` (`ROWS` in fused_warpgroups.cuh).
 pub const WGMMA_ROWS: u32 = 4;
-/// Threads of their blocks: two warpgroups that multiply, one that copies.
-pub const WGMMA_THREADS: u32 = 3 * 128;
+/// Threads of their blocks: four warpgroups that multiply, one that copies.
+pub const WGMMA_THREADS: u32 = 5 * 128;
 /// Heads of a row that they have room for (`ROW_HEADS`).
 pub const WGMMA_HEADS: u32 = 64;
-/// Key tiles under way at once in bf16 and in e4m3 (`STAGES` in fused_warpgroups.cuh).
-const WGMMA_STAGES: u32 = 3;
-const FP8_STAGES: u32 = 6;
+/// Bytes of a row of keys, times the tiles under way at once (`STAGED_BYTES` in fused_warpgroups.cuh).
+const WGMMA_STAGED: u32 = 768;
+/// Keys of a list that each of 128 threads holds at most, in bf16 and in e4m3 (`HELD`).
+const WGMMA_HELD: u32 = 27;
+const FP8_HELD: u32 = 35;
 /// Room for `BlockState` of fused_warpgroups.cuh.
-const WGMMA_STATE: u32 = 5632;
+const WGMMA_STATE: u32 = 8192;
+/// Dynamic shared memory that an sm_90 grants a block (227 KiB).
+const WGMMA_SHARED: u32 = 227 * 1024;
 /// Threads of a block of `to_fp8_d*`, and blocks at most.
 pub const TO_FP8_THREADS: u32 = 256;
 const TO_FP8_BLOCKS: u64 = 1 << 20;
@@ -97,19 +107,23 @@ pub fn mma_heads(shape: &Shape) -> u32 {
 /// Layout of `fused_wgmma_d*`: cells of a row's list, and dynamic shared memory in bytes, which an sm_90
 /// grants.
 pub fn fused_wgmma(shape: &Shape) -> (u32, u32) {
-    warpgroups(shape.topk, WGMMA_STAGES, shape.d * 2)
+    warpgroups(shape.topk, 256, shape.d * 2, WGMMA_HELD)
 }
 
 /// Layout of `fused_fp8_d*`, as [`fused_wgmma`].
 pub fn fused_fp8(shape: &Shape) -> (u32, u32) {
-    warpgroups(shape.topk, FP8_STAGES, shape.d)
+    warpgroups(shape.topk, 128, shape.d, FP8_HELD)
 }
 
-fn warpgroups(topk: u32, stages: u32, row_bytes: u32) -> (u32, u32) {
+fn warpgroups(topk: u32, widest_row: u32, row_bytes: u32, held: u32) -> (u32, u32) {
+    // Fewer tiles of wider rows; 128 bytes at least. Before it, what brings it to a multiple of 1,024.
+    let fixed = 1024 + TILE_KEYS * WGMMA_STAGED + WGMMA_STATE;
+    let queries = |row: u32| WGMMA_ROWS * WGMMA_HEADS * row.max(128);
     // As many cells as fit at d=128, so that a list is cut seldom; a sort needs 2048.
-    let capacity = (topk + 1408).clamp(2048, 3456);
-    let tiles = (stages * TILE_KEYS + WGMMA_ROWS * WGMMA_HEADS) * row_bytes.max(128);
-    (capacity, 1024 + tiles + WGMMA_ROWS * capacity * 8 + WGMMA_STATE)
+    let room = (WGMMA_SHARED - fixed - queries(widest_row)) / (WGMMA_ROWS * 8);
+    let most = (room - room % TILE_KEYS).min(held * 128);
+    let capacity = (topk + most - MOST_TOPK).max(MOST_TOPK);
+    (capacity, fixed + queries(row_bytes) + WGMMA_ROWS * capacity * 8)
 }
 
 /// Vectors that `to_fp8_d*` turns into e4m3: heads of queries, and keys.
@@ -125,17 +139,22 @@ pub fn to_fp8_blocks(shape: &Shape) -> u32 {
     threads.div_ceil(u64::from(TO_FP8_THREADS)).min(TO_FP8_BLOCKS) as u32
 }
 
-/// Dynamic shared memory of `decode_score_d*`, in bytes.
-pub fn decode_score_shared(shape: &Shape) -> u32 {
-    let (staged, step) = DECODE_HEADS;
-    let heads = shape.h.next_multiple_of(step).min(staged);
-    (heads + DECODE_STAGES * TILE_KEYS) * (shape.d + 8) * 2
+/// Heads that `decode_score_d*` multiplies at once, for the name of the kernel.
+pub fn decode_heads(shape: &Shape) -> u32 {
+    DECODE_HEADS[usize::from(shape.h > DECODE_HEADS[0])]
 }
 
-/// Keys that one block of `decode_score_d*` scores: as many tiles as leave blocks for the whole chip.
+/// Dynamic shared memory of `decode_score_d*`, in bytes.
+pub fn decode_score_shared(shape: &Shape) -> u32 {
+    (decode_heads(shape) + DECODE_STAGES * TILE_KEYS) * (shape.d + 8) * 2
+}
+
+/// Keys that one block of `decode_score_d*` scores: as many tiles as leave blocks for the whole chip, up to
+/// 2,048 keys.
 pub fn split_keys(shape: &Shape) -> u32 {
     let keys = u64::from(shape.sk) * u64::from(shape.b);
-    let each = keys.div_ceil(u64::from(DECODE_BLOCKS)).min(u64::from(shape.sk)) as u32;
+    let most = shape.sk.min(MOST_SPLIT_KEYS);
+    let each = keys.div_ceil(u64::from(DECODE_BLOCKS)).min(u64::from(most)) as u32;
     each.next_multiple_of(TILE_KEYS)
 }
 
@@ -147,27 +166,20 @@ pub fn splits(shape: &Shape) -> u32 {
 /// Keys that one block holds when it selects.
 pub const HELD: u32 = HELD_KEYS * HELD_THREADS;
 
-/// What the rounds of `decode_cut` leave of a row's keys, until one block of `decode_select` can hold them:
-/// blocks, and keys that they leave together. Nothing where the row is short.
-pub fn decode_cuts(shape: &Shape) -> Vec<(u32, u32)> {
-    let mut left = shape.sk;
-    let mut rounds = Vec::new();
-    while left > HELD {
-        let chunks = left.div_ceil(HELD);
-        left = chunks * shape.topk;
-        rounds.push((chunks, left));
+/// Blocks of `decode_select` that look through one row, and their threads; one more joins its statistics.
+pub fn decode_select(shape: &Shape) -> (u32, u32) {
+    if shape.sk <= HELD {
+        let threads = (shape.sk / (HELD_KEYS / 2)).next_power_of_two().clamp(128, HELD_THREADS);
+        (1, threads)
+    } else {
+        (shape.sk.div_ceil(STRETCH), HELD_THREADS)
     }
-    rounds
 }
 
-/// Threads of `decode_select` for rows of `candidates`.
-pub fn held_threads(candidates: u32) -> u32 {
-    (candidates / (HELD_KEYS / 2)).next_power_of_two().clamp(128, HELD_THREADS)
-}
-
-/// Dynamic shared memory of `decode_select`, in bytes.
+/// Dynamic shared memory of `decode_select`, in bytes: two lists that can be sorted, or one with room for a bin
+/// more.
 pub fn decode_select_shared(topk: u32) -> u32 {
-    HELD_SHARED + 2 * topk.next_power_of_two() * 8
+    HELD_SHARED + (2 * topk.next_power_of_two()).max(topk + HELD_CROWD) * 8
 }
 
 /// Dynamic shared memory of `slab_dots_d*` and `accumulate_head_d*` with four warps, in bytes.
@@ -214,10 +226,10 @@ mod tests {
                 assert!(select_shared_bytes(topk) <= 48 * 1024);
                 assert!(decode_select_shared(topk) <= 48 * 1024);
                 assert!(decode_score_shared(&Shape { h: 1024, ..shape }) <= SHARED_LIMIT);
-                for (capacity, shared) in [fused_wgmma(&shape), fused_fp8(&shape)] {
-                    assert!(shared <= 227 * 1024, "{shape}: {shared}");
+                for ((capacity, shared), held) in [(fused_wgmma(&shape), WGMMA_HELD), (fused_fp8(&shape), FP8_HELD)] {
+                    assert!(shared <= WGMMA_SHARED, "{shape}: {shared}");
                     assert!(
-                        (topk + 8 * TILE_KEYS).max(2048) <= capacity && capacity <= 27 * 128,
+                        (topk + 8 * TILE_KEYS).max(2048) <= capacity && capacity <= held * 128,
                         "{shape}: {capacity}"
                     );
                 }
@@ -229,22 +241,21 @@ mod tests {
     }
 
     #[test]
-    fn every_length_of_the_index_cache_is_split_over_the_chip_and_cut_to_what_a_block_holds() {
+    fn every_length_of_the_index_cache_is_split_over_the_chip_and_looked_through_whole() {
         for (sk, b) in [(1, 1), (64, 1), (512, 1), (8192, 1), (131_072, 1), (1 << 20, 1), (8192, 64), (7, 65_535)] {
             for topk in [1, 64, 2048] {
                 let shape = Shape { sk, b, topk, ..Shape::default() };
                 let keys = split_keys(&shape);
-                assert!(
-                    keys.is_multiple_of(TILE_KEYS) && splits(&shape) * b <= DECODE_BLOCKS.max(b),
-                    "{shape}: {keys}"
-                );
-                let cuts = decode_cuts(&shape);
-                assert!(cuts.len() <= 2, "{shape}: {cuts:?}");
-                let left = cuts.last().map_or(sk, |&(_, left)| left);
-                assert!(left <= held_threads(left) * HELD_KEYS, "{shape}: {left}");
+                assert!(keys.is_multiple_of(TILE_KEYS) && keys <= MOST_SPLIT_KEYS, "{shape}: {keys}");
+                let most = DECODE_BLOCKS.max(sk.div_ceil(MOST_SPLIT_KEYS) * b);
+                assert!(splits(&shape) * b <= most, "{shape}: {keys}");
+                let (parts, threads) = decode_select(&shape);
+                let each = if parts == 1 { threads * HELD_KEYS } else { STRETCH };
+                assert!(parts * each >= sk, "{shape}: {parts} blocks of {threads}");
             }
         }
         assert_eq!(splits(&Shape { sk: 8192, ..Shape::default() }), 128);
-        assert_eq!(decode_cuts(&Shape { sk: 131_072, topk: 2048, ..Shape::default() }), [(8, 16_384)]);
+        assert_eq!(decode_select(&Shape { sk: 8192, ..Shape::default() }), (1, 1024));
+        assert_eq!(decode_select(&Shape { sk: 131_072, ..Shape::default() }), (16, 1024));
     }
 }

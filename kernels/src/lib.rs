@@ -4,6 +4,7 @@
 //! - [`steps::suite`] and [`steps::step`] give the steps that the harness judges.
 //! - [`mod@reference`] computes the same results on the host, in scalar Rust, bit for bit.
 //! - [`faults`] plants one fault in a step each, beside a clean twin.
+//! - [`peak::Peak`] is what the tensor cores do at most, as a step to measure.
 //! - [`memory::memory_story`] gives the closed forms of device memory at any shape.
 
 pub mod checkout;
@@ -14,6 +15,7 @@ mod host;
 pub mod inputs;
 pub mod layout;
 pub mod memory;
+pub mod peak;
 pub mod ptx;
 pub mod reference;
 pub mod shape;

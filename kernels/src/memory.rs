@@ -69,18 +69,19 @@ pub fn memory_story(lane: Lane, shape: &Shape) -> MemoryStory {
     match lane {
         Lane::Decode => {
             let splits = u128::from(layout::splits(shape));
-            let chunks = layout::decode_cuts(shape).first().map_or(0, |&(chunks, _)| u128::from(chunks));
+            let (parts, _) = layout::decode_select(shape);
             term("q", "b·h·d·2", b * h * d * 2);
             term("w", "b·h·4", b * h * 4);
             term("new key", "b·d·2", b * d * 2);
             term("limits", "2·b·4", 2 * b * 4);
             term("index cache", "sk·b·d·2", sk * b * d * 2);
             term("position", "b·4", b * 4);
-            term("candidates", "b·sk·8", b * sk * 8);
-            if chunks > 0 {
-                term("survivors", "b·⌈sk/16384⌉·topk·8", b * chunks * topk * 8);
+            term("candidates", "b·sk·4", b * sk * 4);
+            if parts > 1 {
+                term("passed", "b·sk·8", b * sk * 8);
             }
-            term("split statistics", "b·splits·8", b * splits * 8);
+            term("split statistics and bounds", "b·splits·12", b * splits * 12);
+            term("tally", "b·16", b * 16);
             term("kept outputs", "b·topk·6", b * topk * 6);
             term("running max and sum", "b·8", b * 8);
             term("bit mask", "b·⌈sk/32⌉·4", b * words * 4);

@@ -6,9 +6,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
-use graphproof_kernels::{Lane, reference};
+use graphproof_harness::gate;
+use graphproof_harness::step::{HostBuffers, Step};
+use graphproof_kernels::peak::{Format, Peak};
+use graphproof_kernels::{Lane, PtxSource, reference};
 use support::{STEPS, bit_for_bit, observe, whole_numbers};
 
 /// The software device of this program is an sm_90.
@@ -81,4 +84,53 @@ fn e4m3_agrees_with_the_exact_lane_as_far_as_its_three_bits_go() {
         let share = same as f64 / picked.iter().filter(|&&index| index >= 0).count() as f64;
         assert!(share > 0.93, "{place}: {share}");
     });
+}
+
+/// Each warpgroup's sums are those of all products of its rows and columns.
+#[test]
+fn the_peak_multiplies_what_it_says() {
+    hopper();
+    for (format, rounds) in [(Format::Bf16, 3u32), (Format::E4m3, 2)] {
+        let step = Peak::of(format, 2, rounds, PtxSource::Committed).expect("its PTX is there");
+        assert_eq!(
+            step.flop(),
+            f64::from(rounds) * 2.0 * 2.0 * 2.0 * 64.0 * 256.0 * if format == Format::Bf16 { 64.0 } else { 128.0 }
+        );
+        let step: Arc<dyn Step> = Arc::new(step);
+        let mut visit = |index: u64, before: &HostBuffers, after: &HostBuffers| {
+            let bytes = before.bytes("tile").expect("tile");
+            // A row's pieces of 16 bytes lie where the 128-byte swizzle puts them.
+            let at = |row: usize, byte: usize| row * 128 + ((byte / 16) ^ (row % 8)) * 16 + byte % 16;
+            let value = |row: usize, i: usize| match format {
+                Format::Bf16 => {
+                    let low = at(row, 2 * i);
+                    f64::from(f32::from_bits(u32::from(u16::from_le_bytes([bytes[low], bytes[low + 1]])) << 16))
+                }
+                Format::E4m3 => {
+                    let code = bytes[at(row, i)];
+                    let magnitude = f64::from(8 + (code & 7)) * f64::from(i32::from(code >> 3 & 15) - 10).exp2();
+                    if code & 0x80 == 0 { magnitude } else { -magnitude }
+                }
+            };
+            let elements = if format == Format::Bf16 { 64 } else { 128 };
+            let all: f64 = (0..elements)
+                .map(|i| {
+                    let sum = |rows: std::ops::Range<usize>| rows.map(|row| value(row, i)).sum::<f64>();
+                    sum(0..64) * sum(64..320)
+                })
+                .sum::<f64>()
+                * f64::from(rounds);
+            for (warpgroup, sums) in after.slice::<f32>("sums").expect("sums").chunks(128).enumerate() {
+                let found: f64 = sums.iter().copied().map(f64::from).sum();
+                let size = 64.0 * 256.0 * elements as f64;
+                assert!(
+                    (found - all).abs() < 1e-3 * size.sqrt() * 64.0,
+                    "step {index}, {warpgroup}: {found} instead of {all}"
+                );
+            }
+        };
+        gate::observe(&support::session(), &step, 2, 0, &mut visit)
+            .expect("the run takes place")
+            .expect("the step runs");
+    }
 }

@@ -19,8 +19,8 @@ pub enum Data {
     AllEqual,
     /// Whole numbers from -2 to 2: exact arithmetic and many ties.
     SmallIntegers,
-    /// Some or all scores of every other row are -inf (a finite weight that overflows).
-    NegativeInfinity,
+    /// Some or all scores of every other row are -inf or, of each second of these, +inf (a finite weight that overflows).
+    Infinities,
     /// Scores rise with the index, in steps of equal ones: every key passes the threshold.
     Rising,
 }
@@ -30,7 +30,7 @@ pub const DATA: [Data; 7] = [
     Data::Normal,
     Data::Plateau,
     Data::SmallIntegers,
-    Data::NegativeInfinity,
+    Data::Infinities,
     Data::AllEqual,
     Data::NegativeWeights,
     Data::Rising,
@@ -56,7 +56,7 @@ pub fn fill_queries(data: Data, seed: u64, index: u64, q: &mut [u16]) {
     let stream = stream(seed, index, Buffer::Queries);
     match data {
         Data::Normal | Data::NegativeWeights | Data::AllEqual => fill(q, |i| stream.normal(i)),
-        Data::Plateau | Data::NegativeInfinity => fill(q, |i| stream.normal(i).abs()),
+        Data::Plateau | Data::Infinities => fill(q, |i| stream.normal(i).abs()),
         Data::SmallIntegers => fill(q, |i| small_integer(stream, i)),
         Data::Rising => fill(q, |i| 1.0 + stream.below(i, 3) as f32),
     }
@@ -86,7 +86,7 @@ pub fn fill_keys(data: Data, seed: u64, index: u64, shape: &Shape, extents: Exte
             rest.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(first));
         }
         Data::SmallIntegers => fill(k, |i| small_integer(stream, i)),
-        Data::NegativeInfinity => {
+        Data::Infinities => {
             let whole_row = index.is_multiple_of(2);
             signed(k, &|key| whole_row || choice.bits(key) & 1 == 0);
         }
@@ -119,9 +119,11 @@ pub fn fill_weights(data: Data, seed: u64, index: u64, shape: &Shape, w: &mut [f
             Data::NegativeWeights => -normal.abs() - 1.0 / 64.0,
             Data::Plateau | Data::Rising => normal.abs() + 1.0 / 64.0,
             Data::SmallIntegers => small_integer(stream, i),
-            // -MAX times a dot above 1 overflows to -inf; a dot of 0 gives 0, not NaN.
-            Data::NegativeInfinity if i.is_multiple_of(heads) && (i / heads).is_multiple_of(2) => -f32::MAX,
-            Data::NegativeInfinity => normal,
+            // MAX times a dot above 1 overflows to infinity; a dot of 0 gives 0, not NaN.
+            Data::Infinities if i.is_multiple_of(heads) && (i / heads).is_multiple_of(2) => {
+                if (i / heads).is_multiple_of(4) { -f32::MAX } else { f32::MAX }
+            }
+            Data::Infinities => normal,
         };
     }
 }

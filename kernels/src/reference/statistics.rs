@@ -122,15 +122,15 @@ pub fn of_warpgroups(scores: &[f32]) -> Statistics {
 /// has belong to the lanes without bit 2; warps are joined in order, then lane l of a warp joins the splits
 /// l, l + 32, … and the lanes are joined.
 pub fn of_splits(scores: &[f32], split: usize) -> Statistics {
-    const WARPS: usize = 4;
+    const WARPS: usize = 2;
     let mut all = [NONE; LANES];
     for (number, part) in scores.chunks(split).enumerate() {
         let mut warps = [[NONE; LANES]; WARPS];
         for tile in part.chunks(TILE) {
             for (place, &score) in tile.iter().enumerate() {
-                // Place 8a + 2b + c of a warp's keys is that of lane 16a + 8c + b.
-                let (warp, key) = (place / 16, place % 16);
-                let lane = key / 8 * 16 + key % 2 * 8 + key % 8 / 2;
+                // Place 8a + 2b + c of a warp's keys is that of lane 8a + 4c + b.
+                let (warp, key) = (place / LANES, place % LANES);
+                let lane = key / 8 * 8 + key % 2 * 4 + key % 8 / 2;
                 add_pair(&mut warps[warp][lane], score, f32::NEG_INFINITY);
             }
         }

@@ -193,7 +193,8 @@ fn the_inputs_hurt_where_they_are_meant_to() {
     let cut_ties = unlimited(Data::SmallIntegers).iter().map(sorted).filter(|row| row[63] == row[64]).count();
     assert!(cut_ties > 16, "{cut_ties} rows have a tie across the boundary");
     assert!(unlimited(Data::Rising).iter().all(|row| row.windows(2).all(|pair| pair[0] <= pair[1])));
-    let infinite = |row: &&Vec<f32>| row.contains(&f32::NEG_INFINITY);
-    let rows = unlimited(Data::NegativeInfinity);
-    assert_eq!(rows.iter().filter(infinite).count(), 32);
+    let rows = unlimited(Data::Infinities);
+    for infinity in [f32::NEG_INFINITY, f32::INFINITY] {
+        assert_eq!(rows.iter().filter(|row| row.contains(&infinity)).count(), 16, "{infinity}");
+    }
 }

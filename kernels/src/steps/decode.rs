@@ -1,4 +1,4 @@
-//! The decode lane: append to the index cache and score it over the whole chip, cut, select, advance.
+//! The decode lane: append to the index cache and score it over the whole chip, select, advance.
 
 use graphproof_harness::context::{Launch, StepContext};
 use graphproof_harness::error::StepResult;
@@ -9,8 +9,8 @@ use crate::inputs;
 use crate::layout;
 use crate::shape::Shape;
 
-/// Where rounds of `decode_cut` read and write, in turn.
-const LISTS: [&str; 2] = ["candidates", "survivors"];
+/// Where a row of several blocks lists the keys that can be among its best.
+const PASSED: &str = "passed";
 /// A position that is neither near topk nor near the end of the default cache.
 const FEW: u32 = 256;
 
@@ -25,18 +25,19 @@ pub(super) fn buffers(shape: &Shape) -> Vec<BufferSpec> {
         BufferSpec::input("end", DType::I32, [b, 1]),
         BufferSpec::state("cache", DType::Bf16, [sk, b, d]),
         BufferSpec::state("position", DType::U32, [b]),
-        BufferSpec::scratch(LISTS[0], DType::U64, [b, sk]),
+        BufferSpec::scratch("candidates", DType::U32, [b, sk]),
         BufferSpec::scratch("split_max", DType::F32, [b, splits]),
         BufferSpec::scratch("split_sum", DType::F32, [b, splits]),
+        BufferSpec::scratch("split_bound", DType::U32, [b, splits]),
+        BufferSpec::scratch("tally", DType::U32, [b, 4]),
         BufferSpec::output("index", DType::I32, [b, 1, topk]),
         BufferSpec::output("score", DType::Bf16, [b, 1, topk]),
         BufferSpec::output("max", DType::F32, [b, 1]),
         BufferSpec::output("sum_exp", DType::F32, [b, 1]),
         BufferSpec::output("bits", DType::U32, [b, 1, layout::mask_words(shape) as usize]),
     ];
-    // A second round of cuts leaves less than the keys there were, in their place.
-    if let Some(&(chunks, _)) = layout::decode_cuts(shape).first() {
-        buffers.push(BufferSpec::scratch(LISTS[1], DType::U64, [b, chunks as usize, topk]));
+    if layout::decode_select(shape).0 > 1 {
+        buffers.push(BufferSpec::scratch(PASSED, DType::U64, [b, sk]));
     }
     buffers
 }
@@ -64,60 +65,27 @@ pub(super) fn init_state(shape: &Shape, seed: u64, state: &mut HostBuffers) -> S
 pub(super) fn record(shape: &Shape, cx: &mut StepContext<'_>) -> StepResult<()> {
     let Shape { sk, b, h, d, topk, .. } = *shape;
     let splits = layout::splits(shape);
-    cx.launch(
-        Launch::new(format!("decode_score_d{d}"))
-            .grid([splits, b, 1])
-            .block([layout::DECODE_THREADS, 1, 1])
-            .shared(layout::decode_score_shared(shape))
-            .buffer("q")
-            .buffer("cache")
-            .buffer("new_key")
-            .buffer("w")
-            .buffer("start")
-            .buffer("end")
-            .buffer("position")
-            .buffer(LISTS[0])
-            .buffer("split_max")
-            .buffer("split_sum")
-            .value(sk)
-            .value(b)
-            .value(h)
-            .value(layout::split_keys(shape)),
-    )?;
-    let (mut list, mut count) = (0, sk);
-    for (chunks, left) in layout::decode_cuts(shape) {
-        cx.launch(
-            Launch::new("decode_cut")
-                .grid([chunks, b, 1])
-                .block([layout::held_threads(layout::HELD), 1, 1])
-                .shared(layout::HELD_SHARED)
-                .buffer(LISTS[list])
-                .buffer(LISTS[1 - list])
-                .value(count)
-                .value(topk),
-        )?;
-        (list, count) = (1 - list, left);
-    }
-    // Last: it advances the position, whose old value the others read.
-    cx.launch(
-        Launch::new("decode_select")
-            .grid([b, 1, 1])
-            .block([layout::held_threads(count), 1, 1])
-            .shared(layout::decode_select_shared(topk))
-            .buffer(LISTS[list])
-            .buffer("split_max")
-            .buffer("split_sum")
-            .buffer("index")
-            .buffer("score")
-            .buffer("max")
-            .buffer("sum_exp")
-            .buffer("bits")
-            .buffer("position")
-            .value(count)
-            .value(splits)
-            .value(sk)
-            .value(topk),
-    )
+    let score = Launch::new(format!("decode_score_d{d}_h{}", layout::decode_heads(shape)))
+        .grid([splits, b, 1])
+        .block([layout::DECODE_THREADS, 1, 1])
+        .shared(layout::decode_score_shared(shape));
+    let score = ["q", "cache", "new_key", "w", "start", "end", "position"].into_iter().fold(score, Launch::buffer);
+    let score = ["candidates", "split_max", "split_sum", "split_bound", "tally", "bits"]
+        .into_iter()
+        .fold(score, Launch::buffer);
+    cx.launch([sk, b, h, layout::split_keys(shape), topk].into_iter().fold(score, Launch::value))?;
+    // Last: it advances the position, whose old value the other one reads.
+    let (parts, threads) = layout::decode_select(shape);
+    let passed = if parts > 1 { PASSED } else { "candidates" };
+    let select = Launch::new("decode_select")
+        .grid([parts + 1, b, 1])
+        .block([threads, 1, 1])
+        .shared(layout::decode_select_shared(topk));
+    let select = ["candidates", passed, "split_max", "split_sum", "split_bound", "tally"]
+        .into_iter()
+        .fold(select, Launch::buffer);
+    let select = ["index", "score", "max", "sum_exp", "bits", "position"].into_iter().fold(select, Launch::buffer);
+    cx.launch([splits, sk, topk].into_iter().fold(select, Launch::value))
 }
 
 #[cfg(test)]
