@@ -137,3 +137,24 @@ fn what_is_asked_for_and_not_known_is_no_file() {
     assert_eq!(output.status.code(), Some(2));
     assert!(files(here.path()).is_empty());
 }
+
+#[test]
+fn bench_step_shows_each_step_beside_the_plain_one() {
+    let here = folder();
+    let bench = ["bench", "step", "--driver", "software", "--seconds=0", "--shape", "sq=8,sk=64", "--json", "b.json"];
+    let out = run(here.path(), &[&bench[..], &["--step=fused", "--step=materialized"]].concat(), 0);
+    assert!(out.contains("fused: ") && out.contains(" times as fast as materialized"), "{out}");
+    let rows = |name: &str| {
+        let text = std::fs::read_to_string(here.path().join(name)).expect("written");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        json["rows"].as_array().expect("rows").clone()
+    };
+    for row in rows("b.json") {
+        assert!(row.get("ceiling").is_none(), "the software driver is no measure: {row}");
+        let beside = row.get("beside").map(|beside| beside["step"].clone());
+        assert_eq!(beside.is_some(), row["step"] == "fused", "{row}");
+        assert!(beside.is_none_or(|step| step == "materialized"), "{row}");
+    }
+    let out = run(here.path(), &[&bench[..], &["--step=fused"]].concat(), 0);
+    assert!(!out.contains("times as fast") && rows("b.json")[0].get("beside").is_none(), "{out}");
+}

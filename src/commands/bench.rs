@@ -1,5 +1,6 @@
 //! `graphproof bench`: measures graphproof itself.
 
+mod ceiling;
 mod checks;
 mod record;
 mod step;

@@ -9,12 +9,13 @@ use graphproof_harness::cuda::Session;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::nvrtc::Nvrtc;
 use graphproof_harness::step::Step;
+use graphproof_kernels::peak::{Format, Peak};
 use graphproof_kernels::{KernelTree, KernelsError, Lane, Origin, PtxSource, Shape, ptx};
 
 pub use geometry::{LANES, LENGTHS};
 
 use crate::receipt::{Geometry, TreeUsed};
-use crate::suite::{AtRevision, Listed, Parameter, Parameters, Suite, SuiteError};
+use crate::suite::{AtRevision, Ceiling, Listed, Parameter, Parameters, Suite, SuiteError};
 
 /// The lanes of the indexer step.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,6 +85,21 @@ impl Suite for Indexer {
         let shape = extents(shape).ok()?;
         let sq = if step == Lane::Decode.name() { 1 } else { shape.sq };
         Some(2.0 * [sq, shape.b, shape.sk, shape.h, shape.d].map(f64::from).iter().product::<f64>())
+    }
+
+    fn yardstick(&self) -> Option<&str> {
+        Some(Lane::Materialized.name())
+    }
+
+    fn ceiling(&self, step: &str) -> Result<Option<Ceiling>, SuiteError> {
+        let format = match Lane::HOPPER.into_iter().find(|lane| lane.name() == step) {
+            Some(Lane::FusedFp8) => Format::E4m3,
+            Some(_) => Format::Bf16,
+            None => return Ok(None),
+        };
+        let peak = Peak::new(format, self.source).map_err(kernels_error)?;
+        let name = format!("wgmma in {} on tiles that stay in shared memory", format.name());
+        Ok(Some(Ceiling { name, flop: peak.flop(), step: Arc::new(peak) }))
     }
 }
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Times the indexer's scores and top-k in PyTorch on the inputs that `graphproof bench step --dump` kept.
+"""Times the indexer's scores and top-k in PyTorch, and in Triton, FlashInfer and DeepGEMM where they are installed, on the
+inputs that `graphproof bench step --dump` kept.
 
     torch_bench.py DUMP_FOLDER OUT.json
 
 score[i, j] = sum over h of w[i, h] * relu(q[i, h] . k[j]), then the topk largest of each row; every key is
 visible (the inputs of step 0). The slab [sq, h, sk] does not fit at long lengths, so rows go through in
-chunks, as large as keeps the slab within 8 GiB. Compared with what the lanes kept: the picks as sets, and
+chunks, as large as keeps the slab within 8 GiB; so do those of variants that write scores only. Compared with what the lanes kept: the picks as sets, and
 the scores of common picks.
 """
 
@@ -15,6 +16,7 @@ import statistics
 import sys
 
 import numpy as np
+import peers
 import torch
 
 SLAB_BYTES = 8 << 30
@@ -44,7 +46,8 @@ def main(folder: pathlib.Path, out: pathlib.Path) -> None:
     shape = json.loads((folder / "shape.json").read_text())
     sq, sk, h, d, topk = (shape[name] for name in ("sq", "sk", "h", "d", "topk"))
     assert shape["b"] == 1
-    lane = "fused-mma" if (folder / "fused-mma.q.bin").exists() else "fused"
+    lanes = ("fused-wgmma", "fused-fp8", "fused-mma", "fused")
+    lane = next(lane for lane in lanes if (folder / f"{lane}.q.bin").exists())
     q = bf16(folder / f"{lane}.q.bin", sq, h, d)
     k = bf16(folder / f"{lane}.k.bin", sk, d)
     w = torch.from_numpy(np.fromfile(folder / f"{lane}.w.bin", dtype=np.float32)).reshape(sq, h).cuda()
@@ -79,7 +82,7 @@ def main(folder: pathlib.Path, out: pathlib.Path) -> None:
     big = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
     peak_seconds, _ = timed(lambda: big @ big, 20)
     found = {
-        "torch": torch.__version__,
+        "peers": peers.found(),
         "device": torch.cuda.get_device_name(),
         "shape": shape,
         "flop": flop,
@@ -87,24 +90,60 @@ def main(folder: pathlib.Path, out: pathlib.Path) -> None:
         "variants": {},
     }
     del big
+    # Scores alone, in chunks of rows: a buffer of them is written, then selected from.
+    written = max(1, min(sq, SLAB_BYTES // (sk * 4)))
+
+    def scores_triton(q, k, w):
+        out = torch.empty(q.shape[0], sk, device="cuda")
+        peers.triton_scores(q, k, w, out)
+        return out
+
+    def step_with(scores, select, chunk):
+        def work():
+            return [select(scores(q[i : i + chunk], k, w[i : i + chunk])) for i in range(0, sq, chunk)]
+
+        return work
+
+    def torch_topk(scores):
+        return scores.topk(min(topk, sk))
+
     reference = None
     # float32 needs three slabs at once, bf16 one and its float copy.
-    variants = [
-        ("einsum fp32 + topk", scores_fp32, rows(4 * 3), 1),
-        ("einsum bf16 + topk", scores_bf16, rows(2 + 4 + 4), 3),
-        ("einsum bf16 + torch.compile + topk", scores_compiled, rows(2 + 4), 3),
+    works = [
+        ("einsum fp32 + topk", step(scores_fp32, rows(4 * 3)), rows(4 * 3), 1),
+        ("einsum bf16 + topk", step(scores_bf16, rows(2 + 4 + 4)), rows(2 + 4 + 4), 3),
+        ("einsum bf16 + torch.compile + topk", step(scores_compiled, rows(2 + 4)), rows(2 + 4), 3),
     ]
-    for name, scores, chunk, runs in variants:
+    selects = [("torch.topk", torch_topk)]
+    if peers.flashinfer is not None:
+        selects.append(("FlashInfer top-k, sorted", lambda scores: peers.flashinfer_topk(scores, min(topk, sk))))
+    if peers.triton is not None:
+        works.append(("Triton scores alone", step_with(scores_triton, lambda scores: None, written), written, 5))
+        works += [(f"Triton scores + {name}", step_with(scores_triton, select, written), written, 3) for name, select in selects]
+    if peers.deep_gemm is not None:
+        q8, k8, w8, first, last = peers.deep_gemm_inputs(q, k, w)
+
+        def step_fp8(select):
+            def work():
+                parts = (slice(i, i + written) for i in range(0, sq, written))
+                logits = lambda at: peers.deep_gemm.fp8_mqa_logits(q8[at], k8, w8[at], first[at], last[at])
+                return [select(logits(at)) for at in parts]
+
+            return work
+
+        works.append(("DeepGEMM fp8 logits alone", step_fp8(lambda logits: None), written, 5))
+        works += [(f"DeepGEMM fp8 logits + {name}", step_fp8(select), written, 3) for name, select in selects]
+    for name, work, chunk, runs in works:
         try:
             torch.cuda.reset_peak_memory_stats()
-            seconds, result = timed(step(scores, chunk), runs)
+            seconds, result = timed(work, runs)
             found["variants"][name] = {
                 "seconds": seconds,
                 "tflops": flop / seconds / 1e12,
                 "rows_at_a_time": chunk,
                 "peak_bytes": torch.cuda.max_memory_allocated(),
             }
-            if scores is scores_fp32:
+            if name == works[0][0]:
                 reference = result
             print(f"{name:<38} {seconds * 1e3:10.2f} ms {flop / seconds / 1e12:8.2f} TFLOP/s, {chunk} rows at a time")
         except Exception as error:  # A variant that cannot run is a result too.
@@ -114,12 +153,13 @@ def main(folder: pathlib.Path, out: pathlib.Path) -> None:
         values, indices = (tensor.cpu().numpy() for tensor in reference)
         found["agreement"] = {
             lane: agreement(folder, lane, values, indices)
-            for lane in ("fused", "fused-mma")
+            for lane in lanes
             if (folder / f"{lane}.index.bin").exists()
         }
         print(json.dumps(found["agreement"]))
     out.write_text(json.dumps(found, indent=1) + "\n")
     print(f"bf16 matrix product {found['bf16_matmul_tflops']:.0f} TFLOP/s; {found['device']}")
+    print("; ".join(f"{name} {version}" for name, version in found["peers"].items()))
 
 
 def agreement(folder: pathlib.Path, lane: str, values: np.ndarray, indices: np.ndarray) -> dict:

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use crate::receipt::AtomicFile;
 use anyhow::{Context as _, anyhow};
+use graphproof_harness::driver::DriverKind;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, Speed};
 use graphproof_harness::report::Spread;
 
+use super::ceiling::{Beside, Ceilings, OfCeiling};
 use crate::args::BenchStepArgs;
 use crate::commands::Failure;
 use crate::commands::suite::Planned;
@@ -30,6 +32,12 @@ struct Row {
     flop: Option<f64>,
     /// 10^12 of them a second, by the median of replays back to back.
     tflops: Option<f64>,
+    /// A ceiling measured in this run; not by the software driver, whose times are no GPU's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ceiling: Option<OfCeiling>,
+    /// The suite's plain step, if this run measured it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beside: Option<Beside>,
     #[serde(flatten)]
     speed: Speed,
 }
@@ -60,6 +68,7 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
     );
     println!("step          TFLOP/s   replay, device  replay, launch and wait  eager        eager/replay  capture");
     let mut rows = Vec::new();
+    let mut ceilings = Ceilings::default();
     let bar = StepBar::in_pipes("bench step", suite.jobs.len() as u64);
     for step in suite.steps() {
         if stop.load(Ordering::Relaxed) {
@@ -82,8 +91,11 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
                 return Err(Failure::new(ExitCode::Findings, anyhow!("step '{}' failed", step.name())));
             }
         };
-        let row = row(suite.suite.as_ref(), step.name(), &shape, speed);
+        let mut row = row(suite.suite.as_ref(), step.name(), &shape, speed);
         println!("{}", line(&row));
+        if let (Some(tflops), DriverKind::System) = (row.tflops, suite.selected.kind) {
+            row.ceiling = ceilings.of(suite.suite.as_ref(), &suite.session, step.name(), tflops)?;
+        }
         rows.push(row);
         bar.at(rows.len() as u64);
     }
@@ -94,6 +106,8 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
         write(&folder.join("shape.json"), &shape).map_err(io)?;
     }
     let interrupted = rows.len() < suite.jobs.len();
+    set_beside(&mut rows, suite.suite.yardstick());
+    rows.iter().filter_map(notes).for_each(|line| println!("{line}"));
     if interrupted {
         println!("INTERRUPTED: {} of {} steps measured", rows.len(), suite.jobs.len());
     }
@@ -113,7 +127,26 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
 fn row(suite: &dyn Suite, step: &str, shape: &Parameters, speed: Speed) -> Row {
     let flop = suite.flop(step, shape);
     let tflops = flop.map(|flop| flop / speed.replay_back_to_back.median.max(1) as f64 / 1e3);
-    Row { step: step.to_owned(), shape: shape.to_string(), flop, tflops, speed }
+    Row { step: step.to_owned(), shape: shape.to_string(), flop, tflops, ceiling: None, beside: None, speed }
+}
+
+/// Sets each row's time beside that of the step `plain`, if it was measured.
+fn set_beside(rows: &mut [Row], plain: Option<&str>) {
+    let Some(of_plain) = rows.iter().find(|row| Some(row.step.as_str()) == plain) else { return };
+    let (step, time) = (of_plain.step.clone(), of_plain.speed.replay_back_to_back.median);
+    for row in rows.iter_mut().filter(|row| row.step != step) {
+        let times_as_fast = time as f64 / row.speed.replay_back_to_back.median.max(1) as f64;
+        row.beside = Some(Beside { step: step.clone(), times_as_fast });
+    }
+}
+
+/// What stands beside a row, if anything does.
+fn notes(row: &Row) -> Option<String> {
+    let ceiling =
+        row.ceiling.as_ref().map(|of| format!("{:.1}% of {} ({:.1} TFLOP/s)", of.share * 100.0, of.what, of.tflops));
+    let beside = row.beside.as_ref().map(|of| format!("{:.2} times as fast as {}", of.times_as_fast, of.step));
+    let notes: Vec<String> = ceiling.into_iter().chain(beside).collect();
+    (!notes.is_empty()).then(|| format!("{}: {}", row.step, notes.join(", ")))
 }
 
 fn line(row: &Row) -> String {

@@ -146,6 +146,30 @@ pub trait Suite: Send + Sync {
         let _ = (step, shape);
         None
     }
+
+    /// The step that does what others do in the plain way: `bench step` shows their times beside its own.
+    fn yardstick(&self) -> Option<&str> {
+        None
+    }
+
+    /// What the device does at most of the arithmetic of `step`, where `bench step` is to measure that too.
+    ///
+    /// # Errors
+    /// Its kernels cannot be had.
+    fn ceiling(&self, step: &str) -> Result<Option<Ceiling>, SuiteError> {
+        let _ = step;
+        Ok(None)
+    }
+}
+
+/// Arithmetic and nothing else, as a step.
+pub struct Ceiling {
+    /// What it is, for people.
+    pub name: String,
+    /// The step.
+    pub step: Arc<dyn Step>,
+    /// Its floating-point operations.
+    pub flop: f64,
 }
 
 /// A suite of another revision.
