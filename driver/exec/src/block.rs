@@ -4,11 +4,11 @@ mod report;
 
 use std::sync::atomic::Ordering;
 
-use super::code::{Code, ScalarInit, VectorInit};
+use super::code::Code;
 use super::fault::{Fault, FaultKind};
 use super::launch::{Launch, WidenedRead};
 use super::order::{BACKWARDS, FORWARDS, mix};
-use super::slot::RegisterFile;
+use super::registers::Place;
 use super::vm::Ctx;
 use super::vm::copy::AsyncCopies;
 use super::vm::ctx::{Arrival, Event, Overrun, Warp};
@@ -40,14 +40,10 @@ const WAKINGS: u32 = 64;
 /// A barrier of a block.
 #[derive(Default, Clone)]
 struct Barrier {
-    /// Lanes that have come, by warp.
-    arrived: Vec<u32>,
     /// Threads it waits for; 0 for all.
     threads: u32,
     /// Threads that said yes.
     votes: u32,
-    /// Something has come since the last completion.
-    open: bool,
 }
 
 /// The barrier of the cluster: lanes by warp.
@@ -108,6 +104,8 @@ pub(super) fn start<'a>(
         block_warps,
         warps,
         barriers: vec![],
+        arrived: vec![],
+        open: vec![],
         cluster: ClusterBarrier::default(),
         patience: PATIENCE,
         wakings: WAKINGS,
@@ -124,73 +122,11 @@ struct Turns {
     step: u32,
 }
 
-/// Where a block lies: `%ctaid`, `%cluster_ctaid`, `%cluster_ctarank`.
-#[derive(Clone, Copy)]
-struct Place {
-    block: [u32; 3],
-    place: [u32; 3],
-    rank: u32,
-}
-
-/// Fills the registers of a warp before it starts.
+/// Makes a warp ready to start.
 fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, at: Place, index: u32, threads: u32) {
-    let Place { block, place, rank } = at;
-    let slot = rank * threads.div_ceil(32) + index;
-    let file = worker.file(slot, code.file_bytes);
-    let config = &launch.config;
-    // SAFETY: `begin` made room for `file_bytes` bytes of each warp; this one does not run yet.
-    let mut registers = unsafe { RegisterFile::cleared(file, code.file_bytes) };
-    let static_shared = launch.kernel.static_shared_bytes;
-    let workspace = worker.workspace;
-    for &(slot, init) in &code.scalars {
-        let value = match init {
-            ScalarInit::Constant(v) => v,
-            ScalarInit::Global(n, offset) => {
-                launch.globals.get(n as usize).map_or(0, |g| g.wrapping_add(offset as u64))
-            }
-            ScalarInit::BlockIndex(a) => u64::from(block[a as usize % 3]),
-            ScalarInit::BlockSize(a) => u64::from(config.block[a as usize % 3]),
-            ScalarInit::GridSize(a) => u64::from(config.grid[a as usize % 3]),
-            ScalarInit::Warp => u64::from(index),
-            ScalarInit::Warps => u64::from(threads.div_ceil(32)),
-            ScalarInit::DynamicShared => u64::from(config.dynamic_shared_bytes),
-            ScalarInit::TotalShared => u64::from(config.dynamic_shared_bytes) + u64::from(static_shared),
-            ScalarInit::Grid => 0,
-            ScalarInit::Workspace => workspace,
-            ScalarInit::Cluster(a) => u64::from(block[a as usize % 3] / launch.cluster[a as usize % 3]),
-            ScalarInit::Clusters(a) => u64::from(config.grid[a as usize % 3] / launch.cluster[a as usize % 3]),
-            ScalarInit::PlaceInCluster(a) => u64::from(place[a as usize % 3]),
-            ScalarInit::ClusterSize(a) => u64::from(launch.cluster[a as usize % 3]),
-            ScalarInit::ClusterRank => u64::from(rank),
-            ScalarInit::ClusterBlocks => launch.cluster.iter().map(|&n| u64::from(n)).product(),
-            ScalarInit::InCluster => u64::from(launch.cluster != [1; 3]),
-        };
-        registers.set_uniform(slot, value);
-    }
-    let [x, y, _] = config.block;
-    let lane = |init: VectorInit, l: u32| {
-        let t = index * 32 + l;
-        match init {
-            VectorInit::Thread(0) => t % x,
-            VectorInit::Thread(1) => t / x % y,
-            VectorInit::Thread(_) => t / x / y,
-            VectorInit::Lane => l,
-            VectorInit::LaneMask(0) => 1 << l,
-            VectorInit::LaneMask(1) => u32::MAX >> (31 - l),
-            VectorInit::LaneMask(2) => (1 << l) - 1,
-            VectorInit::LaneMask(3) => u32::MAX << l,
-            VectorInit::LaneMask(_) => u32::MAX << l & !(1 << l),
-        }
-    };
+    let slot = at.rank * threads.div_ceil(32) + index;
+    let file = worker.file(slot, launch, code, at, index);
     let count = (threads - index * 32).min(32);
-    for &(slot, init) in &code.vectors {
-        registers.set_vector(slot, std::array::from_fn(|l| lane(init, l as u32)));
-    }
-    for &(slot, init) in &code.shared_by_lanes {
-        let value = lane(init, 0);
-        debug_assert!((1..count).all(|l| lane(init, l) == value), "{init:?} is not one value in this block");
-        registers.set_uniform(slot, u64::from(value));
-    }
     let live = if count == 32 { u32::MAX } else { (1 << count) - 1 };
     let local = worker.local(slot, launch.kernel.local_bytes);
     let warp = worker.warp(slot);
@@ -221,6 +157,10 @@ pub(super) struct Cluster<'a> {
     warps: u32,
     /// Sixteen of each block.
     barriers: Vec<Barrier>,
+    /// Lanes that have come to each, by barrier and warp of its block.
+    arrived: Vec<u32>,
+    /// By block: the barriers to which something has come since they were last completed, a bit each.
+    open: Vec<u16>,
     cluster: ClusterBarrier,
     patience: u32,
     wakings: u32,
@@ -462,13 +402,15 @@ impl Cluster<'_> {
     /// Notes the active lanes of the running warp at a barrier.
     fn arrive(&mut self, index: u32, arrival: Arrival) -> Result<(), Fault> {
         if self.barriers.is_empty() {
-            let one = Barrier { arrived: vec![0; self.block_warps as usize], ..Barrier::default() };
-            self.barriers = vec![one; 16 * self.blocks.len()];
+            self.barriers = vec![Barrier::default(); 16 * self.blocks.len()];
+            self.arrived = vec![0; self.barriers.len() * self.block_warps as usize];
+            self.open = vec![0; self.blocks.len()];
         }
         let lanes = self.worker.ctx.warp.active;
         let (rank, own) = (index / self.block_warps, index % self.block_warps);
-        let barrier = &mut self.barriers[(16 * rank + arrival.barrier) as usize];
-        if barrier.open && barrier.threads != arrival.threads {
+        let slot = (16 * rank + arrival.barrier) as usize;
+        let barrier = &mut self.barriers[slot];
+        if self.open[rank as usize] >> arrival.barrier & 1 != 0 && barrier.threads != arrival.threads {
             let count = |n: u32| if n == 0 { "all threads".to_owned() } else { format!("{n} threads") };
             let why = format!(
                 "barrier {} is used for {} and for {} at once",
@@ -479,8 +421,8 @@ impl Cluster<'_> {
             return Err(self.fault(FaultKind::Barrier(why), index, lanes.trailing_zeros(), arrival.pc));
         }
         barrier.threads = arrival.threads;
-        barrier.open = true;
-        barrier.arrived[own as usize] |= lanes;
+        self.open[rank as usize] |= 1 << arrival.barrier;
+        self.arrived[slot * self.block_warps as usize + own as usize] |= lanes;
         barrier.votes += (arrival.votes & lanes).count_ones();
         if arrival.passing {
             self.worker.ctx.park(arrival.pc + 1, Wait::Ready);
@@ -524,44 +466,44 @@ impl Cluster<'_> {
     /// Opens every barrier that all its threads have reached.
     fn complete(&mut self) {
         self.complete_cluster();
-        for slot in 0..self.barriers.len() {
-            let (rank, number) = (slot as u32 / 16, slot as u32 % 16);
-            let first = rank * self.block_warps;
-            let barrier = &self.barriers[slot];
-            if !barrier.open {
-                continue;
+        for rank in 0..self.open.len() {
+            let mut left = self.open[rank];
+            while left != 0 {
+                let number = left.trailing_zeros();
+                left &= left - 1;
+                self.complete_barrier(rank as u32, number);
             }
-            let lanes = |w: u32, worker: &mut Worker| (worker.warp(first + w).live, barrier.arrived[w as usize]);
-            let done = if barrier.threads == 0 {
-                (0..self.block_warps).all(|w| {
-                    let (live, arrived) = lanes(w, &mut self.worker);
-                    live & !arrived == 0
-                })
-            } else {
-                // A warp counts whole once its last lane has come.
-                let come: u32 = (0..self.block_warps)
-                    .map(|w| {
-                        let (live, arrived) = lanes(w, &mut self.worker);
-                        if arrived != 0 && live & !arrived == 0 { 32 } else { arrived.count_ones() }
-                    })
-                    .sum();
-                come >= barrier.threads
-            };
-            if !done {
-                continue;
-            }
-            let barrier = &mut self.barriers[slot];
-            let all = barrier.arrived.iter().map(|a| a.count_ones()).sum();
-            self.worker.ctx.barrier_votes[rank as usize][number as usize] = (barrier.votes, all);
-            barrier.open = false;
-            barrier.votes = 0;
-            barrier.arrived.fill(0);
-            self.wakings = WAKINGS;
-            for w in first..first + self.block_warps {
-                for split in &mut self.worker.warp(w).splits {
-                    if matches!(split.wait, Wait::Barrier { number: n, .. } if n == number) {
-                        split.wait = Wait::Ready;
-                    }
+        }
+    }
+
+    /// Opens a barrier of a block if all its threads have come.
+    fn complete_barrier(&mut self, rank: u32, number: u32) {
+        let (slot, first) = ((16 * rank + number) as usize, rank * self.block_warps);
+        let arrived = slot * self.block_warps as usize..(slot + 1) * self.block_warps as usize;
+        let wanted = self.barriers[slot].threads;
+        let warps = (first..).zip(&self.arrived[arrived.clone()]);
+        let mut lanes = warps.map(|(warp, &arrived)| (self.worker.warp(warp).live, arrived));
+        let done = if wanted == 0 {
+            lanes.all(|(live, arrived)| live & !arrived == 0)
+        } else {
+            // A warp counts whole once its last lane has come.
+            let whole = |(live, arrived): (u32, u32)| arrived != 0 && live & !arrived == 0;
+            lanes.map(|lanes| if whole(lanes) { 32 } else { lanes.1.count_ones() }).sum::<u32>() >= wanted
+        };
+        if !done {
+            return;
+        }
+        let arrived = &mut self.arrived[arrived];
+        let all = arrived.iter().map(|lanes| lanes.count_ones()).sum();
+        arrived.fill(0);
+        let votes = std::mem::take(&mut self.barriers[slot].votes);
+        self.worker.ctx.barrier_votes[rank as usize][number as usize] = (votes, all);
+        self.open[rank as usize] &= !(1 << number);
+        self.wakings = WAKINGS;
+        for w in first..first + self.block_warps {
+            for split in &mut self.worker.warp(w).splits {
+                if matches!(split.wait, Wait::Barrier { number: n, .. } if n == number) {
+                    split.wait = Wait::Ready;
                 }
             }
         }

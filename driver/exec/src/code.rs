@@ -39,6 +39,8 @@ pub(crate) enum ScalarInit {
     Constant(u64),
     /// Device address of a module variable, plus an offset.
     Global(u32, i64),
+    /// So many bytes of the parameters, from an offset on, extended by their sign where they have one.
+    Parameter { offset: u32, bytes: u8, signed: bool },
     /// `%ctaid`, by axis.
     BlockIndex(u8),
     /// `%ntid`, by axis.

@@ -1,7 +1,7 @@
 //! Which bytes of device memory a launch touches, and how: exact, byte by byte.
 //!
-//! A launch that carries a [`Footprint`] takes the slow way for each access to global memory, where the
-//! byte's bit is set; a launch without one does nothing for it.
+//! A launch that carries a [`Footprint`] sets a bit for each byte of global memory that it touches; a launch
+//! without one does nothing for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -121,16 +121,20 @@ impl Footprint {
         Footprint { ranges: map.ranges.clone(), touched, strong: Mutex::default() }
     }
 
-    /// Adds `len` bytes. Memory that is not in the map is not the device's.
-    pub fn touch(&self, address: u64, len: u64, access: Access) {
+    /// Adds bytes of one memory of the map, each by its distance from `address` and its length. Memory that is not in
+    /// the map is not the device's.
+    pub fn touch(&self, address: u64, bytes: impl IntoIterator<Item = (u64, u64)>, access: Access) {
         let Some(index) = self.ranges.partition_point(|r| r.base <= address).checked_sub(1) else { return };
         let range = &self.ranges[index];
-        let at = address - range.base;
-        if at >= range.len {
+        let first = address - range.base;
+        if first >= range.len {
             return;
         }
         let bits = self.touched[index].get_or_init(|| std::array::from_fn(|_| Bits::new(range.len)));
-        bits[access as usize].set(at, len.min(range.len - at));
+        for (at, len) in bytes {
+            let at = first + at;
+            bits[access as usize].set(at, len.min(range.len.saturating_sub(at)));
+        }
     }
 
     /// What was touched so far, by access and address.

@@ -20,6 +20,7 @@ mod parting;
 mod pool;
 mod program;
 pub mod ptx;
+mod registers;
 mod room;
 mod slot;
 mod strength;

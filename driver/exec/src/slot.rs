@@ -46,6 +46,11 @@ impl UniformSlot {
         debug_assert!(offset.is_multiple_of(UNIFORM_BYTES));
         Self(offset)
     }
+
+    /// Which one it is, from the start of the file on.
+    pub fn index(self) -> usize {
+        (self.0 / UNIFORM_BYTES) as usize
+    }
 }
 
 /// One bit a lane.
@@ -91,6 +96,21 @@ impl RegisterFile {
     /// # Safety
     /// As [`RegisterFile::cleared`], with bytes that have been written.
     pub unsafe fn prepared(base: *mut u8, bytes: usize) -> Self {
+        Self { base, bytes }
+    }
+
+    /// The registers at `base`: the slots at its start hold `first`, the others zero.
+    ///
+    /// # Safety
+    /// As [`RegisterFile::cleared`].
+    pub unsafe fn started(base: *mut u8, bytes: usize, first: &[u64]) -> Self {
+        let taken = size_of_val(first);
+        assert!(taken <= bytes, "slots outside the register file");
+        // SAFETY: by the caller.
+        unsafe {
+            std::ptr::copy_nonoverlapping(first.as_ptr(), base.cast(), first.len());
+            std::ptr::write_bytes(base.add(taken), 0, bytes - taken);
+        }
         Self { base, bytes }
     }
 
@@ -152,9 +172,9 @@ impl RegisterFile {
     }
 
     /// Fills a slot of words.
-    pub fn set_vector(&mut self, slot: VectorSlot, lanes: [u32; LANES]) {
+    pub fn set_vector(&mut self, slot: VectorSlot, lanes: &[u32; LANES]) {
         debug_assert!(!slot.double);
         // SAFETY: as above.
-        unsafe { self.place::<[u32; LANES]>(slot.offset).write(lanes) }
+        unsafe { self.place::<[u32; LANES]>(slot.offset).write(*lanes) }
     }
 }

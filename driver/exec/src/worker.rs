@@ -8,6 +8,7 @@ use super::decode::RESERVED_SHARED;
 use super::launch::{Conditional, Launch, MemoryRange, WidenedRead};
 use super::order::mix;
 use super::parting::Parting;
+use super::registers::{Place, Start};
 use super::room::Room;
 use super::slot::RegisterFile;
 use super::vm::Ctx;
@@ -28,8 +29,8 @@ pub(super) struct Worker {
     shared: Room,
     locals: Room,
     hits: Vec<MemoryRange>,
-    /// Address of the counters by which a grid waits for itself, or 0.
-    pub workspace: u64,
+    /// What every warp's registers begin with, and where they do not.
+    start: Start,
 }
 
 thread_local! {
@@ -92,13 +93,12 @@ impl Worker {
             shared: Room::default(),
             locals: Room::default(),
             hits: Vec::new(),
-            workspace: 0,
+            start: Start::default(),
         }
     }
 
     /// Makes ready for the blocks of a launch.
     pub fn begin(&mut self, launch: &Launch<'_>, code: &Code, conditionals: &[Conditional], workspace: u64) {
-        self.workspace = workspace;
         let [x, y, z] = launch.config.block;
         let ranks: u32 = launch.cluster.iter().product();
         let block_warps = (x * y * z).div_ceil(32);
@@ -112,6 +112,7 @@ impl Worker {
             self.warps.resize_with(warps, empty_warp);
         }
         let nothing = MemoryRange { base: 0, len: 0, host: std::ptr::null_mut() };
+        self.start.begin(launch, code, workspace);
         self.hits.clear();
         self.hits.resize(code.memory_sites as usize, nothing);
         self.ctx.footprint = launch.footprint.map_or(std::ptr::null(), std::ptr::from_ref);
@@ -188,10 +189,12 @@ impl Worker {
         self.follow(plain);
     }
 
-    /// Register file of a warp.
-    pub fn file(&mut self, index: u32, bytes: usize) -> *mut u8 {
-        // `begin` made room for all warps.
-        self.files.first().wrapping_add(index as usize * bytes)
+    /// Register file of a warp, the one with `index` in its block, as it is before the warp starts.
+    pub fn file(&mut self, warp: u32, launch: &Launch<'_>, code: &Code, at: Place, index: u32) -> *mut u8 {
+        let file = self.files.first().wrapping_add(warp as usize * code.file_bytes);
+        // SAFETY: `begin` made room for the files of all warps; this one does not run yet.
+        unsafe { self.start.fill(file, code.file_bytes, launch, at, index) };
+        file
     }
 
     /// Local memory of a warp's lanes.

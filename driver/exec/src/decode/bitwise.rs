@@ -147,7 +147,7 @@ impl<'a> Lower<'a> {
         let d = self.dst(i, 0, ty)?;
         if let (Operand::Int(position), Operand::Int(length)) = (&i.operands[3], &i.operands[4]) {
             let mode = (*position as u32 & 255) | (*length as u32 & 255) << 8;
-            let op = if wide { warm2::<bits::BfiFixed64>() } else { warm2::<bits::BfiFixed32>() };
+            let op = if wide { warm2::<bits::BfiFixed64>() } else { hot2::<bits::BfiFixed32>() };
             self.map_mode(op, d, &[a, b], mode);
             return Ok(());
         }

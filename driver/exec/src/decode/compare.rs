@@ -6,8 +6,8 @@ use super::modifiers::Modifiers;
 use crate::code::HandlerSet;
 use crate::ptx::{Instruction, Operand, Type};
 use crate::vm::lane::{BF16, F16};
-use crate::vm::map::{Next, Op, cold, exec, hot2, op2, op3};
-use crate::vm::predicate::{self as p, Flushed, FlushedHalf, Select, SlctInt, SlctReal, set, setp, setp_rare};
+use crate::vm::map::{Next, Op, cold, hot2, op2, op3};
+use crate::vm::predicate::{self as p, Flushed, FlushedHalf, SlctInt, SlctReal, select, set, setp, setp_rare};
 use crate::vm::{bits, rounding};
 
 const COMPARISONS: [&str; 18] = [
@@ -220,7 +220,7 @@ impl<'a> Lower<'a> {
             let mut parts = Vec::new();
             for (predicate, yes) in [(pair.0, yes), (pair.1, yes << 16)] {
                 let (part, yes) = (self.temp(Class::Word), self.constant(u64::from(yes)));
-                self.push(Form::Fields(exec::<Select<u32>>()), &[part], &[yes, zero, Src::Reg(predicate)], 0);
+                self.push(Form::Map(select::<u32>()), &[part], &[yes, zero, Src::Reg(predicate)], 0);
                 parts.push(Src::Reg(part));
             }
             self.map(hot2::<bits::Or32>(), d, &parts);
@@ -232,7 +232,7 @@ impl<'a> Lower<'a> {
         let combined = self.temp(Class::Pred);
         self.logic(kind, combined, Src::Reg(result), other);
         let yes = self.constant(u64::from(yes));
-        self.push(Form::Fields(exec::<Select<u32>>()), &[d], &[yes, zero, Src::Reg(combined)], 0);
+        self.push(Form::Map(select::<u32>()), &[d], &[yes, zero, Src::Reg(combined)], 0);
         Ok(())
     }
 
@@ -245,8 +245,8 @@ impl<'a> Lower<'a> {
             (a, b) = (b, a);
         }
         let d = self.dst(i, 0, ty)?;
-        let handlers = if class(ty) == Class::Double { exec::<Select<u64>>() } else { exec::<Select<u32>>() };
-        self.push(Form::Fields(handlers), &[d], &[a, b, c], 0).traits.selects = true;
+        let op = if class(ty) == Class::Double { select::<u64>() } else { select::<u32>() };
+        self.push(Form::Map(op), &[d], &[a, b, c], 0).traits.selects = true;
         Ok(())
     }
 

@@ -246,14 +246,12 @@ impl<'a> Lower<'a> {
     }
 
     pub fn copy_register(&mut self, d: u32, value: Src) {
-        match self.class_of(d) {
-            Class::Word => {
-                let form = Form::Map(crate::vm::map::hot1::<crate::vm::bits::Mov32>());
-                self.push(form, &[d], &[value], 0).traits.copies = true;
-            }
-            Class::Double => self.map(crate::vm::map::hot1::<crate::vm::bits::Mov64>(), d, &[value]),
-            Class::Pred => self.logic(predicate::COPY, d, value, value),
-        }
+        let op = match self.class_of(d) {
+            Class::Word => crate::vm::map::hot1::<crate::vm::bits::Mov32>(),
+            Class::Double => crate::vm::map::hot1::<crate::vm::bits::Mov64>(),
+            Class::Pred => return self.logic(predicate::COPY, d, value, value),
+        };
+        self.push(Form::Map(op), &[d], &[value], 0).traits.copies = true;
     }
 
     /// Local offset of a `.param` variable in a call.

@@ -3,16 +3,17 @@
 use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, class, handler_space, invalid, unsupported};
 use super::modifiers::Modifiers;
-use crate::code::HandlerSet;
+use crate::code::{HandlerSet, ScalarInit};
 use crate::ptx::{Instruction, Operand, Space, Type};
 use crate::vm::atomic as at;
 use crate::vm::copy;
 use crate::vm::load::{Load, LoadVector};
-use crate::vm::map::{Next, cold, exec, hot1, op1, step};
+use crate::vm::map::{Next, cold, hot1, op1, step};
 use crate::vm::memory as space;
-use crate::vm::predicate::Select;
+use crate::vm::predicate::select;
 use crate::vm::quad;
 use crate::vm::store::{Store, StoreVector};
+use crate::vm::word;
 use crate::vm::{bits, convert};
 
 /// Picks a handler by space and address width.
@@ -28,6 +29,9 @@ macro_rules! by_space {
             _ => by_space!(@ cold, GENERIC, true, $($h)*),
         }
     };
+    // What makes the handlers itself, where it has a form of its own.
+    (@ cold, $s:ident, $w:literal, $own:ident or $name:ident<$t:ty>) => { cold::<$name<$t, { space::$s }, $w>>() };
+    (@ $make:ident, $s:ident, $w:literal, $own:ident or $name:ident<$t:ty>) => { word::$own::<{ space::$s }, $w>() };
     (@ $make:ident, $s:ident, $w:literal, $name:ident<$t:ty>) => { $make::<$name<$t, { space::$s }, $w>>() };
     (@ $make:ident, $s:ident, $w:literal, $name:ident<$t:ty, $n:literal>) => { $make::<$name<$t, $n, { space::$s }, $w>>() };
 }
@@ -39,9 +43,9 @@ pub(super) fn load_handlers(ty: Type, space: u8, wide: bool) -> Option<HandlerSe
         Type::B16 | Type::U16 | Type::F16 | Type::BF16 => by_space!(space, wide, step, Load<u16>),
         Type::S16 => by_space!(space, wide, cold, Load<i16>),
         Type::B32 | Type::U32 | Type::S32 | Type::F32 | Type::F16x2 | Type::BF16x2 => {
-            by_space!(space, wide, step, Load<u32>)
+            by_space!(space, wide, step, load32 or Load<u32>)
         }
-        Type::B64 | Type::U64 | Type::S64 | Type::F64 => by_space!(space, wide, step, Load<u64>),
+        Type::B64 | Type::U64 | Type::S64 | Type::F64 => by_space!(space, wide, step, load64 or Load<u64>),
         _ => return None,
     })
 }
@@ -71,8 +75,8 @@ pub(super) fn store_handlers(size: u64, space: u8, wide: bool) -> Option<Handler
     Some(match size {
         1 => by_space!(space, wide, cold, Store<u8>),
         2 => by_space!(space, wide, step, Store<u16>),
-        4 => by_space!(space, wide, step, Store<u32>),
-        8 => by_space!(space, wide, step, Store<u64>),
+        4 => by_space!(space, wide, step, store32 or Store<u32>),
+        8 => by_space!(space, wide, step, store64 or Store<u64>),
         _ => return None,
     })
 }
@@ -233,6 +237,9 @@ impl<'a> Lower<'a> {
             node.traits.volatile = volatile || code == space::LOCAL || code == space::GENERIC;
             return Ok(());
         }
+        if code == space::PARAM && self.parameter(items, ty, address, offset)? {
+            return Ok(());
+        }
         if count.is_none() {
             let d = self.wide_destination(&items[0], ty).map_err(|p| p.at(0))?;
             let handlers = load_handlers(ty, code, wide).ok_or_else(no)?;
@@ -282,6 +289,26 @@ impl<'a> Lower<'a> {
             }
         }
         Ok(())
+    }
+
+    /// `ld.param` from a place that is known: what is there is fixed before the kernel starts. False where that is not
+    /// among the parameters.
+    fn parameter(&mut self, items: &[Operand], ty: Type, address: Src, offset: u64) -> Result<bool> {
+        let Src::Fixed(n) = address else { return Ok(false) };
+        let ScalarInit::Constant(at) = self.ir.scalars[n as usize] else { return Ok(false) };
+        let (at, bytes) = (at.wrapping_add(offset), ty.size());
+        let size = bytes * items.len() as u64;
+        let end = self.frames[0].function.params.iter().map(|param| param.offset + param.size).max().unwrap_or(0);
+        if bytes > 8 || !at.is_multiple_of(size) || at.checked_add(size).is_none_or(|last| last > end) {
+            return Ok(false);
+        }
+        for (n, item) in items.iter().enumerate() {
+            let d = self.wide_destination(item, ty).map_err(|p| p.at(0))?;
+            let offset = (at + n as u64 * bytes) as u32;
+            let value = self.scalar(ScalarInit::Parameter { offset, bytes: bytes as u8, signed: ty.is_signed() });
+            self.copy_register(d, value);
+        }
+        Ok(true)
     }
 
     fn widen_to(&mut self, d: u32, word: Src, signed: bool) {
@@ -541,7 +568,7 @@ impl<'a> Lower<'a> {
                         (none, all) = (all, none);
                     }
                     let bytes = self.temp(Class::Word);
-                    self.push(Form::Fields(exec::<Select<u32>>()), &[bytes], &[none, all, p], 0).traits.selects = true;
+                    self.push(Form::Map(select::<u32>()), &[bytes], &[none, all, p], 0).traits.selects = true;
                     Src::Reg(bytes)
                 }
                 _ => self.src(i, 3, Type::U32)?,

@@ -122,6 +122,7 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
     }
     under_way::guard(&mut lowered.ir);
     if entry.style == Style::Fast {
+        copies::forward_fixed(&mut lowered.ir);
         copies::see_through(&mut lowered.ir);
         chain::join(&mut lowered.ir);
     }

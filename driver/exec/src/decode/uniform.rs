@@ -153,7 +153,6 @@ impl Analysis<'_> {
         match node.form {
             Form::Map(op) => op.pure && (operands(node) || self.warp_number(node)),
             Form::Chain => operands(node),
-            Form::Fields(_) => node.traits.selects && operands(node),
             Form::Load(_) | Form::LoadVector(_) => !node.traits.volatile && operands(node),
             Form::List(_) => node.traits.collective,
             _ => false,
@@ -169,9 +168,7 @@ impl Analysis<'_> {
                 for &d in &node.d {
                     // Among diverged lanes, a value computed and used within one block from
                     // uniform operands is still the same for all that compute it.
-                    let pure = matches!(node.form, Form::Map(op) if op.pure)
-                        || matches!(node.form, Form::Chain)
-                        || (matches!(node.form, Form::Fields(_)) && node.traits.selects);
+                    let pure = matches!(node.form, Form::Map(op) if op.pure) || matches!(node.form, Form::Chain);
                     let ok = self.constant[d as usize]
                         || (one
                             && (together || (pure && local[d as usize] && self.ir.classes[d as usize] != Class::Pred)));

@@ -51,7 +51,7 @@ pub(super) unsafe fn avx2<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
 /// As [`baseline`], on a machine with these features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-unsafe fn avx512<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
+pub(super) unsafe fn avx512<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
     // SAFETY: by the caller.
     S::step(c, unsafe { &*i })
 }
@@ -138,7 +138,7 @@ struct H3<O, const A: bool, const B: bool, const C: bool>(PhantomData<O>);
 
 /// All lanes of an operand whose kind is known.
 #[inline(always)]
-fn known<T: Lane, const SCALAR_OPERAND: bool>(c: &Ctx, offset: u32) -> [T::Slot; LANES] {
+pub(super) fn known<T: Lane, const SCALAR_OPERAND: bool>(c: &Ctx, offset: u32) -> [T::Slot; LANES] {
     if SCALAR_OPERAND { [c.scalar(offset); LANES] } else { c.vector(offset) }
 }
 

@@ -144,7 +144,7 @@ impl Ctx {
         }
     }
 
-    /// Finds the host memory of an access of `bytes` bytes a lane, `align`-aligned. `None`: a fault
+    /// Finds the host memory of an access of `bytes` bytes a lane, aligned to its size, and notes it. `None`: a fault
     /// has been recorded.
     #[inline(always)]
     pub fn reach<const SPACE: u8, const WIDE: bool>(
@@ -155,6 +155,26 @@ impl Ctx {
         site: u32,
         bytes: u32,
         write: bool,
+    ) -> Option<Spread> {
+        let Some(spread) = self.find::<SPACE, WIDE>(address, offset, site, bytes) else {
+            let addresses = self.addresses::<WIDE>(address, offset);
+            return self.reach_each(inst, SPACE, addresses, site, bytes, write).map(Spread::Each);
+        };
+        if SPACE == GLOBAL && !self.footprint.is_null() {
+            self.note_spread(inst, site, &spread, bytes, write);
+        }
+        Some(spread)
+    }
+
+    /// Finds the host memory of an access of `bytes` bytes a lane, aligned to its size, where it lies in the memory
+    /// that most likely holds it.
+    #[inline(always)]
+    fn find<const SPACE: u8, const WIDE: bool>(
+        &self,
+        address: u32,
+        offset: u64,
+        site: u32,
+        bytes: u32,
     ) -> Option<Spread> {
         let size = u64::from(bytes);
         if !by_lane(SPACE) && address & SCALAR != 0 {
@@ -199,7 +219,7 @@ impl Ctx {
                 }
             }
         }
-        self.reach_each(inst, SPACE, self.addresses::<WIDE>(address, offset), site, bytes, write).map(Spread::Each)
+        None
     }
 
     /// As [`Ctx::reach`], compiled once for all the instructions that are too rare for a copy of it.
@@ -286,11 +306,8 @@ impl Ctx {
                 let ranges = unsafe { std::slice::from_raw_parts(self.ranges, self.ranges_len) };
                 let index = ranges.partition_point(|r| r.base <= at).wrapping_sub(1);
                 let range = ranges.get(index)?;
-                // Where accesses are noted, each comes this way.
-                if self.footprint.is_null() {
-                    // SAFETY: `hits` has one entry for each memory instruction of the code.
-                    unsafe { *self.hits.add(site as usize) = *range };
-                }
+                // SAFETY: `hits` has one entry for each memory instruction of the code.
+                unsafe { *self.hits.add(site as usize) = *range };
                 (range.base, range.len, range.host)
             }
         };
@@ -395,17 +412,34 @@ impl Ctx {
     #[inline]
     pub fn note_access(&self, inst: &Inst, space: u8, address: u64, bytes: u64, write: bool) {
         let Some(footprint) = self.footprint().filter(|_| matches!(space, GLOBAL | GENERIC)) else { return };
+        footprint.touch(address, [(0, bytes)], self.access_of(inst, write));
+    }
+
+    /// Notes an access of the active lanes in the memory that was last hit at `site`.
+    #[cold]
+    #[inline(never)]
+    fn note_spread(&self, inst: &Inst, site: u32, spread: &Spread, bytes: u32, write: bool) {
+        let Some(footprint) = self.footprint() else { return };
+        // SAFETY: `hits` has one entry for each memory instruction of the code.
+        let hit = unsafe { *self.hits.add(site as usize) };
+        let access = self.access_of(inst, write);
+        let of = |place: *mut u8, len: u32| ((place as u64).wrapping_sub(hit.host as u64), u64::from(len));
+        let active = self.warp.active;
+        let lanes = (0..LANES).filter(|l| active >> l & 1 != 0);
+        match spread {
+            Spread::Same(place) => footprint.touch(hit.base, [of(*place, bytes)], access),
+            Spread::Row(place) => footprint.touch(hit.base, [of(*place, LANES as u32 * bytes)], access),
+            spread => footprint.touch(hit.base, lanes.map(|l| of(spread.at(l, bytes as usize), bytes)), access),
+        }
+    }
+
+    fn access_of(&self, inst: &Inst, write: bool) -> Access {
         let pc = self.pc_of(inst) as usize;
-        let strong = self.strong.as_ref().and_then(|strong| strong.get(pc)).copied().unwrap_or(false);
-        footprint.touch(
-            address,
-            bytes,
-            match (strong, write) {
-                (true, _) => Access::Atomic,
-                (false, true) => Access::Write,
-                (false, false) => Access::Read,
-            },
-        );
+        match (self.strong.as_ref().and_then(|strong| strong.get(pc)).copied().unwrap_or(false), write) {
+            (true, _) => Access::Atomic,
+            (false, true) => Access::Write,
+            (false, false) => Access::Read,
+        }
     }
 
     /// The shared memory of the block of the cluster that an address names: first address, length, place. None: there

@@ -16,6 +16,7 @@ pub(crate) mod bits;
 pub(crate) mod bulk;
 pub(crate) mod chain;
 pub(crate) mod cluster;
+pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod copy;
 pub(crate) mod ctx;
@@ -50,5 +51,6 @@ pub(crate) mod video;
 pub(crate) mod warp_ops;
 pub(crate) mod wgmma;
 pub(crate) mod wmma;
+pub(crate) mod word;
 
 pub(crate) use ctx::Ctx;

@@ -11,11 +11,12 @@
 
 use std::marker::PhantomData;
 
+use super::compare::{self, Test};
 use super::ctx::{Ctx, FULL, LANES, each_active, either};
 use super::half::Half;
 use super::lane::{BF16, F16, Lane};
 use super::map::F2;
-use super::map::{Exec, Next, Op, cold, exec, op2};
+use super::map::{Exec, Next, Op, cold, exec, known, op2};
 use super::rounding::flush;
 use crate::code::Inst;
 use crate::slot::SCALAR;
@@ -23,6 +24,7 @@ use crate::slot::SCALAR;
 /// A comparison of two values.
 pub(crate) trait Compare {
     type T: Lane;
+    const TEST: Test;
     fn test(a: Self::T, b: Self::T, mode: u32) -> bool;
 }
 
@@ -31,6 +33,7 @@ macro_rules! compare {
         pub(crate) struct $name<T>(PhantomData<T>);
         impl<T: Lane + PartialOrd> Compare for $name<T> {
             type T = T;
+            const TEST: Test = Test::$name;
             #[inline(always)]
             fn test($a: T, $b: T, _: u32) -> bool { $e }
         }
@@ -99,7 +102,7 @@ impl Lane for Flushed {
 }
 
 /// Comparison of both operands, all lanes at once. `d`: predicate.
-struct Setp<C, const B: bool>(PhantomData<C>);
+pub(super) struct Setp<C, const B: bool>(PhantomData<C>);
 
 impl<C: Compare, const B: bool> Exec for Setp<C, B> {
     #[inline(always)]
@@ -120,8 +123,8 @@ pub(crate) fn setp<C: Compare>() -> Op {
     Op {
         general: cold::<Next<SetpAny<C>>>(),
         special: Some(|kinds| match kinds {
-            0 => Some(exec::<Setp<C, false>>()),
-            2 => Some(exec::<Setp<C, true>>()),
+            0 => Some(compare::setp::<C, false>()),
+            2 => Some(compare::setp::<C, true>()),
             _ => None,
         }),
         pure: true,
@@ -236,9 +239,8 @@ impl Exec for Nonzero {
 }
 
 /// `selp`: `a` where predicate `c` holds, else `b`.
-pub(crate) struct Select<T>(PhantomData<T>);
+struct Select<T>(PhantomData<T>);
 impl<T: Lane> Exec for Select<T> {
-    #[inline(always)]
     fn exec(c: &mut Ctx, i: &Inst) {
         let p = c.predicate(i.c);
         if i.d & SCALAR != 0 {
@@ -248,12 +250,39 @@ impl<T: Lane> Exec for Select<T> {
             c.set_scalar(i.d, value);
             return;
         }
-        let (a, b) = (c.lanes::<T::Slot>(i.a), c.lanes::<T::Slot>(i.b));
-        let mut r = a;
+        each_active(c, |c, l| {
+            let value = c.lane::<T::Slot>(if p >> l & 1 != 0 { i.a } else { i.b }, l);
+            c.set_lane(i.d, l, value);
+        });
+    }
+}
+
+/// `selp` of a vector.
+struct SelectLanes<T, const A: bool, const B: bool>(PhantomData<T>);
+impl<T: Lane, const A: bool, const B: bool> Exec for SelectLanes<T, A, B> {
+    #[inline(always)]
+    fn exec(c: &mut Ctx, i: &Inst) {
+        let p = c.predicate(i.c);
+        let (a, b) = (known::<T, A>(c, i.a), known::<T, B>(c, i.b));
+        let mut r = b;
         for l in 0..LANES {
             r[l] = if p >> l & 1 != 0 { a[l] } else { b[l] };
         }
         c.set_vector(i.d, r);
+    }
+}
+
+/// `selp` as an operation.
+pub(crate) fn select<T: Lane>() -> Op {
+    Op {
+        special: Some(|kinds| match kinds {
+            0 => Some(exec::<SelectLanes<T, false, false>>()),
+            1 => Some(exec::<SelectLanes<T, true, false>>()),
+            2 => Some(exec::<SelectLanes<T, false, true>>()),
+            3 => Some(exec::<SelectLanes<T, true, true>>()),
+            _ => None,
+        }),
+        ..Op { general: cold::<Next<Select<T>>>(), special: None, pure: true }
     }
 }
 

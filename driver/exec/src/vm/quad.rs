@@ -5,7 +5,7 @@ use super::load::LoadVector;
 use super::map::{Step, step};
 use super::memory::GLOBAL;
 use super::store::StoreVector;
-use crate::code::HandlerSet;
+use crate::code::{Handler, HandlerSet};
 
 /// The handlers of `ld` of four words.
 pub(crate) fn load<const SPACE: u8, const WIDE: bool>() -> HandlerSet {
@@ -23,8 +23,9 @@ fn choose<S: Step, const SPACE: u8, const WIDE: bool, const STORE: bool>() -> Ha
     let any = step::<S>();
     #[cfg(target_arch = "x86_64")]
     {
-        // Two lanes fill a vector of AVX2; wider ones would not help.
-        HandlerSet([any.0[0], avx2::access::<S, SPACE, WIDE, STORE>, avx2::access::<S, SPACE, WIDE, STORE>])
+        // Where lanes' addresses are looked at, two lanes fill a vector of AVX2, and wider ones would not help.
+        let narrow: Handler = avx2::access::<S, SPACE, WIDE, STORE, false>;
+        HandlerSet([any.0[0], narrow, if STORE { narrow } else { avx2::access::<S, SPACE, WIDE, STORE, true> }])
     }
     #[cfg(not(target_arch = "x86_64"))]
     any
@@ -38,7 +39,7 @@ mod avx2 {
     use crate::slot::SCALAR;
     use crate::vm::ctx::{Ctx, FULL, LANES};
     use crate::vm::map::{Step, avx2 as any};
-    use crate::vm::memory::peek;
+    use crate::vm::memory::{GLOBAL, peek};
 
     /// Bytes of a lane.
     const BYTES: u64 = 16;
@@ -49,16 +50,23 @@ mod avx2 {
     #[repr(C, align(32))]
     struct Places([u32; LANES]);
 
+    /// `LONG`: loads with vectors of AVX-512.
+    ///
     /// # Safety
-    /// `i` points into the code that `c` runs, at an access of four words, and the machine has these features.
+    /// `i` points into the code that `c` runs, at an access of four words, and the machine has these features, and
+    /// those of AVX-512 if it is `LONG`.
     #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
-    pub unsafe fn access<S: Step, const SPACE: u8, const WIDE: bool, const STORE: bool>(
+    pub unsafe fn access<S: Step, const SPACE: u8, const WIDE: bool, const STORE: bool, const LONG: bool>(
         c: &mut Ctx,
         i: *const Inst,
     ) -> *const Inst {
         // SAFETY: by the caller.
         let inst = unsafe { &*i };
         let list = [c.extra(inst.c, 0), c.extra(inst.c, 1), c.extra(inst.c, 2), c.extra(inst.c, 3)];
+        if SPACE == GLOBAL && !c.footprint.is_null() {
+            // SAFETY: by the caller.
+            return unsafe { any::<S>(c, i) };
+        }
         let (base, len, host) = c.window::<SPACE>(inst.b);
         if !STORE && inst.a & SCALAR != 0 && list[0] & list[1] & list[2] & list[3] & SCALAR != 0 {
             let at = if WIDE {
@@ -82,6 +90,8 @@ mod avx2 {
                 if let Some(places) = places::<WIDE>(c, inst, base, len) {
                     if STORE {
                         store(c, &list, host, &places);
+                    } else if LONG {
+                        load_long(c, &list, host, &places);
                     } else {
                         load(c, &list, host, &places);
                     }
@@ -165,6 +175,38 @@ mod avx2 {
                 // SAFETY: by the caller.
                 unsafe {
                     _mm256_storeu_si256(c.vector_place::<u32>(list[n]).cast::<u32>().add(first).cast(), words[n]);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`load`], on a machine with these features.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+    unsafe fn load_long(c: &mut Ctx, list: &[u32; 4], host: *const u8, Places(at): &Places) {
+        for first in (0..LANES).step_by(16) {
+            let mut rows = [_mm512_setzero_si512(); 4];
+            for n in 0..4 {
+                // SAFETY: by the caller.
+                let lane = |l: usize| unsafe { _mm_loadu_si128(host.wrapping_add(at[first + n + l] as usize).cast()) };
+                let row = _mm512_castsi128_si512(lane(0));
+                let row = _mm512_mask_broadcast_i32x4(row, 0x00f0, lane(4));
+                let row = _mm512_mask_broadcast_i32x4(row, 0x0f00, lane(8));
+                rows[n] = _mm512_mask_broadcast_i32x4(row, 0xf000, lane(12));
+            }
+            let [a, b, c0, d] = rows;
+            let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c0, d));
+            let (ab2, cd2) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c0, d));
+            let words = [
+                _mm512_unpacklo_epi64(ab, cd),
+                _mm512_unpackhi_epi64(ab, cd),
+                _mm512_unpacklo_epi64(ab2, cd2),
+                _mm512_unpackhi_epi64(ab2, cd2),
+            ];
+            for n in 0..4 {
+                // SAFETY: by the caller.
+                unsafe {
+                    _mm512_storeu_si512(c.vector_place::<u32>(list[n]).cast::<u32>().add(first).cast(), words[n]);
                 }
             }
         }

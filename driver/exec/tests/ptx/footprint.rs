@@ -183,7 +183,7 @@ proptest::proptest! {
         for (range, at, bytes, access) in touches {
             let access = [Access::Read, Access::Write, Access::Atomic][access];
             let range = range as usize;
-            print.touch(bases[range] + at % len[range], bytes, access);
+            print.touch(bases[range] + at % len[range], [(0, bytes)], access);
             let first = at % len[range];
             model.extend((first..(first + bytes).min(len[range])).map(|at| (access, bases[range] + at)));
         }
