@@ -14,6 +14,9 @@ static void hold(void *) {
 int main() {
     int *p;
     OK(cudaMalloc(&p, 2 * sizeof(int)));
+    // What is loaded when it is first launched may wait for what runs.
+    put<<<1, 1>>>(p, 0);
+    OK(cudaDeviceSynchronize());
     OK(cudaLaunchHostFunc(0, hold, nullptr));
     put<<<1, 1>>>(p, 1);
     IS(cudaStreamQuery(0), cudaErrorNotReady);

@@ -31,6 +31,10 @@ int main() {
     OK(cudaMalloc(&p, sizeof(int)));
     // A copy to pageable memory may wait for its stream.
     OK(cudaMallocHost(&host, sizeof(int)));
+    // What is loaded when it is first launched may wait for what runs.
+    put<<<1, 1>>>(p, 0);
+    twice<<<1, 1>>>(p);
+    OK(cudaDeviceSynchronize());
     cudaEvent_t event;
     OK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
     OK(cudaLaunchHostFunc(first, hold, nullptr));
