@@ -60,6 +60,8 @@ pub struct StepContext<'a> {
     pub(crate) side: Option<Arc<Stream>>,
     /// Where what follows stands, if not in the caller's line.
     pub(crate) place: Option<Place>,
+    /// What the lines of the step note, where they are asked to.
+    pub(crate) noted: Option<Vec<(Site, u64)>>,
     /// What to do behind each piece of eager work.
     pub(crate) after: Option<&'a mut AfterWork<'a>>,
 }
@@ -524,6 +526,19 @@ impl StepContext<'_> {
     /// Whether the stream is held while the step runs, so that nothing may wait for it.
     pub fn is_held(&self) -> bool {
         self.held
+    }
+
+    /// Whether the step is asked to [`note`](Self::note) what its lines leave.
+    pub fn is_noting(&self) -> bool {
+        self.noted.is_some()
+    }
+
+    /// Says of a line of the step, once it is done, what it left: a digest of values that lie in no declared buffer.
+    /// Of two runs that differ, the first line that left another is where. For a step in a language of its own.
+    pub fn note(&mut self, site: Site, digest: u64) {
+        if let Some(noted) = &mut self.noted {
+            noted.push((site, digest));
+        }
     }
 
     /// What is told where the step is, for a step in a language whose lines are not those of the calls here.

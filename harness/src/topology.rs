@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::buffers::{BufferSet, Target};
 use crate::calls::Caller;
 use crate::context::Enqueued;
-use crate::cuda::{Allocation, CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind};
+use crate::cuda::{Allocation, CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind, ParameterWord};
 use crate::finding::Site;
 use crate::report::{GraphReport, NodeReport};
 
@@ -69,9 +69,40 @@ pub struct Foreign {
     pub address: u64,
     /// The allocation as it was at capture.
     pub allocation: Allocation,
+    /// Where that begins and its bytes, for device memory.
+    pub extent: Option<(u64, u64)>,
     /// In memory that belongs to the graph alone: which of its addresses there this is, in the order in which
     /// the nodes name them.
     pub own: Option<usize>,
+}
+
+/// A word of a kernel's parameters that holds an address of device memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressWord {
+    /// Where it stands.
+    pub word: ParameterWord,
+    /// The address.
+    pub address: u64,
+    /// Where the allocation begins.
+    pub base: u64,
+    /// Its bytes.
+    pub len: u64,
+}
+
+impl Node {
+    /// The address in a word of a kernel's parameters, with the memory that it lies in; none where there is no
+    /// address of device memory.
+    pub fn address_word(&self, word: ParameterWord, buffers: &BufferSet) -> Option<AddressWord> {
+        let place = Some((word.parameter, word.offset));
+        if let Some(pointer) = self.pointers.iter().find(|pointer| pointer.parameter == place) {
+            let len = buffers.memory(pointer.target.buffer).len() as u64;
+            let base = pointer.address - pointer.target.offset;
+            return Some(AddressWord { word, address: pointer.address, base, len });
+        }
+        let foreign = self.foreign.iter().find(|foreign| foreign.parameter == place)?;
+        let (base, len) = foreign.extent?;
+        Some(AddressWord { word, address: foreign.address, base, len })
+    }
 }
 
 impl Topology {
@@ -281,7 +312,8 @@ fn pointers(kind: &NodeKind, buffers: &BufferSet) -> (Vec<Pointer>, Vec<Foreign>
         if let Some(target) = buffers.locate(address) {
             found.push(Pointer { place, parameter, address, target });
         } else if let Some(allocation) = Allocation::of(address) {
-            foreign.push(Foreign { place, parameter, address, allocation, own: None });
+            let extent = crate::cuda::extent(address);
+            foreign.push(Foreign { place, parameter, address, allocation, extent, own: None });
         }
     };
     match kind {

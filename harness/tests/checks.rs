@@ -209,3 +209,27 @@ fn memory_that_another_takes_is_no_growth_of_the_step() {
         report.not_checked
     );
 }
+
+/// Memory that the step's owner takes before each run of the step, up to a number of times.
+fn takes(most: u64) -> LaneOutcome {
+    use std::sync::atomic::AtomicU64;
+
+    let taken = AtomicU64::new(0);
+    let mut step = TestStep::new(dot_buffers(), |cx| cx.launch(dot("dot_ascending", COLUMNS)));
+    step.prepare = Box::new(move |_, _| {
+        if taken.fetch_add(1, Ordering::Relaxed) < most {
+            let mut address = 0;
+            // SAFETY: the address is written to a local.
+            assert_eq!(unsafe { sys::cuMemAlloc_v2(&mut address, 4096) }, sys::CUresult::CUDA_SUCCESS);
+        }
+        Ok(())
+    });
+    judge(step, 10)
+}
+
+#[test]
+fn a_cache_that_fills_over_the_whole_run_is_no_leak_and_what_goes_on_is() {
+    let told = |outcome: LaneOutcome| outcome.report.findings.iter().any(|finding| finding.id == "L01");
+    assert!(!told(takes(26)), "a cache");
+    assert!(told(takes(u64::MAX)), "a leak");
+}

@@ -58,18 +58,34 @@ def of_code(function: Any) -> tuple[str, int, str] | None:
     return (file or code.co_filename, code.co_firstlineno, f"{code.co_name}()")
 
 
-def follow(call: Callable[[], Any]) -> Any:
-    """Runs `call`, and tells the judge each line of the user's that it comes to."""
+Note = Callable[[str, int, str, Any], None]
+
+
+def follow(call: Callable[[], Any], note: Note | None = None) -> Any:
+    """Runs `call`, and tells the judge each line of the user's that it comes to. `note` is called for each that is
+    done, with its place, what stands there, and the values that its function has then."""
 
     def told(frame: FrameType) -> None:
         file = shown(frame.f_code.co_filename)
         if file:
             _graphproof.line(file, frame.f_lineno, source(frame.f_code.co_filename, frame.f_lineno))
 
-    def within(frame: FrameType, event: str, _: Any) -> Any:
+    # The line that each function has come to.
+    come_to: dict[FrameType, int] = {}
+
+    def done(frame: FrameType, result: Any = None) -> None:
+        line = come_to.pop(frame, None)
+        file = shown(frame.f_code.co_filename)
+        if note is not None and line is not None and file:
+            note(file, line, source(frame.f_code.co_filename, line), {**frame.f_locals, "return": result})
+
+    def within(frame: FrameType, event: str, value: Any) -> Any:
         if event == "line":
+            done(frame)
+            come_to[frame] = frame.f_lineno
             told(frame)
         elif event == "return":
+            done(frame, value)
             # What follows on the line of the user's that called is its own, however many of a library's lie between.
             caller = frame.f_back
             while caller is not None and not shown(caller.f_code.co_filename):
@@ -87,6 +103,7 @@ def follow(call: Callable[[], Any]) -> Any:
         return call()
     finally:
         sys.settrace(before)
+        come_to.clear()
 
 
 _CODES = {

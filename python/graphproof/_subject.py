@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping
@@ -301,8 +302,11 @@ class Subject:
             self._arrays[name, address] = array
         return array
 
-    def record(self, stream: int, addresses: list[tuple[str, int]], capturing: bool, held: bool) -> list[tuple[str, int, int]]:
-        """Runs the step on the judge's memory and stream; gives what it returned, to be copied."""
+    def record(
+        self, stream: int, addresses: list[tuple[str, int]], capturing: bool, held: bool, noting: bool
+    ) -> list[tuple[str, int, int]]:
+        """Runs the step on the judge's memory and stream; gives what it returned, to be copied. With `noting`, what
+        each line left is in `noted` then."""
         arrays = {name: self._array(name, address) for name, address in addresses}
         if self.framework.drops:
             self._kept.clear()
@@ -313,7 +317,9 @@ class Subject:
             if not capturing:
                 self.framework.reseed(self._drawn)
             call = lambda: self._call(arrays, own)  # noqa: E731
-            result = _places.follow(call) if capturing or held else call()
+            self.noted: list[tuple[str, int, str, int]] = []
+            note = (lambda *place: self.noted.append((*place[:3], _digest(place[3])))) if noting else None
+            result = _places.follow(call, note) if capturing or held or noting else call()
             returned = self._flat(result, {address: name for name, address in addresses})
         now = [(name, array.shape, array.type) for name, _, array, _ in returned]
         if now != self._results:
@@ -344,6 +350,29 @@ class Subject:
         with contextlib.suppress(Exception):
             return self.framework.lost(addresses)
         return []
+
+
+# Of one line, more is not looked at.
+_MOST_NOTED = 64 << 20
+
+
+def _digest(values: Any) -> int:
+    """What arrays among the values of a line hold, in 64 bits; waits for all work."""
+    digest = hashlib.blake2b(digest_size=8)
+    left = _MOST_NOTED
+    # What cannot be read tells nothing: a list that holds itself, an array on another device.
+    with contextlib.suppress(RecursionError):
+        for name, array in leaves(values, ""):
+            with contextlib.suppress(Exception):
+                framework = of(array)
+                assert framework is not None
+                described = framework.describe(name, framework.dense(array))
+                left -= described.nbytes
+                if left < 0:
+                    break
+                digest.update(name.encode())
+                digest.update(described.content())
+    return int.from_bytes(digest.digest(), "little")
 
 
 # Where the types of kernels are defined, and whose they are.

@@ -121,12 +121,19 @@ impl Step for PythonStep {
             .map(|spec| Ok((spec.name.to_string(), cx.address(&spec.name)?)))
             .collect::<StepResult<_>>()?;
         let results = lines::following(cx, |cx| {
-            let flags = (cx.is_capturing(), cx.is_held());
+            let (capturing, held, noting) = (cx.is_capturing(), cx.is_held(), cx.is_noting());
             self.call(|subject| {
-                let results = subject.call_method1("record", (handle(cx.stream()), addresses, flags.0, flags.1))?;
+                let told = (handle(cx.stream()), addresses, capturing, held, noting);
+                let results = subject.call_method1("record", told)?;
                 results.extract::<Vec<(String, u64, usize)>>()
             })
         })?;
+        if cx.is_noting() {
+            let noted = self.call(|subject| subject.getattr("noted")?.extract::<Vec<(String, u32, String, u64)>>())?;
+            for (file, line, what, digest) in noted {
+                cx.note(Site::new(what, Place { file: file.as_str().into(), line }), digest);
+            }
+        }
         for (name, address, len) in results {
             let destination = cx.address(&name)?;
             // SAFETY: the step's result has as many bytes, and lives until the next run; the buffer as many.

@@ -20,6 +20,12 @@ extern "C" __global__ void add_to(float *total, const float *x, int n) {
     if (i < n) total[i] += x[i];
 }
 """
+SOURCE += """
+extern "C" __global__ void add(const float *x, unsigned long long nobody, const float *z, float *y, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] = x[i] + z[i];
+}
+"""
 GRID = core.LaunchConfig(grid=4, block=128)
 
 
@@ -28,7 +34,7 @@ def kernels():
     device = core.Device()
     device.set_current()
     code = core.Program(SOURCE, code_type="c++", options=core.ProgramOptions(arch=f"sm_{device.arch}")).compile("cubin")
-    return code.get_kernel("axpy"), code.get_kernel("add_to")
+    return code.get_kernel("axpy"), code.get_kernel("add_to"), code.get_kernel("add")
 
 
 def inputs(index):
@@ -60,6 +66,37 @@ def test_float_baked(kernels):
         core.launch(stream, GRID, kernels[0], numpy.float32(a), x.ptr, y.ptr, numpy.int32(N))  # FAULT
 
     fault(["V01"], step, lambda index: {**inputs(index), "a": 1.0 + index})
+
+
+def remembering():
+    """The address that was last new, for ever: that of the graph's own buffer once there is one."""
+    seen = []
+
+    def of(x):
+        if x.ptr not in seen:
+            seen.append(x.ptr)
+        return seen[-1]
+
+    return of
+
+
+def test_clean_with_an_address_that_nobody_reads(kernels):
+    of = remembering()
+
+    def step(x, y, stream):
+        core.launch(stream, GRID, kernels[2], x.ptr, of(x), x.ptr, y.ptr, numpy.int32(N))
+
+    report = clean(step, inputs)
+    assert "changes no result: " in str(report.receipt), report
+
+
+def test_an_address_that_is_remembered_and_read(kernels):
+    of = remembering()
+
+    def step(x, y, stream):
+        core.launch(stream, GRID, kernels[2], x.ptr, 0, of(x), y.ptr, numpy.int32(N))  # FAULT
+
+    fault(["A09", "R01"], step, inputs)
 
 
 def test_synchronize(kernels):

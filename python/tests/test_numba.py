@@ -1,5 +1,6 @@
 """Steps of numba-cuda's, clean and with planted faults."""
 
+import itertools
 import threading
 
 import numpy
@@ -46,6 +47,19 @@ def test_clean():
 
     report = clean(step, inputs)
     assert report.receipt["driver"]["kind"] == "software"
+
+
+def test_what_disagrees_with_itself_has_its_line_without_a_graph_too():
+    calls = itertools.count()
+
+    def step(x, y, stream):
+        factor = numpy.float32(2)
+        axpy[4, 128, stream](factor, x, y)
+        axpy[4, 128, stream](numpy.float32(next(calls)), x, y)  # FAULT
+        factor += 1
+        cuda.synchronize()
+
+    fault(["V07"], step, inputs)
 
 
 def test_clean_with_state_and_a_scalar_on_the_device():

@@ -1,10 +1,10 @@
 //! Address stability: every pointer in the graph still means what it meant at capture.
 
 use crate::buffers::BufferSet;
-use crate::cuda::Allocation;
+use crate::cuda::{Allocation, ParameterWord};
 use crate::finding::{Check, Finding, Id};
 use crate::framework::Lost;
-use crate::topology::{Foreign, Node, Pointer, Topology};
+use crate::topology::{AddressWord, Foreign, Node, Pointer, Topology};
 
 const CHECK: Check = Check::Addresses;
 
@@ -19,6 +19,21 @@ pub fn check(topology: &Topology, buffers: &BufferSet, step: u64) -> Vec<Finding
         found.extend(check(&body.topology, buffers, step).into_iter().map(|finding| finding.note(&within)));
     }
     found
+}
+
+/// The words of kernels' parameters that hold what findings of [`check`] and [`taken_back`] are about, with the memory
+/// that was there at capture; none where an address stands elsewhere too, as in a copy, or is one of a buffer's.
+pub fn words(topology: &Topology, buffers: &BufferSet, lost: &[Lost]) -> Vec<AddressWord> {
+    let declared = topology.nodes.iter().any(|node| node.pointers.iter().any(|pointer| is_elsewhere(pointer, buffers)));
+    let gone = foreigners(topology).filter(|(.., foreign)| {
+        Allocation::of(foreign.address) != Some(foreign.allocation)
+            || lost.iter().any(|lost| lost.address == foreign.address)
+    });
+    let words = gone.map(|(index, node, foreign)| {
+        let (parameter, offset) = foreign.parameter?;
+        node.address_word(ParameterWord { node: index, parameter, offset }, buffers)
+    });
+    words.collect::<Option<Vec<_>>>().filter(|_| !declared && topology.bodies.is_empty()).unwrap_or_default()
 }
 
 /// Every pointer to memory that the step did not declare, with its node.
@@ -74,11 +89,16 @@ pub fn taken_back(topology: &Topology, lost: &[Lost], step: u64) -> Vec<Finding>
     found.collect()
 }
 
+/// Whether an address is not in its buffer any more.
+fn is_elsewhere(pointer: &Pointer, buffers: &BufferSet) -> bool {
+    buffers.locate(pointer.address).is_none_or(|now| !now.live || now.buffer != pointer.target.buffer)
+}
+
 fn check_one(index: usize, node: &Node, pointer: &Pointer, buffers: &BufferSet, step: u64) -> Option<Finding> {
-    let now = buffers.locate(pointer.address);
-    if now.as_ref().is_some_and(|now| now.live && now.buffer == pointer.target.buffer) {
+    if !is_elsewhere(pointer, buffers) {
         return None;
     }
+    let now = buffers.locate(pointer.address);
     let name = &buffers.specs()[pointer.target.buffer].name;
     let place = place(index, node, &pointer.place);
     let present = buffers.memory(pointer.target.buffer).address();

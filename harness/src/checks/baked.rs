@@ -1,6 +1,6 @@
 //! Baked values: a second capture, on other inputs and other addresses, must give the same graph.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::buffers::BufferSet;
 use crate::context::SET_CONDITIONAL;
@@ -65,8 +65,10 @@ pub fn check(first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
             .note(format!("the first node that differs is {at}: {} became {}", say(a), say(b)));
         return vec![Difference { place: Place::Graph, by_buffers: true, plain: false, finding }];
     }
+    let twins = twins(a, b);
+    let compared = a.iter().zip(b).enumerate();
     let mut found: Vec<Difference> =
-        a.iter().zip(b).enumerate().flat_map(|(index, (a, b))| compare_nodes(index, a, b, first, second)).collect();
+        compared.flat_map(|(index, (a, b))| compare_nodes(index, (a, b), first, second, &twins)).collect();
     if found.is_empty() && first.topology.edges != second.topology.edges {
         let finding = Finding::new(Id::V05, CHECK).at_step(second.step).contrast(
             format!("edges {:?}, as captured at step {}", first.topology.edges, first.step),
@@ -84,7 +86,36 @@ fn kind_name(node: &Node) -> String {
     }
 }
 
-fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: Capture<'_>) -> Vec<Difference> {
+/// Of addresses in memory of each graph's own: which of the second graph stands where one of the first does, in most
+/// places. Not which come first: in one place may stand what nobody reads.
+fn twins(a: &[Node], b: &[Node]) -> HashMap<usize, usize> {
+    let mut counts: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    for (a, b) in a.iter().zip(b) {
+        for foreign in &a.foreign {
+            let same =
+                b.foreign.iter().find(|other| (other.parameter, &other.place) == (foreign.parameter, &foreign.place));
+            if let (Some(left), Some(right)) = (foreign.own, same.and_then(|other| other.own)) {
+                *counts.entry((left, right)).or_default() += 1;
+            }
+        }
+    }
+    let mut best: HashMap<usize, (usize, usize)> = HashMap::new();
+    for ((left, right), count) in counts {
+        let known = best.entry(left).or_insert((right, count));
+        if count > known.1 {
+            *known = (right, count);
+        }
+    }
+    best.into_iter().map(|(left, (right, _))| (left, right)).collect()
+}
+
+fn compare_nodes(
+    index: usize,
+    (a, b): (&Node, &Node),
+    first: Capture<'_>,
+    second: Capture<'_>,
+    twins: &HashMap<usize, usize>,
+) -> Vec<Difference> {
     let whole = |finding| vec![Difference { place: Place::Node(index), by_buffers: true, plain: false, finding }];
     let finding = |id| Finding::new(id, CHECK).at_step(second.step).at(b.site.clone().or_else(|| a.site.clone()));
     let (then, now) = (format!("at step {}", first.step), format!("at step {}", second.step));
@@ -120,7 +151,7 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                     let same = if left.is_some() || right.is_some() {
                         left == right
                     } else if let (Some(left), Some(right)) = owned {
-                        left == right
+                        twins.get(&left) == Some(&right)
                     } else {
                         word(x, offset) == word(y, offset)
                     };
@@ -141,8 +172,9 @@ fn compare_nodes(index: usize, a: &Node, b: &Node, first: Capture<'_>, second: C
                         format!("{place} = {} {then}", text(x, &left)),
                         format!("{place} = {} {now}", text(y, &right)),
                     );
-                    let addresses = foreign(a) && foreign(b);
-                    let plain = !declared && !addresses;
+                    // The graph has replayed without a fault by now: what is no address in it is not followed.
+                    let addresses = (left.is_some() || foreign(a)) && (right.is_some() || foreign(b));
+                    let plain = if declared { left.is_none() && !foreign(a) } else { !addresses };
                     Some(Difference {
                         place: Place::Word(index, number, offset),
                         by_buffers: !declared,
@@ -253,5 +285,37 @@ fn value_text(bytes: &[u8]) -> String {
             format!("{bits} (0x{bits:016x})")
         }
         _ => format!("{bytes:02x?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::Allocation;
+    use crate::topology::Foreign;
+
+    /// A kernel node whose parameters hold, in this order, addresses of the graph's own memory.
+    fn node(own: &[Option<usize>]) -> Node {
+        let foreign = own.iter().enumerate().map(|(parameter, &own)| Foreign {
+            place: format!("parameter {parameter}"),
+            parameter: Some((parameter, 0)),
+            address: 0x1000 * own.unwrap_or(9) as u64,
+            allocation: Allocation { id: 1, host: false },
+            extent: None,
+            own,
+        });
+        Node { kind: NodeKind::Other("test".to_owned()), site: None, pointers: Vec::new(), foreign: foreign.collect() }
+    }
+
+    #[test]
+    fn an_address_in_padding_does_not_shift_what_others_mean() {
+        // In the second capture, the first word holds an address that means nothing.
+        let first = [node(&[None, Some(0), Some(1)]), node(&[Some(1), Some(0), Some(2)])];
+        let second = [node(&[Some(0), Some(1), Some(2)]), node(&[Some(2), Some(1), Some(3)])];
+        let twins = twins(&first, &second);
+        assert_eq!([0, 1, 2].map(|own| twins[&own]), [1, 2, 3]);
+        // One place against two.
+        let other = [node(&[Some(1), Some(1), Some(2)]), node(&[Some(3), Some(1), Some(3)])];
+        assert_eq!(super::twins(&first, &other)[&0], 1);
     }
 }

@@ -120,6 +120,10 @@ impl CapturedGraph {
         CapturedGraph { raw, owner: None }
     }
 
+    pub(super) fn raw(&self) -> CUgraph {
+        self.raw
+    }
+
     /// A graph that a framework captured.
     pub(crate) fn of_framework(owner: Arc<dyn FrameworkGraph>) -> Self {
         CapturedGraph { raw: owner.graph(), owner: Some(owner) }

@@ -35,6 +35,16 @@ impl MemoryPool {
         Ok(MemoryPool { raw })
     }
 
+    /// A pool on the device of the current context.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn of_current() -> Result<Self, CudaError> {
+        let mut device = 0;
+        cu!(cuCtxGetDevice(&mut device))?;
+        Self::new(device)
+    }
+
     /// Most bytes ever in use at once, as the driver counted them.
     ///
     /// # Errors
@@ -251,12 +261,18 @@ impl Allocation {
     }
 }
 
+/// Where the allocation that holds `address` begins, and its bytes; none for what is no device memory.
+pub fn extent(address: u64) -> Option<(u64, u64)> {
+    let (mut base, mut len) = (0, 0);
+    cu!(cuMemGetAddressRange_v2(&mut base, &mut len, address)).ok()?;
+    Some((base, len as u64))
+}
+
 /// The bytes of device memory from `address` to the end of its allocation, `most` at most; none if it
 /// cannot be read. Waits for work of the legacy stream and of streams that it waits for.
 pub fn peek(address: u64, most: usize) -> Option<Vec<u8>> {
-    let (mut base, mut len) = (0, 0);
-    cu!(cuMemGetAddressRange_v2(&mut base, &mut len, address)).ok()?;
-    let behind = (base + len as u64).checked_sub(address)?;
+    let (base, len) = extent(address)?;
+    let behind = (base + len).checked_sub(address)?;
     let mut bytes = vec![0u8; most.min(usize::try_from(behind).unwrap_or(usize::MAX))];
     cu!(cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), address, bytes.len())).ok()?;
     Some(bytes)

@@ -9,6 +9,7 @@ mod event;
 mod graph;
 mod memory;
 mod module;
+mod patch;
 mod session;
 mod stream;
 
@@ -16,9 +17,10 @@ pub use conditional::{Body, Condition, ConditionalHandle, end_body};
 pub use event::Event;
 pub use graph::{CapturedGraph, CopyEnd, GraphExec, GraphNode, NodeKind};
 pub use memory::{
-    Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, free_memory, graph_memory, is_pinned, peek,
+    Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, extent, free_memory, graph_memory, is_pinned, peek,
 };
 pub use module::{Function, LoadedModule};
+pub use patch::ParameterWord;
 pub(crate) use session::CurrentContext;
 pub use session::{DeviceFacts, Session};
 pub use stream::Stream;

@@ -78,7 +78,7 @@ pub(super) fn boundaries(nodes: &[GraphNode], enqueued: &[Enqueued]) -> Vec<usiz
     bounds.collect()
 }
 
-type Images = Vec<(usize, Vec<u8>)>;
+pub(super) type Images = Vec<(usize, Vec<u8>)>;
 
 impl Lane {
     /// Runs every step until one differs, and takes that apart.
@@ -216,7 +216,7 @@ impl Lane {
     }
 
     /// The first buffer in which two sets of images differ.
-    fn first_difference(&self, eager: &Images, replay: &Images) -> Option<(usize, Difference)> {
+    pub(super) fn first_difference(&self, eager: &Images, replay: &Images) -> Option<(usize, Difference)> {
         eager.iter().zip(replay).find_map(|((buffer, left), (_, right))| {
             let spec = self.judged_spec(*buffer);
             let lengths = self.lengths_in(&spec, eager);
@@ -264,7 +264,7 @@ impl Lane {
     }
 }
 
-fn images(set: &BufferSet, buffers: &[usize], stream: &Stream) -> Result<Images, CudaError> {
+pub(super) fn images(set: &BufferSet, buffers: &[usize], stream: &Stream) -> Result<Images, CudaError> {
     buffers
         .iter()
         .map(|&index| {

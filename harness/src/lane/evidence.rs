@@ -1,9 +1,10 @@
 //! What a run gathers beside its results, for the checks that look at more than results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use super::exercised::Exercised;
+use super::grows::Grows;
 use super::judge::Beside;
 use super::parts::Part;
 use super::writers::Differing;
@@ -13,7 +14,7 @@ use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, capture, faults, growth, same_work};
 use crate::context::{Enqueued, HostContext, Phase};
-use crate::cuda;
+use crate::cuda::{self, ParameterWord};
 use crate::error::{RunError, StepError};
 use crate::finding::{Finding, Id, Place, Site};
 use crate::resident::resident_bytes;
@@ -40,6 +41,8 @@ pub(super) struct Evidence {
     refused: Option<Told>,
     /// The first element that differs of each finding about an image, by id and buffer.
     pub(super) differing: BTreeMap<(Id, usize), Differing>,
+    /// Words of the graph's parameters with an address that no kernel follows.
+    pub(super) unread: HashSet<ParameterWord>,
     /// The numbers passed by value in each capture, with its step.
     numbers: Vec<(u64, Numbers)>,
     /// The line of each node of the first capture.
@@ -264,17 +267,22 @@ impl Lane {
     }
 
     /// Findings that only the whole run gives.
-    pub(super) fn keep_trends(&mut self) {
-        let mut evidence = std::mem::take(&mut self.evidence);
-        if growth::only_free_memory_falls(&evidence.memory)
+    pub(super) fn keep_trends(&mut self, graph: Option<&Captured>) {
+        if growth::only_free_memory_falls(&self.evidence.memory)
             && !self.poisoned
-            && let Some(sampled) = evidence.sampled
-            && growth::changes_at_rest(sampled.elapsed(), || cuda::free_memory().ok())
+            && let Some(sampled) = self.evidence.sampled
         {
-            evidence.memory.free.clear();
-            let why = "what is free changes while the step rests: another process, or a thread of this one, takes it";
-            self.report.not_checked.push(format!("growth of device memory: {why}"));
+            let shown = self.grows(graph, sampled.elapsed());
+            if shown != Grows::WithTheStep {
+                self.evidence.memory.free.clear();
+            }
+            if shown == Grows::CannotTell {
+                let why =
+                    "what is free changes while the step rests: another process, or a thread of this one, takes it";
+                self.report.not_checked.push(format!("growth of device memory: {why}"));
+            }
         }
+        let evidence = std::mem::take(&mut self.evidence);
         let mut found = baked::advancing(&evidence.numbers, &evidence.sites);
         self.report.not_checked.extend(evidence.exercised.missing());
         let work = evidence.host_site.as_ref();

@@ -9,6 +9,7 @@ pub(crate) mod declared;
 mod edges;
 mod evidence;
 mod exercised;
+mod grows;
 mod images;
 mod judge;
 mod observe;
@@ -22,6 +23,8 @@ mod runs;
 mod setup;
 pub(crate) mod speed;
 mod timeline;
+mod unread;
+mod unsteady;
 mod warm;
 mod watch;
 mod writers;
@@ -191,6 +194,9 @@ impl Lane {
                 Err(Ended::Run(error)) => return Err(error),
             }
         }
+        if verdict.is_none() {
+            self.place_unsteady();
+        }
         self.finish(captured, verdict, &times)
     }
 
@@ -347,8 +353,10 @@ impl Lane {
         times: &TimesTaken,
     ) -> Result<LaneOutcome, RunError> {
         // Before the graph goes: what that gives back would be taken for another's.
-        self.keep_trends();
+        self.keep_trends(captured.as_ref());
         drop(captured);
+        // First: it may add to what the report says was not checked.
+        let findings = self.take_findings();
         let mut report = self.report.clone();
         report.times.eager = times.eager.spread();
         report.times.replay = times.replay.spread();
@@ -360,7 +368,7 @@ impl Lane {
         }
         report.digests = self.digests.report(&self.specs);
         report.not_checked.extend(calls::not_checked());
-        report.findings = self.take_findings();
+        report.findings = findings;
         if report.failed() {
             report.verdict = Verdict::Fail;
         } else if let Some(verdict) = verdict {

@@ -6,10 +6,11 @@ use super::parts::Part;
 use super::{Captured, Ended, Lane};
 use crate::buffers::BufferSet;
 use crate::calls;
-use crate::checks::baked::{Capture, Difference};
+use crate::checks::baked::{Capture, Difference, Place};
 use crate::checks::bits::Pair;
 use crate::checks::{baked, calls as call_checks, capture, faults, stall};
 use crate::context::Phase;
+use crate::cuda::ParameterWord;
 use crate::finding::Id;
 use crate::report::RunKind;
 use crate::step::Role;
@@ -32,19 +33,31 @@ impl Lane {
         self.parts.switch(Part::SecondCaptures);
         let topology = self.capture_on(On::Eager, step)?;
         self.note_numbers(&topology, step);
-        let differs = baked::check(
+        let mut differs = baked::check(
             Capture { topology: &first.topology, buffers: &self.replay, step: first.step },
             Capture { topology: &topology, buffers: &self.eager, step },
         );
+        let word_of = |place: Place| match place {
+            Place::Word(node, parameter, offset) => Some(ParameterWord { node, parameter, offset }),
+            Place::Graph | Place::Node(_) => None,
+        };
+        let unread = |place: Place| word_of(place).is_some_and(|word| self.evidence.unread.contains(&word));
+        differs.retain(|difference| !unread(difference.place));
         let found = self.not_by_buffers(differs, first, &topology, step)?;
         // Kernels of a framework, on a driver that does not say what they read.
-        let opaque = self.step.modules().is_empty() && !calls::recorded();
+        let opaque = self.step.modules().is_empty() && !calls::watched();
         let (suspects, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| opaque && found.plain);
-        self.keep_all(found.into_iter().map(|difference| difference.finding).collect());
-        for Difference { finding, .. } in suspects {
-            if !self.suspects.iter().any(|known| known.site == finding.site && known.id == finding.id) {
-                self.suspects.push(finding);
-            }
+        suspects.into_iter().for_each(|difference| self.suspect(difference.finding));
+        let word = |difference: &Difference| {
+            let word = word_of(difference.place).filter(|_| difference.finding.id == Id::A09)?;
+            first.topology.nodes[word.node].address_word(word, &self.replay)
+        };
+        let words: Vec<_> = found.iter().filter(|found| !self.is_known(&found.finding)).filter_map(word).collect();
+        let (doubtful, certain): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| word(found).is_some());
+        let findings = |found: Vec<Difference>| found.into_iter().map(|difference| difference.finding).collect();
+        self.keep_all(findings(certain));
+        if !doubtful.is_empty() {
+            self.keep_if_read(findings(doubtful), &words, first, step)?;
         }
         self.parts.switch(Part::Rest);
         Ok(())

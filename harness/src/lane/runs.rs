@@ -16,9 +16,20 @@ use crate::context::{AfterWork, Enqueued, Phase, StepContext};
 use crate::cuda::{CapturedGraph, CudaError};
 use crate::digest;
 use crate::error::{RunError, StepError};
-use crate::finding::{Check, Finding, Id};
+use crate::finding::{Check, Finding, Id, Site};
 use crate::step::Role;
 use crate::topology::Topology;
+
+/// What the lines of a step left, each as a digest.
+type Noted = Vec<(Site, u64)>;
+
+/// How the step is asked to run.
+#[derive(Default)]
+struct RunAs {
+    capturing: bool,
+    held: bool,
+    noting: bool,
+}
 
 impl Lane {
     pub(super) fn fill_inputs(&mut self, step: u64) -> Result<(), RunError> {
@@ -147,12 +158,14 @@ impl Lane {
     }
 
     pub(super) fn record(&self, buffers: &BufferSet, capturing: bool) -> (Result<(), StepError>, Vec<Enqueued>) {
-        self.record_as(buffers, capturing, false, None)
+        let (recorded, enqueued, _) = self.record_as(buffers, RunAs { capturing, ..RunAs::default() }, None);
+        (recorded, enqueued)
     }
 
     /// An eager run on a stream that is held.
     pub(super) fn record_held(&self, buffers: &BufferSet) -> (Result<(), StepError>, Vec<Enqueued>) {
-        self.record_as(buffers, false, true, None)
+        let (recorded, enqueued, _) = self.record_as(buffers, RunAs { held: true, ..RunAs::default() }, None);
+        (recorded, enqueued)
     }
 
     /// Records the step eagerly; `after` is done behind each piece of work.
@@ -161,16 +174,25 @@ impl Lane {
         buffers: &'a BufferSet,
         after: &'a mut AfterWork<'a>,
     ) -> (Result<(), StepError>, Vec<Enqueued>) {
-        self.record_as(buffers, false, false, Some(after))
+        let (recorded, enqueued, _) = self.record_as(buffers, RunAs::default(), Some(after));
+        (recorded, enqueued)
+    }
+
+    /// As [`record_with`](Self::record_with), with what the lines of the step note.
+    pub(super) fn record_noting<'a>(
+        &'a self,
+        buffers: &'a BufferSet,
+        after: &'a mut AfterWork<'a>,
+    ) -> (Result<(), StepError>, Vec<Enqueued>, Noted) {
+        self.record_as(buffers, RunAs { noting: true, ..RunAs::default() }, Some(after))
     }
 
     fn record_as<'a>(
         &'a self,
         buffers: &'a BufferSet,
-        capturing: bool,
-        held: bool,
+        RunAs { capturing, held, noting }: RunAs,
         after: Option<&'a mut AfterWork<'a>>,
-    ) -> (Result<(), StepError>, Vec<Enqueued>) {
+    ) -> (Result<(), StepError>, Vec<Enqueued>, Noted) {
         let mut cx = StepContext {
             stream: if capturing { self.captured_stream() } else { &self.stream },
             buffers,
@@ -182,10 +204,11 @@ impl Lane {
             enqueued: Vec::new(),
             side: None,
             place: None,
+            noted: noting.then(Vec::new),
             after,
         };
         let result = self.step.record(&mut cx);
-        (result, cx.enqueued)
+        (result, cx.enqueued, cx.noted.unwrap_or_default())
     }
 
     pub(super) fn capture(&mut self, step: u64) -> Result<Captured, Ended> {
@@ -269,14 +292,16 @@ impl Lane {
         self.parts.switch(Part::Addresses);
         let mut unstable = addresses::check(&graph.topology, &self.replay, step);
         let addresses = addresses::of_framework(&graph.topology);
-        if !addresses.is_empty() {
-            unstable.extend(addresses::taken_back(&graph.topology, &self.step.lost(&addresses), step));
-        }
+        let lost = if addresses.is_empty() { Vec::new() } else { self.step.lost(&addresses) };
+        unstable.extend(addresses::taken_back(&graph.topology, &lost, step));
         if !unstable.is_empty() {
-            // Replaying would read or write memory that is not the step's any more.
             let unstable = self.with_free(unstable);
-            self.keep_all(unstable);
-            return Err(Ended::Stop);
+            let words = addresses::words(&graph.topology, &self.replay, &lost);
+            if !self.keep_if_read(unstable, &words, graph, step)? {
+                // Replaying would read or write memory that is not the step's any more.
+                return Err(Ended::Stop);
+            }
+            self.heartbeat.enter("replay", step);
         }
         let gone = graph.behind.gone(&graph.topology, &self.replay, step);
         self.gone = self.with_free(gone);
