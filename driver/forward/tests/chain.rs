@@ -1,7 +1,7 @@
 //! Programs, the recorder, and the software driver behind it.
 #![cfg(target_arch = "x86_64")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use graphproof_door::{Call, EventKind, Process, Tag, Trace};
@@ -48,21 +48,36 @@ fn line_of(name: &str, comment: &str) -> usize {
     text.lines().position(|line| line.ends_with(comment)).expect("the comment is there") + 1
 }
 
-/// The interpreters of this machine: where frames lie differs between versions.
-fn pythons() -> Vec<&'static str> {
-    let answers =
-        |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
-    ["python3", "python3.10", "python3.11", "python3.12", "python3.13"].into_iter().filter(answers).collect()
+/// The interpreters of this machine, one of each version: where frames lie differs between them. Those on the path,
+/// and those that pyenv keeps.
+fn pythons() -> Vec<PathBuf> {
+    let names = (10..=15).flat_map(|minor| [format!("python3.{minor}"), format!("python3.{minor}t")]);
+    let kept = std::env::var_os("PYENV_ROOT").map(PathBuf::from).into_iter();
+    let kept = kept.flat_map(|root| std::fs::read_dir(root.join("versions")).into_iter().flatten().flatten());
+    let kept = kept.map(|version| version.path().join("bin/python3"));
+    let named = std::iter::once("python3".to_owned()).chain(names).map(PathBuf::from);
+    let mut versions = std::collections::BTreeMap::new();
+    for python in named.chain(kept) {
+        let asked = "import sys, sysconfig; assert sys.version_info >= (3, 10); \
+                     print(sys.version_info[:2], sysconfig.get_config_var('Py_GIL_DISABLED') or 0)";
+        if let Ok(told) = Command::new(&python).args(["-c", asked]).output()
+            && told.status.success()
+        {
+            versions.entry(told.stdout).or_insert(python);
+        }
+    }
+    versions.into_values().collect()
 }
 
 #[test]
 fn a_python_program_is_recorded() {
     let pythons = pythons();
     assert!(!pythons.is_empty(), "the tests need Python");
-    pythons.into_iter().for_each(recorded);
+    println!("frames of {pythons:?}");
+    pythons.iter().for_each(|python| recorded(python));
 }
 
-fn recorded(python: &str) {
+fn recorded(python: &Path) {
     let folder = tempfile::tempdir().unwrap();
     let output = traced(folder.path(), Command::new(python).arg(program("capture.py")).arg("7"));
     let text = String::from_utf8_lossy(&output.stdout);
@@ -83,7 +98,7 @@ fn recorded(python: &str) {
 
     let frames = &process.stack(allocation.stack.unwrap()).unwrap().python;
     let functions: Vec<&str> = frames.iter().map(|frame| frame.function.as_str()).collect();
-    assert_eq!(functions, ["allocate", "main", "<module>"], "{python}");
+    assert_eq!(functions, ["allocate", "main", "<module>"], "{}", python.display());
 
     let [launch] = of("cuLaunchKernel")[..] else { panic!() };
     let parameters = launch.bytes(Tag::Parameters).unwrap();

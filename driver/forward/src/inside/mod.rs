@@ -13,6 +13,7 @@ mod functions;
 mod graphs;
 mod hooks;
 mod images;
+mod layout;
 mod listen;
 mod nvtx;
 mod proc_address;

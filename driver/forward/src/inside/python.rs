@@ -5,21 +5,22 @@
 //! for. So taking the lock here could block the program for ever, and asking the interpreter for a frame
 //! without it is not allowed. But a thread's own frames cannot change while it is in here, they keep their
 //! code objects alive, and what is read of a code object never changes. So the frames are read as they lie
-//! in memory, without the lock, and without making an object. Where they lie is known of CPython 3.10 to
-//! 3.12, and told by 3.13 itself; of other interpreters no frames are read.
+//! in memory, without the lock, and without making an object; that holds for builds without that lock too. Where
+//! they lie is known of CPython 3.10 to 3.12, and told by 3.13 to 3.15 themselves; of other interpreters no frames
+//! are read, and the record says so.
 
 use std::ffi::{CStr, c_char, c_void};
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use graphproof_door::{PythonFrame, sys};
+
+use super::layout::{Layout, Position, Text};
+use super::record;
 
 /// Frames kept of a stack.
 const DEPTH: usize = 64;
 /// Characters kept of a name.
 const LENGTH: usize = 512;
-
-/// `FRAME_OWNED_BY_CSTACK`.
-const OWNED_BY_C: u8 = 3;
 
 /// A frame: its code object, and the position in its code, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,66 +28,6 @@ pub(super) struct Raw {
     code: usize,
     position: i32,
 }
-
-#[derive(Debug, Clone, Copy)]
-enum Position {
-    /// A number of instructions, of two bytes each.
-    Index(usize),
-    /// A pointer into the code, which begins at that offset of the code object.
-    Pointer { at: usize, code: usize },
-}
-
-/// Offsets of an interpreter's structures.
-#[derive(Debug, Clone, Copy)]
-struct Layout {
-    /// Of the innermost frame in the thread's state.
-    innermost: usize,
-    /// Whether that is a structure with the frame at an offset.
-    through: Option<usize>,
-    code: usize,
-    previous: usize,
-    position: Position,
-    /// Of the mark of frames that stand between C and Python, and are no function's.
-    shim: Option<usize>,
-    file: usize,
-    name: usize,
-    /// Of the characters after a string's head: ASCII, and others.
-    text: (usize, usize),
-}
-
-const LAYOUT_3_10: Layout = Layout {
-    innermost: 24,
-    through: None,
-    code: 32,
-    previous: 24,
-    position: Position::Index(96),
-    shim: None,
-    file: 104,
-    name: 112,
-    text: (48, 72),
-};
-const LAYOUT_3_11: Layout = Layout {
-    innermost: 56,
-    through: Some(8),
-    code: 32,
-    previous: 48,
-    position: Position::Pointer { at: 56, code: 184 },
-    shim: None,
-    file: 112,
-    name: 128,
-    text: (48, 72),
-};
-const LAYOUT_3_12: Layout = Layout {
-    innermost: 56,
-    through: Some(0),
-    code: 0,
-    previous: 8,
-    position: Position::Pointer { at: 56, code: 192 },
-    shim: Some(70),
-    file: 112,
-    name: 128,
-    text: (40, 56),
-};
 
 /// The functions of the interpreter that are used: none of them needs its lock.
 struct Python {
@@ -130,15 +71,11 @@ fn find() -> Option<Python> {
         let text = unsafe { CStr::from_ptr(text()) };
         text.to_bytes().starts_with(b"3.10.").then_some(0x030a_0000)
     })?;
-    let layout = match version >> 16 {
-        0x030a => LAYOUT_3_10,
-        0x030b => LAYOUT_3_11,
-        0x030c => LAYOUT_3_12,
-        0x030d => told_layout()?,
-        _ => {
-            UNKNOWN.store(version, Ordering::Relaxed);
-            return None;
-        }
+    let runtime = symbol(c"_PyRuntime").map_or(std::ptr::null(), |place| place.cast_const().cast::<usize>());
+    // SAFETY: null, or the interpreter's state.
+    let Some(layout) = (unsafe { Layout::of(version, runtime) }) else {
+        UNKNOWN.store(version, Ordering::Relaxed);
+        return None;
     };
     // SAFETY: functions of the C API, with its types.
     unsafe {
@@ -158,30 +95,16 @@ fn find() -> Option<Python> {
     }
 }
 
-/// What CPython 3.13 says of itself at the start of its state (`_Py_DebugOffsets`).
-fn told_layout() -> Option<Layout> {
-    let words = symbol(c"_PyRuntime")?.cast::<usize>();
-    // SAFETY: the structure is longer than that in this version.
-    let word = |index: usize| unsafe { words.add(index).read() };
-    let is_it = word(0) == usize::from_le_bytes(*b"xdebugpy");
-    let free_threaded = word(2) != 0;
-    (is_it && !free_threaded).then(|| Layout {
-        innermost: word(23),
-        through: None,
-        code: word(30),
-        previous: word(29),
-        position: Position::Pointer { at: word(31), code: word(43) },
-        shim: Some(word(33)),
-        file: word(35),
-        name: word(37),
-        text: (40, 56),
-    })
-}
-
-/// An interpreter is here whose frames are not read: its version, such as "3.14".
-pub(super) fn unknown_version() -> Option<String> {
+/// Says once, in the record, that an interpreter is here whose frames are not read.
+pub(super) fn tell_unknown() {
+    static TOLD: AtomicBool = AtomicBool::new(false);
     let version = UNKNOWN.load(Ordering::Relaxed);
-    (version != 0).then(|| format!("{}.{}", version >> 24, (version >> 16) & 0xff))
+    if version != 0 && !TOLD.swap(true, Ordering::Relaxed) {
+        let (major, minor) = (version >> 24, (version >> 16) & 0xff);
+        record::note(&format!(
+            "lines of Python: the frames of this Python, {major}.{minor}, are not known; those of CPython 3.10 to 3.15 are"
+        ));
+    }
 }
 
 /// # Safety
@@ -200,9 +123,16 @@ pub(super) fn frames() -> Vec<Raw> {
     if state.is_null() {
         return Vec::new();
     }
-    let mut found = Vec::new();
-    let layout = &python.layout;
     // SAFETY: the thread's own frames, which do not change while it is here, by the interpreter's layout.
+    unsafe { walk(&python.layout, python.code_type, state) }
+}
+
+/// # Safety
+/// `state` is the state of this thread in an interpreter of this layout, whose type of code objects is at
+/// `code_type`.
+unsafe fn walk(layout: &Layout, code_type: usize, state: *const u8) -> Vec<Raw> {
+    let mut found = Vec::new();
+    // SAFETY: the caller's.
     unsafe {
         let mut frame = word(state, layout.innermost);
         if let (Some(offset), false) = (layout.through, frame.is_null()) {
@@ -211,14 +141,21 @@ pub(super) fn frames() -> Vec<Raw> {
         let mut steps = 0;
         while !frame.is_null() && steps < 4 * DEPTH && found.len() < DEPTH {
             steps += 1;
-            let code = word(frame, layout.code);
-            let is_shim = layout.shim.is_some_and(|at| frame.add(at).read() == OWNED_BY_C);
+            // The lowest bits of such a reference tell how it is counted.
+            let code = word(frame, layout.code).map_addr(|address| address & !7);
+            let is_shim = layout.shim.is_some_and(|(at, owner)| frame.add(at).read() >= owner);
             // Such frames may have something else there.
-            if !is_shim && !code.is_null() && word(code, 8).addr() == python.code_type {
+            if !is_shim && !code.is_null() && word(code, layout.object_type).addr() == code_type {
                 let position = match layout.position {
                     Position::Index(at) => frame.add(at).cast::<i32>().read().saturating_mul(2),
                     Position::Pointer { at, code: first } => {
                         word(frame, at).addr().wrapping_sub(code.addr() + first) as i32
+                    }
+                    Position::OfThread { at, index, codes } => {
+                        // The number of copies, then the copies.
+                        let index = frame.add(index).cast::<i32>().read().max(0) as usize;
+                        let first = word(word(code, codes), 8 * (1 + index));
+                        word(frame, at).addr().wrapping_sub(first.addr()) as i32
                     }
                 };
                 found.push(Raw { code: code.addr(), position });
@@ -249,20 +186,20 @@ pub(super) fn resolve(frames: &[Raw]) -> Vec<PythonFrame> {
 }
 
 /// # Safety
-/// `object` is null or a `PyUnicodeObject`, whose characters begin at these offsets.
-unsafe fn text(object: *const u8, offsets: (usize, usize)) -> String {
-    const LENGTH_AT: usize = 16;
-    const STATE_AT: usize = 32;
+/// `object` is null or a `PyUnicodeObject` of this layout.
+unsafe fn text(object: *const u8, layout: Text) -> String {
     if object.is_null() {
         return String::new();
     }
     // SAFETY: the caller's.
-    let (length, state) = unsafe { (word(object, LENGTH_AT).addr(), object.add(STATE_AT).cast::<u32>().read()) };
-    let (kind, is_compact, is_ascii) = ((state >> 2) & 7, state & 1 << 5 != 0, state & 1 << 6 != 0);
+    let (length, state) =
+        unsafe { (word(object, layout.length).addr(), object.add(layout.state).cast::<u32>().read()) };
+    let state = state >> layout.kind_bit;
+    let (kind, is_compact, is_ascii) = (state & 7, state & 1 << 3 != 0, state & 1 << 4 != 0);
     if !is_compact {
         return "?".to_owned();
     }
-    let (at, length) = (if is_ascii { offsets.0 } else { offsets.1 }, length.min(LENGTH));
+    let (at, length) = (if is_ascii { layout.ascii } else { layout.others }, length.min(LENGTH));
     // SAFETY: as many characters of that kind follow the head.
     let character = |index: usize| unsafe {
         let data = object.add(at);
@@ -273,4 +210,66 @@ unsafe fn text(object: *const u8, offsets: (usize, usize)) -> String {
         }
     };
     (0..length).map(|index| char::from_u32(character(index)).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Memory by words of 8 bytes, which is made to look like an interpreter's.
+    fn memory(words: &[(usize, usize)]) -> Box<[usize; 64]> {
+        let mut memory = Box::new([0; 64]);
+        words.iter().for_each(|&(offset, value)| memory[offset / 8] = value);
+        memory
+    }
+
+    fn at(memory: &[usize; 64]) -> usize {
+        memory.as_ptr().expose_provenance()
+    }
+
+    /// What a CPython 3.14 without the interpreter's lock says of itself.
+    fn free_threaded() -> (u32, Box<[usize; 128]>) {
+        let (version, mut told) = (0x030e_0af0, Box::new([0; 128]));
+        let cookie = usize::from_le_bytes(*b"xdebugpy");
+        let words = [(0, cookie), (1, version), (2, 1), (26, 80), (32, 8), (33, 0), (34, 56), (36, 74), (38, 76)];
+        let rest = [(40, 128), (41, 136), (48, 216), (49, 200), (51, 24), (78, 48), (79, 32), (80, 56)];
+        words.into_iter().chain(rest).for_each(|(word, value)| told[word] = value);
+        (version as u32, told)
+    }
+
+    #[test]
+    fn frames_whose_thread_has_a_copy_of_the_code_are_read() {
+        let (version, told) = free_threaded();
+        // SAFETY: as long as such a table is.
+        let layout = unsafe { Layout::of(version, told.as_ptr()) }.expect("it is known");
+        // SAFETY: as above.
+        assert!(unsafe { Layout::of(version + 1, told.as_ptr()) }.is_none(), "another version's table");
+        let (code_type, copies) = (0x7000, [memory(&[]), memory(&[])]);
+        let list = memory(&[(0, 2), (8, at(&copies[0])), (16, at(&copies[1]))]);
+        let code = memory(&[(24, code_type), (200, at(&list))]);
+        // The outer frame runs the code as it is; the inner one, behind a frame that is no function's, its copy.
+        let outer = memory(&[(0, at(&code) | 1), (56, at(&copies[0]) + 6)]);
+        let shim = memory(&[(0, at(&code)), (8, at(&outer)), (72, 3 << 16)]);
+        let inner = memory(&[(0, at(&code)), (8, at(&shim)), (56, at(&copies[1]) + 20), (72, 1 << 32)]);
+        let state = memory(&[(80, at(&inner))]);
+        // SAFETY: of that layout.
+        let found = unsafe { walk(&layout, code_type, state.as_ptr().cast()) };
+        let code = at(&code);
+        assert_eq!(found, [Raw { code, position: 20 }, Raw { code, position: 6 }]);
+    }
+
+    #[test]
+    fn names_are_read_whatever_their_characters() {
+        let (version, told) = free_threaded();
+        // SAFETY: as long as such a table is.
+        let layout = unsafe { Layout::of(version, told.as_ptr()) }.expect("it is known").text;
+        let word = |text: &[u8; 8]| usize::from_le_bytes(*text);
+        // One byte a character, compact, ASCII; interned, which has a byte of its own.
+        let ascii = memory(&[(32, 4), (48, 0x1903), (56, word(b"step\0\0\0\0"))]);
+        // Two bytes a character, compact.
+        let other = memory(&[(32, 2), (48, 0x0a00), (72, 0x0436_0448)]);
+        // SAFETY: of that layout.
+        let read = |memory: &[usize; 64]| unsafe { text(memory.as_ptr().cast(), layout) };
+        assert_eq!((read(&ascii).as_str(), read(&other).as_str()), ("step", "шж"));
+    }
 }

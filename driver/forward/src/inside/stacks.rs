@@ -37,6 +37,9 @@ pub(super) fn reset() {
 /// The stack of a call, as its id; writes it if it is new.
 pub(super) fn take(frame: &Frame) -> u64 {
     let python = python::frames();
+    if python.is_empty() {
+        python::tell_unknown();
+    }
     // SAFETY: the entry point's caller pushed it, just below the stack arguments.
     let caller = unsafe { frame.stack.sub(1).read() };
     let key = (!python.is_empty()).then(|| hash(&(caller, &python)));
