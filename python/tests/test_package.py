@@ -1,10 +1,8 @@
-"""What the package does beside judging: reports, bad inputs, the command line."""
+"""What the package does beside judging: reports, bad inputs, stubs."""
 
 import ast
 import json
 import pathlib
-import subprocess
-import sys
 import xml.etree.ElementTree
 
 import graphproof
@@ -205,13 +203,3 @@ def test_the_stubs_name_what_the_extension_has():
     body = ast.parse(stub.read_text()).body
     told = {node.name for node in body if isinstance(node, kinds)} | {"__version__"}
     assert told == {name for name in dir(_graphproof) if name == "__version__" or not name.startswith("__")}
-
-
-def test_the_command_line():
-    run = [sys.executable, "-m", "graphproof"]
-    told = subprocess.run([*run, "--version"], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ["graphproof", graphproof.__version__]
-    told = subprocess.run([*run, "explain", "S01"], capture_output=True, text=True, check=True)
-    assert "S01" in told.stdout
-    told = subprocess.run([*run, "gate", "--step", "no-such"], capture_output=True, text=True)
-    assert told.returncode == 2, told

@@ -4,7 +4,7 @@
     python3 tests/clients/python_package.py [pytest's arguments]
 
 The frameworks come from the clients' one environment; the package from the wheel alone. What docs/own-step.md shows
-of Python is run as it stands there.
+of Python is run as it stands there. The same wheel is tried in a few tests in every further Python of this machine.
 """
 
 import os
@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import environment
+import interpreters
 import toolkit
 
 TARGET = toolkit.ROOT / "target" / "python-package"
@@ -47,9 +48,33 @@ def installed(python, made):
     # As if they were installed there: some look for their libraries beside themselves, in the environment's folder.
     for package in pathlib.Path(environment.packages()).iterdir():
         (packages / package.name).symlink_to(package)
-    pip = [python, "-m", "pip", "--python", fresh, "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--no-index", "--no-deps", made], check=True)
+    install(python, fresh, made)
     return fresh
+
+
+def install(python, fresh, made):
+    """Installs the wheel alone into an environment."""
+    pip = [python, "-m", "pip", "--python", fresh, "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-index", "--no-deps", "--force-reinstall", made], check=True)
+
+
+def elsewhere(python, made, variables):
+    """Tries the wheel in the further Pythons of this machine; gives what went wrong, and which were tried."""
+    tried, failed = [sys.version_info[:2]], []
+    for version, program in interpreters.further().items():
+        name = f"Python {version[0]}.{version[1]}"
+        other = interpreters.prepared(version, program)
+        if other is None:
+            failed.append(f"{name}: its packages cannot be installed")
+            continue
+        install(python, other, made)
+        tests = [TESTS / file for file in ("test_smoke.py", "test_cuda_core.py")]
+        command = [other, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "120", "-W", "ignore", "--tb=short"]
+        done = subprocess.run([*command, *tests], cwd=TARGET, env=variables, capture_output=True, text=True)
+        if done.returncode or " skipped" in done.stdout:
+            failed.append(f"{name}:\n{done.stdout}{done.stderr}")
+        tried.append(version)
+    return failed, tried
 
 
 def walk(fresh, variables):
@@ -74,7 +99,8 @@ def walk(fresh, variables):
 def main():
     python = pathlib.Path(environment.python())
     TARGET.mkdir(parents=True, exist_ok=True)
-    fresh = installed(python, wheel(python))
+    made = wheel(python)
+    fresh = installed(python, made)
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables["CUDA_PATH"] = variables["CUDA_HOME"] = str(environment.toolkit_folder())
     variables["GRAPHPROOF_DRIVER"] = "software"
@@ -84,7 +110,13 @@ def main():
         sys.exit(code)
     if said := walk(fresh, variables):
         sys.exit(said)
-    print("the wheel's tests and docs/own-step.md's Python pass")
+    failed, tried = elsewhere(python, made, variables)
+    if failed:
+        sys.exit("\n".join(failed))
+    missing = [f"3.{minor}" for minor in interpreters.MINORS if (3, minor) not in tried]
+    told = ", ".join(f"{major}.{minor}" for major, minor in sorted(tried))
+    absent = f"; not on this machine: {', '.join(missing)}" if missing else ""
+    print(f"the wheel's tests and docs/own-step.md's Python pass; tried in Python {told}{absent}")
 
 
 if __name__ == "__main__":
