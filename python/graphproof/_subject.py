@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import inspect
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from . import _graphproof, _places
 from ._frameworks import Described, Framework, known, leaves, of, rebuilt
@@ -313,7 +314,7 @@ class Subject:
         own = self.framework.stream(stream)
         if self._place:
             _graphproof.line(*self._place)
-        with self.framework.as_caller(), self.framework.using(own):
+        with _without_collector(capturing or held), self.framework.as_caller(), self.framework.using(own):
             if not capturing:
                 self.framework.reseed(self._drawn)
             call = lambda: self._call(arrays, own)  # noqa: E731
@@ -350,6 +351,20 @@ class Subject:
         with contextlib.suppress(Exception):
             return self.framework.lost(addresses)
         return []
+
+
+@contextlib.contextmanager
+def _without_collector(judged: bool) -> Iterator[None]:
+    """Keeps Python's collector out of a capture, and of a run on a held stream: when it runs is chance, and what it
+    frees may be anybody's."""
+    runs = gc.isenabled()
+    if judged:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if judged and runs:
+            gc.enable()
 
 
 # Of one line, more is not looked at.

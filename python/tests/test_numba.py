@@ -1,5 +1,6 @@
 """Steps of numba-cuda's, clean and with planted faults."""
 
+import gc
 import itertools
 import threading
 
@@ -47,6 +48,35 @@ def test_clean():
 
     report = clean(step, inputs)
     assert report.receipt["driver"]["kind"] == "software"
+
+
+class Waits:
+    """Waits for the device when it is freed: by the collector of cycles alone, whenever that runs."""
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        cuda.synchronize()  # FAULT
+
+
+def test_garbage_that_happens_to_be_freed_in_a_capture_is_no_fault():
+    def step(x, y, stream):
+        # As many new objects as make the collector run, on what the call before has left.
+        assert [[] for _ in range(20_000)]
+        axpy[4, 128, stream](numpy.float32(2), x, y)
+        Waits()
+
+    clean(step, inputs)
+
+
+def test_garbage_that_is_freed_in_each_capture_is():
+    def step(x, y, stream):
+        axpy[4, 128, stream](numpy.float32(2), x, y)
+        Waits()
+        gc.collect()
+
+    fault(["C12"], step, inputs, planted=Waits.__del__)
 
 
 def test_what_disagrees_with_itself_has_its_line_without_a_graph_too():
