@@ -41,6 +41,10 @@ class Framework:
     captures = False
     drops = False
     """Whether what a run has returned is dropped before the next: its memory is then the next one's."""
+    mode = "global"
+    """In which mode it captures where nothing is said."""
+    keeps = False
+    """Whether what a captured run has returned must be kept for its graph: no pool of the graph's own holds it."""
 
     def holds(self, value: Any) -> bool:
         """Whether a value is an array of this framework."""
@@ -169,52 +173,13 @@ class Triton(Framework):
             active.get_current_stream = before
 
 
-class CuPy(Framework):
-    """CuPy: its arrays; the judge's stream is the current one while the step runs."""
-
-    name = "CuPy"
-
-    def holds(self, value: Any) -> bool:
-        cupy = sys.modules.get("cupy")
-        return cupy is not None and isinstance(value, cupy.ndarray)
-
-    def wrap(self, ptr: int, shape: tuple[int, ...], kind: str) -> Any:
-        import cupy
-
-        size = math.prod(shape) * TYPES[kind][1]
-        memory = cupy.cuda.UnownedMemory(ptr, size, None)
-        return cupy.ndarray(shape, TYPES[kind][0], cupy.cuda.MemoryPointer(memory, 0))
-
-    def stream(self, handle: int) -> Any:
-        import cupy
-
-        return cupy.cuda.ExternalStream(handle)
-
-    def default_stream(self) -> Any:
-        import cupy
-
-        return cupy.cuda.Stream.null
-
-    def using(self, stream: Any) -> ContextManager[Any]:
-        return stream
-
-    def dense(self, value: Any) -> Any:
-        import cupy
-
-        return cupy.ascontiguousarray(value)
-
-    def reseed(self, seed: int) -> None:
-        import cupy
-
-        cupy.random.seed(seed % (1 << 32))
-
-
 ALL: list[Framework] = []
 
 
 def known() -> list[Framework]:
     """The frameworks, those with arrays of their own first."""
     if not ALL:
+        from ._cupy import CuPy
         from ._tinygrad import Tinygrad
         from ._torch import Torch
 

@@ -27,7 +27,7 @@ def gate(
     name: str | None = None,
     driver: str | None = None,
     stream: str = "blocking",
-    mode: str = "global",
+    mode: str | None = None,
     pipelined: bool = False,
     orders: int = 0,
     retries: int | None = None,
@@ -54,7 +54,8 @@ def gate(
     two steps, called with the index of the step.
 
     `steps`, `seed`, `stream`, `mode`, `pipelined`, `orders`, `retries`, `patience` and `config` are those of
-    `graphproof gate`; `driver` is `auto`, `system` or `software`, see `use_driver`.
+    `graphproof gate`; `driver` is `auto`, `system` or `software`, see `use_driver`. Without a `mode`, the capture has that
+    of the framework: `relaxed` for CuPy, `global` for others.
 
     Raises `Refused` where the step could not be judged, `Unavailable` where that is for want of a GPU, and what the
     step raises where it does not run at all.
@@ -73,7 +74,8 @@ def gate(
         if unavailable := _unavailable(error, in_use):
             raise unavailable from error
         raise
-    options = ["--steps", str(steps), "--seed", str(seed), "--stream", stream, "--mode", mode]
+    options = ["--steps", str(steps), "--seed", str(seed), "--stream", stream]
+    options += ["--mode", mode or subject.framework.mode]
     options += ["--pipelined"] if pipelined else []
     options += ["--orders", str(orders)] if orders else []
     options += ["--retries", str(retries)] if retries is not None else []

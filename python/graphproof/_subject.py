@@ -88,6 +88,8 @@ class Subject:
         place = _places.of_code(before) if before is not None else None
         self.before_place = place[:2] if place else None
         self._kept: list[Any] = []
+        # What the replayed graph's run returned, as long as the graph lives.
+        self._of_graph: list[Any] = []
         self._arrays: dict[tuple[str, int], Any] = {}
         self._drawn = seed
         self._values: Any = None
@@ -322,6 +324,8 @@ class Subject:
             note = (lambda *place: self.noted.append((*place[:3], _digest(place[3])))) if noting else None
             result = _places.follow(call, note) if capturing or held or noting else call()
             returned = self._flat(result, {address: name for name, address in addresses})
+        if capturing and self.framework.keeps and self._graph is None:
+            self._of_graph.extend(self._kept)
         now = [(name, array.shape, array.type) for name, _, array, _ in returned]
         if now != self._results:
             first, then = next(

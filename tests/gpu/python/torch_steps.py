@@ -202,6 +202,71 @@ if cupy is not None:
 
         return step, of_cupy
 
+    @case()
+    def cupy_returned():
+        # The graph's user has the array that the captured run returned.
+        return lambda x: cupy.maximum(x, 0), of_cupy
+
+    @case()
+    def cupy_raw_kernel():
+        source = "extern \"C\" __global__ void twice(const float *x, float *y) { int i = blockIdx.x * 256 + threadIdx.x; y[i] = 2 * x[i]; }"
+        kernel, held = cupy.RawKernel(source, "twice"), cupy.empty((64, 64), cupy.float32)
+
+        def step(x):
+            kernel((16,), (256,), (x, held))
+            return held
+
+        return step, of_cupy
+
+    @case(state=["total"])
+    def cupy_state():
+        held = cupy.empty((64, 64), cupy.float32)
+
+        def step(x, total):
+            cupy.add(total, x, out=total)
+            return cupy.multiply(total, 2, out=held)
+
+        return step, lambda index: (*of_cupy(index), cupy.zeros((64, 64), cupy.float32))
+
+    @case()
+    def cupy_forked():
+        side = cupy.cuda.Stream(non_blocking=True)
+        left, held = cupy.empty((64, 64), cupy.float32), cupy.empty((64, 64), cupy.float32)
+
+        def step(x):
+            current = cupy.cuda.get_current_stream()
+            side.wait_event(current.record())
+            with side:
+                cupy.multiply(x, 3, out=left)
+            current.wait_event(side.record())
+            return cupy.add(x, left, out=held)
+
+        return step, of_cupy
+
+    @case(["A07", "A09"], before=True)
+    def cupy_freed():
+        held = {"w": cupy.full((64, 64), 3, cupy.float32)}
+        out = cupy.empty((64, 64), cupy.float32)
+
+        def step(x):
+            return cupy.multiply(x, held["w"], out=out)  # FAULT
+
+        def before(index):
+            held["w"] = held["w"].copy() if index > 2 else held["w"]
+
+        return step, of_cupy, before
+
+    @case(["S01", "S08", "S14", "S09", "A11", "C13"])
+    def cupy_branch():
+        held = cupy.empty((64, 64), cupy.float32)
+
+        def step(x):
+            if x[0, 0] > 0:  # FAULT
+                return cupy.multiply(x, 2, out=held)
+            return cupy.multiply(x, 3, out=held)
+
+        return step, of_cupy
+
     @case(["A01", "A07", "A09", "C11"])
     def cupy_intermediate():
         def step(x):
