@@ -93,6 +93,8 @@ part kernels 180 "$gp" kernels --driver "$driver" --against software --seeds 0..
 
 # Programs of PyTorch with one planted fault each, and without it.
 [ "$driver" = software ] || part trace 300 python3 "$work/trace/run.py" "$gp" "$out/trace"
+# Twenty programs with graphs, a compiled model and two processes, with and without the recorder.
+[ "$driver" = software ] || part recorder 500 python3 "$work/alike.py" "$gp" "$out/recorder"
 
 # Speed beside PyTorch, on the same inputs.
 for length in 8192 16384 32768 65536; do
