@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::cuda::{CudaError, DeviceMemory, Guard, MemoryPool, Session, Stream};
+use crate::cuda::{CudaError, DeviceMemory, Guard, MemoryPool, Session, Stream, slack};
 use crate::error::{StepError, StepResult};
 use crate::finding::{Place, Site};
 use crate::step::{BufferSpec, Role};
@@ -70,7 +70,8 @@ impl BufferSet {
         };
         for (index, spec) in specs.iter().enumerate() {
             let len = spec.bytes().unwrap_or(usize::MAX);
-            let memory = set.pool.allocate(len, set.guard, stream).map_err(|error| (Some(index), error))?;
+            let memory = set.pool.allocate_aligned(len, set.guard, spec.align, stream);
+            let memory = memory.map_err(|error| (Some(index), error))?;
             set.note_allocation(index, &memory);
             set.memory.push(memory);
         }
@@ -108,13 +109,14 @@ impl BufferSet {
         (0..self.specs.len()).filter(|&i| keep(self.specs[i].role)).collect()
     }
 
-    /// Most bytes in use at once, as the driver counted them, less the guards.
+    /// Most bytes in use at once, as the driver counted them, less the guards and what alignments need.
     ///
     /// # Errors
     /// The driver's.
     pub fn used_high(&self) -> Result<u64, CudaError> {
         let guards = 2 * (self.guard.bytes * self.memory.len()) as u64;
-        Ok(self.pool.used_high()?.saturating_sub(guards))
+        let slack: usize = self.specs.iter().map(|spec| slack(spec.align)).sum();
+        Ok(self.pool.used_high()?.saturating_sub(guards + slack as u64))
     }
 
     /// For each buffer the address of the guard before it, and the buffer's bytes: the second guard
@@ -140,7 +142,8 @@ impl BufferSet {
     /// # Errors
     /// The driver's. The buffer keeps its old allocation then.
     pub fn reallocate(&mut self, index: usize, stream: &Stream, at: impl Into<Place>) -> Result<(), CudaError> {
-        let fresh = self.pool.allocate(self.memory[index].len(), self.guard, stream)?;
+        let (len, align) = (self.memory[index].len(), self.specs[index].align);
+        let fresh = self.pool.allocate_aligned(len, self.guard, align, stream)?;
         stream.synchronize()?;
         let name = &self.specs[index].name;
         let site = Site::new(format!("buffer '{name}' reallocated"), at);

@@ -36,7 +36,8 @@ pub fn of_bytes(bytes: &[u8]) -> u64 {
 /// row, if the contract takes one.
 pub fn of_image(spec: &BufferSpec, image: &[u8], lengths: Option<&[i32]>) -> u64 {
     let ordered = spec.contract.agreement == Agreement::Bits;
-    let lengths = lengths.filter(|_| !matches!(spec.contract.valid, Valid::All));
+    let within = spec.lengths_within();
+    let lengths = within.as_deref().or(lengths).filter(|_| !matches!(spec.contract.valid, Valid::All));
     if ordered && lengths.is_none() {
         return of_bytes(image);
     }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::error::RunError;
 use crate::step::{BufferSpec, DType, Role, Step, Valid};
 
+/// Of an allocation, in bytes.
+const MOST_ALIGNED: usize = 2 << 20;
+
 /// The step's buffers, checked, and the bytes of one set of them.
 ///
 /// # Errors
@@ -27,6 +30,18 @@ pub fn check_specs(step: &dyn Step) -> Result<(Arc<[BufferSpec]>, u64), RunError
             return fail(format!("buffer '{}' of shape {shape:?} is empty", spec.name));
         }
         total = total.saturating_add(bytes as u64);
+        if let Valid::Within { extents } = &spec.contract.valid
+            && (extents.len() != shape.len() || extents.iter().zip(shape).any(|(extent, whole)| extent > whole))
+        {
+            return fail(format!("the contract of '{}' counts {extents:?} of the shape {shape:?}", spec.name));
+        }
+        let aligns = |align: &usize| align.is_power_of_two() && (spec.dtype.size()..=MOST_ALIGNED).contains(align);
+        if let Some(align) = spec.align.filter(|align| !aligns(align)) {
+            let (name, least) = (&spec.name, spec.dtype.size());
+            return fail(format!(
+                "'{name}' asks for an alignment of {align}; it is a power of two from {least} to 2 MiB"
+            ));
+        }
         if let Valid::RowPrefix { lengths } = &spec.contract.valid {
             let rows = bytes / spec.dtype.size() / shape.last().copied().unwrap_or(1);
             match specs.iter().find(|other| other.name == *lengths) {

@@ -204,6 +204,11 @@ pub enum Valid {
         /// Name of the buffer that holds the lengths.
         lengths: String,
     },
+    /// In each dimension the first elements, as many as these extents say; what is behind them lies between rows.
+    Within {
+        /// Extents, outermost first, each at most the shape's.
+        extents: Vec<usize>,
+    },
 }
 
 /// The comparison contract of an output or state buffer.
@@ -233,12 +238,15 @@ pub struct BufferSpec {
     pub shape: Vec<usize>,
     /// Ignored for inputs and scratch.
     pub contract: Contract,
+    /// The address is a multiple of this power of two, and of no greater one: a kernel that relies on more is found.
+    /// As the driver aligns it where nothing is said.
+    pub align: Option<usize>,
 }
 
 impl BufferSpec {
     /// A buffer compared bit for bit.
     pub fn new(name: impl Into<Cow<'static, str>>, role: Role, dtype: DType, shape: impl Into<Vec<usize>>) -> Self {
-        BufferSpec { name: name.into(), role, dtype, shape: shape.into(), contract: Contract::BITS }
+        BufferSpec { name: name.into(), role, dtype, shape: shape.into(), contract: Contract::BITS, align: None }
     }
 
     /// Shorthand for [`Role::Input`].
@@ -265,6 +273,37 @@ impl BufferSpec {
     pub fn contract(mut self, agreement: Agreement, valid: Valid) -> Self {
         self.contract = Contract { agreement, valid };
         self
+    }
+
+    /// Asks for an alignment in bytes, a power of two.
+    pub fn aligned(mut self, align: usize) -> Self {
+        self.align = Some(align);
+        self
+    }
+
+    /// How many of each row's elements count, where the declaration alone says it.
+    ///
+    /// ```
+    /// use graphproof_harness::step::{Agreement, BufferSpec, DType, Valid};
+    ///
+    /// // Two planes of two rows of three, each row with room for four and each plane with room for three rows.
+    /// let spec = BufferSpec::output("y", DType::F32, [2, 3, 4])
+    ///     .contract(Agreement::Bits, Valid::Within { extents: vec![2, 2, 3] });
+    /// assert_eq!(spec.lengths_within(), Some(vec![3, 3, 0, 3, 3, 0]));
+    /// ```
+    pub fn lengths_within(&self) -> Option<Vec<i32>> {
+        let Valid::Within { extents } = &self.contract.valid else { return None };
+        let (&last, outer) = extents.split_last()?;
+        let rows = self.shape[..outer.len()].iter().product::<usize>();
+        let counts = |row: usize| {
+            let mut left = row;
+            outer.iter().zip(&self.shape).rev().all(|(&extent, &whole)| {
+                let at = left % whole.max(1);
+                left /= whole.max(1);
+                at < extent
+            })
+        };
+        Some((0..rows).map(|row| if counts(row) { i32::try_from(last).unwrap_or(i32::MAX) } else { 0 }).collect())
     }
 
     /// Number of elements, or `None` if it does not fit a `usize`.

@@ -64,12 +64,28 @@ impl MemoryPool {
     /// # Errors
     /// `CUDA_ERROR_OUT_OF_MEMORY`, or what an earlier fault left.
     pub fn allocate(&self, len: usize, guard: Guard, stream: &Stream) -> Result<DeviceMemory, CudaError> {
+        self.allocate_aligned(len, guard, None, stream)
+    }
+
+    /// As [`allocate`](Self::allocate), at an address that is a multiple of the power of two `align` and of no greater
+    /// one.
+    ///
+    /// # Errors
+    /// As for [`allocate`](Self::allocate).
+    pub fn allocate_aligned(
+        &self,
+        len: usize,
+        guard: Guard,
+        align: Option<usize>,
+        stream: &Stream,
+    ) -> Result<DeviceMemory, CudaError> {
         let mut base = 0;
-        let whole = len.saturating_add(2 * guard.bytes);
+        let whole = len.saturating_add(2 * guard.bytes).saturating_add(slack(align));
         cu!(cuMemAllocFromPoolAsync(&mut base, whole, self.raw, stream.raw()))?;
-        let memory = DeviceMemory { base, guard: guard.bytes, len };
+        let shift = align.map_or(0, |align| shift(base + guard.bytes as u64, align as u64));
+        let memory = DeviceMemory { base, shift, guard: guard.bytes, len };
         if guard.bytes > 0 {
-            cu!(cuMemsetD8Async(base, guard.value, guard.bytes, stream.raw()))?;
+            cu!(cuMemsetD8Async(memory.guard_address(), guard.value, guard.bytes, stream.raw()))?;
             cu!(cuMemsetD8Async(memory.address() + len as u64, guard.value, guard.bytes, stream.raw()))?;
         }
         stream.synchronize()?;
@@ -83,6 +99,20 @@ impl Drop for MemoryPool {
             tracing::debug!(%error, "destroying a memory pool");
         }
     }
+}
+
+/// Every allocation begins at a multiple of this: cuMemAlloc's promise, "suitably aligned for any kind of variable".
+const EVERY: usize = 256;
+
+/// Bytes that an alignment may need beside the memory. Up to half of what every allocation has, the shift is the
+/// alignment itself: the memory ends where the allocation does, and what is behind is seen.
+pub fn slack(align: Option<usize>) -> usize {
+    align.map_or(0, |align| if 2 * align <= EVERY { align } else { 2 * align })
+}
+
+/// How far from `address` the next multiple of `align` is that is one of no greater power of two.
+fn shift(address: u64, align: u64) -> u64 {
+    (align + 2 * align - address % (2 * align)) % (2 * align)
 }
 
 /// What stands before and behind an allocation, to see writes and reads beside it.
@@ -103,6 +133,8 @@ impl Guard {
 #[derive(Debug)]
 pub struct DeviceMemory {
     base: CUdeviceptr,
+    /// Bytes before the guard, for the alignment.
+    shift: u64,
     guard: usize,
     len: usize,
 }
@@ -110,12 +142,12 @@ pub struct DeviceMemory {
 impl DeviceMemory {
     /// Its first device address, behind the guard.
     pub fn address(&self) -> u64 {
-        self.base + self.guard as u64
+        self.guard_address() + self.guard as u64
     }
 
     /// The address of the guard before it.
     pub fn guard_address(&self) -> u64 {
-        self.base
+        self.base + self.shift
     }
 
     /// Its length in bytes.

@@ -18,6 +18,7 @@ pub use event::Event;
 pub use graph::{CapturedGraph, CopyEnd, GraphExec, GraphNode, NodeKind};
 pub use memory::{
     Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, extent, free_memory, graph_memory, is_pinned, peek,
+    slack,
 };
 pub use module::{Function, LoadedModule};
 pub use patch::ParameterWord;

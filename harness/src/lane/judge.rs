@@ -137,6 +137,7 @@ impl Lane {
 
     fn ask(&mut self, pair: Pair, beside: Beside) -> Result<Asked, CudaError> {
         let other = other(pair, &self.eager, &self.replay);
+        let level = |set: &BufferSet, at, buffer| self.levelled.address(set, at, buffer, &self.stream);
         let mut table = Vec::new();
         let mut images = Vec::new();
         for buffer in self.kept.indices() {
@@ -144,10 +145,11 @@ impl Lane {
             let ordered = spec.contract.agreement == Agreement::Bits;
             images.push((buffer, ordered.then_some(table.len())));
             if ordered && let Some(reference) = self.kept.of(buffer) {
-                let lengths = lengths_of(spec, &self.kept, other).map(DeviceMemory::address);
+                let lengths = lengths_of(spec, &self.kept, other).or(self.row_lengths.of(buffer));
+                let lengths = lengths.map(DeviceMemory::address);
                 table.push(Images {
                     reference: reference.address(),
-                    other: Some(other.memory(buffer).address()),
+                    other: Some(level(other, 1, buffer)?),
                     lengths,
                     ..shape_of(spec)
                 });
@@ -158,8 +160,8 @@ impl Lane {
             for buffer in self.eager.with_role(|role| role == Role::Input) {
                 inputs.push((buffer, table.len()));
                 table.push(Images {
-                    reference: self.eager.memory(buffer).address(),
-                    other: (beside == Beside::All).then(|| self.replay.memory(buffer).address()),
+                    reference: level(&self.eager, 0, buffer)?,
+                    other: (beside == Beside::All).then(|| level(&self.replay, 1, buffer)).transpose()?,
                     ..shape_of(&self.specs[buffer])
                 });
             }

@@ -49,7 +49,7 @@ use crate::report::{LaneReport, MOST_DIFFERING, Samples, Verdict};
 use crate::step::{BufferSpec, HostBuffers, Step};
 use crate::topology::Topology;
 use crate::watchdog::Heartbeat;
-use images::{DeviceImages, HostImages};
+use images::{DeviceImages, HostImages, Levelled, RowLengths};
 use judge::Beside;
 use parts::{Part, Parts};
 
@@ -91,6 +91,8 @@ pub(crate) struct Lane {
     /// What the reference run left, of every compared buffer.
     kept: DeviceImages,
     state_before: DeviceImages,
+    row_lengths: RowLengths,
+    levelled: Levelled,
     comparer: Comparer,
     /// Host memory for images that differ, or that have no order.
     fetched: BTreeMap<usize, [PinnedMemory; 2]>,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::images::{DeviceImages, pinned};
+use super::images::{DeviceImages, Levelled, RowLengths, pinned};
 use super::parts::Parts;
 use super::{EAGER_GUARD, Lane, REPLAY_GUARD};
 use crate::buffers::BufferSet;
@@ -64,6 +64,8 @@ impl Lane {
         let images_of = |keep| DeviceImages::new(session, &specs, keep, &stream);
         let kept = images_of(compared).map_err(driver("allocating memory for images"))?;
         let state_before = images_of(state).map_err(driver("allocating memory for images"))?;
+        let row_lengths = RowLengths::new(session, &specs, &stream).map_err(driver("allocating memory for images"))?;
+        let levelled = Levelled::new(session, &specs, &stream).map_err(driver("allocating memory for images"))?;
         let sizes: Vec<u64> = specs.iter().map(|spec| spec.bytes().unwrap_or(0) as u64).collect();
         let comparer = Comparer::new(session, &stream, &sizes)?;
         let uploads = pinned(&specs, |role| matches!(role, Role::Input | Role::State))
@@ -90,6 +92,8 @@ impl Lane {
             input_digests: Vec::new(),
             kept,
             state_before,
+            row_lengths,
+            levelled,
             comparer,
             fetched: BTreeMap::new(),
             first_replay: None,

@@ -12,6 +12,7 @@ mod modules;
 mod number;
 mod raw;
 mod step;
+mod strides;
 mod suite;
 mod work;
 

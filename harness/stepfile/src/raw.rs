@@ -54,6 +54,8 @@ pub struct RawBuffer {
     #[serde(rename = "type")]
     pub dtype: Spanned<String>,
     pub shape: Spanned<List>,
+    pub strides: Option<Spanned<List>>,
+    pub align: Option<Spanned<Number>>,
     pub fill: Option<Spanned<RawFill>>,
     pub dummy: Option<Spanned<RawFill>>,
     pub agree: Option<Spanned<String>>,

@@ -17,14 +17,38 @@ use crate::expression::{Names, Value};
 use crate::fill::Fill;
 use crate::modules::parameter_counts;
 use crate::number::encode;
+use crate::strides::Layout;
 use crate::work::{Argument, Host, Launch, What, Work};
 
 /// A buffer with what stands in it.
 #[derive(Debug)]
 pub struct Buffer {
+    /// As it lies in memory.
     pub spec: BufferSpec,
+    /// Where its elements lie in that, if not behind each other.
+    pub layout: Option<Layout>,
     pub fill: Option<Fill>,
     pub dummy: Option<Fill>,
+}
+
+/// What stands between the rows of an input: no number in floating point, and no index.
+const ROOM: u8 = 0xFF;
+
+impl Buffer {
+    /// Fills it for a step; `at` is the step, the seed and the buffer's number.
+    fn write(&self, fill: &Fill, at: (u64, u64, u64), bytes: &mut [u8]) -> StepResult<()> {
+        let (index, seed, number) = at;
+        let written = |bytes: &mut [u8]| {
+            let written = fill.write(self.spec.dtype, index, seed, number, bytes);
+            written.map_err(|why| StepError::Other(format!("'{}': {why}", self.spec.name)))
+        };
+        let Some(layout) = &self.layout else { return written(bytes) };
+        let size = self.spec.dtype.size();
+        let mut dense = vec![0; layout.extents.iter().product::<usize>() * size];
+        written(&mut dense)?;
+        layout.spread(&dense, size, ROOM, bytes);
+        Ok(())
+    }
 }
 
 /// A step of a file.
@@ -81,7 +105,7 @@ impl TomlStep {
         for one in &mut work {
             complete(one, &names, &counts, &mut scratch)?;
         }
-        self.buffers.extend(scratch.into_iter().map(|spec| Buffer { spec, fill: None, dummy: None }));
+        self.buffers.extend(scratch.into_iter().map(|spec| Buffer { spec, layout: None, fill: None, dummy: None }));
         (self.work, self.before) = (work, before);
         Ok(self)
     }
@@ -203,8 +227,7 @@ impl Step for TomlStep {
         let mut any = false;
         for (number, buffer) in self.buffers.iter().enumerate() {
             if let Some(dummy) = &buffer.dummy {
-                let bytes = inputs.bytes_mut(&buffer.spec.name)?;
-                dummy.write(buffer.spec.dtype, 0, 0, number as u64, bytes).map_err(StepError::Other)?;
+                buffer.write(dummy, (0, 0, number as u64), inputs.bytes_mut(&buffer.spec.name)?)?;
                 any = true;
             }
         }
@@ -242,10 +265,9 @@ impl Step for TomlStep {
 
 impl TomlStep {
     fn fill(&self, role: Role, index: u64, seed: u64, images: &mut HostBuffers) -> StepResult<()> {
-        for (number, Buffer { spec, fill, .. }) in self.buffers.iter().enumerate() {
-            if let Some(fill) = fill.as_ref().filter(|_| spec.role == role) {
-                let written = fill.write(spec.dtype, index, seed, number as u64, images.bytes_mut(&spec.name)?);
-                written.map_err(|why| StepError::Other(format!("'{}': {why}", spec.name)))?;
+        for (number, buffer) in self.buffers.iter().enumerate() {
+            if let Some(fill) = buffer.fill.as_ref().filter(|_| buffer.spec.role == role) {
+                buffer.write(fill, (index, seed, number as u64), images.bytes_mut(&buffer.spec.name)?)?;
             }
         }
         Ok(())

@@ -17,6 +17,7 @@ use crate::files::Files;
 use crate::modules::{Declared, Origin, Triton};
 use crate::raw::{Raw, RawBuffer, RawModule, RawStep};
 use crate::step::{Buffer, TomlStep};
+use crate::strides::Layout;
 use crate::work::{What, Work};
 use toml::Spanned;
 
@@ -75,10 +76,42 @@ struct BufferDeclaration {
     role: Role,
     dtype: DType,
     shape: Vec<Expr>,
+    /// With the place.
+    strides: Option<(Vec<Expr>, String)>,
+    align: Option<(Expr, String)>,
     fill: Option<FillSpec>,
     dummy: Option<FillSpec>,
     contract: Contract,
     place: String,
+}
+
+impl BufferDeclaration {
+    /// The buffer as it lies in memory, with its strides and its alignment.
+    fn laid_out(&self, mut spec: BufferSpec, names: &Names) -> Result<(BufferSpec, Option<Layout>), String> {
+        if let Some((align, place)) = &self.align {
+            let (bytes, least) = (align.whole(names, 1, 2 << 20)? as usize, self.dtype.size());
+            if !bytes.is_power_of_two() || bytes < least {
+                return Err(format!("{place}: 'align' is {bytes}, and must be a power of two, {least} at least"));
+            }
+            spec.align = Some(bytes);
+        }
+        let Some((strides, place)) = &self.strides else { return Ok((spec, None)) };
+        let strides = strides.iter().map(|stride| stride.whole(names, 1, u64::MAX >> 1).map(|stride| stride as usize));
+        let strides = strides.collect::<Result<Vec<_>, _>>()?;
+        let layout = Layout::new(&spec.shape, &strides).map_err(|why| format!("{place}: 'strides': {why}"))?;
+        match &spec.contract.valid {
+            Valid::RowPrefix { .. } if !layout.has_its_rows() => {
+                return Err(format!("{place}: 'valid' counts rows, and these strides leave room between other parts"));
+            }
+            Valid::RowPrefix { .. } => {}
+            _ => spec.contract.valid = Valid::Within { extents: layout.extents.clone() },
+        }
+        spec.shape.clone_from(&layout.memory);
+        if spec.bytes().is_none_or(|bytes| i64::try_from(bytes).is_err()) {
+            return Err(format!("{place}: '{}' has more bytes than a 64-bit address space", spec.name));
+        }
+        Ok((spec, Some(layout)))
+    }
 }
 
 const ROLES: [(&str, Role); 4] =
@@ -218,7 +251,8 @@ impl StepFile {
             };
             let dummy = declared.dummy.as_ref().map(fill).transpose()?;
             let fill = declared.fill.as_ref().map(fill).transpose()?;
-            buffers.push(Buffer { spec, fill, dummy });
+            let (spec, layout) = declared.laid_out(spec, &names).map_err(usage)?;
+            buffers.push(Buffer { spec, layout, fill, dummy });
         }
         let memory = step.memory.as_ref().map(|memory| {
             let bytes = memory.whole(&names, 0, u64::MAX >> 1)?;
@@ -423,6 +457,12 @@ fn buffer_of(
     let (_, role) = role.ok_or_else(|| unknown("role", &raw.role, ROLES.map(|(word, _)| word).into()))?;
     let dtype = checker.dtype(&raw.dtype)?;
     let shape = checker.list(raw.shape, known, false)?;
+    let placed = |span: std::ops::Range<usize>| checker.line(span.start);
+    let strides = raw.strides.map(|list| Ok((placed(list.span()), checker.list(list, known, false)?))).transpose()?;
+    let strides = strides.map(|(place, strides)| (strides, place));
+    let align =
+        raw.align.map(|align| Ok((placed(align.span()), checker.expression(align, known, false)?))).transpose()?;
+    let align = align.map(|(place, align)| (align, place));
     let agreement = match &raw.agree {
         None => Agreement::Bits,
         Some(word) => {
@@ -451,5 +491,6 @@ fn buffer_of(
     let fill = raw.fill.map(|fill| checker.fill(fill, known)).transpose()?;
     let dummy = raw.dummy.map(|fill| checker.fill(fill, known)).transpose()?;
     let contract = Contract { agreement, valid };
-    Ok(BufferDeclaration { role, dtype, shape, fill, dummy, contract, place: checker.line(name.span().start) })
+    let place = checker.line(name.span().start);
+    Ok(BufferDeclaration { role, dtype, shape, strides, align, fill, dummy, contract, place })
 }

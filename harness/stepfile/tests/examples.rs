@@ -82,6 +82,14 @@ fn planted_faults_are_told_at_their_line() {
         // A scalar that the host changes, in the body of a conditional, which is judged by what comes out: the place
         // is that of the last node outside of bodies that has the output.
         ("conditional.toml", "{ f32 = -1 }", "{ f32 = \"-1 - step % 2\" }", &[Id::R01], "launch = \"begin\""),
+        // A scalar that the host changes, seen in rows with room between them.
+        (
+            "pitched.toml",
+            "{ i32 = \"width\" }, { i32 = \"pitch\" }, { i32 = \"2 * pitch\" }, { f32 = 2 }",
+            "{ i32 = \"width\" }, { i32 = \"pitch\" }, { i32 = \"2 * pitch\" }, { f32 = \"2 + step\" }",
+            &[Id::V01],
+            "launch = \"scale_rows\"",
+        ),
         // Nobody joins the side stream.
         ("fork.toml", "[[step.work]]\nwait = \"done\"\n", "", &[Id::C04], "wait = \"inputs\""),
     ];
@@ -98,6 +106,21 @@ fn planted_faults_are_told_at_their_line() {
         let there = text.lines().nth(site.line as usize - 1).unwrap_or_default();
         assert_eq!(there, line, "{name}: {site}");
     }
+}
+
+#[test]
+fn what_lies_between_rows_counts_for_nothing_and_the_rows_do() {
+    let text = std::fs::read_to_string(example("pitched.toml")).unwrap();
+    // The kernel writes the room behind each row of its output, with what the host counts.
+    let wider = text.replacen("{ i32 = \"width\" }", "{ i32 = \"pitch\" }", 1);
+    let report = judge_text("pitched.toml", &wider, "");
+    assert_eq!(report.verdict, Verdict::Pass, "{:#?}", report.findings);
+    // The same kernel where nothing lies between: the room is an element.
+    let dense = wider
+        .replace("strides = [\"2 * pitch\", 1]", "strides = [\"2 * pitch\", 2]")
+        .replace("rows\", \"width\"], strides = [\"2", "rows\", \"pitch\"], strides = [\"2");
+    let report = judge_text("pitched.toml", &dense, "");
+    assert!(report.findings.iter().any(|finding| finding.id == Id::R02), "{:#?}", report.findings);
 }
 
 #[test]

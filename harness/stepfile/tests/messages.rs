@@ -57,6 +57,32 @@ fn what_is_wrong_is_told_with_its_place() {
             "[[step.work]]\nif = \"y\"\ndo = []\n[[step.work]]",
             "my.toml:14: 'y' has 32 bytes; a condition",
         ),
+        (
+            "shape = [\"n\"], fill",
+            "shape = [\"n\", 2], strides = [1, 1], fill",
+            "my.toml:11: 'strides': elements overlap: 2 with a stride of 1 reach beyond the stride 1",
+        ),
+        ("shape = [\"n\"], fill", "shape = [\"n\"], strides = [\"m\"], fill", "my.toml:11: there is no number 'm'"),
+        (
+            "shape = [\"n\"], fill",
+            "shape = [\"n\"], strides = [0], fill",
+            "my.toml:11: '0' is 0, and must be a whole number from 1",
+        ),
+        (
+            "shape = [\"n\"], fill",
+            "shape = [\"n\"], stride = [1], fill",
+            "my.toml:11: unknown key 'stride'; did you mean 'strides'?",
+        ),
+        (
+            "shape = [\"n\"], fill",
+            "shape = [\"n\"], align = 12, fill",
+            "my.toml:11: 'align' is 12, and must be a power of two",
+        ),
+        (
+            "shape = [\"n\"], fill",
+            "shape = [\"n\"], align = 2, fill",
+            "my.toml:11: 'align' is 2, and must be a power of two, 4 at",
+        ),
         ("n = 8", "n = \"8\"", "my.toml:3: invalid type: string \"8\", expected u64"),
         ("\"n / 2\"", "\"m / 2\"", "my.toml:5: there is no number 'm'; "),
         ("\"n / 2\"", "\"n / \"", "my.toml:5: 'n / ': it ends too early"),

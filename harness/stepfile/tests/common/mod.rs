@@ -12,11 +12,12 @@ use graphproof_report::suite::Suite as _;
 use graphproof_stepfile::StepFile;
 
 /// The examples, each with another shape.
-pub const EXAMPLES: [(&str, &str); 6] = [
+pub const EXAMPLES: [(&str, &str); 7] = [
     ("chain.toml", "rows=3,width=43"),
     ("conditional.toml", "n=77"),
     ("fork.toml", "n=33"),
     ("grid_sync.toml", "n=100,blocks=3"),
+    ("pitched.toml", "rows=3,width=33,pitch=33"),
     ("softmax.toml", "rows=1,width=1"),
     ("triton.toml", "rows=9,n=256"),
 ];
