@@ -51,8 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 class Judge:
     """What the fixture is: call it as `graphproof.gate`."""
 
-    def __init__(self, request: pytest.FixtureRequest, record: Callable[[str, object], None]) -> None:
-        self._request, self._record = request, record
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
         self.reports: list[Report] = []
         """The reports of the steps that the test has judged."""
 
@@ -86,12 +86,14 @@ class Judge:
     def _tell(self, report: Report) -> None:
         receipt = report.receipt
         ids = [finding.id for finding in report.findings]
-        self._record("graphproof.verdict", receipt["verdict"])
-        self._record("graphproof.driver", f"{receipt['driver']['kind']}: {receipt['device']['name']}")
-        self._record("graphproof.steps", receipt["request"]["steps"])
-        self._record("graphproof.findings", " ".join(ids))
+        # What `record_property` does, without its warning about a family of JUnit's that forbids properties of tests.
+        record = lambda *entry: self._request.node.user_properties.append(entry)  # noqa: E731
+        record("graphproof.verdict", receipt["verdict"])
+        record("graphproof.driver", f"{receipt['driver']['kind']}: {receipt['device']['name']}")
+        record("graphproof.steps", receipt["request"]["steps"])
+        record("graphproof.findings", " ".join(ids))
         for reason in report.not_checked:
-            self._record("graphproof.not_checked", reason)
+            record("graphproof.not_checked", reason)
         for form in FORMS:
             folder = self._request.config.getoption(f"--graphproof-{form}")
             if folder:
@@ -105,9 +107,9 @@ class Judge:
 
 
 @pytest.fixture
-def graphproof(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Judge:
+def graphproof(request: pytest.FixtureRequest) -> Judge:
     """Judges whether steps may be captured into a CUDA graph: `graphproof(step, inputs, steps=64)`."""
-    return Judge(request, record_property)
+    return Judge(request)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -234,18 +234,21 @@ fn parse_text(image: &[u8]) -> Result<Program, ImageError> {
         };
         invalid(code, error.to_string())
     });
-    // A text of a newer ISA may hold words that only that ISA knows: its version is the cause.
-    check_version(text)?;
+    check_version(text, program.is_ok())?;
     let program = program?;
     check_target(&program.target)?;
     Ok(program)
 }
 
-/// A text of a newer PTX ISA than the driver knows is refused for that, as a driver does.
-fn check_version(text: &str) -> Result<(), ImageError> {
+/// A text of a newer PTX ISA than the driver knows is refused for that, as a driver does where it answers as an older
+/// version. Else compilers of the same major ISA may be newer than this driver: what it cannot run of their texts, it
+/// refuses instruction by instruction, in the entry that has it. A text that cannot be read may hold words that only
+/// its ISA knows: then its version is the cause.
+fn check_version(text: &str, is_read: bool) -> Result<(), ImageError> {
     let Some((major, minor)) = graphproof_exec::ptx::declared_version(text) else { return Ok(()) };
     let newest = version::answered().ptx;
-    if (major, minor) <= newest {
+    let may_run = is_read && major == newest.0 && version::restricted().is_none();
+    if (major, minor) <= newest || may_run {
         return Ok(());
     }
     let ours = format!("{}.{}", newest.0, newest.1);

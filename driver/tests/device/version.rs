@@ -41,6 +41,19 @@ fn an_older_version_has_its_number_its_functions_and_its_isa() {
 }
 
 #[test]
+fn a_newer_minor_isa_is_taken_as_far_as_its_words_are_known() {
+    let (_own, _) = primary_of(Settings::default());
+    let mut module = CUmodule::NULL;
+    let text = c".version 9.99\n.target sm_80\n.address_size 64\n.visible .entry k() { ret; }";
+    ok!(cuModuleLoadData(&mut module, text.as_ptr().cast()));
+    let text = c".version 9.99\n.target sm_80\n.address_size 64\n.visible .entry k() { tomorrow.u32 ; }";
+    let load = code!(cuModuleLoadData(&mut module, text.as_ptr().cast()));
+    assert_eq!(load, CUresult::UNSUPPORTED_PTX_VERSION);
+    let reason = last_reason().expect("a reason").text;
+    assert!(reason.contains("PTX ISA 9.99"), "{reason}");
+}
+
+#[test]
 fn a_version_that_never_was_is_refused_by_name() {
     let _own = Instance::new(Settings::default().with(SETTING, "12.42")).enter();
     assert_eq!(code!(cuInit(0)), INVALID);
