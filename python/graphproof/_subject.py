@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import hashlib
 import inspect
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Iterator, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
-from . import _graphproof, _places
+from . import _graphproof, _places, _runs
 from ._frameworks import Described, Framework, known, leaves, of, rebuilt
 
 # Random numbers of the device begin here, apart for each step.
@@ -316,12 +314,12 @@ class Subject:
         own = self.framework.stream(stream)
         if self._place:
             _graphproof.line(*self._place)
-        with _without_collector(capturing or held), self.framework.as_caller(), self.framework.using(own):
+        with _runs.without_collector(capturing or held), self.framework.as_caller(), self.framework.using(own):
             if not capturing:
                 self.framework.reseed(self._drawn)
             call = lambda: self._call(arrays, own)  # noqa: E731
             self.noted: list[tuple[str, int, str, int]] = []
-            note = (lambda *place: self.noted.append((*place[:3], _digest(place[3])))) if noting else None
+            note = (lambda *place: self.noted.append((*place[:3], _runs.digest(place[3])))) if noting else None
             result = _places.follow(call, note) if capturing or held or noting else call()
             returned = self._flat(result, {address: name for name, address in addresses})
         if capturing and self.framework.keeps and self._graph is None:
@@ -355,43 +353,6 @@ class Subject:
         with contextlib.suppress(Exception):
             return self.framework.lost(addresses)
         return []
-
-
-@contextlib.contextmanager
-def _without_collector(judged: bool) -> Iterator[None]:
-    """Keeps Python's collector out of a capture, and of a run on a held stream: when it runs is chance, and what it
-    frees may be anybody's."""
-    runs = gc.isenabled()
-    if judged:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if judged and runs:
-            gc.enable()
-
-
-# Of one line, more is not looked at.
-_MOST_NOTED = 64 << 20
-
-
-def _digest(values: Any) -> int:
-    """What arrays among the values of a line hold, in 64 bits; waits for all work."""
-    digest = hashlib.blake2b(digest_size=8)
-    left = _MOST_NOTED
-    # What cannot be read tells nothing: a list that holds itself, an array on another device.
-    with contextlib.suppress(RecursionError):
-        for name, array in leaves(values, ""):
-            with contextlib.suppress(Exception):
-                framework = of(array)
-                assert framework is not None
-                described = framework.describe(name, framework.dense(array))
-                left -= described.nbytes
-                if left < 0:
-                    break
-                digest.update(name.encode())
-                digest.update(described.content())
-    return int.from_bytes(digest.digest(), "little")
 
 
 # Where the types of kernels are defined, and whose they are.
