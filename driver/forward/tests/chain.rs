@@ -1,6 +1,7 @@
 //! Programs, the recorder, and the software driver behind it.
 #![cfg(target_arch = "x86_64")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -49,32 +50,57 @@ fn line_of(name: &str, comment: &str) -> usize {
 }
 
 /// The interpreters of this machine, one of each version: where frames lie differs between them. Those on the path,
-/// and those that pyenv keeps.
-fn pythons() -> Vec<PathBuf> {
-    let names = (10..=15).flat_map(|minor| [format!("python3.{minor}"), format!("python3.{minor}t")]);
+/// and those that pyenv keeps. By their versions and whether they are without the interpreter's lock.
+fn interpreters() -> BTreeMap<(u32, u32, bool), PathBuf> {
+    let names = (8..=16).flat_map(|minor| [format!("python3.{minor}"), format!("python3.{minor}t")]);
     let kept = std::env::var_os("PYENV_ROOT").map(PathBuf::from).into_iter();
     let kept = kept.flat_map(|root| std::fs::read_dir(root.join("versions")).into_iter().flatten().flatten());
     let kept = kept.map(|version| version.path().join("bin/python3"));
     let named = std::iter::once("python3".to_owned()).chain(names).map(PathBuf::from);
-    let mut versions = std::collections::BTreeMap::new();
+    let mut found = BTreeMap::new();
     for python in named.chain(kept) {
-        let asked = "import sys, sysconfig; assert sys.version_info >= (3, 10); \
-                     print(sys.version_info[:2], sysconfig.get_config_var('Py_GIL_DISABLED') or 0)";
-        if let Ok(told) = Command::new(&python).args(["-c", asked]).output()
-            && told.status.success()
-        {
-            versions.entry(told.stdout).or_insert(python);
+        let asked = "import sys, sysconfig; \
+                     print(*sys.version_info[:2], sysconfig.get_config_var('Py_GIL_DISABLED') or 0)";
+        let Ok(told) = Command::new(&python).args(["-c", asked]).output() else { continue };
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        let numbers: Vec<u32> = told.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        if let [major, minor, free_threaded] = numbers[..] {
+            found.entry((major, minor, free_threaded == 1)).or_insert(python);
         }
     }
-    versions.into_values().collect()
+    found
+}
+
+/// Whether frames of that version are read.
+fn is_known(&(major, minor, _): &(u32, u32, bool)) -> bool {
+    major == 3 && (10..=15).contains(&minor)
 }
 
 #[test]
 fn a_python_program_is_recorded() {
-    let pythons = pythons();
+    let pythons: Vec<PathBuf> =
+        interpreters().into_iter().filter(|(version, _)| is_known(version)).map(|(_, python)| python).collect();
     assert!(!pythons.is_empty(), "the tests need Python");
     println!("frames of {pythons:?}");
     pythons.iter().for_each(|python| recorded(python));
+}
+
+/// A Python whose frames are not known is said to be one, once, and the program runs as ever.
+#[test]
+fn a_python_of_another_version_is_said_to_be_one() {
+    let others = interpreters().into_iter().filter(|(version, _)| !is_known(version));
+    for ((major, minor, _), python) in others {
+        let folder = tempfile::tempdir().unwrap();
+        let output = traced(folder.path(), Command::new(&python).arg(program("capture.py")).arg("7"));
+        assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
+        let trace = Trace::open(&folder.path().join("records")).unwrap();
+        let notes = trace.processes[0].events().filter_map(|event| match event.kind {
+            EventKind::Note(text) => Some(text),
+            _ => None,
+        });
+        let [note] = &notes.collect::<Vec<_>>()[..] else { panic!("not one note") };
+        assert!(note.starts_with(&format!("lines of Python: the frames of this Python, {major}.{minor},")), "{note}");
+    }
 }
 
 fn recorded(python: &Path) {

@@ -69,7 +69,9 @@ fn find() -> Option<Python> {
             unsafe { std::mem::transmute(symbol(c"Py_GetVersion")?) };
         // SAFETY: takes nothing and gives a static string, such as "3.10.13 (main, ...".
         let text = unsafe { CStr::from_ptr(text()) };
-        text.to_bytes().starts_with(b"3.10.").then_some(0x030a_0000)
+        let mut parts = text.to_str().ok()?.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+        let (major, minor) = (parts.next()?.ok()?, parts.next()?.ok()?);
+        Some(major << 24 | (minor & 0xff) << 16)
     })?;
     let runtime = symbol(c"_PyRuntime").map_or(std::ptr::null(), |place| place.cast_const().cast::<usize>());
     // SAFETY: null, or the interpreter's state.
