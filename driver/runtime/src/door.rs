@@ -118,6 +118,7 @@ pub(crate) fn enter(name: &str, per_thread: bool, body: impl Fn() -> Outcome) ->
                 quietly(bind)?;
                 body()
             }
+            Err(F::CONTEXT_IS_DESTROYED) => Err(F::DEVICE_UNINITIALIZED),
             outcome => outcome,
         }
     });
@@ -137,7 +138,10 @@ fn quietly<T>(find: impl FnOnce() -> T) -> T {
 pub(crate) fn enter_plain(name: &str, body: impl FnOnce() -> Outcome) -> i32 {
     let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Failure::UNKNOWN));
     let Err(Failure(code)) = result else { return 0 };
-    LAST_ERROR.set(code);
+    // That something is not done yet is an answer, and no error that a later call would ask for.
+    if Failure(code) != F::NOT_READY {
+        LAST_ERROR.set(code);
+    }
     if Failure(code) == F::NOT_SUPPORTED {
         note(format!("{name} answers cudaErrorNotSupported: it has no model here, or what it was asked for has none"));
     }

@@ -7,17 +7,20 @@ use crate::{door, driver};
 
 impl Failure {
     pub(crate) const INVALID_VALUE: Self = Self(1);
-    pub(crate) const INVALID_CONFIGURATION: Self = Self(9);
     pub(crate) const INVALID_SYMBOL: Self = Self(13);
     pub(crate) const INVALID_MEMCPY_DIRECTION: Self = Self(21);
+    pub(crate) const INVALID_FILTER_SETTING: Self = Self(26);
     pub(crate) const INSUFFICIENT_DRIVER: Self = Self(35);
     pub(crate) const MISSING_CONFIGURATION: Self = Self(52);
     pub(crate) const INVALID_DEVICE_FUNCTION: Self = Self(98);
     pub(crate) const NO_DEVICE: Self = Self(100);
     pub(crate) const INVALID_DEVICE: Self = Self(101);
-    /// What the driver answers where no context is current.
+    /// Where no context is current: the driver answers it, and the runtime too for one that was destroyed (as seen on an
+    /// H200).
     pub(crate) const DEVICE_UNINITIALIZED: Self = Self(201);
     pub(crate) const INVALID_RESOURCE_HANDLE: Self = Self(400);
+    pub(crate) const NOT_READY: Self = Self(600);
+    pub(crate) const CONTEXT_IS_DESTROYED: Self = Self(709);
     pub(crate) const NOT_SUPPORTED: Self = Self(801);
     pub(crate) const UNKNOWN: Self = Self(999);
 }

@@ -12,24 +12,6 @@ thread_local! {
     static CONFIGURATIONS: RefCell<Vec<(Dim3, Dim3, usize, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
-const MAX_BLOCK: [u32; 3] = [1024, 1024, 64];
-const MAX_GRID: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
-/// `CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK`.
-const MAX_THREADS: u32 = 0;
-
-/// The runtime tells a shape that no launch can have from other wrong arguments.
-fn check(function: usize, grid: Dim3, block: Dim3) -> Outcome {
-    let fits = |of: Dim3, most: [u32; 3]| [of.x, of.y, of.z].iter().zip(most).all(|(&n, most)| (1..=most).contains(&n));
-    let mut most = 0i32;
-    // SAFETY: a place for the result.
-    unsafe { driver::cuFuncGetAttribute((&raw mut most).cast(), MAX_THREADS, function) }?;
-    let threads = u64::from(block.x) * u64::from(block.y) * u64::from(block.z);
-    if !fits(grid, MAX_GRID) || !fits(block, MAX_BLOCK) || threads > u64::from(most.unsigned_abs()) {
-        return Err(Failure::INVALID_CONFIGURATION);
-    }
-    Ok(())
-}
-
 /// # Safety
 /// `args` has a valid pointer for each parameter of the kernel.
 unsafe fn launch(
@@ -41,7 +23,6 @@ unsafe fn launch(
     cooperative: bool,
 ) -> Outcome {
     let function = registry::function(func)?;
-    check(function, grid, block)?;
     let shared = u32::try_from(shared).map_err(|_| Failure::INVALID_VALUE)?;
     let (g, b) = (grid, block);
     // SAFETY: as the caller vouches.
@@ -77,7 +58,6 @@ entry_points! {
     fn cudaLaunchKernelExC(config: *const LaunchConfig, func: usize, args: *const c_void) {
         let config = unsafe { read(config) }?;
         let function = registry::function(func)?;
-        check(function, config.gridDim, config.blockDim)?;
         // The attributes are the driver's, field for field.
         let config = DriverLaunchConfig {
             gridDim: config.gridDim,

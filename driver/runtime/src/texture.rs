@@ -81,6 +81,10 @@ const PITCHED: u32 = 3;
 /// `cudaReadMode…` that keeps the element's type.
 const ELEMENT_TYPE: u32 = 0;
 
+/// `cudaTextureFilterMode`.
+const NEAREST: u32 = 0;
+const FILTERED: u32 = 1;
+
 /// `CU_TRSF_…`: read as whole numbers, normalised coordinates, sRGB, no trilinear optimisation, seamless cubes.
 const AS_INTEGER: u32 = 1;
 const NORMALISED: u32 = 2;
@@ -192,9 +196,20 @@ entry_points! {
     ) {
         let resource = unsafe { read(pResDesc) }?.for_driver()?;
         let texture = unsafe { read(pTexDesc) }?.for_driver()?;
-        let (resource, texture) = ((&raw const resource).cast(), (&raw const texture).cast());
+        let resource = (&raw const resource).cast();
         // A view has the same fields in both APIs.
-        unsafe { driver::cuTexObjectCreate(pTexObject.cast(), resource, texture, pResViewDesc) }
+        let create = |texture: &DriverTexture| unsafe {
+            driver::cuTexObjectCreate(pTexObject.cast(), resource, std::ptr::from_ref(texture).cast(), pResViewDesc)
+        };
+        match create(&texture) {
+            Err(Failure::INVALID_VALUE) if texture.filter_mode == FILTERED => {
+                // The runtime tells a filter that the format does not have from other wrong arguments.
+                create(&DriverTexture { filter_mode: NEAREST, ..texture })?;
+                unsafe { driver::cuTexObjectDestroy(read(pTexObject)?) }?;
+                Err(Failure::INVALID_FILTER_SETTING)
+            }
+            outcome => outcome,
+        }
     }
 
     fn cudaGetTextureObjectResourceDesc_v12(pResDesc: *mut ResourceDesc, texObject: u64) {

@@ -37,9 +37,9 @@ int main() {
     HOLDS(filled() == 7);
     std::thread([own] { HOLDS(!cuCtxDestroy(own)); }).join();
     int *p;
-    IS(cudaMalloc(&p, sizeof(int)), cudaErrorContextIsDestroyed);
-    IS(cudaDeviceSynchronize(), cudaErrorContextIsDestroyed);
-    IS(cudaGetLastError(), cudaErrorContextIsDestroyed);
+    IS(cudaMalloc(&p, sizeof(int)), cudaErrorDeviceUninitialized);
+    IS(cudaDeviceSynchronize(), cudaErrorDeviceUninitialized);
+    IS(cudaGetLastError(), cudaErrorDeviceUninitialized);
     HOLDS(!cuCtxSetCurrent(primary));
     HOLDS(filled() == 7);
     puts("ok");

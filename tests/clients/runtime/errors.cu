@@ -18,11 +18,11 @@ int main() {
 
     // A launch with a shape that none can have.
     fine<<<1, 1025>>>(p);
-    IS(cudaPeekAtLastError(), cudaErrorInvalidConfiguration);
-    IS(cudaGetLastError(), cudaErrorInvalidConfiguration);
+    IS(cudaPeekAtLastError(), cudaErrorInvalidValue);
+    IS(cudaGetLastError(), cudaErrorInvalidValue);
     OK(cudaGetLastError());
     fine<<<0, 1>>>(p);
-    IS(cudaGetLastError(), cudaErrorInvalidConfiguration);
+    IS(cudaGetLastError(), cudaErrorInvalidValue);
     small<<<1, 128>>>(p);
     HOLDS(cudaGetLastError() != cudaSuccess);
     fine<<<1, 1, 1 << 20>>>(p);
@@ -38,7 +38,8 @@ int main() {
     int device = -1;
     OK(cudaGetDevice(&device));
     HOLDS(device == 0);
-    IS(cudaStreamSynchronize((cudaStream_t)0x1234), cudaErrorInvalidResourceHandle);
+    // Of a handle of nothing NVIDIA's driver makes a crash.
+    if (software()) IS(cudaStreamSynchronize((cudaStream_t)0x1234), cudaErrorInvalidResourceHandle);
     IS(cudaFree((void *)0x1234), cudaErrorInvalidValue);
     IS(cudaMalloc(&p, size_t(1) << 60), cudaErrorMemoryAllocation);
     IS(cudaLaunchKernel((void *)main, 1, 1, nullptr, 0, 0), cudaErrorInvalidDeviceFunction);
