@@ -90,7 +90,12 @@ impl Texture {
     fn colour(&self, sampler: &Sampler, places: [Option<u32>; 3], note: Note<'_>) -> [u32; 4] {
         match places {
             [Some(x), Some(y), Some(z)] => self.element_at(sampler, [x, y, z], note),
-            _ if self.gives_floats(sampler) => sampler.border.map(f32::to_bits),
+            // M (H200): the border's colour is one that the format can have.
+            _ if self.gives_floats(sampler) => {
+                let least = if self.channel.is_signed() { -1.0 } else { 0.0 };
+                let fit = |value: f32| if self.channel.is_integer() { value.clamp(least, 1.0) } else { value };
+                sampler.border.map(|value| fit(value).to_bits())
+            }
             _ => sampler.border.map(|value| if self.channel.is_signed() { value as i32 as u32 } else { value as u32 }),
         }
     }

@@ -110,6 +110,10 @@ impl Case {
             return self.sampler.border.map(|b| {
                 let signed = matches!(self.channel, Channel::S8 | Channel::S16 | Channel::S32);
                 match (floats, signed) {
+                    // The border's colour is one that the format can have.
+                    (true, _) if self.channel.is_integer() => {
+                        Value::Float(f64::from(b.clamp(if signed { -1.0 } else { 0.0 }, 1.0)))
+                    }
                     (true, _) => Value::Float(f64::from(b)),
                     (false, true) => Value::Whole(b as i32 as u32),
                     (false, false) => Value::Whole(b as u32),
