@@ -91,6 +91,9 @@ part conformance 420 "$gp" conformance --driver "$driver" --json "out/conformanc
 # Random kernels: what differs from the software driver is cut down and kept.
 part kernels 180 "$gp" kernels --driver "$driver" --against software --seeds 0..3600 --cases "out/kernels" --record "out/kernels.txt"
 
+# C++ programs on NVIDIA's runtime: what they ask of ours.
+[ "$driver" = software ] || part runtime 180 python3 "$work/runtime.py" "$work/runtime"
+
 # Programs of PyTorch with one planted fault each, and without it.
 [ "$driver" = software ] || part trace 300 python3 "$work/trace/run.py" "$gp" "$out/trace"
 # Twenty programs with graphs, a compiled model and two processes, with and without the recorder.
