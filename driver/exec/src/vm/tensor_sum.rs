@@ -95,14 +95,26 @@ pub(crate) fn add(
     let kept: u32 = if small { 13 } else { 25 };
     let base = kept - fraction(types.0) - fraction(types.1);
     let mut found = [[0f64; COLUMNS]; ROWS];
-    if a.special || b.special || sums.iter().flatten().any(|sum| !sum.is_finite()) {
+    let mut finite = true;
+    for row in 0..ROWS {
+        for n in 0..COLUMNS {
+            finite &= sums[row][n].to_bits() & 0x7f80_0000 != 0x7f80_0000;
+        }
+    }
+    if a.special || b.special || !finite {
         plain(types, depth, a, b, sums, &mut found);
         return found;
     }
-    if b.mantissa == [0; COLUMNS * DEEP] {
+    let mut any = 0;
+    for n in 0..COLUMNS * DEEP {
+        any |= b.mantissa[n];
+    }
+    if any == 0 {
         for row in 0..ROWS {
-            // A sum of -0 becomes 0, as anywhere else.
-            found[row] = sums[row].map(|sum| f64::from(sum) + 0.0);
+            for n in 0..COLUMNS {
+                // A sum of -0 becomes 0, as anywhere else.
+                found[row][n] = f64::from(sums[row][n]) + 0.0;
+            }
         }
         return found;
     }

@@ -147,10 +147,9 @@ impl Ctx {
         to.resize(begin + lines * DEEP, 0);
         let to = &mut to[begin..];
         let mut read = |address: u32| -> Checked<[u8; 16]> {
-            let illegal =
-                FaultKind::IllegalAddress { space: "shared", address: address.into(), size: 16, write: false };
             if self.shared_len < 16 || address > self.shared_len - 16 {
-                return Err(illegal);
+                let address = address.into();
+                return Err(FaultKind::IllegalAddress { space: "shared", address, size: 16, write: false });
             }
             let place = self.shared.wrapping_add(address as usize);
             if check && !self.flights.proxy.sees(place, 16) {
