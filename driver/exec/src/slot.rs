@@ -121,8 +121,7 @@ impl RegisterFile {
     /// this lives.
     pub unsafe fn cleared(base: *mut u8, bytes: usize) -> Self {
         // SAFETY: by the caller.
-        unsafe { std::ptr::write_bytes(base, 0, bytes) };
-        Self { base, bytes }
+        unsafe { Self::started(base, bytes, &[]) }
     }
 
     fn place<T>(&self, offset: u32) -> *mut T {

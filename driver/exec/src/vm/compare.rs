@@ -93,20 +93,18 @@ mod avx512 {
         };
     }
 
-    /// A mask over 32 lanes, `$count` vectors of `$width` lanes of type `$t`.
+    /// A mask over 32 lanes of type `$t` in slots of `$slot`: `$count` vectors, compared by `$cmp` as `$numbers`.
     macro_rules! lanes {
-        ($c:ident, $i:ident, $scalar:ident, $slot:ty, $t:ty, $count:literal, $load:ident, $splat:ident,
-         |$a:ident, $b:ident| $cmp:expr) => {{
+        ($c:ident, $i:ident, $slot:ty, $t:ty, $count:literal, $load:ident, $splat:ident, $cmp:ident as $numbers:ident) => {{
             const WIDTH: usize = 32 / $count;
             let from = |operand: u32, n: usize| {
                 $load($c.vector_place::<$slot>(operand).cast::<$t>().wrapping_add(n * WIDTH).cast())
             };
-            let same = if $scalar { $splat(peek_as::<$slot, $t>($c, $i.b)) } else { $splat(<$t>::default()) };
+            let same = if B { $splat(peek_as::<$slot, $t>($c, $i.b)) } else { $splat(<$t>::default()) };
             let mut all = 0u32;
             for n in 0..$count {
-                let $a = from($i.a, n);
-                let $b = if $scalar { same } else { from($i.b, n) };
-                all |= u32::from($cmp) << (n * WIDTH);
+                let b = if B { same } else { from($i.b, n) };
+                all |= u32::from($numbers!($cmp, C::TEST, from($i.a, n), b)) << (n * WIDTH);
             }
             all
         }};
@@ -129,53 +127,51 @@ mod avx512 {
         unsafe {
             let inst = &*i;
             let mask = match <C::T as Lane>::NUMBERS {
-                Some(Numbers::U32) => {
-                    lanes!(c, inst, B, u32, i32, 2, _mm512_loadu_epi32, _mm512_set1_epi32, |a, b| integers!(
-                        _mm512_cmp_epu32_mask,
-                        C::TEST,
-                        a,
-                        b
-                    ))
-                }
-                Some(Numbers::I32) => {
-                    lanes!(c, inst, B, u32, i32, 2, _mm512_loadu_epi32, _mm512_set1_epi32, |a, b| integers!(
-                        _mm512_cmp_epi32_mask,
-                        C::TEST,
-                        a,
-                        b
-                    ))
-                }
+                Some(Numbers::U32) => lanes!(
+                    c,
+                    inst,
+                    u32,
+                    i32,
+                    2,
+                    _mm512_loadu_epi32,
+                    _mm512_set1_epi32,
+                    _mm512_cmp_epu32_mask as integers
+                ),
+                Some(Numbers::I32) => lanes!(
+                    c,
+                    inst,
+                    u32,
+                    i32,
+                    2,
+                    _mm512_loadu_epi32,
+                    _mm512_set1_epi32,
+                    _mm512_cmp_epi32_mask as integers
+                ),
                 Some(Numbers::F32) => {
-                    lanes!(c, inst, B, u32, f32, 2, _mm512_loadu_ps, _mm512_set1_ps, |a, b| reals!(
-                        _mm512_cmp_ps_mask,
-                        C::TEST,
-                        a,
-                        b
-                    ))
+                    lanes!(c, inst, u32, f32, 2, _mm512_loadu_ps, _mm512_set1_ps, _mm512_cmp_ps_mask as reals)
                 }
-                Some(Numbers::U64) => {
-                    lanes!(c, inst, B, u64, i64, 4, _mm512_loadu_epi64, _mm512_set1_epi64, |a, b| integers!(
-                        _mm512_cmp_epu64_mask,
-                        C::TEST,
-                        a,
-                        b
-                    ))
-                }
-                Some(Numbers::I64) => {
-                    lanes!(c, inst, B, u64, i64, 4, _mm512_loadu_epi64, _mm512_set1_epi64, |a, b| integers!(
-                        _mm512_cmp_epi64_mask,
-                        C::TEST,
-                        a,
-                        b
-                    ))
-                }
+                Some(Numbers::U64) => lanes!(
+                    c,
+                    inst,
+                    u64,
+                    i64,
+                    4,
+                    _mm512_loadu_epi64,
+                    _mm512_set1_epi64,
+                    _mm512_cmp_epu64_mask as integers
+                ),
+                Some(Numbers::I64) => lanes!(
+                    c,
+                    inst,
+                    u64,
+                    i64,
+                    4,
+                    _mm512_loadu_epi64,
+                    _mm512_set1_epi64,
+                    _mm512_cmp_epi64_mask as integers
+                ),
                 Some(Numbers::F64) => {
-                    lanes!(c, inst, B, u64, f64, 4, _mm512_loadu_pd, _mm512_set1_pd, |a, b| reals!(
-                        _mm512_cmp_pd_mask,
-                        C::TEST,
-                        a,
-                        b
-                    ))
+                    lanes!(c, inst, u64, f64, 4, _mm512_loadu_pd, _mm512_set1_pd, _mm512_cmp_pd_mask as reals)
                 }
                 None => return any::<S>(c, i),
             };
