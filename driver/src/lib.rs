@@ -8,6 +8,8 @@ pub mod observe;
 pub mod record;
 pub mod software;
 
+pub use graphproof_exec::tensor_map;
+
 /// Tells the libraries that stand in front of the driver (the runtime, the linker) that it is this one.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, reason = "a name for the dynamic linker")]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use graphproof_exec::Access;
+use graphproof_exec::{Access, Span};
 
 use super::order::Order;
 use super::{Observed, PathStep};
@@ -57,6 +57,32 @@ pub(super) fn find(works: &[Observed], order: &Order) -> Vec<Conflict> {
     let mut found: Vec<Conflict> = found.into_values().collect();
     found.sort_unstable_by_key(|conflict| conflict.works);
     found
+}
+
+/// Takes, from what changed while a host function ran, the bytes that other work without an order wrote from then on:
+/// who changed them is not known.
+pub(super) fn leave_others_their_bytes(works: &mut [Observed], order: &Order) {
+    for host in 0..works.len() {
+        let Some(began) = works[host].began else { continue };
+        let mut orders = Orders { works, order, plans: HashMap::new(), known: HashMap::new() };
+        let others = (began..works.len()).filter(|&at| at != host && !orders.ordered(host, at));
+        let others: Vec<usize> = others.collect();
+        let written = others.iter().flat_map(|&at| &works[at].spans).filter(|span| span.access != Access::Read);
+        let mut left = works[host].spans.clone();
+        for span in written {
+            left = left.into_iter().flat_map(|own| without(own, *span)).collect();
+        }
+        works[host].spans = left;
+    }
+}
+
+/// What remains of a span without another.
+fn without(own: Span, other: Span) -> impl Iterator<Item = Span> {
+    let (end, theirs) = (own.address + own.len, other.address + other.len);
+    let before = own.address..end.min(other.address);
+    let behind = own.address.max(theirs)..end;
+    let parts = [before, behind].into_iter().filter(|part| part.start < part.end);
+    parts.map(move |part| Span { address: part.start, len: part.end - part.start, ..own })
 }
 
 struct Orders<'a> {
@@ -158,5 +184,43 @@ impl Reach {
 
     fn leads(&self, from: u32, to: u32) -> bool {
         self.behind[from as usize][to as usize / 64] >> (to % 64) & 1 != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use graphproof_scheduler::Ticket;
+
+    use super::*;
+
+    fn work(stream: u64, span: (u64, u64), access: Access, began: Option<usize>) -> Observed {
+        Observed {
+            what: String::new(),
+            node: None,
+            spans: vec![Span { address: span.0, len: span.1, access }],
+            ticket: Ticket { stream, sequence: 1 },
+            path: Vec::new(),
+            submission: Some(stream as usize - 1),
+            began,
+        }
+    }
+
+    #[test]
+    fn what_changed_beside_a_host_function_is_its_own_only_where_nobody_else_wrote() {
+        let mut order = Order::default();
+        (1..=3).for_each(|stream| order.submitted(Ticket { stream, sequence: 1 }, &[], &[]));
+        // Stream 2 wrote four of its bytes while it ran, stream 3 reads the last of them and the one before.
+        let while_it_ran = || vec![work(2, (8, 4), Access::Write, None), work(1, (4, 8), Access::Write, Some(0))];
+        let mut works = while_it_ran();
+        works.push(work(3, (11, 2), Access::Read, None));
+        leave_others_their_bytes(&mut works, &order);
+        assert_eq!(works[1].spans, [Span { address: 4, len: 4, access: Access::Write }]);
+        assert_eq!(find(&works, &order).iter().map(|found| found.works).collect::<Vec<_>>(), [[0, 2]]);
+        // Where stream 2 had ended before it was called, both wrote.
+        let mut works = while_it_ran();
+        works[1].began = Some(1);
+        leave_others_their_bytes(&mut works, &order);
+        assert_eq!(works[1].spans[0].len, 8);
+        assert_eq!(find(&works, &order).iter().map(|found| found.bytes).collect::<Vec<_>>(), [4]);
     }
 }

@@ -5,6 +5,7 @@
 //! stands before it: its stream, events, the legacy stream's rules, waits of the host.
 
 mod conflict;
+mod host;
 mod order;
 mod touches;
 
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use conflict::Conflict;
 pub use graphproof_exec::{Access, Span};
+use host::HostImage;
 pub(crate) use touches::{copy_spans, spans_of};
 
 use graphproof_scheduler::Ticket;
@@ -64,6 +66,26 @@ pub struct Observed {
     path: Vec<PathStep>,
     /// Index of its submission.
     submission: Option<usize>,
+    /// For a host function: how many works had ended when it was called.
+    began: Option<usize>,
+}
+
+impl Observed {
+    /// Whether it is a host function: its bytes are those that changed while it ran.
+    pub fn is_host_function(&self) -> bool {
+        self.began.is_some()
+    }
+}
+
+/// A piece of work that touches what is not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// What it was: `host function`, or a kernel's name.
+    pub what: String,
+    /// As for [`Observed::node`].
+    pub node: Option<u32>,
+    /// What it wrote is not seen either.
+    pub writes: bool,
 }
 
 /// A piece of work, or a graph, that was put on a stream.
@@ -83,6 +105,8 @@ pub struct Submission {
 pub struct Observation {
     /// Every piece of work that touched memory, in the order in which they ended.
     pub works: Vec<Observed>,
+    /// Work of which more than [`Observation::works`] has is not known, once each.
+    pub unseen: Vec<Unseen>,
     order: Order,
     /// More was touched than is kept.
     pub truncated: bool,
@@ -105,6 +129,8 @@ impl Observation {
     }
 }
 
+const HOST_FUNCTION: &str = "host function";
+
 /// Spans kept of one observation.
 const MOST_SPANS: usize = 1 << 21;
 
@@ -126,6 +152,7 @@ impl Observing {
 #[derive(Debug, Default)]
 struct Observer {
     works: Vec<Observed>,
+    unseen: Vec<Unseen>,
     spans: usize,
     order: Order,
 }
@@ -147,11 +174,12 @@ pub fn stop() -> Observation {
     }
     driver().wait_for_device();
     driver().observing.on.store(false, Ordering::Release);
-    let Some(Observer { mut works, spans, order }) = observer().take() else { return Observation::default() };
+    let Some(Observer { mut works, unseen, spans, order }) = observer().take() else { return Observation::default() };
     for work in &mut works {
         work.submission = order.of(work.ticket);
     }
-    Observation { works, order, truncated: spans > MOST_SPANS }
+    conflict::leave_others_their_bytes(&mut works, &order);
+    Observation { works, unseen, order, truncated: spans > MOST_SPANS }
 }
 
 /// How many submissions the observation in progress has seen: a mark between them.
@@ -215,14 +243,28 @@ pub(crate) fn copied_at_once(stream: u64, behind: &[u64], spans: Vec<Span>) {
     let mut guard = observer();
     let Some(observer) = guard.as_mut() else { return };
     let ticket = observer.order.at_once(stream, behind);
-    observer.keep("memcpy".to_owned(), None, spans, ticket, Vec::new());
+    observer.keep(Observed {
+        what: "memcpy".to_owned(),
+        node: None,
+        spans,
+        ticket,
+        path: Vec::new(),
+        submission: None,
+        began: None,
+    });
 }
 
 impl Observer {
-    fn keep(&mut self, what: String, node: Option<u32>, spans: Vec<Span>, ticket: Ticket, path: Vec<PathStep>) {
-        self.spans += spans.len();
-        if self.spans <= MOST_SPANS && !spans.is_empty() {
-            self.works.push(Observed { what, node, spans, ticket, path, submission: None });
+    fn keep(&mut self, work: Observed) {
+        self.spans += work.spans.len();
+        if self.spans <= MOST_SPANS && !work.spans.is_empty() {
+            self.works.push(work);
+        }
+    }
+
+    fn cannot_see(&mut self, unseen: Unseen) {
+        if !self.unseen.contains(&unseen) {
+            self.unseen.push(unseen);
         }
     }
 }
@@ -237,6 +279,39 @@ pub(crate) fn ran(params: &NodeParams, node: Option<u32>, spans: Vec<Span>, tick
         _ => return,
     };
     if let Some(observer) = observer().as_mut() {
-        observer.keep(what, node, spans, ticket, Path::steps(path));
+        let path = Path::steps(path);
+        observer.keep(Observed { what, node, spans, ticket, path, submission: None, began: None });
     }
+}
+
+/// A kernel has run without being executed: nothing of what it touches is seen.
+pub(crate) fn ran_opaque(kernel: &str, node: Option<u32>) {
+    if let Some(observer) = observer().as_mut() {
+        observer.cannot_see(Unseen { what: kernel.to_owned(), node, writes: true });
+    }
+}
+
+/// Calls a host function, which is work of a graph where `path` is given, and notes what changed meanwhile.
+///
+/// What an eager one changes is not told apart from what the thread that enqueued it goes on to write.
+pub(crate) fn host_function(node: Option<u32>, ticket: Ticket, path: Option<&Path<'_>>, call: impl FnOnce()) {
+    if !is_on() {
+        return call();
+    }
+    let began = observer().as_ref().map(|observer| observer.works.len());
+    let image = path.and_then(|_| HostImage::take());
+    call();
+    let spans = image.as_ref().map(HostImage::changed);
+    let mut guard = observer();
+    let (Some(observer), Some(began)) = (guard.as_mut(), began) else { return };
+    observer.cannot_see(Unseen { what: HOST_FUNCTION.to_owned(), node, writes: spans.is_none() });
+    observer.keep(Observed {
+        what: HOST_FUNCTION.to_owned(),
+        node,
+        spans: spans.unwrap_or_default(),
+        ticket,
+        path: Path::steps(path),
+        submission: None,
+        began: Some(began),
+    });
 }

@@ -191,6 +191,9 @@ fn complete_record(record: &Record, engine: &Engine<Task>) {
 fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
     if work.function.opaque {
         opaque::run(work);
+        if observe::is_on() {
+            observe::ran_opaque(&work.function.entry.name, scope.node);
+        }
         return Ok(());
     }
     // The call has decoded it already, or there would be no launch.
@@ -295,12 +298,14 @@ fn call_host(work: &HostWork, error: Option<CUresult>, scope: Scope<'_>) {
         (HostCall::Function(_), Some(_)) => {}
         (HostCall::Function(function), None) => {
             // SAFETY: the caller of cuLaunchHostFunc vouches for the function and its argument.
-            scope.engine.blocking(|| host_function(|| unsafe { function(data) }));
+            let call = || host_function(|| unsafe { function(data) });
+            scope.engine.blocking(|| observe::host_function(scope.node, scope.ticket, scope.path, call));
         }
         (HostCall::Callback(function, stream), error) => {
             let status = error.unwrap_or(CUresult::SUCCESS);
             // SAFETY: as above, for cuStreamAddCallback.
-            scope.engine.blocking(|| host_function(|| unsafe { function(stream, status, data) }));
+            let call = || host_function(|| unsafe { function(stream, status, data) });
+            scope.engine.blocking(|| observe::host_function(scope.node, scope.ticket, scope.path, call));
         }
     }
 }

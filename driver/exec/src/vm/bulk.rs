@@ -8,6 +8,7 @@ use super::map::{Exec, Step};
 use super::memory::{RANK_SHIFT, peek, poke};
 use crate::code::Inst;
 use crate::fault::FaultKind;
+use crate::footprint::Access;
 use crate::ptx::Type;
 
 /// Changes each word at `to` by the one at `from`, in shared memory or by `global` rules.
@@ -92,6 +93,13 @@ pub(crate) const PREFETCH: u64 = 8;
 /// The reduction's row is in these bits, from this one on.
 pub(crate) const REDUCTION: u32 = 8;
 
+/// How a copy touches its destination in global memory.
+///
+/// D (PTX ISA, cp.reduce.async.bulk): a reduction is relaxed, each element by itself; what replaces bytes is weak.
+pub(crate) fn landing(combine: Option<Combine>) -> Access {
+    if combine.is_some() { Access::Atomic } else { Access::Write }
+}
+
 /// What is wrong with an instruction.
 pub(crate) type Checked<T> = Result<T, FaultKind>;
 
@@ -131,11 +139,16 @@ impl Ctx {
         self.shared_place(address, len).ok_or(illegal)
     }
 
-    /// Bytes of global memory.
-    pub(crate) fn global_bytes(&self, address: u64, len: u64, write: bool) -> Checked<*mut u8> {
+    /// Bytes of global memory, which a copy will touch in this way.
+    pub(crate) fn global_bytes(&self, address: u64, len: u64, access: Access) -> Checked<*mut u8> {
         let size = len.min(u64::from(u32::MAX)) as u32;
         let place = self.global_place(address).filter(|&(_, left)| left >= len).map(|(place, _)| place);
-        place.ok_or(FaultKind::IllegalAddress { space: "global", address, size, write })
+        let write = access != Access::Read;
+        let place = place.ok_or(FaultKind::IllegalAddress { space: "global", address, size, write })?;
+        if let Some(footprint) = self.footprint() {
+            footprint.touch(address, [(0, len)], access);
+        }
+        Ok(place)
     }
 
     /// The mbarrier of a copy: it lies in the shared memory of block `rank`.
@@ -211,7 +224,7 @@ impl Step for Bulk {
                 return Ok(());
             }
             let (source, reads) = if from_global {
-                (c.global_bytes(from, size, false)?, None)
+                (c.global_bytes(from, size, Access::Read)?, None)
             } else {
                 let (place, rank) = c.shared_bytes(shared_address(from), size, false)?;
                 (place, Some(rank))
@@ -223,7 +236,7 @@ impl Step for Bulk {
                 Flight { combine, reads, ..Flight::new(vec![piece], issuer) }
             };
             if to_global {
-                let place = c.global_bytes(to, size, true)?;
+                let place = c.global_bytes(to, size, landing(combine))?;
                 let flight = Flight { group: Some(c.open_group(lane)), ..flight(place) };
                 return c.issue_seen(flight);
             }

@@ -1,6 +1,8 @@
 //! Copies of boxes of tensors (TMA), and tensor maps that kernels change.
 
-use super::bulk::{Checked, FROM_GLOBAL, MULTICAST, PREFETCH, REDUCTION, aligned, combine_of, each_checked, in_block};
+use super::bulk::{
+    Checked, FROM_GLOBAL, MULTICAST, PREFETCH, REDUCTION, aligned, combine_of, each_checked, in_block, landing,
+};
 use super::bulk::{reduction, shared_address};
 use super::ctx::Ctx;
 use super::flight::{Combine, Flight, Piece, Source};
@@ -8,6 +10,7 @@ use super::map::Step;
 use super::memory::{GLOBAL, PARAM, SHARED, classify, peek, poke};
 use crate::code::Inst;
 use crate::fault::FaultKind;
+use crate::footprint::Access;
 use crate::ptx::Type;
 use crate::tensor_map::{self, BYTES, Field, TensorMap, Window};
 
@@ -126,7 +129,7 @@ impl Ctx {
             PARAM if u64::from(self.params_len) >= at + len => Ok(self.params.cast_mut().wrapping_add(at as usize)),
             PARAM => Err(FaultKind::IllegalAddress { space: name, address: at, size: BYTES as u32, write }),
             SHARED => Ok(self.shared_bytes(shared_address(at), len, write)?.0),
-            _ => self.global_bytes(at, len, write),
+            _ => self.global_bytes(at, len, if write { Access::Write } else { Access::Read }),
         }
     }
 
@@ -172,7 +175,7 @@ impl Ctx {
             let from = if inside.is_empty() {
                 std::ptr::null_mut()
             } else {
-                self.global_bytes(address.wrapping_add(inside.start), inside.end - inside.start, false)?
+                self.global_bytes(address.wrapping_add(inside.start), inside.end - inside.start, Access::Read)?
             };
             // In units that swizzling leaves together, and where the tensor begins and ends.
             let mut at = 0;
@@ -196,14 +199,14 @@ impl Ctx {
     }
 
     /// The pieces of a store from shared memory at `from`, which is at `host`.
-    fn store_pieces(&self, boxed: &Boxed, from: u64, host: *mut u8) -> Checked<Vec<Piece>> {
+    fn store_pieces(&self, boxed: &Boxed, from: u64, host: *mut u8, access: Access) -> Checked<Vec<Piece>> {
         let (mut pieces, size) = (Vec::new(), boxed.map.element_bytes());
         boxed.rows(|offset, address, inside| {
             let (mut at, end) = (inside.start * size, inside.end * size);
             if at >= end {
                 return Ok(());
             }
-            let to = self.global_bytes(address.wrapping_add(at), end - at, true)?;
+            let to = self.global_bytes(address.wrapping_add(at), end - at, access)?;
             let first = at;
             while at < end {
                 let unit = if boxed.map.swizzle == 0 { end } else { end.min((at + 16) / 16 * 16) };
@@ -236,7 +239,7 @@ impl Step for TensorCopy {
             if i.imm & FROM_GLOBAL == 0 {
                 let (host, rank) = c.shared_bytes(shared, room, false)?;
                 let combine = tensor_combine(&boxed.map, i.imm >> REDUCTION)?;
-                let pieces = c.store_pieces(&boxed, shared, host)?;
+                let pieces = c.store_pieces(&boxed, shared, host, landing(combine))?;
                 let flight = Flight { combine, reads: Some(rank), ..Flight::new(pieces, issuer) };
                 return c.issue_seen(Flight { group: Some(c.open_group(lane)), ..flight });
             }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use graphproof_exec::tensor_map::{TensorMap, Window};
 use graphproof_exec::texture::{Addressing, Channel, Sampler, Texture};
 use graphproof_exec::{Access, Footprint, Launch, LaunchConfig, MemoryMap, MemoryRange, Pool, Span, run};
 
@@ -13,10 +14,16 @@ const LEN: usize = 4096;
 /// thread. Gives what was touched, as offsets: the second buffer begins at 4096, where the texture object 1 and the
 /// surface object 2 name eight words in each of four rows.
 fn touched(body: &str, grid: u32) -> Vec<Span> {
+    touched_with(None, body, grid)
+}
+
+/// The same where the parameter `map` is a tensor map; its address counts from the first buffer.
+fn touched_with(map: Option<TensorMap>, body: &str, grid: u32) -> Vec<Span> {
+    let declared = if map.is_some() { ", .param .align 64 .b8 map[128]" } else { "" };
     let text = format!(
-        ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param .u64 a, .param .u64 b)\n{{\n\
+        ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param .u64 a, .param .u64 b{declared})\n{{\n\
          .reg .pred %p<4>;\n.reg .b16 %rs<4>;\n.reg .b32 %r<16>;\n.reg .f32 %f<8>;\n.reg .b64 %rd<16>;\n\
-         .shared .align 16 .b8 tile[512];\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, %ctaid.x;\n\
+         .shared .align 128 .b8 tile[512];\n.shared .align 8 .b64 bar;\nmov.u32 %r0, %tid.x;\nmov.u32 %r1, %ctaid.x;\n\
          ld.param.u64 %rd1, [a];\nld.param.u64 %rd2, [b];\nmul.wide.u32 %rd3, %r0, 4;\nadd.s64 %rd4, %rd1, %rd3;\n\
          mul.wide.u32 %rd5, %r0, 16;\nadd.s64 %rd6, %rd1, %rd5;\n{body}\nret;\n}}\n"
     );
@@ -26,16 +33,20 @@ fn touched(body: &str, grid: u32) -> Vec<Span> {
     // Two allocations with a gap of addresses between them.
     let starts = [1u64 << 40, (1 << 40) + 2 * LEN as u64];
     let ranges = [0, 1].map(|n| MemoryRange { base: starts[n], len: LEN as u64, host: base.wrapping_add(n * LEN) });
-    let map = MemoryMap { ranges: ranges.into() };
-    let footprint = Footprint::of(&map);
+    let mapped = MemoryMap { ranges: ranges.into() };
+    let footprint = Footprint::of(&mapped);
     let textures = [1, 2].map(|handle| object(handle, base.wrapping_add(LEN), starts[1]));
-    let parameters: Vec<u8> = starts.iter().flat_map(|address| address.to_le_bytes()).collect();
+    let mut parameters: Vec<u8> = starts.iter().flat_map(|address| address.to_le_bytes()).collect();
+    if let Some(map) = map {
+        parameters.resize(64, 0);
+        parameters.extend(TensorMap { address: starts[0] + map.address, ..map }.encode());
+    }
     let launch = Launch {
         kernel: program.entries[0].kernel().expect("an executed kernel"),
         config: LaunchConfig { grid: [grid, 1, 1], block: [32, 1, 1], dynamic_shared_bytes: 0 },
         parameters: &parameters,
         globals: &[],
-        memory: &map,
+        memory: &mapped,
         textures: &textures,
         order_seed: 7,
         resident: u64::MAX,
@@ -128,6 +139,67 @@ fn asynchronous_copies_read_their_source() {
     let body = "mov.u32 %r5, tile;\nshl.b32 %r6, %r0, 4;\nadd.u32 %r5, %r5, %r6;\n\
                 cp.async.cg.shared.global [%r5], [%rd6], 16;\ncp.async.wait_all;";
     assert_eq!(touched(body, 1), [span(Read, 0, 512)]);
+}
+
+/// Thread 0 carries `body` out, with the barrier at `%r7`, the tile at `%r5` and the map at `%rd9`, and waits for it.
+fn bulk(map: Option<TensorMap>, body: &str) -> Vec<Span> {
+    let address = if map.is_some() { "mov.b64 %rd9, map;\ncvta.param.u64 %rd9, %rd9;\n" } else { "" };
+    let body = format!(
+        "mov.u32 %r5, tile;\nmov.u32 %r7, bar;\n{address}setp.ne.u32 %p1, %r0, 0;\n@%p1 bra END;\n\
+         mbarrier.init.shared.b64 [%r7], 1;\nfence.proxy.async.shared::cta;\n{body}\nEND:"
+    );
+    touched_with(map, &body, 1)
+}
+
+/// A load of `bytes` bytes, with its wait.
+fn load(copy: &str, bytes: u32) -> String {
+    format!(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r7], {bytes};\n{copy}, [%r7];\nWAIT:\n\
+         mbarrier.try_wait.parity.shared::cta.b64 %p2, [%r7], 0;\n@!%p2 bra WAIT;"
+    )
+}
+
+const GROUP: &str = "cp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;";
+
+#[test]
+fn bulk_copies_touch_what_they_move() {
+    let copy = "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r5], [%rd1+128], 96";
+    assert_eq!(bulk(None, &load(copy, 96)), [span(Read, 128, 96)]);
+    let store = format!("cp.async.bulk.global.shared::cta.bulk_group [%rd2+16], [%r5], 64;\n{GROUP}");
+    assert_eq!(bulk(None, &store), [span(Write, 4096 + 16, 64)]);
+    let add = format!("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%rd1+32], [%r5], 48;\n{GROUP}");
+    assert_eq!(bulk(None, &add), [span(Atomic, 32, 48)]);
+    assert_eq!(bulk(None, "cp.async.bulk.prefetch.L2.global [%rd1], 64;"), []);
+}
+
+#[test]
+fn boxes_of_tensors_touch_the_elements_that_lie_in_the_tensor() {
+    // 12 × 6 words, rows 64 bytes apart, from byte 256 on; boxes of 8 × 4.
+    let map = TensorMap {
+        data_type: 2,
+        rank: 2,
+        interleave: 0,
+        swizzle: 1,
+        l2_promotion: 0,
+        fill: 0,
+        address: 256,
+        dimensions: [12, 6, 1, 1, 1],
+        strides: [64, 0, 0, 0],
+        element_strides: [1; 5],
+        window: Window::Tiled([8, 4, 1, 1, 1]),
+    };
+    let rows = |access, rows: std::ops::Range<u64>, from: u64, len: u64| {
+        rows.map(|row| span(access, 256 + row * 64 + from, len)).collect::<Vec<_>>()
+    };
+    let form = "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r5]";
+    assert_eq!(bulk(Some(map), &load(&format!("{form}, [%rd9, {{4, 1}}]"), 128)), rows(Read, 1..5, 16, 32));
+    // Of a box that leaves the tensor to the right and below there are four columns and two rows.
+    assert_eq!(bulk(Some(map), &load(&format!("{form}, [%rd9, {{8, 4}}]"), 128)), rows(Read, 4..6, 32, 16));
+    let store = format!("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%rd9, {{-4, -1}}], [%r5];\n{GROUP}");
+    assert_eq!(bulk(Some(map), &store), rows(Write, 0..3, 0, 16));
+    let add =
+        format!("cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.bulk_group [%rd9, {{0, 3}}], [%r5];\n{GROUP}");
+    assert_eq!(bulk(Some(map), &add), rows(Atomic, 3..6, 0, 32));
 }
 
 #[test]

@@ -586,6 +586,11 @@ impl AddressSpace {
         MemoryMap { ranges: ranges.into() }
     }
 
+    /// Host memory that kernels may reach: where it begins, and its bytes.
+    pub fn host_ranges(&self) -> Vec<(u64, u64)> {
+        self.host.values().map(|found| (found.base, found.len)).collect()
+    }
+
     fn add_host(&mut self, mut allocation: HostAllocation) {
         allocation.number = self.next_number();
         self.host.insert(allocation.base, allocation);
