@@ -80,6 +80,8 @@ impl Race {
     }
 }
 
+const HOST_FUNCTION: &str = "host function";
+
 const WRITES: [Access; 2] = [Access::Write, Access::Atomic];
 
 /// Pairs told of one stretch; each has a stack to be resolved.
@@ -147,9 +149,27 @@ impl Seen {
         self.touched(&[Access::Read, Access::Atomic], |_| true)
     }
 
-    /// What launches of the executable graph `exec` wrote.
+    /// What launches of the executable graph `exec` wrote, but for host functions: what their eager runs write is not
+    /// known, so that there is nothing to compare it with.
     pub fn written_by(&self, exec: u64) -> Spans {
-        self.touched(&WRITES, |work| self.exec_of(work) == Some(exec))
+        self.touched(&WRITES, |work| self.exec_of(work) == Some(exec) && !work.is_host_function())
+    }
+
+    /// Work of which not all is seen, in words.
+    pub fn unseen(&self) -> Vec<String> {
+        let told = self.0.unseen.iter().map(|unseen| {
+            let work = match unseen.node {
+                Some(node) => format!("node {node} ({})", unseen.what),
+                None => unseen.what.clone(),
+            };
+            let what = match (unseen.what.as_str(), unseen.writes) {
+                (HOST_FUNCTION, false) => "reads is not seen, and what it writes is what changed while it ran",
+                (HOST_FUNCTION, true) => "reads and writes is not seen: it is the host's own code",
+                _ => "reads and writes is not seen: it is machine code",
+            };
+            format!("what {work} {what}")
+        });
+        told.collect()
     }
 
     /// What launches of the executable graph `exec` read.
@@ -180,7 +200,7 @@ impl Seen {
 
 fn told(work: &Observed) -> String {
     match work.what.as_str() {
-        "memcpy" | "memset" => work.what.clone(),
+        "memcpy" | "memset" | HOST_FUNCTION => work.what.clone(),
         kernel => format!("launch of {kernel}"),
     }
 }

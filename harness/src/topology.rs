@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::buffers::{BufferSet, Target};
 use crate::calls::Caller;
 use crate::context::Enqueued;
-use crate::cuda::{Allocation, CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind, ParameterWord};
+use crate::cuda::{Allocation, CapturedGraph, CopyEnd, CudaError, GraphNode, NodeKind, ParameterWord, tensor_map};
 use crate::finding::Site;
 use crate::report::{GraphReport, NodeReport};
 
@@ -102,6 +102,17 @@ impl Node {
         let foreign = self.foreign.iter().find(|foreign| foreign.parameter == place)?;
         let (base, len) = foreign.extent?;
         Some(AddressWord { word, address: foreign.address, base, len })
+    }
+}
+
+impl Node {
+    /// Where a word of a kernel's parameters stands, in words: an address in a tensor map is told as that.
+    pub fn parameter_place(&self, parameter: usize, offset: usize) -> String {
+        let at = Some((parameter, offset));
+        let pointers = self.pointers.iter().map(|pointer| (pointer.parameter, &pointer.place));
+        let mut places = pointers.chain(self.foreign.iter().map(|foreign| (foreign.parameter, &foreign.place)));
+        let place = places.find(|(word, _)| *word == at).map(|(_, place)| place.clone());
+        place.unwrap_or_else(|| format!("parameter {parameter}"))
     }
 }
 
@@ -318,10 +329,19 @@ fn pointers(kind: &NodeKind, buffers: &BufferSet) -> (Vec<Pointer>, Vec<Foreign>
     };
     match kind {
         NodeKind::Kernel { parameters, .. } => {
-            for (index, (_, bytes)) in parameters.iter().enumerate() {
+            let known = |address| buffers.locate(address).is_some() || Allocation::of(address).is_some();
+            for (index, (offset, bytes)) in parameters.iter().enumerate() {
+                let maps = tensor_map::find(*offset, bytes, known);
                 for (word, chunk) in bytes.chunks_exact(8).enumerate() {
+                    let at = word * 8;
                     let address = u64::from_ne_bytes(chunk.try_into().expect("chunks of eight"));
-                    add(format!("parameter {index}"), Some((index, word * 8)), address);
+                    // What else stands in a map is no address, whatever it looks like.
+                    let place = match maps.iter().find(|map| (map.start..map.start + 128).contains(&at)) {
+                        Some(map) if map.word == at => format!("parameter {index}, {}", map.told),
+                        Some(_) => continue,
+                        None => format!("parameter {index}"),
+                    };
+                    add(place, Some((index, at)), address);
                 }
             }
         }

@@ -2,7 +2,6 @@
 //! answers by JSON on its standard output.
 
 use std::io::Read;
-use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -23,24 +22,33 @@ pub enum Outcome<T> {
 
 /// Runs this program again with `arguments` and waits for it, `deadline` at most, and not when asked to stop.
 pub fn spawn<T: DeserializeOwned>(arguments: &[String], deadline: Duration, stop: &AtomicBool) -> Outcome<T> {
-    match std::env::current_exe().and_then(|program| try_spawn(&program, arguments, deadline, stop)) {
+    spawn_with(arguments, &[], deadline, stop)
+}
+
+/// The same with `environment` beside that of this process.
+pub fn spawn_with<T: DeserializeOwned>(
+    arguments: &[String],
+    environment: &[(&str, &str)],
+    deadline: Duration,
+    stop: &AtomicBool,
+) -> Outcome<T> {
+    let run = |program: std::path::PathBuf| {
+        let mut command = Command::new(program);
+        command.args(arguments).envs(environment.iter().copied());
+        try_spawn(command, deadline, stop)
+    };
+    match std::env::current_exe().and_then(run) {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Died(format!("the child could not be run: {error}")),
     }
 }
 
 fn try_spawn<T: DeserializeOwned>(
-    program: &Path,
-    arguments: &[String],
+    mut command: Command,
     deadline: Duration,
     stop: &AtomicBool,
 ) -> std::io::Result<Outcome<T>> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     // Both are drained while the child runs: a full pipe would stop it.
     let (sender, receiver) = mpsc::channel();
     for (is_error, stream) in [
@@ -108,7 +116,9 @@ mod tests {
 
     fn shell(script: &str, deadline: Duration) -> String {
         let go = AtomicBool::new(false);
-        match try_spawn::<String>(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], deadline, &go) {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script]);
+        match try_spawn::<String>(shell, deadline, &go) {
             Ok(Outcome::Died(how)) => how,
             other => panic!("{other:?}"),
         }

@@ -70,7 +70,7 @@ pub fn run(args: &FaultsArgs) -> Result<ExitCode, Failure> {
         })
         .collect();
     let has = Evidences { no_calls: calls::unrecorded(), accesses: calls::watched() };
-    let work = |job: &Job| super::child::spawn(&job.arguments, DEADLINE, &stop);
+    let work = |job: &Job| super::child::spawn_with(&job.arguments, job.environment, DEADLINE, &stop);
     let outcomes = pool::run("faults", &jobs, width(args.jobs, kind), &stop, work);
     let (mut rows, mut not_run) = (Vec::new(), Vec::new());
     for (fault, pair) in faults.iter().zip(outcomes.chunks(2)) {

@@ -167,7 +167,7 @@ fn compare_nodes(
                     let foreign = |node: &Node| node.foreign.iter().any(|f| f.parameter == Some((number, offset)));
                     let declared = left.is_some() || right.is_some();
                     let id = if declared || foreign(a) || foreign(b) { Id::A09 } else { Id::V01 };
-                    let place = format!("node {index}, kernel {}, parameter {number}", kind_name(a));
+                    let place = format!("node {index}, kernel {}, {}", kind_name(a), a.parameter_place(number, offset));
                     let finding = finding(id).contrast(
                         format!("{place} = {} {then}", text(x, &left)),
                         format!("{place} = {} {now}", text(y, &right)),

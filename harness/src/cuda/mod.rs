@@ -12,6 +12,7 @@ mod module;
 mod patch;
 mod session;
 mod stream;
+pub(crate) mod tensor_map;
 
 pub use conditional::{Body, Condition, ConditionalHandle, end_body};
 pub use event::Event;

@@ -69,6 +69,13 @@ impl Lane {
         found.extend(unordered::eager(&eager, &self.eager, step));
         let sets = (&self.replay, &self.eager);
         found.extend(outside::check(&seen, exec, &self.watched.eager, &graph.topology, sets, step));
+        // The eager run's are the same host functions.
+        for unseen in seen.unseen() {
+            let line = format!("order of work: {unseen}");
+            if !self.report.not_checked.contains(&line) {
+                self.report.not_checked.push(line);
+            }
+        }
         if seen.truncated() {
             self.report.not_checked.push(format!("order of work in step {step}: more was touched than is kept"));
         }

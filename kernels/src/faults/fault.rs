@@ -103,12 +103,14 @@ pub struct Expected {
     pub needs: Option<Evidence>,
     /// The stream that the step has to run on.
     pub stream: StreamKind,
+    /// Its kernels need a device of sm_90, which the software driver can be.
+    pub hopper: bool,
 }
 
 impl Expected {
     /// Finding `id` of `check`, on every driver.
     pub const fn new(id: Id, check: Check) -> Self {
-        Expected { id, check, without_record: &[], needs: None, stream: StreamKind::Blocking }
+        Expected { id, check, without_record: &[], needs: None, stream: StreamKind::Blocking, hopper: false }
     }
 
     /// Adds ids that count where there is no call record.
@@ -119,6 +121,11 @@ impl Expected {
     /// Says that the step has to run on a stream of this kind.
     pub const fn on(self, stream: StreamKind) -> Self {
         Expected { stream, ..self }
+    }
+
+    /// Says that its kernels need a device of sm_90.
+    pub const fn on_hopper(self) -> Self {
+        Expected { hopper: true, ..self }
     }
 
     /// Says that only the record of calls can tell it.

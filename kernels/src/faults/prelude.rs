@@ -87,6 +87,31 @@ pub(super) const STORE_ROWS: &str = ".version 7.0\n.target sm_70\n.address_size 
     STORE:\nadd.s64 %rd6, %rd1, %rd4;\nld.global.f32 %f1, [%rd6];\n\
     mul.wide.s32 %rd7, %r3, 4;\nadd.s64 %rd8, %rd3, %rd7;\nst.global.f32 [%rd8], %f1;\nret;\n}\n";
 
+/// Kernels of sm_90 that move boxes of 16 columns and 2 rows of fp32: `store_box` stores `factor` times the words of x
+/// from row `row` on, `load_box` gives y three times the box of its block.
+pub(super) const BOXES: &str = ".version 8.0\n.target sm_90\n.address_size 64\n\
+    .visible .entry store_box(.param .align 64 .b8 map[128], .param .u64 x, .param .u32 row, .param .f32 factor)\n{\n\
+    .reg .pred %p<2>;\n.reg .b32 %r<8>;\n.reg .b64 %rd<6>;\n.reg .f32 %f<4>;\n.shared .align 128 .b8 tile[128];\n\
+    mov.b64 %rd1, map;\ncvta.param.u64 %rd1, %rd1;\nld.param.u64 %rd2, [x];\ncvta.to.global.u64 %rd2, %rd2;\n\
+    ld.param.u32 %r1, [row];\nld.param.f32 %f1, [factor];\nmov.u32 %r2, %tid.x;\nmad.lo.u32 %r3, %r1, 16, %r2;\n\
+    mul.wide.u32 %rd3, %r3, 4;\nadd.s64 %rd3, %rd2, %rd3;\nld.global.f32 %f2, [%rd3];\nmul.rn.f32 %f2, %f2, %f1;\n\
+    mov.u32 %r4, tile;\nmad.lo.u32 %r5, %r2, 4, %r4;\nst.shared.f32 [%r5], %f2;\nfence.proxy.async.shared::cta;\n\
+    bar.sync 0;\nsetp.ne.u32 %p1, %r2, 0;\n@%p1 bra END;\nmov.u32 %r6, 0;\n\
+    cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%rd1, {%r6, %r1}], [%r4];\n\
+    cp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\nEND:\nret;\n}\n\
+    .visible .entry load_box(.param .align 64 .b8 map[128], .param .u64 y)\n{\n\
+    .reg .pred %p<3>;\n.reg .b32 %r<10>;\n.reg .b64 %rd<6>;\n.reg .f32 %f<4>;\n.shared .align 128 .b8 tile[128];\n\
+    .shared .align 8 .b64 bar;\nmov.b64 %rd1, map;\ncvta.param.u64 %rd1, %rd1;\nld.param.u64 %rd2, [y];\n\
+    cvta.to.global.u64 %rd2, %rd2;\nmov.u32 %r1, %ctaid.x;\nshl.b32 %r1, %r1, 1;\nmov.u32 %r2, %tid.x;\n\
+    mov.u32 %r4, tile;\nmov.u32 %r7, bar;\nsetp.ne.u32 %p1, %r2, 0;\n@%p1 bra READY;\nmov.u32 %r6, 0;\n\
+    mbarrier.init.shared.b64 [%r7], 1;\nfence.mbarrier_init.release.cluster;\n\
+    mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r7], 128;\n\
+    cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%r4], [%rd1, {%r6, %r1}], [%r7];\n\
+    READY:\nbar.sync 0;\nWAIT:\nmbarrier.try_wait.parity.shared::cta.b64 %p2, [%r7], 0;\n@!%p2 bra WAIT;\n\
+    mad.lo.u32 %r5, %r2, 4, %r4;\nld.shared.f32 %f1, [%r5];\nmul.rn.f32 %f1, %f1, 0f40400000;\n\
+    mad.lo.u32 %r3, %r1, 16, %r2;\nmul.wide.u32 %rd3, %r3, 4;\nadd.s64 %rd3, %rd2, %rd3;\n\
+    st.global.f32 [%rd3], %f1;\nret;\n}\n";
+
 /// Locks what a step keeps between its calls.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

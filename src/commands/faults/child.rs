@@ -23,7 +23,11 @@ use crate::commands::Failure;
 #[derive(Debug, Clone)]
 pub struct Job {
     pub arguments: Vec<String>,
+    pub environment: &'static [(&'static str, &'static str)],
 }
+
+/// What a software device of sm_90 is asked for by.
+const HOPPER: &[(&str, &str)] = &[("GRAPHPROOF_COMPUTE_CAPABILITY", "9.0")];
 
 impl Job {
     pub fn fault(fault: &Fault, variant: Variant, driver: DriverKind, no_record: bool) -> Self {
@@ -38,7 +42,7 @@ impl Job {
             // It is not waited for as long as for a slow machine.
             arguments.extend(["--patience".to_owned(), "6".to_owned()]);
         }
-        Job { arguments }
+        Job { arguments, environment: if fault.expected.hopper { HOPPER } else { &[] } }
     }
 
     pub fn lane(lane: &str, shape: &str, seeds: u64, [steps, orders]: [u64; 2], driver: DriverKind) -> Self {
@@ -46,7 +50,7 @@ impl Job {
         arguments.extend(["--shape".to_owned(), shape.to_owned()]);
         arguments.extend(["--seeds".to_owned(), seeds.to_string(), "--steps".to_owned(), steps.to_string()]);
         arguments.extend(["--orders".to_owned(), orders.to_string()]);
-        Job { arguments }
+        Job { arguments, environment: &[] }
     }
 
     fn start(name: &str, driver: DriverKind) -> Vec<String> {
@@ -64,7 +68,9 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
     let (_, session) = driver::open(args.driver)?;
     let session = Arc::new(session);
     let mut reports = Vec::with_capacity(steps.len());
-    for (step, seed) in steps {
+    // No report says that the device cannot run it.
+    let too_old = fault.is_some_and(|fault| fault.expected.hopper) && session.facts().compute_capability < (9, 0);
+    for (step, seed) in steps.into_iter().filter(|_| !too_old) {
         let config = GateConfig {
             steps: args.steps.unwrap_or(STEPS),
             seed,

@@ -85,6 +85,8 @@ pub struct Row {
     pub twin_findings: Vec<Finding>,
 }
 
+const NEEDS_HOPPER: &str = "its kernels need a device of sm_90";
+
 impl Row {
     /// Judges what became of a fault and its twin, where a child has the evidence `has`.
     pub fn judge(fault: &Fault, planted: &Outcome, twin: &Outcome, has: &Evidences) -> Self {
@@ -106,6 +108,7 @@ impl Row {
             (_, Some(_)) => None,
             (Outcome::Died(how), None) => Some(format!("the child died: {how}")),
             (Outcome::Answer(_), None) if expected.needs.is_some_and(|needs| has.why_not(needs).is_some()) => None,
+            (Outcome::Answer(reports), None) if reports.is_empty() => None,
             (Outcome::Answer(_), None) if found.is_empty() => Some("nothing was found".to_owned()),
             (Outcome::Answer(_), None) => Some(format!("found as {} instead", found.join(", "))),
         };
@@ -130,7 +133,10 @@ impl Row {
             place_named,
             missed,
             untold,
-            why_untold: expected.needs.and_then(|needs| has.why_not(needs)).unwrap_or_default(),
+            why_untold: match planted {
+                Outcome::Answer(reports) if reports.is_empty() => NEEDS_HOPPER.to_owned(),
+                _ => expected.needs.and_then(|needs| has.why_not(needs)).unwrap_or_default(),
+            },
             twin: told(twin),
             twin_died,
             twin_findings,

@@ -27,7 +27,7 @@ pub fn run(name: &str, args: &FaultsArgs) -> Result<ExitCode, Failure> {
     let job = Job::fault(&fault, Variant::Planted, kind, args.no_record);
     let words = format!("'{}' runs, {} s at most", fault.name, DEADLINE.as_secs());
     let _notice = Notice::of_known_length("faults --show", &words);
-    let reports = match child::spawn(&job.arguments, DEADLINE, &interrupt::flag()) {
+    let reports = match child::spawn_with(&job.arguments, job.environment, DEADLINE, &interrupt::flag()) {
         Outcome::Answer(reports) => reports,
         Outcome::Died(how) => return Err(Failure::new(ExitCode::Internal, anyhow!("the child died: {how}"))),
     };

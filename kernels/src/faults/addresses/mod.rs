@@ -8,11 +8,13 @@ mod a05_graph_allocation_leaks;
 mod a06_free_of_earlier_memory;
 mod a07_freed_before_replay;
 mod a07_freed_behind_table;
+mod a08_moved_behind_map;
 mod a08_moved_behind_table;
 mod a08_moved_in_body;
 mod a08_workspace_moves;
 mod a09_block_changes_hands;
 mod a09_remembered_input;
+mod a09_remembered_map;
 mod a09_remembered_table;
 mod a09_table_of_tables;
 mod a10_staging_recycled;
@@ -31,10 +33,12 @@ pub const FAULTS: &[Fault] = &[
     a06_free_of_earlier_memory::FAULT,
     a07_freed_behind_table::FAULT,
     a07_freed_before_replay::FAULT,
+    a08_moved_behind_map::FAULT,
     a08_moved_behind_table::FAULT,
     a08_moved_in_body::FAULT,
     a08_workspace_moves::FAULT,
     a09_remembered_input::FAULT,
+    a09_remembered_map::FAULT,
     a09_remembered_table::FAULT,
     a09_table_of_tables::FAULT,
     a09_block_changes_hands::FAULT,

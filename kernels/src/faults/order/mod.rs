@@ -6,11 +6,13 @@ mod a14_shared_table;
 mod l03_mapped_factor;
 mod l03_one_staging;
 mod l03_staging_in_the_graph;
+mod l05_boxes_overlap;
 mod l05_branches_meet;
 mod l05_clear_beside_atomics;
 mod l05_one_scratch;
 mod l05_reads_before_join;
 mod l06_copied_out_behind;
+mod l06_host_function_counts;
 mod l06_legacy_fill;
 mod l06_plan_stream;
 mod l06_two_graphs;
@@ -35,11 +37,13 @@ pub const FAULTS: &[Fault] = &[
     l03_mapped_factor::FAULT,
     l03_one_staging::FAULT,
     l03_staging_in_the_graph::FAULT,
+    l05_boxes_overlap::FAULT,
     l05_branches_meet::FAULT,
     l05_clear_beside_atomics::FAULT,
     l05_one_scratch::FAULT,
     l05_reads_before_join::FAULT,
     l06_copied_out_behind::FAULT,
+    l06_host_function_counts::FAULT,
     l06_legacy_fill::FAULT,
     l06_plan_stream::FAULT,
     l06_two_graphs::FAULT,

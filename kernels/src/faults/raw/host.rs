@@ -99,6 +99,18 @@ pub fn launch_host_function<T>(stream: CUstream, argument: &T) -> CUresult {
     call!(cuLaunchHostFunc(stream, Some(look_at), std::ptr::from_ref(argument).cast_mut().cast()))
 }
 
+/// A host function that adds one to the word at its argument.
+unsafe extern "C" fn count_up(argument: *mut c_void) {
+    let word = argument.cast::<u32>();
+    // SAFETY: `count_on_host` gives the first word of pinned memory, which is never freed while a graph may run.
+    unsafe { word.write_volatile(word.read_volatile().wrapping_add(1)) }
+}
+
+/// `cuLaunchHostFunc` of a function that adds one to the first word of `counter`.
+pub fn count_on_host(stream: CUstream, counter: &Pinned) -> CUresult {
+    call!(cuLaunchHostFunc(stream, Some(count_up), counter.pointer.cast()))
+}
+
 /// A stream callback that does nothing.
 unsafe extern "C" fn ignore(_: CUstream, _: CUresult, _: *mut c_void) {}
 

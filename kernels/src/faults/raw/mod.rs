@@ -20,10 +20,14 @@ macro_rules! call {
 mod graph;
 mod host;
 mod module;
+mod tensor_map;
 
 pub use graph::{Exec, Graph, begin_capture, end_capture, is_capturing};
-pub use host::{Pinned, add_callback, download, download_async, launch_host_function, upload, upload_async};
+pub use host::{
+    Pinned, add_callback, count_on_host, download, download_async, launch_host_function, upload, upload_async,
+};
 pub use module::LoadedModule;
+pub use tensor_map::tensor_map;
 
 /// The legacy default stream.
 pub const LEGACY: CUstream = std::ptr::null_mut();

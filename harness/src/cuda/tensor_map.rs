@@ -1,0 +1,98 @@
+//! Tensor maps among the parameters of kernels: 128 bytes that describe a tensor, its address among them.
+//!
+//! How they are laid out is each driver's own affair. The software driver's are decoded whole. NVIDIA does not publish
+//! its layout, but its driver replaces the address in a map (`cuTensorMapReplaceAddress`): a word that is an address of
+//! known memory and that this call puts there is where the map keeps it. What the tensor looks like is not known then.
+
+use cudarc::driver::sys::CUtensorMap;
+use graphproof_driver::tensor_map::{BYTES, TensorMap, Window};
+
+use super::cu;
+use crate::driver::{self, DriverKind};
+
+/// D (CUDA driver API, cuTensorMapEncodeTiled): a map is aligned to 64 bytes.
+const ALIGN: usize = 64;
+/// D: the driver whose interface has `cuTensorMapReplaceAddress` first.
+const SINCE: i32 = 12000;
+
+/// Element types by `CUtensorMapDataType`.
+const TYPES: [&str; 13] =
+    ["u8", "u16", "u32", "i32", "u64", "i64", "f16", "f32", "f64", "bf16", "f32 (ftz)", "tf32", "tf32 (ftz)"];
+
+/// A tensor map in a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its first byte in the parameter.
+    pub start: usize,
+    /// The byte of the parameter at which the address stands.
+    pub word: usize,
+    /// What it is, in words.
+    pub told: String,
+}
+
+/// The tensor maps in a parameter of `bytes` that stands at `offset` among all; `known` says of a word whether it is an
+/// address of memory that somebody knows.
+pub fn find(offset: usize, bytes: &[u8], known: impl Fn(u64) -> bool) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    for start in (0..bytes.len()).filter(|start| (offset + start).is_multiple_of(ALIGN)) {
+        let within = found.last().is_some_and(|last| start < last.start + BYTES);
+        let Some(map) = bytes.get(start..start + BYTES).filter(|_| !within) else { continue };
+        let map: &[u8; BYTES] = map.try_into().expect("as many bytes");
+        let decoded = match driver::in_use() {
+            Some(DriverKind::Software) => ours(map).filter(|_| known(word_at(map, 8))).map(|told| (8, told)),
+            Some(DriverKind::System) => foreign(map, &known).map(|word| {
+                let told = "128 bytes in which the driver keeps an address as in a tensor map".to_owned();
+                (word, told)
+            }),
+            None => None,
+        };
+        found.extend(decoded.map(|(word, told)| Found { start, word: start + word, told }));
+    }
+    found
+}
+
+fn word_at(bytes: &[u8; BYTES], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+/// A map of the software driver, in words.
+fn ours(bytes: &[u8; BYTES]) -> Option<String> {
+    let map = TensorMap::decode(bytes).ok()?;
+    let rank = usize::from(map.rank);
+    let extents = |sizes: &mut dyn Iterator<Item = u64>| {
+        sizes.take(rank).map(|size| size.to_string()).collect::<Vec<_>>().join("x")
+    };
+    let tensor = extents(&mut map.dimensions.into_iter());
+    let window = match map.window {
+        Window::Tiled(sizes) => format!("in boxes of {}", extents(&mut sizes.into_iter().map(u64::from))),
+        Window::Im2col { channels, pixels, .. } => format!("in columns of {channels} channels of {pixels} pixels"),
+    };
+    let element = TYPES.get(usize::from(map.data_type)).copied().unwrap_or("unknown");
+    Some(format!("the tensor map of {tensor} {element} {window}"))
+}
+
+/// Where NVIDIA's driver keeps the address in these bytes, if they are as a map.
+fn foreign(bytes: &[u8; BYTES], known: &impl Fn(u64) -> bool) -> Option<usize> {
+    let words: [u64; BYTES / 8] = std::array::from_fn(|n| word_at(bytes, n * 8));
+    let candidates = || (0..words.len()).filter(|&at| words[at].is_multiple_of(16) && known(words[at]));
+    if candidates().next().is_none() || !can_replace() {
+        return None;
+    }
+    let with = |address: u64| {
+        let mut map = CUtensorMap { opaque: words };
+        cu!(cuTensorMapReplaceAddress(&mut map, address as *mut _)).ok().map(|()| map.opaque)
+    };
+    candidates()
+        .find(|&at| {
+            // The address that is there changes nothing, and another this word alone.
+            let mut moved = words;
+            moved[at] ^= 1 << 12;
+            with(words[at]) == Some(words) && with(moved[at]) == Some(moved)
+        })
+        .map(|at| at * 8)
+}
+
+fn can_replace() -> bool {
+    let mut version = 0;
+    cu!(cuDriverGetVersion(&mut version)).is_ok() && version >= SINCE
+}
