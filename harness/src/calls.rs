@@ -175,6 +175,19 @@ impl Calls {
         self.recording.calls.iter().find(|call| names.iter().any(|name| call.function.starts_with(name))).map(tell)
     }
 
+    /// The handles of memory pools that were made, and where.
+    pub fn pools_made(&self) -> Vec<(u64, Option<Site>)> {
+        let made = self.recording.calls.iter().filter(|call| call.function.starts_with("cuMemPoolCreate"));
+        let handle = |call: &Call| Some((call.arguments.get("pool")?.written?, tell(call).stack.into_iter().next()));
+        made.filter(|call| !call.failed()).filter_map(handle).collect()
+    }
+
+    /// The handles of memory pools that were destroyed.
+    pub fn pools_destroyed(&self) -> Vec<u64> {
+        let destroyed = self.recording.calls.iter().filter(|call| call.function.starts_with("cuMemPoolDestroy"));
+        destroyed.filter(|call| !call.failed()).filter_map(|call| Some(call.arguments.get("pool")?.word)).collect()
+    }
+
     /// Who made the last call that succeeded of a function whose name starts with one of `names`.
     pub fn last_caller(&self, names: &[&str]) -> Option<Caller> {
         let mut calls = self.recording.calls.iter().rev().filter(|call| !call.failed());

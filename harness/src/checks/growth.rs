@@ -132,20 +132,47 @@ pub fn handles(handles: &Handles, replays: u64) -> Vec<Finding> {
         let each = replays >= FEWEST as u64 && made.saturating_sub(destroyed) >= replays.saturating_sub(1);
         let trend = Trend::of(handles.alive(kind));
         if each || trend.is_some() {
-            let finding = at_stack(Finding::new(Id::L02, CHECK), handles.stack(kind)).contrast(
-                format!("as many {kind} destroyed as made"),
-                format!("{made} made and {destroyed} destroyed in {replays} replays"),
-            );
-            findings.push(match trend {
-                Some(Trend { a_step, error }) => finding.note(format!(
-                    "{a_step:.2} ± {:.2} more after each replay, by regression over the last three quarters of the run",
-                    2.0 * error
-                )),
-                None => finding,
-            });
+            findings.push(piled_up(Id::L02, (kind, made, destroyed), (handles, replays), trend));
         }
     }
     findings
+}
+
+/// Device allocations that pile up, fewer than one a replay: what is free falls in too few samples then to be told by
+/// itself, but fall it must. An allocation may have been freed where nobody counts.
+pub fn allocations(samples: &Samples, handles: &Handles, replays: u64) -> Option<Finding> {
+    let (first, last) = (samples.free.first()?, samples.free.last()?);
+    slowly(Id::L01, ALLOCATIONS, handles, replays).filter(|_| last.1 < first.1)
+}
+
+/// Pinned allocations that pile up, fewer than one a replay.
+pub fn pinned(handles: &Handles, replays: u64) -> Option<Finding> {
+    slowly(Id::L04, PINNED, handles, replays)
+}
+
+fn slowly(id: Id, of: &str, handles: &Handles, replays: u64) -> Option<Finding> {
+    let counted = handles.counts().find(|(kind, ..)| *kind == of)?;
+    let trend = Trend::of(handles.alive(of))?;
+    Some(piled_up(id, counted, (handles, replays), Some(trend)))
+}
+
+fn piled_up(
+    id: Id,
+    (kind, made, destroyed): (&str, u64, u64),
+    (handles, replays): (&Handles, u64),
+    trend: Option<Trend>,
+) -> Finding {
+    let finding = at_stack(Finding::new(id, CHECK), handles.stack(kind)).contrast(
+        format!("as many {kind} destroyed as made"),
+        format!("{made} made and {destroyed} destroyed in {replays} replays"),
+    );
+    match trend {
+        Some(Trend { a_step, error }) => finding.note(format!(
+            "{a_step:.2} ± {:.2} more after each replay, by regression over the last three quarters of the run",
+            2.0 * error
+        )),
+        None => finding,
+    }
 }
 
 #[cfg(test)]

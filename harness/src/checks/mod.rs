@@ -14,6 +14,7 @@ pub mod growth;
 pub mod orders;
 pub mod outside;
 pub mod pipelined;
+pub mod pools;
 pub mod same_work;
 pub mod stall;
 pub mod static_order;

@@ -73,6 +73,18 @@ impl Trend {
     }
 }
 
+impl Trend {
+    /// Of bytes: their unit is the least by which they rose from one point to the next.
+    pub fn of_bytes(points: &[(u64, u64)]) -> Option<Trend> {
+        let rises = points.windows(2).map(|pair| pair[1].1.saturating_sub(pair[0].1));
+        let unit = rises.filter(|&rise| rise > 0).min()?;
+        let lowest = points.iter().map(|point| point.1).min()?;
+        let scaled: Vec<(u64, u64)> = points.iter().map(|&(step, bytes)| (step, (bytes - lowest) / unit)).collect();
+        let Trend { a_step, error } = Trend::of(&scaled)?;
+        Some(Trend { a_step: a_step * unit as f64, error: error * unit as f64 })
+    }
+}
+
 fn gain(points: &[(u64, u64)]) -> f64 {
     points.last().map_or(0.0, |last| last.1 as f64 - points[0].1 as f64)
 }

@@ -10,6 +10,7 @@ mod graph;
 mod memory;
 mod module;
 mod patch;
+mod pool;
 mod session;
 mod stream;
 pub(crate) mod tensor_map;
@@ -23,6 +24,7 @@ pub use memory::{
 };
 pub use module::{Function, LoadedModule};
 pub use patch::ParameterWord;
+pub use pool::{PoolBytes, pool_bytes, pools_of_device};
 pub(crate) use session::CurrentContext;
 pub use session::{DeviceFacts, Session};
 pub use stream::Stream;

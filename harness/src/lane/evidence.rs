@@ -12,6 +12,7 @@ use super::{Captured, EAGER_POISON, Ended, Lane, REPLAY_POISON, Seen};
 use crate::calls::{self, Caller, Calls, Handles, Told};
 use crate::checks::baked::Numbers;
 use crate::checks::bits::Pair;
+use crate::checks::pools::Pools;
 use crate::checks::{baked, calls as call_checks, capture, faults, growth, same_work};
 use crate::context::{Enqueued, HostContext, Phase};
 use crate::cuda::{self, ParameterWord};
@@ -53,6 +54,8 @@ pub(super) struct Evidence {
     pub(super) exercised: Exercised,
     /// Memory after replays.
     memory: growth::Samples,
+    /// Memory of each pool.
+    pools: Pools,
     /// When the first sample of it was taken.
     sampled: Option<Instant>,
     /// Where the step's host work was last seen.
@@ -73,6 +76,7 @@ impl Lane {
         let ((recorded, enqueued), calls) = calls::during(|| self.record(&self.eager, false));
         self.note_eager_work(&enqueued, step);
         if let Some(calls) = calls {
+            self.evidence.pools.note(&calls);
             self.note_refusal(&recorded, &calls);
             match self.evidence.first_run.take() {
                 Some(first) => {
@@ -189,6 +193,7 @@ impl Lane {
             self.evidence.host_site = Some(Site::new("host work of the step", at));
         }
         let Some(calls) = calls else { return prepared };
+        self.evidence.pools.note(&calls);
         self.note_refusal(&prepared, &calls);
         if let Some(free) = calls.last_caller(&["cuMemFree"]) {
             self.evidence.last_free = Some(free);
@@ -207,6 +212,7 @@ impl Lane {
         self.parts.switch(Part::Growth);
         if step < SAMPLED_HEAD || step.is_multiple_of(SAMPLED_EVERY) {
             let free = self.driver(cuda::free_memory(), "asking for free memory")?;
+            self.evidence.pools.sample(step);
             // The first replays may still fill caches.
             if step > 1 {
                 self.evidence.sampled.get_or_insert_with(Instant::now);
@@ -286,8 +292,13 @@ impl Lane {
         let mut found = baked::advancing(&evidence.numbers, &evidence.sites);
         self.report.not_checked.extend(evidence.exercised.missing());
         let work = evidence.host_site.as_ref();
-        found.extend(growth::device(&evidence.memory, &evidence.handles, work));
-        found.extend(growth::host(&evidence.memory, &evidence.handles, work));
+        let device = growth::device(&evidence.memory, &evidence.handles, work);
+        let device = device.or_else(|| growth::allocations(&evidence.memory, &evidence.handles, evidence.replays));
+        found.extend(evidence.pools.add_to(device, work));
+        found.extend(
+            growth::host(&evidence.memory, &evidence.handles, work)
+                .or_else(|| growth::pinned(&evidence.handles, evidence.replays)),
+        );
         found.extend(growth::handles(&evidence.handles, evidence.replays));
         self.keep_all(found);
     }
