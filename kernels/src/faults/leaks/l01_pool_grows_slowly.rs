@@ -24,7 +24,7 @@ fn step(variant: Variant) -> Planted {
     let replays = AtomicU64::new(0);
     Plant::small(FAULT.name)?
         .prepare(move |_, cx| {
-            if cx.phase() != Phase::Replay || replays.fetch_add(1, Ordering::Relaxed) % 2 != 0 {
+            if cx.phase() != Phase::Replay || !replays.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                 return Ok(());
             }
             let (result, address) = raw::mem_alloc_async(4096, cx.stream());
