@@ -4,11 +4,11 @@ use std::ffi::{c_uint, c_void};
 
 use super::args::{not_null, read, slice, write, write_if};
 use super::graph_types::CUgraphEdgeData;
-use super::types::{CUgraph, CUgraphNode, CUstream};
+use super::translate::recapture_callback;
+use super::types::{CUgraph, CUgraphNode, CUgraphRecaptureCallback, CUstream};
 use super::{CUresult, Cuda};
-use crate::software::capture::{Callback, CaptureMode, DependencyUpdate, RecaptureFn};
+use crate::software::capture::{CaptureMode, DependencyUpdate};
 use crate::software::graph::EdgeData;
-use crate::software::work::UserData;
 use crate::software::{ThreadId, World, driver};
 
 /// The caller's nodes with their annotations; without annotations all are full dependencies.
@@ -124,11 +124,11 @@ entry_points! {
         hStream: CUstream,
         mode: c_uint,
         hGraph: CUgraph,
-        callbackFunc: Option<RecaptureFn>,
+        callbackFunc: Option<CUgraphRecaptureCallback>,
         userData: *mut c_void,
     ) on hStream {
         let mode = CaptureMode::from_raw(mode)?;
-        let callback = callbackFunc.map(|function| Callback { function, data: UserData(userData) });
+        let callback = callbackFunc.map(|function| recapture_callback(function, userData));
         super::graph::with_world(|world| {
             let stream = world.stream(hStream)?;
             let World { capture, graphs, .. } = world;

@@ -36,23 +36,23 @@ fn copy(dst: Side, src: Side, bytes: usize) -> CUDA_MEMCPY3D {
 
 entry_points! {
     fn cuMemcpyAtoA_v2(dstArray: CUarray, dstOffset: usize, srcArray: CUarray, srcOffset: usize, ByteCount: usize) on LEGACY {
-        driver().copy_now(&copy(Side::Array(dstArray, dstOffset), Side::Array(srcArray, srcOffset), ByteCount))
+        driver().copy_now(CUstream::NULL, &copy(Side::Array(dstArray, dstOffset), Side::Array(srcArray, srcOffset), ByteCount))
     }
 
     fn cuMemcpyAtoD_v2(dstDevice: CUdeviceptr, srcArray: CUarray, srcOffset: usize, ByteCount: usize) on LEGACY {
-        driver().copy_now(&copy(Side::Device(dstDevice), Side::Array(srcArray, srcOffset), ByteCount))
+        driver().copy_now(CUstream::NULL, &copy(Side::Device(dstDevice), Side::Array(srcArray, srcOffset), ByteCount))
     }
 
     fn cuMemcpyDtoA_v2(dstArray: CUarray, dstOffset: usize, srcDevice: CUdeviceptr, ByteCount: usize) on LEGACY {
-        driver().copy_now(&copy(Side::Array(dstArray, dstOffset), Side::Device(srcDevice), ByteCount))
+        driver().copy_now(CUstream::NULL, &copy(Side::Array(dstArray, dstOffset), Side::Device(srcDevice), ByteCount))
     }
 
     fn cuMemcpyAtoH_v2(dstHost: u64, srcArray: CUarray, srcOffset: usize, ByteCount: usize) on LEGACY {
-        driver().copy_now(&copy(Side::Host(dstHost), Side::Array(srcArray, srcOffset), ByteCount))
+        driver().copy_now(CUstream::NULL, &copy(Side::Host(dstHost), Side::Array(srcArray, srcOffset), ByteCount))
     }
 
     fn cuMemcpyHtoA_v2(dstArray: CUarray, dstOffset: usize, srcHost: u64, ByteCount: usize) on LEGACY {
-        driver().copy_now(&copy(Side::Array(dstArray, dstOffset), Side::Host(srcHost), ByteCount))
+        driver().copy_now(CUstream::NULL, &copy(Side::Array(dstArray, dstOffset), Side::Host(srcHost), ByteCount))
     }
 
     fn cuMemcpyAtoHAsync_v2(

@@ -3,10 +3,9 @@
 use std::ffi::{c_char, c_uint, c_void};
 
 use super::args::{not_null, text, write};
-use super::door::host_function;
+use super::translate::{call, callback};
 use super::types::{CUgraph, CUgraphExec, CUgraphNode, CUhostFn, CUuserObject};
 use super::{CUresult, Cuda};
-use crate::software::work::UserData;
 use crate::software::{World, driver};
 
 /// Runs `body` with the driver lock, then gives back addresses of graph memory that nothing uses any
@@ -19,7 +18,7 @@ pub(crate) fn with_world<R>(body: impl FnOnce(&mut World) -> Cuda<R>) -> Cuda<R>
     drop(world);
     for destructor in destructors {
         // SAFETY: the caller of cuUserObjectCreate vouches for its function; each is called once.
-        host_function(|| unsafe { destructor.call() });
+        unsafe { call(destructor) };
     }
     result
 }
@@ -87,7 +86,7 @@ entry_points! {
     ) {
         not_null(object_out)?;
         let destroy = destroy.ok_or(CUresult::INVALID_VALUE)?;
-        let object = driver().world().graphs.create_object(UserData(ptr), destroy, initialRefcount, flags)?;
+        let object = driver().world().graphs.create_object(callback(destroy, ptr), initialRefcount, flags)?;
         // SAFETY: the caller's pointer.
         unsafe { write(object_out, CUuserObject(object)) }
     }

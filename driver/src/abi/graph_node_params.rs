@@ -118,7 +118,7 @@ entry_points! {
     fn cuGraphMemcpyNodeGetParams(hNode: CUgraphNode, nodeParams: *mut CUDA_MEMCPY3D) {
         not_null(nodeParams)?;
         let found = work(hNode, NodeType::Memcpy, |work, _| match work {
-            NodeParams::Memcpy(copy) => Some(copy.params),
+            NodeParams::Memcpy(copy) => Some(CUDA_MEMCPY3D::from(&copy.params)),
             _ => None,
         })?;
         // SAFETY: the caller's pointer.
@@ -269,7 +269,7 @@ entry_points! {
 
     fn cuGraphKernelNodeGetAttribute(hNode: CUgraphNode, attr: c_uint, value_out: *mut CUlaunchAttributeValue) {
         not_null(value_out)?;
-        let value = driver().world().graphs.attribute(hNode.0, attr)?;
+        let value = driver().world().graphs.attribute(hNode.0, attr)?.into();
         // SAFETY: the caller's pointer.
         unsafe { write(value_out, value) }
     }
@@ -277,6 +277,6 @@ entry_points! {
     fn cuGraphKernelNodeSetAttribute(hNode: CUgraphNode, attr: c_uint, value: *const CUlaunchAttributeValue) {
         // SAFETY: the caller's pointer.
         let value = unsafe { given(value) }?;
-        driver().world().graphs.set_attribute(hNode.0, attr, value)
+        driver().world().graphs.set_attribute(hNode.0, attr, value.into())
     }
 }

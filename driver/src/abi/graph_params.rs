@@ -6,16 +6,15 @@ use std::sync::Arc;
 use super::args::{not_null, read, slice};
 use super::graph_types::*;
 use super::launch::parameters;
-use super::types::{
-    CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D, CUcontext, CUevent, CUmemAccessDesc,
-};
+use super::translate::host_work;
+use super::types::{CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D, CUcontext, CUevent};
 use super::{CUresult, Cuda};
+use crate::software::batch::MemOp;
 use crate::software::device;
 use crate::software::graph::{AllocationRequest, NodeInfo, NodeType, Ownership};
 use crate::software::memory::{Devices, only};
-use crate::software::work::{
-    ConditionalKind, CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, UserData,
-};
+use crate::software::params::Access;
+use crate::software::work::{ConditionalKind, CopyWork, KernelWork, MemsetWork, NodeParams};
 use crate::software::{EventId, World};
 use graphproof_exec::LaunchConfig;
 
@@ -79,7 +78,7 @@ pub(super) fn memcpy(world: &World, params: CUDA_MEMCPY3D, context: CUcontext) -
         return Err(CUresult::INVALID_VALUE);
     }
     let context = self::context(world, context)?;
-    Ok((NodeParams::Memcpy(CopyWork { params, staged: None }), with_context(context)))
+    Ok((NodeParams::Memcpy(CopyWork { params: (&params).into(), staged: None }), with_context(context)))
 }
 
 pub(super) fn memset(world: &World, params: &CUDA_MEMSET_NODE_PARAMS, context: CUcontext) -> Cuda<Described> {
@@ -105,8 +104,7 @@ pub(super) fn memset(world: &World, params: &CUDA_MEMSET_NODE_PARAMS, context: C
 }
 
 pub(super) fn host(params: &CUDA_HOST_NODE_PARAMS, sync_mode: u32, context: u64) -> Cuda<Described> {
-    let call = HostCall::Function(params.function.ok_or(CUresult::INVALID_VALUE)?);
-    let work = HostWork { call, user_data: UserData(params.userData) };
+    let work = host_work(params.function.ok_or(CUresult::INVALID_VALUE)?, params.userData);
     Ok((NodeParams::Host(work), NodeInfo { context, flags: sync_mode, ..NodeInfo::default() }))
 }
 
@@ -129,7 +127,7 @@ pub(super) unsafe fn batch(world: &World, params: &CUDA_BATCH_MEM_OP_NODE_PARAMS
         return Err(CUresult::INVALID_VALUE);
     }
     let info = NodeInfo { context: context(world, params.ctx)?, flags: params.flags, ..NodeInfo::default() };
-    Ok((NodeParams::BatchMemOp(operations.into()), info))
+    Ok((NodeParams::BatchMemOp(operations.iter().map(MemOp::from).collect()), info))
 }
 
 /// What to allocate, checked.
@@ -143,9 +141,10 @@ pub(super) unsafe fn allocation(params: &CUDA_MEM_ALLOC_NODE_PARAMS) -> Cuda<(u6
         return Err(CUresult::INVALID_VALUE);
     }
     // SAFETY: as above.
-    let access: Box<[CUmemAccessDesc]> = unsafe { slice(params.accessDescs, params.accessDescCount) }?.into();
+    let access = unsafe { slice(params.accessDescs, params.accessDescCount) }?;
     access.iter().try_for_each(|given| super::memory::located(&raw const given.location, 1).map(|_| ()))?;
-    let allocation = Some(Arc::new(AllocationRequest { pool, access }));
+    let access = access.iter().map(Access::from).collect();
+    let allocation = Some(Arc::new(AllocationRequest { pool: (&pool).into(), access }));
     Ok((params.bytesize as u64, NodeInfo { allocation, ..NodeInfo::default() }))
 }
 

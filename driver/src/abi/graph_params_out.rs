@@ -4,11 +4,12 @@ use std::ffi::c_int;
 
 use super::Cuda;
 use super::graph_types::*;
-use super::types::{
-    CUcontext, CUevent, CUfunction, CUgraph, CUkernel, CUmemLocation, CUmemPoolProps, CUstreamBatchMemOpParams,
-};
+use super::translate::{access_descs, batch_params, called};
+use super::types::{CUcontext, CUevent, CUfunction, CUgraph, CUkernel};
+use crate::software::batch::MemOp;
 use crate::software::graph::{Graphs, NodeInfo, NodeType, NodeWork};
-use crate::software::work::{HostCall, HostWork, KernelWork, MemsetWork, NodeParams};
+use crate::software::params::{HostWork, Location, PoolProps};
+use crate::software::work::{KernelWork, MemsetWork, NodeParams};
 
 /// The parameters of a node, as `cuGraphNodeGetParams` gives them. What they point to belongs to
 /// the node.
@@ -46,7 +47,8 @@ pub(super) fn describe_work(work: &NodeParams, info: &NodeInfo) -> CUgraphNodePa
     match work {
         NodeParams::Kernel(kernel) => member(NodeType::Kernel, kernel_out(kernel, &[], false)),
         NodeParams::Memcpy(copy) => {
-            let params = CUDA_MEMCPY_NODE_PARAMS { copyCtx: ctx, copyParams: copy.params, ..Default::default() };
+            let params =
+                CUDA_MEMCPY_NODE_PARAMS { copyCtx: ctx, copyParams: (&copy.params).into(), ..Default::default() };
             member(NodeType::Memcpy, params)
         }
         NodeParams::Memset(fill) => {
@@ -112,38 +114,28 @@ pub(super) fn memset_out(fill: &MemsetWork) -> CUDA_MEMSET_NODE_PARAMS {
 }
 
 pub(super) fn host_out(work: &HostWork) -> CUDA_HOST_NODE_PARAMS {
-    let function = match work.call {
-        HostCall::Function(function) => Some(function),
-        // No capture supports cuStreamAddCallback, so no node holds one.
-        HostCall::Callback(..) => None,
-    };
-    CUDA_HOST_NODE_PARAMS { function, userData: work.user_data.0 }
+    // No capture supports cuStreamAddCallback, so no node holds a function of another type.
+    let (function, data) = called(work.callback);
+    CUDA_HOST_NODE_PARAMS { function: Some(function), userData: data }
 }
 
-pub(super) fn batch_out(operations: &[CUstreamBatchMemOpParams], info: &NodeInfo) -> CUDA_BATCH_MEM_OP_NODE_PARAMS {
+pub(super) fn batch_out(operations: &[MemOp], info: &NodeInfo) -> CUDA_BATCH_MEM_OP_NODE_PARAMS {
     CUDA_BATCH_MEM_OP_NODE_PARAMS {
         ctx: CUcontext(info.context),
         count: operations.len() as u32,
-        paramArray: operations.as_ptr().cast_mut(),
+        paramArray: batch_params(operations),
         flags: info.flags,
     }
 }
 
 /// An allocation that came from a stream was asked for with its device's default pool.
 pub(super) fn allocation_out(address: u64, size: u64, device: c_int, info: &NodeInfo) -> CUDA_MEM_ALLOC_NODE_PARAMS {
-    let from_stream = CUmemPoolProps {
-        allocType: 1,
-        handleTypes: 0,
-        location: CUmemLocation { type_: 1, id: device },
-        win32SecurityAttributes: std::ptr::null_mut(),
-        maxSize: 0,
-        usage: 0,
-        reserved: [0; 54],
-    };
+    let device = Location { kind: 1, id: device };
+    let from_stream = PoolProps { allocation_type: 1, handle_types: 0, location: device, max_size: 0, usage: 0 };
     let request = info.allocation.as_deref();
     CUDA_MEM_ALLOC_NODE_PARAMS {
-        poolProps: request.map_or(from_stream, |request| request.pool),
-        accessDescs: request.map_or(std::ptr::null(), |request| request.access.as_ptr()),
+        poolProps: (&request.map_or(from_stream, |request| request.pool)).into(),
+        accessDescs: request.map_or(std::ptr::null(), |request| access_descs(&request.access)),
         accessDescCount: request.map_or(0, |request| request.access.len()),
         bytesize: size as usize,
         dptr: address,

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::graph_params_out::describe_work;
+use super::translate::recapture_called;
 use super::types::CUstream;
 use super::{CUresult, Cuda};
 use crate::software::{StreamId, World, driver};
@@ -37,17 +38,11 @@ fn settle(stream: StreamId) -> Cuda {
     let Some((id, mismatch)) = driver().world().capture.take_mismatch(stream) else { return Ok(()) };
     let original = describe_work(&mismatch.original.0, &mismatch.original.1);
     let recaptured = describe_work(&mismatch.recaptured.0, &mismatch.recaptured.1);
-    let callback = mismatch.callback;
+    let (function, data) = recapture_called(mismatch.callback);
+    let status = mismatch.status as u32;
     // SAFETY: the caller's function, with parameters that live until it returns.
-    let answer = unsafe {
-        (callback.function)(
-            callback.data.0,
-            mismatch.node,
-            (&raw const original).cast(),
-            (&raw const recaptured).cast(),
-            mismatch.status as u32,
-        )
-    };
+    let answer =
+        unsafe { function(data, mismatch.node, (&raw const original).cast(), (&raw const recaptured).cast(), status) };
     let mut world = driver().world();
     let World { capture, graphs, .. } = &mut *world;
     capture.settle(graphs, id, *mismatch, answer == CUresult::SUCCESS)

@@ -11,6 +11,7 @@ use crate::record;
 use crate::software::device::capability;
 use crate::software::driver;
 use crate::software::launch::{self, CLUSTER_DIMENSION};
+use crate::software::params::Attribute;
 use crate::software::work::{KernelWork, NodeParams};
 use graphproof_exec::{Entry, LaunchConfig};
 
@@ -100,23 +101,23 @@ unsafe fn packed<'a>(extra: *mut *mut c_void) -> Cuda<&'a [u8]> {
 }
 
 /// Sorts out the attributes of a launch: whether it is cooperative, and those to keep.
-pub(crate) fn attributes(given: &[CUlaunchAttribute]) -> Cuda<(bool, Arc<[CUlaunchAttribute]>)> {
+pub(crate) fn attributes(given: &[CUlaunchAttribute]) -> Cuda<(bool, Arc<[Attribute]>)> {
     let mut cooperative = false;
     let mut kept = Vec::new();
-    for attribute in given {
+    for attribute in given.iter().map(Attribute::from) {
         match attribute.id {
             IGNORE => {}
             COOPERATIVE => cooperative = attribute.value.word(0) != 0,
             // A cluster of one block is what every launch has.
             CLUSTER_DIMENSION if capability().cluster == 0 && (0..3).all(|word| attribute.value.word(word) <= 1) => {}
-            CLUSTER_DIMENSION if capability().cluster > 0 => kept.push(*attribute),
+            CLUSTER_DIMENSION if capability().cluster > 0 => kept.push(attribute),
             ACCESS_POLICY_WINDOW
             | CLUSTER_SCHEDULING
             | PROGRAMMATIC_STREAM_SERIALIZATION
             | PRIORITY
             | MEM_SYNC_DOMAIN_MAP
             | MEM_SYNC_DOMAIN
-            | SHARED_MEMORY_CARVEOUT => kept.push(*attribute),
+            | SHARED_MEMORY_CARVEOUT => kept.push(attribute),
             1..=18 => {
                 record::note(|| format!("launch attribute {} has no model in the software driver", attribute.id));
                 return Err(CUresult::NOT_SUPPORTED);
@@ -133,7 +134,7 @@ unsafe fn enqueue(
     function: CUfunction,
     config: LaunchConfig,
     stream: CUstream,
-    (cooperative, attributes): (bool, Arc<[CUlaunchAttribute]>),
+    (cooperative, attributes): (bool, Arc<[Attribute]>),
     (params, extra): (*mut *mut c_void, *mut *mut c_void),
 ) -> Cuda {
     let driver = driver();

@@ -1,7 +1,6 @@
 //! Linking: `cuLink*` makes one module of several. The result is called a cubin and is PTX, in the container
 //! that loading knows.
 
-use std::collections::BTreeMap;
 use std::ffi::{c_char, c_uint, c_void};
 use std::sync::{MutexGuard, PoisonError};
 
@@ -12,37 +11,26 @@ use super::jit::Options;
 use super::{CUresult, Cuda};
 use crate::record;
 use crate::software::device::capability;
-use crate::software::driver;
+use crate::software::link::{Link, LinkLog};
+use crate::software::{Handles, driver};
 
-/// What a `CUlinkState` names.
-#[derive(Debug)]
-struct State {
-    linker: Linker,
-    logs: Options,
-    /// The last result: the caller reads it until the state is destroyed.
-    image: Vec<u8>,
+/// The links by handle.
+fn links() -> MutexGuard<'static, Handles<Link>> {
+    driver().links.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LinkLog for Options {
+    fn write(&self, info: &str, error: &str) {
+        Options::write(self, info, error);
+    }
 }
 
 // SAFETY: the log buffers are the caller's, who vouches for them as long as the state lives; they are written
 // with the table locked.
-unsafe impl Send for State {}
+unsafe impl Send for Options {}
 
-/// The states by handle.
-#[derive(Debug, Default)]
-pub(crate) struct Table {
-    states: BTreeMap<usize, State>,
-    made: usize,
-}
-
-fn table() -> MutexGuard<'static, Table> {
-    driver().links.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Handles lie apart from all others, so that none is taken for another kind's.
-const HANDLES: usize = 0x11_4b00_0000;
-
-fn refused(state: &State, error: &LinkError) -> CUresult {
-    state.logs.write("", &format!("error: {error}"));
+fn refused(state: &Link, error: &LinkError) -> CUresult {
+    state.log.write("", &format!("error: {error}"));
     record::note(|| error.to_string());
     match error {
         LinkError::Input { .. } => CUresult::NO_BINARY_FOR_GPU,
@@ -51,8 +39,8 @@ fn refused(state: &State, error: &LinkError) -> CUresult {
 }
 
 fn add(handle: *mut c_void, name: Option<&str>, bytes: &[u8]) -> Cuda {
-    let mut table = table();
-    let state = table.states.get_mut(&(handle as usize)).ok_or(CUresult::INVALID_HANDLE)?;
+    let mut links = links();
+    let state = links.get_mut(handle.addr() as u64).ok_or(CUresult::INVALID_HANDLE)?;
     match state.linker.add(name, bytes) {
         Ok(()) => Ok(()),
         Err(error) => Err(refused(state, &error)),
@@ -68,10 +56,8 @@ entry_points! {
         let logs = unsafe { Options::read(numOptions, options, optionValues) }?;
         logs.write("", "");
         let linker = Linker::new(capability().number().unsigned_abs());
-        let mut table = table();
-        table.made += 1;
-        let handle = HANDLES + table.made;
-        table.states.insert(handle, State { linker, logs, image: Vec::new() });
+        let link = Link { linker, log: Box::new(logs), image: Vec::new() };
+        let handle = links().insert(link) as usize;
         unsafe { write(stateOut, std::ptr::without_provenance_mut(handle)) }
     }
 
@@ -100,8 +86,8 @@ entry_points! {
 
     fn cuLinkComplete(state: *mut c_void, cubinOut: *mut *mut c_void, sizeOut: *mut usize) {
         not_null(cubinOut)?;
-        let mut table = table();
-        let state = table.states.get_mut(&(state as usize)).ok_or(CUresult::INVALID_HANDLE)?;
+        let mut links = links();
+        let state = links.get_mut(state.addr() as u64).ok_or(CUresult::INVALID_HANDLE)?;
         state.image = match state.linker.image() {
             Ok(image) => image,
             Err(error) => return Err(refused(state, &error)),
@@ -111,6 +97,6 @@ entry_points! {
     }
 
     fn cuLinkDestroy(state: *mut c_void) {
-        table().states.remove(&(state as usize)).map(drop).ok_or(CUresult::INVALID_HANDLE)
+        links().remove(state.addr() as u64).map(drop).ok_or(CUresult::INVALID_HANDLE)
     }
 }

@@ -38,7 +38,7 @@ mod ipc;
 mod jit;
 mod launch;
 mod library;
-pub(crate) mod link;
+mod link;
 mod memory;
 mod module;
 mod pointer;
@@ -51,6 +51,7 @@ mod tensor_map;
 mod texture;
 mod texture_reference;
 mod transfer;
+mod translate;
 #[allow(non_camel_case_types)]
 pub mod types;
 mod virtual_memory;
@@ -60,7 +61,6 @@ mod imports {
     pub(super) use super::graph_types::*;
     pub(super) use super::types::*;
     pub(super) use super::{CUresult, default_stream};
-    pub(super) use crate::software::capture::RecaptureFn;
 }
 
 pub use array::*;

@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 
 use super::args::{not_null, read, slice, write, write_if};
+use super::translate::{host_work, stream_callback};
 use super::types::{
     CUcontext, CUdevice, CUdeviceptr, CUevent, CUhostFn, CUlaunchAttributeValue, CUstream, CUstreamBatchMemOpParams,
     CUstreamCallback,
@@ -13,8 +14,9 @@ use crate::software::capture::{Placement, capture_work};
 use crate::software::execute::Op;
 use crate::software::fault::explain;
 use crate::software::memory::{HostKind, Place, memory};
+use crate::software::params::AttributeValue;
 use crate::software::stream::{GREATEST_PRIORITY, LEAST_PRIORITY, NON_BLOCKING};
-use crate::software::work::{HostCall, HostWork, NodeParams, UserData};
+use crate::software::work::NodeParams;
 use crate::software::{EventId, StreamId, StreamKind, SyncTarget, ThreadId, World, driver};
 use crate::{observe, record};
 
@@ -42,30 +44,26 @@ fn property_of(world: &mut World, stream: CUstream) -> Cuda<StreamId> {
 }
 
 /// Puts memory operations on a stream.
-fn batch(stream: CUstream, operations: Box<[CUstreamBatchMemOpParams]>) -> Cuda {
+fn batch(stream: CUstream, operations: Box<[MemOp]>) -> Cuda {
     for operation in &operations {
-        MemOp::decode(operation)?.check()?;
+        operation.check()?;
     }
     driver().enqueue(stream, NodeParams::BatchMemOp(operations)).map(|_| ())
 }
 
 fn one_operation(stream: CUstream, kind: u32, address: u64, value: u64, flags: u32) -> Cuda {
-    batch(stream, Box::new([MemOp::params(kind, address, value, flags)]))
+    batch(stream, Box::new([MemOp::new(kind, address, value, flags)]))
 }
 
 /// # Safety
 /// `operations` is valid for `count` reads.
-unsafe fn operations(
-    count: c_uint,
-    operations: *const CUstreamBatchMemOpParams,
-    flags: c_uint,
-) -> Cuda<Box<[CUstreamBatchMemOpParams]>> {
+unsafe fn operations(count: c_uint, operations: *const CUstreamBatchMemOpParams, flags: c_uint) -> Cuda<Box<[MemOp]>> {
     // The documented limit of a batch.
     if flags != 0 || count > 256 {
         return Err(CUresult::INVALID_VALUE);
     }
     // SAFETY: as the caller vouches.
-    Ok(unsafe { slice(operations, count as usize) }?.into())
+    Ok(unsafe { slice(operations, count as usize) }?.iter().map(MemOp::from).collect())
 }
 
 /// The streams that a host wait for a stream waits for: with the legacy stream the blocking ones too.
@@ -76,7 +74,7 @@ fn waited_for(world: &World, stream: StreamId) -> Vec<u64> {
 
 fn host_function(stream: CUstream, function: CUhostFn, data: *mut c_void) -> Cuda {
     let function = function.ok_or(CUresult::INVALID_VALUE)?;
-    let work = HostWork { call: HostCall::Function(function), user_data: UserData(data) };
+    let work = host_work(function, data);
     driver().enqueue(stream, NodeParams::Host(work)).map(|_| ())
 }
 
@@ -252,7 +250,7 @@ entry_points! {
         let mut world = driver().world();
         let stream = property_of(&mut world, hStream)?;
         let stream = world.streams.get(stream.key).ok_or(CUresult::INVALID_HANDLE)?;
-        let mut value = stream.attributes.get(&attr).copied().unwrap_or_default();
+        let mut value = CUlaunchAttributeValue::from(stream.attributes.get(&attr).copied().unwrap_or_default());
         if attr == PRIORITY {
             value.0[..4].copy_from_slice(&stream.priority.to_ne_bytes());
         }
@@ -260,7 +258,7 @@ entry_points! {
     }
 
     fn cuStreamSetAttribute(hStream: CUstream, attr: c_uint, value: *const CUlaunchAttributeValue) on hStream {
-        let value = unsafe { read(value) }?;
+        let value = AttributeValue::from(unsafe { read(value) }?);
         check_attribute(attr)?;
         let mut world = driver().world();
         let stream = property_of(&mut world, hStream)?;
@@ -296,7 +294,7 @@ entry_points! {
         let mut world = driver.world();
         let stream = world.usable_stream(hStream)?;
         world.capture.classify_uncapturable(stream)?;
-        let work = HostWork { call: HostCall::Callback(callback, hStream), user_data: UserData(userData) };
+        let work = stream_callback(callback, hStream, userData);
         driver.submit(&world, stream, Op::Node(NodeParams::Host(work)), Vec::new());
         Ok(())
     }

@@ -116,7 +116,7 @@ fn fill_rows(dst: u64, pitch: usize, element_size: u32, value: u32, (width, heig
 
 entry_points! {
     fn cuMemcpy(dst: CUdeviceptr, src: CUdeviceptr, ByteCount: usize) on LEGACY {
-        driver().copy_now(&linear((UNIFIED, dst), (UNIFIED, src), ByteCount))
+        driver().copy_now(CUstream::NULL, &linear((UNIFIED, dst), (UNIFIED, src), ByteCount))
     }
 
     fn cuMemcpyAsync(dst: CUdeviceptr, src: CUdeviceptr, ByteCount: usize, hStream: CUstream) on hStream {
@@ -124,15 +124,15 @@ entry_points! {
     }
 
     fn cuMemcpyHtoD_v2(dstDevice: CUdeviceptr, srcHost: u64, ByteCount: usize) on LEGACY {
-        driver().copy_now(&linear((DEVICE, dstDevice), (HOST, srcHost), ByteCount))
+        driver().copy_now(CUstream::NULL, &linear((DEVICE, dstDevice), (HOST, srcHost), ByteCount))
     }
 
     fn cuMemcpyDtoH_v2(dstHost: u64, srcDevice: CUdeviceptr, ByteCount: usize) on LEGACY {
-        driver().copy_now(&linear((HOST, dstHost), (DEVICE, srcDevice), ByteCount))
+        driver().copy_now(CUstream::NULL, &linear((HOST, dstHost), (DEVICE, srcDevice), ByteCount))
     }
 
     fn cuMemcpyDtoD_v2(dstDevice: CUdeviceptr, srcDevice: CUdeviceptr, ByteCount: usize) on LEGACY {
-        driver().copy_now(&linear((DEVICE, dstDevice), (DEVICE, srcDevice), ByteCount))
+        driver().copy_now(CUstream::NULL, &linear((DEVICE, dstDevice), (DEVICE, srcDevice), ByteCount))
     }
 
     fn cuMemcpyHtoDAsync_v2(
@@ -157,7 +157,7 @@ entry_points! {
         dstDevice: CUdeviceptr, dstContext: CUcontext, srcDevice: CUdeviceptr, srcContext: CUcontext, ByteCount: usize
     ) on LEGACY {
         check_contexts(dstContext, srcContext)?;
-        driver().copy_now(&linear((DEVICE, dstDevice), (DEVICE, srcDevice), ByteCount))
+        driver().copy_now(CUstream::NULL, &linear((DEVICE, dstDevice), (DEVICE, srcDevice), ByteCount))
     }
 
     fn cuMemcpyPeerAsync(
@@ -169,11 +169,11 @@ entry_points! {
     }
 
     fn cuMemcpy2D_v2(pCopy: *const CUDA_MEMCPY2D) on LEGACY {
-        driver().copy_now(&unsafe { planar(pCopy) }?)
+        driver().copy_now(CUstream::NULL, &unsafe { planar(pCopy) }?)
     }
 
     fn cuMemcpy2DUnaligned_v2(pCopy: *const CUDA_MEMCPY2D) on LEGACY {
-        driver().copy_now(&unsafe { planar(pCopy) }?)
+        driver().copy_now(CUstream::NULL, &unsafe { planar(pCopy) }?)
     }
 
     fn cuMemcpy2DAsync_v2(pCopy: *const CUDA_MEMCPY2D, hStream: CUstream) on hStream {
@@ -181,7 +181,7 @@ entry_points! {
     }
 
     fn cuMemcpy3D_v2(pCopy: *const CUDA_MEMCPY3D) on LEGACY {
-        driver().copy_now(&unsafe { spatial(pCopy) }?)
+        driver().copy_now(CUstream::NULL, &unsafe { spatial(pCopy) }?)
     }
 
     fn cuMemcpy3DAsync_v2(pCopy: *const CUDA_MEMCPY3D, hStream: CUstream) on hStream {
@@ -189,7 +189,7 @@ entry_points! {
     }
 
     fn cuMemcpy3DPeer(pCopy: *const CUDA_MEMCPY3D_PEER) on LEGACY {
-        driver().copy_now(&unsafe { spatial_peer(pCopy) }?)
+        driver().copy_now(CUstream::NULL, &unsafe { spatial_peer(pCopy) }?)
     }
 
     fn cuMemcpy3DPeerAsync(pCopy: *const CUDA_MEMCPY3D_PEER, hStream: CUstream) on hStream {
@@ -197,33 +197,33 @@ entry_points! {
     }
 
     fn cuMemsetD8_v2(dstDevice: CUdeviceptr, uc: c_uchar, N: usize) on LEGACY {
-        driver().fill_now(fill(dstDevice, 1, u32::from(uc), N))
+        driver().fill_now(CUstream::NULL, fill(dstDevice, 1, u32::from(uc), N))
     }
 
     fn cuMemsetD16_v2(dstDevice: CUdeviceptr, us: c_ushort, N: usize) on LEGACY {
-        driver().fill_now(fill(dstDevice, 2, u32::from(us), N))
+        driver().fill_now(CUstream::NULL, fill(dstDevice, 2, u32::from(us), N))
     }
 
     fn cuMemsetD32_v2(dstDevice: CUdeviceptr, ui: c_uint, N: usize) on LEGACY {
-        driver().fill_now(fill(dstDevice, 4, ui, N))
+        driver().fill_now(CUstream::NULL, fill(dstDevice, 4, ui, N))
     }
 
     fn cuMemsetD2D8_v2(
         dstDevice: CUdeviceptr, dstPitch: usize, uc: c_uchar, Width: usize, Height: usize
     ) on LEGACY {
-        driver().fill_now(fill_rows(dstDevice, dstPitch, 1, u32::from(uc), (Width, Height)))
+        driver().fill_now(CUstream::NULL, fill_rows(dstDevice, dstPitch, 1, u32::from(uc), (Width, Height)))
     }
 
     fn cuMemsetD2D16_v2(
         dstDevice: CUdeviceptr, dstPitch: usize, us: c_ushort, Width: usize, Height: usize
     ) on LEGACY {
-        driver().fill_now(fill_rows(dstDevice, dstPitch, 2, u32::from(us), (Width, Height)))
+        driver().fill_now(CUstream::NULL, fill_rows(dstDevice, dstPitch, 2, u32::from(us), (Width, Height)))
     }
 
     fn cuMemsetD2D32_v2(
         dstDevice: CUdeviceptr, dstPitch: usize, ui: c_uint, Width: usize, Height: usize
     ) on LEGACY {
-        driver().fill_now(fill_rows(dstDevice, dstPitch, 4, ui, (Width, Height)))
+        driver().fill_now(CUstream::NULL, fill_rows(dstDevice, dstPitch, 4, ui, (Width, Height)))
     }
 
     fn cuMemsetD8Async(dstDevice: CUdeviceptr, uc: c_uchar, N: usize, hStream: CUstream) on hStream {

@@ -77,6 +77,9 @@ pub type CUdevice = c_int;
 pub type CUgraphConditionalHandle = u64;
 /// `void (*)(void *userData)`.
 pub type CUhostFn = Option<unsafe extern "C" fn(*mut c_void)>;
+/// `CUgraphRecaptureCallback`; the parameters are `CUgraphNodeParams`.
+pub type CUgraphRecaptureCallback =
+    unsafe extern "C" fn(*mut c_void, u64, *const c_void, *const c_void, c_uint) -> super::CUresult;
 /// `void (*)(CUstream, CUresult, void *userData)`.
 pub type CUstreamCallback = Option<unsafe extern "C" fn(CUstream, super::CUresult, *mut c_void)>;
 
@@ -168,14 +171,6 @@ pub struct CUlaunchConfig {
 #[repr(C, align(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CUlaunchAttributeValue(pub [u8; 64]);
-
-impl CUlaunchAttributeValue {
-    /// The first four bytes as an unsigned number: most attributes are one `int`.
-    pub fn word(&self, index: usize) -> u32 {
-        let at = index * 4;
-        u32::from_ne_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
-    }
-}
 
 impl Default for CUlaunchAttributeValue {
     fn default() -> Self {

@@ -2,9 +2,8 @@
 
 use graphproof_exec::{Access, Span};
 
-use crate::abi::types::{CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_HOST, CUDA_MEMCPY3D};
-use crate::software::batch::MemOp;
 use crate::software::memory::memory;
+use crate::software::params::{CopyParams, End};
 use crate::software::work::{MemsetWork, NodeParams};
 
 /// Rows told apart; of a copy with more, the padding between them counts too.
@@ -18,7 +17,8 @@ pub(crate) fn spans_of(params: &NodeParams) -> Vec<Span> {
         // The operations of a stream on memory are strong (PTX ISA: as `.relaxed` at least).
         NodeParams::BatchMemOp(operations) => operations
             .iter()
-            .filter_map(|operation| MemOp::decode(operation).ok()?.place())
+            .filter(|operation| operation.check_kind().is_ok())
+            .filter_map(|operation| operation.place())
             .map(|(address, len)| Span { address, len, access: Access::Atomic })
             .collect(),
         _ => Vec::new(),
@@ -26,46 +26,24 @@ pub(crate) fn spans_of(params: &NodeParams) -> Vec<Span> {
 }
 
 /// What a copy touches; the source of a `staged` one was read at the call.
-pub(crate) fn copy_spans(p: &CUDA_MEMCPY3D, staged: bool) -> Vec<Span> {
-    let extent = [p.WidthInBytes, p.Height.max(1), p.Depth.max(1)];
-    if p.Height == 0 || p.Depth == 0 {
+pub(crate) fn copy_spans(copy: &CopyParams, staged: bool) -> Vec<Span> {
+    let [width, height, depth] = copy.extent;
+    if height == 0 || depth == 0 {
         return Vec::new();
     }
-    let side = |kind: u32, places: [u64; 3], at: [usize; 3], pitch: usize, rows: usize, access| {
-        let [host, device, array] = places;
-        let base = match kind {
-            CU_MEMORYTYPE_HOST => host,
-            CU_MEMORYTYPE_ARRAY => {
-                let part = memory().space.part_of_array(array, at, extent);
-                return part.map_or_else(Vec::new, |(first, row, slice)| block(first, extent, [row, slice], access));
-            }
-            _ => device,
+    let side = |end: &End, access| {
+        let [x, y, z] = end.at;
+        let Some(base) = end.base() else {
+            let part = memory().space.part_of_array(end.array, end.at, copy.extent);
+            return part.map_or_else(Vec::new, |(first, row, slice)| block(first, copy.extent, [row, slice], access));
         };
-        let pitch = if pitch == 0 { at[0] + extent[0] } else { pitch };
-        let rows = if rows == 0 { at[1] + extent[1] } else { rows };
-        let first = base + (at[2] * pitch * rows + at[1] * pitch + at[0]) as u64;
-        block(first, extent, [pitch, pitch * rows], access)
+        let pitch = if end.pitch == 0 { x + width } else { end.pitch };
+        let rows = if end.rows == 0 { y + height } else { end.rows };
+        let first = base + (z * pitch * rows + y * pitch + x) as u64;
+        block(first, copy.extent, [pitch, pitch * rows], access)
     };
-    let write = side(
-        p.dstMemoryType,
-        [p.dstHost, p.dstDevice, p.dstArray.0],
-        [p.dstXInBytes, p.dstY, p.dstZ],
-        p.dstPitch,
-        p.dstHeight,
-        Access::Write,
-    );
-    if staged {
-        return write;
-    }
-    let read = side(
-        p.srcMemoryType,
-        [p.srcHost, p.srcDevice, p.srcArray.0],
-        [p.srcXInBytes, p.srcY, p.srcZ],
-        p.srcPitch,
-        p.srcHeight,
-        Access::Read,
-    );
-    [read, write].concat()
+    let write = side(&copy.dst, Access::Write);
+    if staged { write } else { [side(&copy.src, Access::Read), write].concat() }
 }
 
 fn fill_spans(work: &MemsetWork) -> Vec<Span> {

@@ -2,11 +2,10 @@
 
 use super::capture::{Placement, capture_work};
 use super::execute::Op;
+use super::graph::NodeInfo;
 use super::memory::{HostKind, Origin, Place, State, memory};
 use super::work::NodeParams;
-use super::{Driver, ThreadId, World};
-use crate::abi::graph_memory::capture_allocation;
-use crate::abi::types::CUstream;
+use super::{CaptureId, Driver, StreamId, StreamName, ThreadId, World};
 use crate::abi::{CUresult, Cuda};
 
 impl Driver {
@@ -54,7 +53,7 @@ impl Driver {
 
     /// `cuMemAllocAsync`: from `pool`, or from the current pool for 0. Of 0 bytes it succeeds with a null
     /// address, and a capture gets no node (M, H200, driver 580.159.04).
-    pub fn allocate_on(&self, stream: CUstream, bytes: u64, pool: u64) -> Cuda<u64> {
+    pub fn allocate_on(&self, stream: impl Into<StreamName>, bytes: u64, pool: u64) -> Cuda<u64> {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         let device = world.device_of(stream.context)?;
@@ -78,7 +77,7 @@ impl Driver {
     }
 
     /// `cuMemFreeAsync`.
-    pub fn free_on(&self, stream: CUstream, address: u64) -> Cuda {
+    pub fn free_on(&self, stream: impl Into<StreamName>, address: u64) -> Cuda {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         let work = NodeParams::MemFree { address };
@@ -104,6 +103,31 @@ impl Driver {
         self.submit(&world, stream, Op::Node(work), Vec::new());
         Ok(())
     }
+}
+
+/// `cuMemAllocAsync` on a capturing stream: an allocation node. Its address is fixed here.
+fn capture_allocation(world: &mut World, id: CaptureId, stream: StreamId, bytes: u64, pool: u64) -> Cuda<u64> {
+    // D (cuMemAllocAsync): the allocation has the access of its pool at the time of the capture.
+    let (device, access) = {
+        let mut memory = memory();
+        let pool = memory.pool(pool)?;
+        (pool.device, pool.access())
+    };
+    // A recapture compares with the node that is there: same size, same address.
+    let known = world.capture.recaptured_address(&world.graphs, stream);
+    let address = match known {
+        Some(address) => address,
+        None => memory().space.reserve(device, bytes, Origin::Graph, access)?,
+    };
+    let work = NodeParams::MemAlloc { address, size: bytes, pool, device };
+    let info = NodeInfo { context: stream.context.0, ..NodeInfo::default() };
+    let World { capture, graphs, .. } = world;
+    let captured = capture.capture_node(graphs, id, stream, work, info);
+    if captured.is_err() && known.is_none() {
+        // It was reserved just now.
+        let _ = memory().space.unreserve(address);
+    }
+    captured.map(|_| address)
 }
 
 impl World {

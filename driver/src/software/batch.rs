@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::execute::{Scope, poll_until};
 use super::fault::FaultReport;
 use super::memory::memory;
-use crate::abi::types::CUstreamBatchMemOpParams;
 use crate::abi::{CUresult, Cuda};
 
 /// `CUstreamBatchMemOpType`.
@@ -22,30 +21,42 @@ pub mod operation {
 /// `CU_STREAM_WAIT_VALUE_FLUSH`.
 const FLUSH: u32 = 1 << 30;
 
-/// One operation of a batch, decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemOp {
-    kind: u32,
-    address: u64,
-    value: u64,
-    flags: u32,
-}
+/// One operation of a batch, as the API packs it: operation, address, value, flags, alias. What an operation does
+/// not use is kept, to be read back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct MemOp(pub [u64; 6]);
 
 impl MemOp {
-    /// Makes the parameters of a wait or write.
-    pub fn params(kind: u32, address: u64, value: u64, flags: u32) -> CUstreamBatchMemOpParams {
-        CUstreamBatchMemOpParams([u64::from(kind), address, value, u64::from(flags), 0, 0])
+    /// A wait or a write.
+    pub fn new(kind: u32, address: u64, value: u64, flags: u32) -> Self {
+        Self([u64::from(kind), address, value, u64::from(flags), 0, 0])
     }
 
-    /// Reads the parameters; an unknown operation or flag is an error.
-    pub fn decode(params: &CUstreamBatchMemOpParams) -> Cuda<Self> {
-        let [head, address, value, flags, ..] = params.0;
-        let (kind, flags) = (head as u32, flags as u32);
-        let op = Self { kind, address, value, flags };
-        match kind {
-            operation::WAIT_VALUE_32 | operation::WAIT_VALUE_64 if flags & !(FLUSH | 3) == 0 => Ok(op),
-            operation::WRITE_VALUE_32 | operation::WRITE_VALUE_64 if flags & !1 == 0 => Ok(op),
-            operation::FLUSH_REMOTE_WRITES | operation::BARRIER => Ok(Self { address: 0, value: 0, flags: 0, kind }),
+    /// One of [`operation`].
+    pub fn kind(&self) -> u32 {
+        self.0[0] as u32
+    }
+
+    /// The flags of a wait or a write.
+    pub fn flags(&self) -> u32 {
+        self.0[3] as u32
+    }
+
+    fn address(&self) -> u64 {
+        self.0[1]
+    }
+
+    fn value(&self) -> u64 {
+        self.0[2]
+    }
+
+    /// An unknown operation or flag is an error.
+    pub fn check_kind(&self) -> Cuda {
+        match self.kind() {
+            operation::WAIT_VALUE_32 | operation::WAIT_VALUE_64 if self.flags() & !(FLUSH | 3) == 0 => Ok(()),
+            operation::WRITE_VALUE_32 | operation::WRITE_VALUE_64 if self.flags() & !1 == 0 => Ok(()),
+            operation::FLUSH_REMOTE_WRITES | operation::BARRIER => Ok(()),
             1..=6 => Err(CUresult::INVALID_VALUE),
             _ => Err(CUresult::NOT_SUPPORTED),
         }
@@ -53,7 +64,7 @@ impl MemOp {
 
     /// The size of the value in bytes; 0 for an operation without one.
     fn size(&self) -> u64 {
-        match self.kind {
+        match self.kind() {
             operation::WAIT_VALUE_32 | operation::WRITE_VALUE_32 => 4,
             operation::WAIT_VALUE_64 | operation::WRITE_VALUE_64 => 8,
             _ => 0,
@@ -62,22 +73,23 @@ impl MemOp {
 
     /// The bytes that it touches, if it touches any.
     pub fn place(&self) -> Option<(u64, u64)> {
-        (self.size() > 0).then_some((self.address, self.size()))
+        (self.size() > 0).then_some((self.address(), self.size()))
     }
 
-    /// Checks the address.
+    /// Checks operation, flags and address.
     pub fn check(&self) -> Cuda {
+        self.check_kind()?;
         let size = self.size();
         if size == 0 {
             return Ok(());
         }
-        let found = self.address.is_multiple_of(size) && memory().space.locate(self.address, size).is_some();
+        let found = self.address().is_multiple_of(size) && memory().space.locate(self.address(), size).is_some();
         if found { Ok(()) } else { Err(CUresult::INVALID_VALUE) }
     }
 
     fn met(&self, seen: u64) -> bool {
-        let value = self.value;
-        match (self.flags & 3, self.size()) {
+        let value = self.value();
+        match (self.flags() & 3, self.size()) {
             (0, 4) => (seen as u32).wrapping_sub(value as u32) as i32 >= 0,
             (0, _) => seen.wrapping_sub(value) as i64 >= 0,
             (1, 4) => seen as u32 == value as u32,
@@ -90,22 +102,21 @@ impl MemOp {
 }
 
 /// Runs one operation. A wait blocks the stream, not the worker.
-pub fn run(params: &CUstreamBatchMemOpParams, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
-    let op =
-        MemOp::decode(params).map_err(|code| FaultReport::of_work(code, "an unknown memory operation".to_owned()))?;
+pub fn run(op: &MemOp, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
+    op.check_kind().map_err(|code| FaultReport::of_work(code, "an unknown memory operation".to_owned()))?;
     let size = op.size();
     if size == 0 {
         return Ok(());
     }
-    let place = memory().space.locate(op.address, size);
+    let place = memory().space.locate(op.address(), size);
     let Some(place) = place.filter(|place| place.cast::<u64>().align_offset(size as usize) == 0) else {
-        let found = memory().space.describe(op.address);
-        let text = format!("a memory operation at {:#x} when it was executed: {found}", op.address);
+        let found = memory().space.describe(op.address());
+        let text = format!("a memory operation at {:#x} when it was executed: {found}", op.address());
         return Err(FaultReport::of_work(CUresult::ILLEGAL_ADDRESS, text));
     };
-    match op.kind {
-        operation::WRITE_VALUE_32 => word(place).store(op.value as u32, Ordering::Release),
-        operation::WRITE_VALUE_64 => long(place).store(op.value, Ordering::Release),
+    match op.kind() {
+        operation::WRITE_VALUE_32 => word(place).store(op.value() as u32, Ordering::Release),
+        operation::WRITE_VALUE_64 => long(place).store(op.value(), Ordering::Release),
         _ => {
             let read = || match size {
                 4 => u64::from(word(place).load(Ordering::Acquire)),
@@ -134,7 +145,7 @@ mod tests {
     use super::*;
 
     fn met(kind: u32, flags: u32, value: u64, seen: u64) -> bool {
-        MemOp::decode(&MemOp::params(kind, 0, value, flags)).unwrap().met(seen)
+        MemOp::new(kind, 0, value, flags).met(seen)
     }
 
     #[test]
@@ -146,7 +157,7 @@ mod tests {
         assert!(met(wait, 1, 5, 5) && !met(wait, 1, 5, 6));
         assert!(met(wait, 2, 6, 4) && !met(wait, 2, 6, 1));
         assert!(met(wait, 3, 6, 1) && !met(wait, 3, 0xffff_ffff, 1));
-        assert!(MemOp::decode(&MemOp::params(wait, 0, 0, 8)).is_err());
-        assert_eq!(MemOp::decode(&MemOp::params(99, 0, 0, 0)), Err(CUresult::NOT_SUPPORTED));
+        assert!(MemOp::new(wait, 0, 0, 8).check_kind().is_err());
+        assert_eq!(MemOp::new(99, 0, 0, 0).check_kind(), Err(CUresult::NOT_SUPPORTED));
     }
 }

@@ -15,15 +15,16 @@ use super::fault::{self, FaultReport};
 use super::graph::Graphs;
 use super::green::{GreenContext, QUEUES};
 use super::instance::{OF_THE_PROCESS, Settings, of_the_process};
+use super::link::Link;
 use super::memory::{Memory, memory};
 use super::module::{Function, Library, LibraryKernel, Module};
 use super::stream::Stream;
 use super::version::Version;
 use super::work::{NodeParams, Plan};
-use super::{ContextId, EventId, Handles, Kind, StreamId, StreamKind, SyncTarget, ThreadId, device, execute};
-use crate::abi::link;
-use crate::abi::types::{CUevent, CUfunction, CUstream};
-use crate::abi::{CUresult, Cuda, default_stream};
+use super::{
+    ContextId, EventId, Handles, Kind, StreamId, StreamKind, StreamName, SyncTarget, ThreadId, device, execute,
+};
+use crate::abi::{CUresult, Cuda};
 use crate::{observe, record};
 use graphproof_exec::Pool;
 
@@ -54,7 +55,7 @@ pub struct Driver {
     /// Calls without a model.
     pub(crate) unsupported: record::Counts,
     /// What `cuLink*` makes.
-    pub(crate) links: Mutex<link::Table>,
+    pub(crate) links: Mutex<Handles<Link>>,
     /// Whether a recapture has begun: programs without one never pay for its question.
     pub(crate) recaptures: AtomicBool,
 }
@@ -150,7 +151,7 @@ impl Driver {
             recording: record::Recorder::default(),
             notes: record::NoteBook::default(),
             unsupported: record::Counts::default(),
-            links: Mutex::default(),
+            links: Mutex::new(Handles::new(Kind::Link)),
             recaptures: AtomicBool::new(false),
         }
     }
@@ -176,7 +177,7 @@ impl Driver {
             *self.memory() = Memory::none();
         }
         self.interpreter.lock().unwrap_or_else(PoisonError::into_inner).take();
-        *self.links.lock().unwrap_or_else(PoisonError::into_inner) = link::Table::default();
+        *self.links.lock().unwrap_or_else(PoisonError::into_inner) = Handles::new(Kind::Link);
     }
 
     /// `cuInit`.
@@ -217,7 +218,7 @@ impl Driver {
 
     /// Puts captured or eager work on a stream: the one way for all of it. For eager work the
     /// ticket of it.
-    pub fn enqueue(&self, stream: CUstream, work: NodeParams) -> Cuda<Option<Ticket>> {
+    pub fn enqueue(&self, stream: impl Into<StreamName>, work: NodeParams) -> Cuda<Option<Ticket>> {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         match world.capture.classify_enqueue(stream)? {
@@ -573,25 +574,23 @@ impl World {
     ///
     /// # Errors
     /// As [`World::find_stream`]; 906 as [`CaptureWorld::name_stream`].
-    pub fn stream(&mut self, handle: CUstream) -> Cuda<StreamId> {
-        let stream = self.find_stream(handle)?;
+    pub fn stream(&mut self, name: impl Into<StreamName>) -> Cuda<StreamId> {
+        let stream = self.find_stream(name)?;
         self.capture.name_stream(stream)?;
         Ok(stream)
     }
 
-    /// The stream of a handle: 1 names the legacy stream of the current context, 2 the calling thread's
-    /// own default stream in it, null one of both as the form of the call says. Only to look at its
-    /// capture: a call that is given a stream uses [`World::stream`].
-    pub fn find_stream(&mut self, handle: CUstream) -> Cuda<StreamId> {
-        match handle {
-            CUstream::NULL => self.find_stream(default_stream::meaning()),
-            CUstream::LEGACY => {
+    /// The stream of a name. Only to look at its capture: a call that is given a stream uses
+    /// [`World::stream`].
+    pub fn find_stream(&mut self, name: impl Into<StreamName>) -> Cuda<StreamId> {
+        match name.into() {
+            StreamName::Legacy => {
                 let id = self.current_even_if_in_error()?.id;
                 let context = self.contexts.get(id.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
                 Ok(StreamId { key: context.legacy, kind: StreamKind::Legacy, context: id })
             }
-            CUstream::PER_THREAD => self.per_thread_stream(),
-            CUstream(handle) => match self.streams.get(handle) {
+            StreamName::PerThread => self.per_thread_stream(),
+            StreamName::Handle(handle) => match self.streams.get(handle) {
                 Some(stream) if stream.detached => Err(CUresult::STREAM_DETACHED),
                 Some(stream) => Ok(stream.id),
                 None if self.streams.was_destroyed(handle) => Err(CUresult::CONTEXT_IS_DESTROYED),
@@ -601,16 +600,16 @@ impl World {
     }
 
     /// As [`World::stream`]; an error also if its context is in error.
-    pub fn usable_stream(&mut self, handle: CUstream) -> Cuda<StreamId> {
-        let stream = self.stream(handle)?;
+    pub fn usable_stream(&mut self, name: impl Into<StreamName>) -> Cuda<StreamId> {
+        let stream = self.stream(name)?;
         let context = self.contexts.get(stream.context.0).ok_or(CUresult::CONTEXT_IS_DESTROYED)?;
         context.sticky.check()?;
         Ok(stream)
     }
 
     /// The event of a handle.
-    pub fn event(&self, handle: CUevent) -> Cuda<Arc<EventCell>> {
-        self.events.get(handle.0).cloned().ok_or(CUresult::INVALID_HANDLE)
+    pub fn event(&self, handle: impl Into<u64>) -> Cuda<Arc<EventCell>> {
+        self.events.get(handle.into()).cloned().ok_or(CUresult::INVALID_HANDLE)
     }
 
     /// The function of a handle that is launched on a stream. D (cuLaunchKernel): a library's kernel stands
@@ -618,25 +617,27 @@ impl World {
     ///
     /// # Errors
     /// `CUDA_ERROR_INVALID_HANDLE`: no function, or one of another context than the stream's.
-    pub fn launched(&mut self, handle: CUfunction, stream: CUstream) -> Cuda<Arc<Function>> {
+    pub fn launched(&mut self, handle: impl Into<u64>, stream: impl Into<StreamName>) -> Cuda<Arc<Function>> {
+        let handle = handle.into();
         let context = self.usable_stream(stream)?.context;
-        let function = match self.functions.get(handle.0) {
+        let function = match self.functions.get(handle) {
             Some(function) => function.clone(),
-            None => self.kernel_function(handle.0, context)?,
+            None => self.kernel_function(handle, context)?,
         };
         if function.context == context { Ok(function) } else { Err(CUresult::INVALID_HANDLE) }
     }
 
     /// The function of a handle. A library's kernel stands for its function in the current context.
-    pub fn function(&mut self, handle: CUfunction) -> Cuda<Arc<Function>> {
-        if let Some(function) = self.functions.get(handle.0) {
+    pub fn function(&mut self, handle: impl Into<u64>) -> Cuda<Arc<Function>> {
+        let handle = handle.into();
+        if let Some(function) = self.functions.get(handle) {
             return Ok(function.clone());
         }
-        if self.kernels.get(handle.0).is_none() {
+        if self.kernels.get(handle).is_none() {
             return Err(CUresult::INVALID_HANDLE);
         }
         let context = self.current()?.id;
-        self.kernel_function(handle.0, context)
+        self.kernel_function(handle, context)
     }
 
     /// Asks the capture model before the host waits for or queries something.
@@ -654,7 +655,8 @@ impl World {
     }
 
     /// The name that the capture model knows an event by.
-    pub fn event_id(&self, handle: CUevent) -> Cuda<EventId> {
-        self.event(handle).map(|_| EventId(handle.0))
+    pub fn event_id(&self, handle: impl Into<u64>) -> Cuda<EventId> {
+        let handle = handle.into();
+        self.event(handle).map(|_| EventId(handle))
     }
 }

@@ -1,6 +1,5 @@
 //! Executes work, on a thread of the engine.
 
-use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,10 +14,10 @@ use super::event::{Completion, Publication, Record};
 use super::fault::{self, FaultReport};
 use super::graph_run;
 use super::memory::memory;
-use super::work::{CopyWork, HostCall, HostWork, KernelWork, MemsetWork, NodeParams, Plan};
+use super::params::{End, HostWork};
+use super::work::{CopyWork, KernelWork, MemsetWork, NodeParams, Plan};
 use super::{EventId, batch, instance, interpreter, opaque};
 use crate::abi::CUresult;
-use crate::abi::door::host_function;
 use crate::observe::{self, Path};
 use crate::record;
 
@@ -243,10 +242,9 @@ fn copy(work: &CopyWork) -> Result<(), Box<FaultReport>> {
         (Err(_), _) => {
             let space = &memory().space;
             let p = &work.params;
-            let explain = |host, device| if device == 0 { space.describe(host) } else { space.describe(device) };
-            let (src, dst) = (explain(p.srcHost, p.srcDevice), explain(p.dstHost, p.dstDevice));
-            let text =
-                format!("a copy of {} bytes when it was executed: source {src}, destination {dst}", p.WidthInBytes);
+            let explain = |end: &End| space.describe(if end.device == 0 { end.host } else { end.device });
+            let (src, dst) = (explain(&p.src), explain(&p.dst));
+            let text = format!("a copy of {} bytes when it was executed: source {src}, destination {dst}", p.extent[0]);
             return Err(FaultReport::of_work(CUresult::ILLEGAL_ADDRESS, text));
         }
     }
@@ -292,22 +290,12 @@ fn wait_for_event(event: EventId, scope: Scope<'_>) {
     }
 }
 
+/// Calls a function of the program; told is the error of its stream's context, if there is one.
+pub type HostFunction = fn(&HostWork, Option<CUresult>);
+
 fn call_host(work: &HostWork, error: Option<CUresult>, scope: Scope<'_>) {
-    let data: *mut c_void = work.user_data.0;
-    match (work.call, error) {
-        (HostCall::Function(_), Some(_)) => {}
-        (HostCall::Function(function), None) => {
-            // SAFETY: the caller of cuLaunchHostFunc vouches for the function and its argument.
-            let call = || host_function(|| unsafe { function(data) });
-            scope.engine.blocking(|| observe::host_function(scope.node, scope.ticket, scope.path, call));
-        }
-        (HostCall::Callback(function, stream), error) => {
-            let status = error.unwrap_or(CUresult::SUCCESS);
-            // SAFETY: as above, for cuStreamAddCallback.
-            let call = || host_function(|| unsafe { function(stream, status, data) });
-            scope.engine.blocking(|| observe::host_function(scope.node, scope.ticket, scope.path, call));
-        }
-    }
+    let call = || (work.call)(work, error);
+    scope.engine.blocking(|| observe::host_function(scope.node, scope.ticket, scope.path, call));
 }
 
 /// Waits until `ready`: spins for a moment, then sleeps in growing steps of at most a

@@ -13,7 +13,6 @@ use super::driver::Numbers;
 use super::event::Record;
 use super::execute::{Op, Task};
 use super::{ContextId, Driver, EventId, StreamId, StreamKind, World};
-use crate::abi::types::CUevent;
 use crate::abi::{CUresult, Cuda};
 use crate::observe;
 
@@ -153,11 +152,12 @@ impl Driver {
     /// # Errors
     /// `CUDA_ERROR_INVALID_HANDLE` for an event of another context; 900 where one of the streams
     /// captures, and all those captures are invalidated (D, M: H200, driver 580.159.04).
-    pub fn record_event_of(&self, streams: Streams, event: CUevent) -> Cuda {
+    pub fn record_event_of(&self, streams: Streams, event: impl Into<u64>) -> Cuda {
+        let event = EventId(event.into());
         let mut world = self.world();
         let (context, keys) = world.streams_of(streams)?;
         world.check_context(context)?;
-        let cell = world.event(event)?;
+        let cell = world.event(event.0)?;
         if cell.context != context {
             return Err(CUresult::INVALID_HANDLE);
         }
@@ -169,7 +169,7 @@ impl Driver {
         let task = Task { op: Op::Record(record.completion.clone()), sticky };
         observe::submitted(self.engine.submit(queue, task, Vec::new(), &keys), &[], &keys);
         self.engine.close(queue);
-        world.event_recorded(EventId(event.0), record);
+        world.event_recorded(event, record);
         Ok(())
     }
 
@@ -178,13 +178,14 @@ impl Driver {
     /// # Errors
     /// `CUDA_ERROR_INVALID_HANDLE` for no event; 900 for an event of a capture in progress, which is
     /// invalidated, and as [`Driver::record_event_of`].
-    pub fn wait_event_of(&self, streams: Streams, event: CUevent) -> Cuda {
+    pub fn wait_event_of(&self, streams: Streams, event: impl Into<u64>) -> Cuda {
+        let event = EventId(event.into());
         let mut world = self.world();
         let (context, keys) = world.streams_of(streams)?;
         world.check_context(context)?;
-        let cell = world.event(event)?;
-        self.learn(&mut world, EventId(event.0));
-        let captured = world.capture.captured_event_call(EventId(event.0));
+        let cell = world.event(event.0)?;
+        self.learn(&mut world, event);
+        let captured = world.capture.captured_event_call(event);
         world.capture.whole_context_call(&keys).and(captured)?;
         let open = |record: &Record| observe::is_on() || !self.engine.is_done(record.ticket);
         let Some(record) = cell.last().filter(open) else { return Ok(()) };

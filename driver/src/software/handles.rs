@@ -22,6 +22,7 @@ pub enum Kind {
     PhysicalMemory = 0x1b,
     Texture = 0x1c,
     Surface = 0x1d,
+    Link = 0x1e,
     Graph = 0x21,
     GraphNode = 0x22,
     GraphExec = 0x23,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::StreamId;
-use crate::abi::types::CUlaunchAttributeValue;
+use super::params::AttributeValue;
 
 /// `CU_STREAM_NON_BLOCKING`.
 pub const NON_BLOCKING: u32 = 1;
@@ -24,7 +24,7 @@ pub struct Stream {
     /// That green context is destroyed.
     pub detached: bool,
     /// `cuStreamSetAttribute`, by attribute.
-    pub attributes: BTreeMap<u32, CUlaunchAttributeValue>,
+    pub attributes: BTreeMap<u32, AttributeValue>,
 }
 
 /// Numerically lowest (highest) priority.

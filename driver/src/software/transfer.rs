@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::capture::{Placement, capture_work};
 use super::execute::Op;
 use super::memory::{Side, memory};
+use super::params::CopyParams;
 use super::work::{CopyWork, MemsetWork, NodeParams};
-use super::{Driver, StreamId, World};
-use crate::abi::types::{CUDA_MEMCPY3D, CUstream};
-use crate::abi::{Cuda, default_stream};
+use super::{Driver, StreamId, StreamName, World};
+use crate::abi::Cuda;
 use crate::{observe, record};
 
 /// Pageable memory up to this size is copied at the call and the call returns; of more the call waits
@@ -17,12 +17,13 @@ use crate::{observe, record};
 const STAGED_BYTES: usize = 128 << 10;
 
 impl Driver {
-    /// A copy that the host waits for. It is ordered as work of the default stream; only a copy
+    /// A copy that the host waits for. It is ordered as work of `stream`, a default stream; only a copy
     /// within the device returns before it is done, as CUDA documents.
-    pub fn copy_now(&self, params: &CUDA_MEMCPY3D) -> Cuda {
+    pub fn copy_now(&self, stream: impl Into<StreamName>, params: impl Into<CopyParams>) -> Cuda {
+        let params = &params.into();
         let copy = memory().space.copy_at_call(params)?;
         let mut world = self.world();
-        let stream = world.usable_stream(default_stream::meaning())?;
+        let stream = world.usable_stream(stream)?;
         // The legacy stream never captures; for the thread's own it is as a host wait (G).
         world.capture.conflicting_call(stream)?;
         if copy.bytes() == 0 {
@@ -48,7 +49,8 @@ impl Driver {
     }
 
     /// A copy on a stream.
-    pub fn copy_on(&self, stream: CUstream, params: &CUDA_MEMCPY3D) -> Cuda {
+    pub fn copy_on(&self, stream: impl Into<StreamName>, params: impl Into<CopyParams>) -> Cuda {
+        let params = &params.into();
         let copy = memory().space.copy_at_call(params)?;
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
@@ -78,29 +80,31 @@ impl Driver {
 
     /// As [`Driver::copy_on`] outside a capture, with the source read before the call returns, whatever the
     /// stream has still to do.
-    pub fn copy_from_now(&self, stream: CUstream, params: &CUDA_MEMCPY3D) -> Cuda {
+    pub fn copy_from_now(&self, stream: impl Into<StreamName>, params: impl Into<CopyParams>) -> Cuda {
+        let params = &params.into();
         let copy = memory().space.copy(params)?;
         let work = CopyWork { params: *params, staged: Some(Arc::from(copy.stage())) };
         self.enqueue(stream, NodeParams::Memcpy(work)).map(|_| ())
     }
 
     /// Whether a copy could be put on a stream.
-    pub fn check_copy(&self, params: &CUDA_MEMCPY3D) -> Cuda {
-        memory().space.copy_at_call(params).map(|_| ())
+    pub fn check_copy(&self, params: impl Into<CopyParams>) -> Cuda {
+        memory().space.copy_at_call(&params.into()).map(|_| ())
     }
 
     /// Whether a stream takes part in a capture.
     ///
     /// # Errors
     /// 901 if the capture is invalidated, and what naming the stream gives.
-    pub fn is_capturing(&self, stream: CUstream) -> Cuda<bool> {
+    pub fn is_capturing(&self, stream: impl Into<StreamName>) -> Cuda<bool> {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         world.capture.classify_enqueue(stream).map(|placement| placement != Placement::Eager)
     }
 
     /// `cuMemcpyPeerAsync`, which no capture takes.
-    pub fn copy_between_contexts(&self, stream: CUstream, params: &CUDA_MEMCPY3D) -> Cuda {
+    pub fn copy_between_contexts(&self, stream: impl Into<StreamName>, params: impl Into<CopyParams>) -> Cuda {
+        let stream = stream.into();
         {
             let mut world = self.world();
             let stream = world.usable_stream(stream)?;
@@ -109,12 +113,12 @@ impl Driver {
         self.copy_on(stream, params)
     }
 
-    /// A fill that is ordered as work of the default stream. The host waits only when it could see
+    /// A fill that is ordered as work of `stream`, a default stream. The host waits only when it could see
     /// the bytes itself.
-    pub fn fill_now(&self, work: MemsetWork) -> Cuda {
+    pub fn fill_now(&self, stream: impl Into<StreamName>, work: MemsetWork) -> Cuda {
         memory().space.fill_at_call(&work)?;
         let mut world = self.world();
-        let stream = world.usable_stream(default_stream::meaning())?;
+        let stream = world.usable_stream(stream)?;
         // The legacy stream never captures; for the thread's own it is as a host wait (G).
         world.capture.conflicting_call(stream)?;
         let ticket = self.submit(&world, stream, Op::Node(NodeParams::Memset(work)), Vec::new());
@@ -127,7 +131,7 @@ impl Driver {
     }
 
     /// A fill on a stream.
-    pub fn fill_on(&self, stream: CUstream, work: MemsetWork) -> Cuda {
+    pub fn fill_on(&self, stream: impl Into<StreamName>, work: MemsetWork) -> Cuda {
         let mut world = self.world();
         let stream = world.usable_stream(stream)?;
         if let Placement::Captured(id) = world.capture.classify_enqueue(stream)? {

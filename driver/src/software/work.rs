@@ -1,13 +1,12 @@
 //! Pieces of work: what a stream executes eagerly and what a graph holds as a node.
 
-use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use super::EventId;
+use super::batch::MemOp;
 use super::module::Function;
-use crate::abi::CUresult;
-use crate::abi::types::{CUDA_MEMCPY3D, CUdeviceptr, CUlaunchAttribute, CUstream, CUstreamBatchMemOpParams};
+use super::params::{Attribute, CopyParams, HostWork};
 use graphproof_exec::{Conditional, LaunchConfig};
 
 /// One piece of device work. A captured one becomes a graph node; an eager one goes to the
@@ -26,7 +25,7 @@ pub enum NodeParams {
     /// Makes an allocation usable from here on. Its address is fixed when the work is made.
     MemAlloc {
         /// The address.
-        address: CUdeviceptr,
+        address: u64,
         /// Size in bytes.
         size: u64,
         /// Pool handle, 0 for the device's default pool.
@@ -37,14 +36,14 @@ pub enum NodeParams {
     /// Frees an allocation from here on.
     MemFree {
         /// The address.
-        address: CUdeviceptr,
+        address: u64,
     },
     /// Records an event (in a graph: with `CU_EVENT_RECORD_EXTERNAL`).
     EventRecord(EventId),
     /// Waits for an event (in a graph: with `CU_EVENT_WAIT_EXTERNAL`).
     EventWait(EventId),
     /// `cuStreamWaitValue*`, `cuStreamWriteValue*`, `cuStreamBatchMemOp`.
-    BatchMemOp(Box<[CUstreamBatchMemOpParams]>),
+    BatchMemOp(Box<[MemOp]>),
     /// Nothing but its place in the order.
     Empty,
 }
@@ -61,14 +60,14 @@ pub struct KernelWork {
     /// Launched with `cuLaunchCooperativeKernel` or the attribute.
     pub cooperative: bool,
     /// Other attributes of `cuLaunchKernelEx`, kept for read-back.
-    pub attributes: Arc<[CUlaunchAttribute]>,
+    pub attributes: Arc<[Attribute]>,
 }
 
-/// A copy of up to three dimensions, as the driver API describes it.
+/// A copy of up to three dimensions.
 #[derive(Debug, Clone)]
 pub struct CopyWork {
     /// Both places, pitches and extents.
-    pub params: CUDA_MEMCPY3D,
+    pub params: CopyParams,
     /// The source bytes (rows without padding) when the call staged pageable memory; the source of `params` is
     /// then only informative.
     pub staged: Option<Arc<[u8]>>,
@@ -78,7 +77,7 @@ pub struct CopyWork {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemsetWork {
     /// First address.
-    pub dst: CUdeviceptr,
+    pub dst: u64,
     /// Distance between rows in bytes; unused with one row.
     pub pitch: usize,
     /// Value of an element, in its low bytes.
@@ -90,46 +89,6 @@ pub struct MemsetWork {
     /// Rows.
     pub height: usize,
 }
-
-/// A function to call on the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostWork {
-    /// What is called.
-    pub call: HostCall,
-    /// The caller's pointer, handed on and never read.
-    pub user_data: UserData,
-}
-
-/// The two prototypes of host functions.
-#[derive(Debug, Clone, Copy)]
-pub enum HostCall {
-    /// `cuLaunchHostFunc`.
-    Function(unsafe extern "C" fn(*mut c_void)),
-    /// `cuStreamAddCallback`, with the stream it was added to. Also called after an error.
-    Callback(unsafe extern "C" fn(CUstream, CUresult, *mut c_void), CUstream),
-}
-
-impl PartialEq for HostCall {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Function(a), Self::Function(b)) => std::ptr::fn_addr_eq(*a, *b),
-            (Self::Callback(a, s), Self::Callback(b, t)) => std::ptr::fn_addr_eq(*a, *b) && s == t,
-            _ => false,
-        }
-    }
-}
-
-impl Eq for HostCall {}
-
-/// A caller's pointer that crosses threads because CUDA's contract says that it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UserData(pub *mut c_void);
-
-// SAFETY: the driver never dereferences it; a caller of cuLaunchHostFunc vouches that its
-// function may run on another thread.
-unsafe impl Send for UserData {}
-// SAFETY: as above.
-unsafe impl Sync for UserData {}
 
 /// An instantiated graph, flattened for execution. `steps[i].dependents` and
 /// `steps[i].dependencies` describe the same edges; the engine takes ready steps in seeded order.

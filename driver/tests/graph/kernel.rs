@@ -235,7 +235,7 @@ fn attributes_are_kept_copied_and_compared() {
     let (graph, nodes) = device.capture(&[1, 2]);
     let mut value = CUlaunchAttributeValue::default();
     ok!(cuGraphKernelNodeGetAttribute(nodes[0], PRIORITY, &mut value));
-    assert_eq!(value.word(0), 0);
+    assert_eq!(value.0[..4], [0; 4]);
     let mut exec = CUgraphExec::NULL;
     ok!(cuGraphInstantiateWithFlags(&mut exec, graph, 8));
     value.0[0] = 3;
@@ -247,7 +247,7 @@ fn attributes_are_kept_copied_and_compared() {
     ok!(cuGraphKernelNodeCopyAttributes(nodes[1], nodes[0]));
     for attribute in [PRIORITY, COOPERATIVE] {
         ok!(cuGraphKernelNodeGetAttribute(nodes[1], attribute, &mut value));
-        assert_ne!(value.word(0), 0);
+        assert_ne!(value.0[..4], [0; 4]);
     }
     assert_eq!(code!(cuGraphKernelNodeGetAttribute(nodes[0], 99, &mut value)), CUresult::INVALID_VALUE);
     assert_eq!(code!(cuGraphKernelNodeGetAttribute(nodes[0], 13, &mut value)), CUresult::NOT_SUPPORTED);

@@ -1,13 +1,11 @@
 //! The graph model without a device: nodes, edges, clones, child graphs, conditionals, user objects.
 
-use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use graphproof_driver::abi::{CUresult, Cuda};
 use graphproof_driver::software::graph::{
     ASSIGN_DEFAULT, EdgeData, Graphs, InstantiateResult, MOVE, NO_DESTRUCTOR_SYNC, NodeInfo, NodeType, Ownership,
 };
-use graphproof_driver::software::work::{ConditionalKind, MemsetWork, NodeParams, PlanWork, UserData};
+use graphproof_driver::software::params::Callback;
+use graphproof_driver::software::work::{ConditionalKind, MemsetWork, NodeParams, PlanWork};
 
 const INVALID: CUresult = CUresult::INVALID_VALUE;
 const FULL: EdgeData = EdgeData::FULL;
@@ -218,20 +216,14 @@ fn conditional_nodes_and_their_restrictions() {
     assert!(graphs.conditional_value(other).is_none());
 }
 
-static DESTROYED: AtomicU32 = AtomicU32::new(0);
-
-unsafe extern "C" fn destroyed(_: *mut c_void) {
-    DESTROYED.fetch_add(1, Ordering::SeqCst);
-}
-
 #[test]
 fn user_objects_live_as_long_as_the_last_reference() {
     let mut graphs = Graphs::default();
     let graph = graphs.create();
-    let data = UserData(std::ptr::null_mut());
-    assert_eq!(graphs.create_object(data, destroyed, 0, NO_DESTRUCTOR_SYNC), Err(INVALID));
-    assert_eq!(graphs.create_object(data, destroyed, 1, 0), Err(INVALID));
-    let object = graphs.create_object(data, destroyed, 2, NO_DESTRUCTOR_SYNC).unwrap();
+    let destructor = Callback { function: 7, data: 8 };
+    assert_eq!(graphs.create_object(destructor, 0, NO_DESTRUCTOR_SYNC), Err(INVALID));
+    assert_eq!(graphs.create_object(destructor, 1, 0), Err(INVALID));
+    let object = graphs.create_object(destructor, 2, NO_DESTRUCTOR_SYNC).unwrap();
     graphs.graph_retain(graph, object, 1, MOVE).unwrap();
     graphs.user_release(object, 1).unwrap();
     let exec = graphs.instantiate(graph, 0).unwrap();
@@ -243,13 +235,7 @@ fn user_objects_live_as_long_as_the_last_reference() {
     graphs.destroy_exec(exec).unwrap();
     assert!(graphs.take_destructors().is_empty(), "a launch is in flight");
     drop(launch);
-    let due = graphs.take_destructors();
-    assert_eq!(due.len(), 1);
-    for destructor in due {
-        // SAFETY: the function above ignores its argument.
-        unsafe { destructor.call() };
-    }
-    assert_eq!(DESTROYED.load(Ordering::SeqCst), 1);
+    assert_eq!(graphs.take_destructors(), [destructor]);
     assert_eq!(graphs.user_retain(object, 1), Err(INVALID));
 }
 

@@ -18,5 +18,5 @@ mod world;
 
 pub use info::{CaptureInfo, DependencyUpdate};
 pub use nodes::capture_work;
-pub use recapture::{Callback, Mismatch, RecaptureFn, RecaptureStatus};
+pub use recapture::{Mismatch, RecaptureStatus};
 pub use world::{CaptureMode, CaptureStatus, CaptureWorld, Placement};

@@ -6,13 +6,13 @@
 //! [`CaptureWorld::settle`] takes the answer.
 
 use std::collections::HashSet;
-use std::ffi::c_void;
 
 use super::unknowns;
 use super::world::CaptureWorld;
 use crate::abi::{CUresult, Cuda};
 use crate::software::graph::{EdgeData, Graphs, NodeInfo, NodeType, NodeWork, same_params, updatable};
-use crate::software::work::{NodeParams, UserData};
+use crate::software::params::Callback;
+use crate::software::work::NodeParams;
 use crate::software::{CaptureId, StreamId};
 
 /// `CUgraphRecaptureStatus`.
@@ -23,18 +23,6 @@ pub enum RecaptureStatus {
     EligibleForUpdate = 0,
     IneligibleForUpdate = 1,
     Error = 2,
-}
-
-/// `CUgraphRecaptureCallback`; the parameters are `CUgraphNodeParams`.
-pub type RecaptureFn = unsafe extern "C" fn(*mut c_void, u64, *const c_void, *const c_void, u32) -> CUresult;
-
-/// The caller's function and its argument.
-#[derive(Debug, Clone, Copy)]
-pub struct Callback {
-    /// The function.
-    pub function: RecaptureFn,
-    /// Handed back, never read.
-    pub data: UserData,
 }
 
 /// A node whose parameters differ from the graph's.

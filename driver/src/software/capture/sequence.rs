@@ -1,11 +1,12 @@
 //! Begin and end of a capture (`capture-semantics` 1.3).
 
-use super::recapture::{Callback, Recapture};
+use super::recapture::Recapture;
 use super::tail::Tail;
 use super::unknowns;
 use super::world::{Capture, CaptureMode, CaptureWorld, Enrolled};
 use crate::abi::{CUresult, Cuda};
 use crate::software::graph::{EdgeData, Graphs, Owner};
+use crate::software::params::Callback;
 use crate::software::{CaptureId, StreamId, StreamKind, ThreadId};
 
 impl CaptureWorld {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::exec::{DEVICE_LAUNCH, ExecNode, ExecWork, USE_NODE_PRIORITY};
 use super::node::NodeInfo;
 use super::structure::is_host_copy;
-use crate::abi::types::{CUDA_MEMCPY3D, CUlaunchAttribute, CUstreamBatchMemOpParams};
+use crate::software::batch::MemOp;
+use crate::software::params::{Attribute, CopyParams};
 use crate::software::work::{KernelWork, MemsetWork, NodeParams};
 
 /// `CUgraphExecUpdateResult`, without success.
@@ -103,18 +104,15 @@ fn kernel(old: &KernelWork, new: &KernelWork, flags: u64) -> Result<(), UpdateRe
     Ok(())
 }
 
-fn priority(attributes: &[CUlaunchAttribute]) -> u32 {
+fn priority(attributes: &[Attribute]) -> u32 {
     attributes.iter().rfind(|attribute| attribute.id == PRIORITY).map_or(0, |attribute| attribute.value.word(0))
 }
 
 /// Memory types are fixed; a copy of more than one row may not change at all.
-fn memcpy(old: &CUDA_MEMCPY3D, new: &CUDA_MEMCPY3D) -> bool {
-    let linear = |copy: &CUDA_MEMCPY3D| copy.Height <= 1 && copy.Depth <= 1;
-    old == new
-        || (old.srcMemoryType == new.srcMemoryType
-            && old.dstMemoryType == new.dstMemoryType
-            && linear(old)
-            && linear(new))
+fn memcpy(old: &CopyParams, new: &CopyParams) -> bool {
+    let linear = |copy: &CopyParams| copy.extent[1] <= 1 && copy.extent[2] <= 1;
+    let types = |copy: &CopyParams| (copy.src.memory_type, copy.dst.memory_type);
+    old == new || (types(old) == types(new) && linear(old) && linear(new))
 }
 
 /// Address and value are free; of the dimensions only the width of a single row.
@@ -126,17 +124,17 @@ fn memset(old: &MemsetWork, new: &MemsetWork) -> bool {
 /// Kind and flags of an operation are fixed; addresses and values are free. The kind is the first
 /// word; a wait's or write's flags are the first word of the fourth unit, the others' flags follow
 /// the kind.
-fn same_operation(old: &CUstreamBatchMemOpParams, new: &CUstreamBatchMemOpParams) -> bool {
+fn same_operation(old: &MemOp, new: &MemOp) -> bool {
     const WAIT_OR_WRITE: [u32; 4] = [1, 2, 4, 5];
     const WAIT_KIND: u32 = 0x3;
-    let (kind, other) = (old.0[0] as u32, new.0[0] as u32);
+    let (kind, other) = (old.kind(), new.kind());
     if kind != other {
         return false;
     }
     if !WAIT_OR_WRITE.contains(&kind) {
-        return old.0 == new.0;
+        return old == new;
     }
-    let (flags, others) = (old.0[3] as u32, new.0[3] as u32);
+    let (flags, others) = (old.flags(), new.flags());
     if kind == 1 || kind == 4 { flags & !WAIT_KIND == others & !WAIT_KIND } else { flags == others }
 }
 

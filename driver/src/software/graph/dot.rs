@@ -6,7 +6,7 @@ use super::edge::EdgeData;
 use super::node::{Node, NodeWork};
 use super::store::Graphs;
 use crate::abi::Cuda;
-use crate::software::work::{HostCall, NodeParams};
+use crate::software::work::NodeParams;
 
 /// `CUgraphDebugDot_flags`.
 pub mod flags {
@@ -127,11 +127,12 @@ fn describe_work(work: &NodeParams, has: impl Fn(u32) -> bool, label: &mut Strin
         NodeParams::Memcpy(copy) => {
             let copy = &copy.params;
             let place = |kind: u32| ["?", "H", "D", "A", "U"].get(kind as usize).copied().unwrap_or("?");
-            write!(label, "\\n({}to{})", place(copy.srcMemoryType), place(copy.dstMemoryType))?;
+            write!(label, "\\n({}to{})", place(copy.src.memory_type), place(copy.dst.memory_type))?;
             if has(flags::MEMCPY_NODE_PARAMS) {
-                let (from, to) = (copy.srcHost.max(copy.srcDevice), copy.dstHost.max(copy.dstDevice));
-                write!(label, "\\nsrc: {from:#x} pitch {}\\ndst: {to:#x} pitch {}", copy.srcPitch, copy.dstPitch)?;
-                write!(label, "\\nextent: {} x {} x {}", copy.WidthInBytes, copy.Height, copy.Depth)?;
+                let [from, to] = [copy.src, copy.dst].map(|end| end.host.max(end.device));
+                write!(label, "\\nsrc: {from:#x} pitch {}\\ndst: {to:#x} pitch {}", copy.src.pitch, copy.dst.pitch)?;
+                let [width, height, depth] = copy.extent;
+                write!(label, "\\nextent: {width} x {height} x {depth}")?;
             }
             Ok(())
         }
@@ -140,11 +141,7 @@ fn describe_work(work: &NodeParams, has: impl Fn(u32) -> bool, label: &mut Strin
             write!(label, "\\nelement size: {} extent: {} x {}", fill.element_size, fill.width, fill.height)
         }
         NodeParams::Host(host) if has(flags::HOST_NODE_PARAMS) => {
-            let function = match host.call {
-                HostCall::Function(function) => function as usize,
-                HostCall::Callback(function, _) => function as usize,
-            };
-            write!(label, "\\nfn: {function:#x}\\nuserData: {:#x}", host.user_data.0 as usize)
+            write!(label, "\\nfn: {:#x}\\nuserData: {:#x}", host.callback.function, host.callback.data)
         }
         NodeParams::EventRecord(event) | NodeParams::EventWait(event) if has(flags::EVENT_NODE_PARAMS) => {
             write!(label, "\\nevent: {:#x}", event.0)

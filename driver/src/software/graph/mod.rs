@@ -38,4 +38,4 @@ pub use node::{AllocationRequest, Conditional, Node, NodeInfo, NodeType, NodeWor
 pub use query::EdgeRecord;
 pub use store::{Graph, Graphs, Owner};
 pub use update::UpdateError;
-pub use user_object::{Destructor, MOVE, NO_DESTRUCTOR_SYNC};
+pub use user_object::{MOVE, NO_DESTRUCTOR_SYNC};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::edge::EdgeList;
-use crate::abi::types::{CUmemAccessDesc, CUmemPoolProps};
+use crate::software::params::{Access, PoolProps};
 use crate::software::work::{ConditionalKind, NodeParams};
 
 /// `CUgraphNodeType`.
@@ -117,26 +117,13 @@ pub struct NodeInfo {
     pub allocation: Option<Arc<AllocationRequest>>,
 }
 
-/// `CUDA_MEM_ALLOC_NODE_PARAMS` as given.
-#[derive(Debug)]
+/// What an allocation was asked for with.
+#[derive(Debug, PartialEq, Eq)]
 pub struct AllocationRequest {
     /// The pool's properties.
-    pub pool: CUmemPoolProps,
+    pub pool: PoolProps,
     /// Peer access. The array stays in place for a query.
-    pub access: Box<[CUmemAccessDesc]>,
-}
-
-// SAFETY: the one pointer inside, `win32SecurityAttributes`, is null on this platform and is
-// handed back as it came, never dereferenced.
-unsafe impl Send for AllocationRequest {}
-// SAFETY: as above.
-unsafe impl Sync for AllocationRequest {}
-
-impl PartialEq for AllocationRequest {
-    fn eq(&self, other: &Self) -> bool {
-        let key = |props: &CUmemPoolProps| (props.allocType, props.handleTypes, props.location, props.maxSize);
-        key(&self.pool) == key(&other.pool) && self.access == other.access
-    }
+    pub access: Box<[Access]>,
 }
 
 /// A node of a graph.

@@ -7,8 +7,8 @@ use super::exec::{ExecNode, ExecWork};
 use super::node::{NodeInfo, NodeType, NodeWork};
 use super::store::Graphs;
 use super::unknowns;
-use crate::abi::types::{CUlaunchAttribute, CUlaunchAttributeValue};
 use crate::abi::{CUresult, Cuda};
+use crate::software::params::{Attribute, AttributeValue};
 use crate::software::work::NodeParams;
 
 /// Launch attributes that a graph node may have (D: `CUlaunchAttributeID`, "valid for graph
@@ -89,12 +89,12 @@ impl Graphs {
     }
 
     /// `cuGraphKernelNodeGetAttribute`. An attribute that was never set is all zero.
-    pub fn attribute(&self, node: u64, id: u32) -> Cuda<CUlaunchAttributeValue> {
+    pub fn attribute(&self, node: u64, id: u32) -> Cuda<AttributeValue> {
         let NodeWork::Work(NodeParams::Kernel(kernel)) = &self.node_of(node, NodeType::Kernel)?.work else {
             return Err(CUresult::INVALID_VALUE);
         };
         check_attribute(id)?;
-        let mut value = CUlaunchAttributeValue::default();
+        let mut value = AttributeValue::default();
         if id == COOPERATIVE {
             value.0[..4].copy_from_slice(&u32::from(kernel.cooperative).to_ne_bytes());
         } else if let Some(found) = kernel.attributes.iter().rfind(|attribute| attribute.id == id) {
@@ -104,7 +104,7 @@ impl Graphs {
     }
 
     /// `cuGraphKernelNodeSetAttribute`.
-    pub fn set_attribute(&mut self, node: u64, id: u32, value: CUlaunchAttributeValue) -> Cuda {
+    pub fn set_attribute(&mut self, node: u64, id: u32, value: AttributeValue) -> Cuda {
         check_attribute(id)?;
         self.node_of(node, NodeType::Kernel)?;
         let NodeWork::Work(NodeParams::Kernel(kernel)) = &mut self.node_mut(node)?.work else {
@@ -115,7 +115,7 @@ impl Graphs {
             return Ok(());
         }
         let mut attributes: Vec<_> = kernel.attributes.iter().filter(|attribute| attribute.id != id).copied().collect();
-        attributes.push(CUlaunchAttribute { id, pad: [0; 4], value });
+        attributes.push(Attribute { id, value });
         kernel.attributes = attributes.into();
         Ok(())
     }

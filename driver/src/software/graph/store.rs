@@ -7,8 +7,9 @@ use super::edge::Edges;
 use super::exec::Exec;
 use super::memory::{GraphMemory, MemoryNodes};
 use super::node::{Node, NodeType, NodeWork};
-use super::user_object::{Destructor, UserObject};
+use super::user_object::UserObject;
 use crate::abi::{CUresult, Cuda};
+use crate::software::params::Callback;
 use crate::software::work::NodeParams;
 use crate::software::{Handles, Kind};
 
@@ -91,7 +92,7 @@ pub struct Graphs {
     pub(super) objects: Handles<UserObject>,
     pub(super) handles: Handles<Handle>,
     pub(super) memory: GraphMemory,
-    pub(super) destructors: Vec<Destructor>,
+    pub(super) destructors: Vec<Callback>,
     pub(super) retired: Vec<super::launch::Retired>,
     next_id: u32,
 }
@@ -302,7 +303,7 @@ impl Graphs {
     }
 
     /// Destructors of user objects that are due. Call them with no lock held.
-    pub fn take_destructors(&mut self) -> Vec<Destructor> {
+    pub fn take_destructors(&mut self) -> Vec<Callback> {
         self.sweep_retired();
         std::mem::take(&mut self.destructors)
     }

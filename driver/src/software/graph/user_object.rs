@@ -1,35 +1,14 @@
 //! User objects: caller-owned resources whose life follows graphs.
 
-use std::ffi::c_void;
-
 use super::store::Graphs;
 use crate::abi::{CUresult, Cuda};
-use crate::software::work::UserData;
+use crate::software::params::Callback;
 
 /// A reference-counted resource of the caller.
 #[derive(Debug)]
 pub(super) struct UserObject {
     references: u64,
-    destructor: Destructor,
-}
-
-/// A destructor that is due. It must not call CUDA.
-#[derive(Debug, Clone, Copy)]
-pub struct Destructor {
-    destroy: unsafe extern "C" fn(*mut c_void),
-    data: UserData,
-}
-
-impl Destructor {
-    /// Calls the caller's function. Hold no lock.
-    ///
-    /// # Safety
-    /// The function and its argument are those given to `cuUserObjectCreate`, whose caller vouches
-    /// that calling it once, on any thread, is sound.
-    pub unsafe fn call(self) {
-        // SAFETY: as above.
-        unsafe { (self.destroy)(self.data.0) }
-    }
+    destructor: Callback,
 }
 
 /// `CU_GRAPH_USER_OBJECT_MOVE`.
@@ -39,18 +18,12 @@ pub const NO_DESTRUCTOR_SYNC: u32 = 1;
 
 impl Graphs {
     /// `cuUserObjectCreate`.
-    pub fn create_object(
-        &mut self,
-        data: UserData,
-        destroy: unsafe extern "C" fn(*mut c_void),
-        references: u32,
-        flags: u32,
-    ) -> Cuda<u64> {
+    pub fn create_object(&mut self, destructor: Callback, references: u32, flags: u32) -> Cuda<u64> {
         if flags != NO_DESTRUCTOR_SYNC {
             return Err(CUresult::INVALID_VALUE);
         }
         let references = count(references)?;
-        Ok(self.objects.insert(UserObject { references, destructor: Destructor { destroy, data } }))
+        Ok(self.objects.insert(UserObject { references, destructor }))
     }
 
     /// `cuUserObjectRetain`.

@@ -3,10 +3,8 @@
 use std::ptr;
 
 use super::space::{AddressSpace, HostKind, Place};
-use crate::abi::types::{
-    CU_MEMORYTYPE_ARRAY, CU_MEMORYTYPE_DEVICE, CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_UNIFIED, CUDA_MEMCPY3D,
-};
 use crate::abi::{CUresult, Cuda};
+use crate::software::params::{CopyParams, End, memory_type};
 use crate::software::work::MemsetWork;
 
 /// What kind of memory an operand of a copy is.
@@ -48,65 +46,44 @@ pub struct Fill {
 
 impl AddressSpace {
     /// Checks a copy. A range that is not in one allocation is `CUDA_ERROR_INVALID_VALUE`.
-    pub fn copy(&self, params: &CUDA_MEMCPY3D) -> Cuda<Copy> {
+    pub fn copy(&self, params: &CopyParams) -> Cuda<Copy> {
         self.check_copy(params, false)
     }
 
     /// As [`AddressSpace::copy`], for the call that enqueues it: graph memory has its address
     /// before the launch that allocates it has run. The result tells sides and sizes; do not run it.
-    pub fn copy_at_call(&self, params: &CUDA_MEMCPY3D) -> Cuda<Copy> {
+    pub fn copy_at_call(&self, params: &CopyParams) -> Cuda<Copy> {
         self.check_copy(params, true)
     }
 
-    fn check_copy(&self, params: &CUDA_MEMCPY3D, at_call: bool) -> Cuda<Copy> {
-        let p = params;
-        let empty = p.Height == 0 || p.Depth == 0;
-        let width = if empty { 0 } else { p.WidthInBytes };
-        let extent = (width, p.Height.max(1), p.Depth.max(1));
-        let src_position = (p.srcXInBytes, p.srcY, p.srcZ);
-        let dst_position = (p.dstXInBytes, p.dstY, p.dstZ);
-        let src = self.operand(
-            (p.srcMemoryType, p.srcHost, p.srcDevice, p.srcArray.0),
-            src_position,
-            (p.srcPitch, p.srcHeight),
-            extent,
-            at_call,
-        )?;
-        let dst = self.operand(
-            (p.dstMemoryType, p.dstHost, p.dstDevice, p.dstArray.0),
-            dst_position,
-            (p.dstPitch, p.dstHeight),
-            extent,
-            at_call,
-        )?;
-        Ok(Copy { src, dst, width: extent.0, height: extent.1, depth: extent.2 })
+    fn check_copy(&self, params: &CopyParams, at_call: bool) -> Cuda<Copy> {
+        let [width, height, depth] = params.extent;
+        let width = if height == 0 || depth == 0 { 0 } else { width };
+        let extent = [width, height.max(1), depth.max(1)];
+        let src = self.operand(&params.src, extent, at_call)?;
+        let dst = self.operand(&params.dst, extent, at_call)?;
+        Ok(Copy { src, dst, width, height: extent[1], depth: extent[2] })
     }
 
-    fn operand(
-        &self,
-        (kind, host, device, array): (u32, u64, u64, u64),
-        (x, y, z): (usize, usize, usize),
-        (pitch, rows): (usize, usize),
-        (width, height, depth): (usize, usize, usize),
-        at_call: bool,
-    ) -> Cuda<Operand> {
+    fn operand(&self, end: &End, extent: [usize; 3], at_call: bool) -> Cuda<Operand> {
+        let ([x, y, z], [width, height, depth]) = (end.at, extent);
         let invalid = CUresult::INVALID_VALUE;
-        let base = match kind {
-            CU_MEMORYTYPE_HOST => host,
-            CU_MEMORYTYPE_DEVICE | CU_MEMORYTYPE_UNIFIED => device,
-            CU_MEMORYTYPE_ARRAY => {
-                let part = self.part_of_array(array, [x, y, z], [width, height, depth]);
+        let base = match end.memory_type {
+            memory_type::HOST => end.host,
+            memory_type::DEVICE | memory_type::UNIFIED => end.device,
+            memory_type::ARRAY => {
+                let part = self.part_of_array(end.array, end.at, extent);
                 let (first, row, slice) = part.ok_or(invalid)?;
                 return Ok(Operand { start: self.window.host(first), row, slice, side: Side::Device });
             }
             _ => return Err(invalid),
         };
         let row_end = x.checked_add(width).ok_or(invalid)?;
-        let pitch = if pitch == 0 { row_end } else { pitch };
+        let pitch = if end.pitch == 0 { row_end } else { end.pitch };
         if (height > 1 || depth > 1) && pitch < row_end {
             return Err(invalid);
         }
-        let rows = if rows == 0 { y.checked_add(height).ok_or(invalid)? } else { rows };
+        let rows = if end.rows == 0 { y.checked_add(height).ok_or(invalid)? } else { end.rows };
         let slice = pitch.checked_mul(rows).ok_or(invalid)?;
         let offset = z.checked_mul(slice).zip(y.checked_mul(pitch)).and_then(|(a, b)| a.checked_add(b));
         let offset = offset.and_then(|offset| offset.checked_add(x)).ok_or(invalid)?;
@@ -117,11 +94,11 @@ impl AddressSpace {
         let (start, side) = if width == 0 {
             (ptr::null_mut(), Side::Device)
         } else {
-            match kind {
-                CU_MEMORYTYPE_DEVICE => self.known(first, span as u64, at_call).ok_or(invalid)?,
+            match end.memory_type {
+                memory_type::DEVICE => self.known(first, span as u64, at_call).ok_or(invalid)?,
                 // A null pointer is not made good by an offset.
-                CU_MEMORYTYPE_HOST | CU_MEMORYTYPE_UNIFIED if base == 0 => return Err(invalid),
-                CU_MEMORYTYPE_HOST => self.host_side(first, span as u64)?,
+                memory_type::HOST | memory_type::UNIFIED if base == 0 => return Err(invalid),
+                memory_type::HOST => self.host_side(first, span as u64)?,
                 _ => match self.known(first, span as u64, at_call) {
                     Some(found) => found,
                     None => self.host_side(first, span as u64)?,
