@@ -4,9 +4,9 @@ pub mod abi;
 pub mod bench;
 pub mod control;
 pub mod loader;
-pub mod observe;
-pub mod record;
-pub mod software;
+
+pub use graphproof_model as software;
+pub use graphproof_model::{observe, record};
 
 pub use graphproof_exec::tensor_map;
 

@@ -245,7 +245,7 @@ fn tell(call: &Call) -> Told {
         function: call.function,
         code: code_of(call),
         own_thread: call.thread == record_thread(),
-        stream: call.stream.map(|stream| stream.0),
+        stream: call.stream,
         blocked_ns: call.blocked_ns,
         note: call.note.clone(),
         stack: Caller { function: call.function, backtrace: call.backtrace.clone() }.stack(),

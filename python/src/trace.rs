@@ -66,7 +66,7 @@ fn own() -> (Vec<Told>, u64) {
             Some(Stack::Native(_)) | None => Vec::new(),
         };
         let capturing = call.capture_before == record::Capture::Active;
-        let stream = call.stream.map(|stream| stream.0);
+        let stream = call.stream;
         let times = (call.start_ns, call.duration_ns);
         let function = call.function.to_owned();
         (function, stream, capturing, Some(call.result.0), call.thread.0, times.0, times.1, frames)

@@ -7,11 +7,13 @@
 //! the table too.
 
 mod parse;
+mod result;
 mod select;
 
 use std::sync::LazyLock;
 
 pub use parse::{ParseError, parse};
+pub use result::{CUresult, Cuda};
 pub use select::{Choice, NotFound, select};
 
 /// One function of the driver API, in one of its versions.

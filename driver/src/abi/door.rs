@@ -55,7 +55,7 @@ fn pass(door: &'static Door, stream: Option<CUstream>, arguments: &[u64], body: 
     let guarded = || catch_unwind(AssertUnwindSafe(checked)).unwrap_or(Err(CUresult::UNKNOWN));
     let result = if record::is_on() {
         let has_argument = door.row().is_some_and(|row| row.stream_argument().is_some());
-        let stream = stream.map(|stream| default_stream::named(stream, has_argument));
+        let stream = stream.map(|stream| default_stream::named(stream, has_argument).0);
         record::call(door.name, stream, arguments, guarded)
     } else {
         record::unrecorded(door.name, guarded)

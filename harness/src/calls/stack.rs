@@ -6,6 +6,7 @@ use crate::finding::{Site, SiteKind};
 /// between them.
 const CRATES: &[&str] = &[
     "graphproof_driver",
+    "graphproof_model",
     "graphproof_door",
     "graphproof_exec",
     "graphproof_api",
@@ -117,7 +118,8 @@ fn is_machinery_file(place: &str) -> bool {
     let here = std::env::current_dir().unwrap_or_default();
     let absolute = place.strip_prefix("./").map(|path| here.join(path));
     let path = absolute.as_deref().and_then(|path| path.to_str()).unwrap_or(place);
-    let own = ["driver/src/", "driver/exec/src/", "driver/api/src/", "driver/door/src/", "harness/src/"];
+    let own =
+        ["driver/src/", "driver/model/src/", "driver/exec/src/", "driver/api/src/", "driver/door/src/", "harness/src/"];
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(|root| root.to_str());
     let below = root.and_then(|root| path.strip_prefix(root)).map(|path| path.trim_start_matches('/'));
     path.starts_with("/rustc/")
@@ -135,8 +137,8 @@ fn relative(file: &str) -> &str {
 mod tests {
     use super::frames;
 
-    const TEXT: &str = "   0: graphproof_driver::record::call
-             at ./driver/src/record/mod.rs:130:9
+    const TEXT: &str = "   0: graphproof_model::record::call
+             at ./driver/model/src/record/mod.rs:130:9
    1: cuStreamSynchronize
              at ./driver/src/abi/stream.rs:10:5
    2: my_step::wait
@@ -152,7 +154,7 @@ mod tests {
     fn an_inlined_function_without_a_crate_is_judged_by_its_file() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").display();
         let text = format!(
-            "   0: then<core::option::Option<u8>, graphproof_driver::record::call>
+            "   0: then<core::option::Option<u8>, graphproof_model::record::call>
              at /rustc/abc/library/core/src/bool.rs:66:1
    1: pass
              at {root}/driver/src/abi/door.rs:55:9

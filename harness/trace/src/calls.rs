@@ -25,7 +25,7 @@ pub fn told(call: &Call) -> String {
 
 /// `CUDA_ERROR_… (900)`.
 pub fn code_name(code: u32) -> String {
-    match graphproof_driver::abi::CUresult(code).name() {
+    match graphproof_api::CUresult(code).name() {
         Some(name) => format!("{name} ({code})"),
         None => format!("CUresult {code}"),
     }

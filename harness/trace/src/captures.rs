@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use graphproof_door::{Call, Capture as Status};
-use graphproof_driver::software::{CaptureId, StreamKind};
 use graphproof_harness::checks::capture::id_of;
 use graphproof_harness::finding::{Check, Finding, Id};
+use graphproof_model::{CaptureId, StreamKind};
 
 use super::analysis::Seen;
 use super::broken::{Breaker, begins, broken, by, noted, why};

@@ -3,13 +3,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use graphproof_api::CUresult;
 use graphproof_api::Class;
 use graphproof_door::Call;
-use graphproof_driver::abi::CUresult;
-use graphproof_driver::software::capture::{CaptureMode, CaptureWorld, Placement};
-use graphproof_driver::software::graph::{Graphs, NodeInfo};
-use graphproof_driver::software::work::NodeParams;
-use graphproof_driver::software::{CaptureId, ContextId, EventId, StreamId, StreamKind, SyncTarget, ThreadId};
+use graphproof_model::capture::{CaptureMode, CaptureWorld, Placement};
+use graphproof_model::graph::{Graphs, NodeInfo};
+use graphproof_model::work::NodeParams;
+use graphproof_model::{CaptureId, ContextId, EventId, StreamId, StreamKind, SyncTarget, ThreadId};
 
 use super::calls::{LEGACY_STREAM, PER_THREAD_STREAM, is_capture_code};
 
