@@ -2,7 +2,6 @@
 
 use crate::door::{self, Failure, Outcome, entry_points, plain_entry_points};
 use crate::driver;
-use crate::error;
 use crate::properties::{self, Layout};
 use crate::types::write;
 
@@ -120,7 +119,6 @@ plain_entry_points! {
         exists(door::device())?;
         let reset = unsafe { driver::cuDevicePrimaryCtxReset_v2(door::device()) };
         door::reset();
-        error::forget();
         reset
     }
 }

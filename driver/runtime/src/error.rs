@@ -199,11 +199,6 @@ pub(crate) fn name(code: i32) -> &'static CStr {
     find(NAMES, code).unwrap_or(UNKNOWN)
 }
 
-/// Forgets the thread's last error: the device that had it is reset.
-pub(crate) fn forget() {
-    door::replace_last_error(0);
-}
-
 /// CUDA runtime API `cudaGetErrorName`.
 #[unsafe(no_mangle)]
 pub extern "C" fn graphproof_cudaGetErrorName(error: i32) -> *const c_char {

@@ -22,7 +22,7 @@ unsafe fn launch(
     stream: usize,
     cooperative: bool,
 ) -> Outcome {
-    let function = registry::function(func)?;
+    let function = registry::launched(func)?;
     let shared = u32::try_from(shared).map_err(|_| Failure::INVALID_VALUE)?;
     let (g, b) = (grid, block);
     // SAFETY: as the caller vouches.
@@ -57,7 +57,7 @@ entry_points! {
 
     fn cudaLaunchKernelExC(config: *const LaunchConfig, func: usize, args: *const c_void) {
         let config = unsafe { read(config) }?;
-        let function = registry::function(func)?;
+        let function = registry::launched(func)?;
         // The attributes are the driver's, field for field.
         let config = DriverLaunchConfig {
             gridDim: config.gridDim,
