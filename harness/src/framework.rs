@@ -38,6 +38,13 @@ pub trait FrameworkGraph: fmt::Debug + Send + Sync {
     /// capture has another there, which means the same.
     fn owns(&self, address: u64) -> bool;
 
+    /// Whether an address lies in memory that the framework handed out during this capture, from a pool that
+    /// takes it back when its array goes. Another capture has another there too, and may find this one taken back.
+    fn handed_out(&self, address: u64) -> bool {
+        let _ = address;
+        false
+    }
+
     /// Makes the executable graph.
     ///
     /// # Errors

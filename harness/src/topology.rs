@@ -71,9 +71,11 @@ pub struct Foreign {
     pub allocation: Allocation,
     /// Where that begins and its bytes, for device memory.
     pub extent: Option<(u64, u64)>,
-    /// In memory that belongs to the graph alone: which of its addresses there this is, in the order in which
+    /// In memory that came with the graph's capture: which of its addresses there this is, in the order in which
     /// the nodes name them.
     pub own: Option<usize>,
+    /// In memory that belongs to the graph alone: nobody else has it while the graph lives.
+    pub kept: bool,
 }
 
 /// A word of a kernel's parameters that holds an address of device memory.
@@ -143,7 +145,11 @@ impl Topology {
             node.foreign.retain(|f| !own.iter().any(|&(base, len)| f.address >= base && f.address - base < len));
         }
         let mut known: Vec<u64> = Vec::new();
-        for foreign in nodes.iter_mut().flat_map(|node| &mut node.foreign).filter(|f| graph.owns(f.address)) {
+        for foreign in nodes.iter_mut().flat_map(|node| &mut node.foreign) {
+            foreign.kept = graph.owns(foreign.address);
+            if !foreign.kept && !graph.handed_out(foreign.address) {
+                continue;
+            }
             let at = known.iter().position(|&address| address == foreign.address);
             foreign.own = Some(at.unwrap_or(known.len()));
             if at.is_none() {
@@ -324,7 +330,7 @@ fn pointers(kind: &NodeKind, buffers: &BufferSet) -> (Vec<Pointer>, Vec<Foreign>
             found.push(Pointer { place, parameter, address, target });
         } else if let Some(allocation) = Allocation::of(address) {
             let extent = crate::cuda::extent(address);
-            foreign.push(Foreign { place, parameter, address, allocation, extent, own: None });
+            foreign.push(Foreign { place, parameter, address, allocation, extent, own: None, kept: false });
         }
     };
     match kind {

@@ -112,7 +112,7 @@ class CuPy(Framework):
             raise _graphproof.Refused("no capture was begun")
         stream, self._open = self._open, None
         try:
-            return CuPyGraph(stream.end_capture(), self)
+            return CuPyGraph(stream.end_capture(), self, self._pool.handed_out_in_capture() if self._pool else {})
         finally:
             if self._pool is not None:
                 self._pool.capture_ends()
@@ -124,14 +124,19 @@ class CuPy(Framework):
 class CuPyGraph:
     """A graph of CuPy's, which instantiates it at once."""
 
-    def __init__(self, graph: Any, framework: CuPy) -> None:
+    def __init__(self, graph: Any, framework: CuPy, handed_out: dict[int, int]) -> None:
         self._graph, self._framework = graph, framework
+        self._handed_out = handed_out
         self.raw = int(graph.graph)
         self.seed = 0
 
     def owns(self, address: int) -> bool:
         """No memory belongs to it alone."""
         return False
+
+    def handed_out(self, address: int) -> bool:
+        """Whether it lies in a block that the pool handed out in the capture."""
+        return any(base <= address < base + size for base, size in self._handed_out.items())
 
     def instantiate(self) -> int:
         """The executable graph."""
@@ -151,24 +156,34 @@ class Pool:
     def __init__(self) -> None:
         self._captures = 0
         self._capturing = False
+        # In the capture in progress, or the last one: address to bytes.
+        self._handed_out: dict[int, int] = {}
+        self._open = False
         # Address to bytes, and to the line that asked for it.
         self._places: dict[int, tuple[str, int]] = {}
         self._in_capture: dict[int, int] = {}
         self._gone: dict[int, int] = {}
 
     def capture_begins(self) -> None:
-        """A capture begins; only the first is looked at."""
+        """A capture begins; what goes back is looked at in the first only, whose graph is replayed."""
         self._captures += 1
+        self._handed_out, self._open = {}, True
         self._capturing = self._captures == 1
 
     def capture_ends(self) -> None:
         """It ends: what went back in it and is nobody's is gone."""
         if self._capturing:
             self._gone.update(self._in_capture)
-        self._capturing = False
+        self._capturing = self._open = False
+
+    def handed_out_in_capture(self) -> dict[int, int]:
+        """The blocks that became an array's in the capture in progress, or the last one: address to bytes."""
+        return dict(self._handed_out)
 
     def handed_out(self, address: int, size: int) -> None:
         """A block is an array's now."""
+        if self._open:
+            self._handed_out[address] = size
         frame = sys._getframe(1)
         while frame is not None and not _places.shown(frame.f_code.co_filename):
             frame = frame.f_back  # type: ignore[assignment]

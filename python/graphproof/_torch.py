@@ -189,6 +189,10 @@ class TorchGraph:
             ]
         return any(base <= address < base + size for base, size in self._spans)
 
+    def handed_out(self, address: int) -> bool:
+        """What a capture hands out lies in its private pool."""
+        return False
+
     def instantiate(self) -> int:
         """Makes the executable graph; 0 where PyTorch does not tell its handle."""
         self._graph.instantiate()

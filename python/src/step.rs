@@ -208,6 +208,10 @@ impl FrameworkGraph for PythonGraph {
         self.call(|graph| graph.call_method1("owns", (address,))?.extract()).unwrap_or(false)
     }
 
+    fn handed_out(&self, address: u64) -> bool {
+        self.call(|graph| graph.call_method1("handed_out", (address,))?.extract()).unwrap_or(false)
+    }
+
     fn instantiate(&self) -> StepResult<CUgraphExec> {
         let raw: usize = self.call(|graph| graph.call_method0("instantiate")?.extract())?;
         Ok(std::ptr::with_exposed_provenance_mut(raw))

@@ -1,7 +1,7 @@
 """What is known of CuPy's pool and captures; steps of CuPy's need a GPU, and are judged by tests/gpu/python."""
 
 import pytest
-from graphproof._cupy import CuPy, Pool
+from graphproof._cupy import CuPy, CuPyGraph, Pool
 from planted import marked
 
 
@@ -39,6 +39,28 @@ def test_what_goes_back_after_the_capture_is_lost_whoever_has_it_then():
     pool.capture_begins()
     pool.capture_ends()
     assert [address for address, *_ in pool.lost([0x1000, 0x11FF, 0x1200, 0x3000])] == [0x1000, 0x11FF]
+
+
+def test_what_a_capture_was_handed_out_is_known_by_its_graph():
+    class Graph:
+        graph = 0
+
+    pool, graphs = Pool(), []
+    allocate(pool, 0x1000)
+    for result in 0x2000, 0x3000:
+        pool.capture_begins()
+        allocate(pool, result)
+        graphs.append(CuPyGraph(Graph(), CuPy(), pool.handed_out_in_capture()))
+        pool.capture_ends()
+    # Each has its own, and neither what was there before; the pool may take it back all the same.
+    addresses = 0x1000, 0x2000, 0x21FF, 0x2200, 0x3000
+    assert [[graph.handed_out(address) for address in addresses] for graph in graphs] == [
+        [False, True, True, False, False],
+        [False, False, False, False, True],
+    ]
+    assert not any(graph.owns(address) for graph in graphs for address in addresses)
+    pool.taken_back(0x2000, 512)
+    assert [address for address, *_ in pool.lost([0x2000, 0x3000])] == [0x2000]
 
 
 def test_captures_of_cupy_itself():

@@ -68,7 +68,7 @@ fn check_foreign(index: usize, node: &Node, foreign: &Foreign, step: u64) -> Opt
 
 /// Addresses of memory that the step has of its own, which its framework may take back.
 pub fn of_framework(topology: &Topology) -> Vec<u64> {
-    let own = foreigners(topology).map(|(.., foreign)| foreign).filter(|f| f.own.is_none() && !f.allocation.host);
+    let own = foreigners(topology).map(|(.., foreign)| foreign).filter(|f| !f.kept && !f.allocation.host);
     let mut addresses: Vec<u64> = own.map(|foreign| foreign.address).collect();
     addresses.sort_unstable();
     addresses.dedup();
@@ -134,5 +134,31 @@ pub fn broken_guard(
             crate::topology::headline(&node.kind)
         )),
         None => finding,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::NodeKind;
+
+    #[test]
+    fn a_framework_is_asked_about_what_it_may_take_back() {
+        let foreign = |address: u64, own: Option<usize>, kept: bool, host: bool| Foreign {
+            place: "parameter 0".to_owned(),
+            parameter: Some((0, 0)),
+            address,
+            allocation: Allocation { id: 1, host },
+            extent: None,
+            own,
+            kept,
+        };
+        // From before the capture; handed out in it; of a private pool; pinned host memory.
+        let all =
+            [(1, None, false, false), (2, Some(0), false, false), (3, Some(1), true, false), (4, None, false, true)];
+        let foreign = all.map(|(address, own, kept, host)| foreign(address, own, kept, host)).to_vec();
+        let node = Node { kind: NodeKind::Other("test".to_owned()), site: None, pointers: Vec::new(), foreign };
+        let topology = Topology { nodes: vec![node], ..Topology::default() };
+        assert_eq!(of_framework(&topology), [1, 2]);
     }
 }

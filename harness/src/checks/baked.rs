@@ -303,6 +303,7 @@ mod tests {
             allocation: Allocation { id: 1, host: false },
             extent: None,
             own,
+            kept: true,
         });
         Node { kind: NodeKind::Other("test".to_owned()), site: None, pointers: Vec::new(), foreign: foreign.collect() }
     }

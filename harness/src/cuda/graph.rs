@@ -134,6 +134,11 @@ impl CapturedGraph {
         self.owner.as_ref().is_some_and(|owner| owner.owns(address))
     }
 
+    /// Whether an address lies in memory that its framework handed out while it was captured.
+    pub fn handed_out(&self, address: u64) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.handed_out(address))
+    }
+
     /// Leaves the graph to whoever owns it.
     pub(super) fn forget(self) {
         std::mem::forget(self);
