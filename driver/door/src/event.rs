@@ -373,6 +373,9 @@ pub enum GraphPart {
         /// Empty if nothing is missing.
         missing: String,
     },
+    /// A node of an executable graph was given other parameters: the `CUgraphExec`, and the node as it is then.
+    /// It stands alone.
+    Given(u64, Box<GraphNode>),
 }
 
 impl GraphPart {
@@ -383,8 +386,8 @@ impl GraphPart {
                 out.u8(0);
                 [*id, *graph, *exec].into_iter().for_each(|word| out.u64(word));
             }
-            Self::Node(id, node) => {
-                out.u8(1);
+            Self::Node(id, node) | Self::Given(id, node) => {
+                out.u8(if matches!(self, Self::Node(..)) { 1 } else { 4 });
                 out.u64(*id);
                 out.u32(node.index);
                 out.u64(node.handle);
@@ -421,7 +424,7 @@ impl GraphPart {
         let (part, id) = (input.u8()?, input.u64()?);
         Some(match part {
             0 => Self::Begin { id, graph: input.u64()?, exec: input.u64()? },
-            1 => {
+            1 | 4 => {
                 let mut node = GraphNode {
                     index: input.u32()?,
                     handle: input.u64()?,
@@ -437,7 +440,7 @@ impl GraphPart {
                     node.operands.push((input.text()?, input.u64()?, input.u64()?));
                 }
                 node.parameters = input.bytes()?.to_vec();
-                Self::Node(id, Box::new(node))
+                if part == 1 { Self::Node(id, Box::new(node)) } else { Self::Given(id, Box::new(node)) }
             }
             2 => {
                 let edges = (0..input.count(8)?).map(|_| Some((input.u32()?, input.u32()?)));

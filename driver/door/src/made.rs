@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use crate::event::{CallParts, Capture, Function, GraphPart, Image, Kind, ProcessEvent, Range, Stack, Start, Tag};
+use crate::event::{
+    CallParts, Capture, Function, GraphNode, GraphPart, Image, Kind, ProcessEvent, Range, Stack, Start, Tag,
+};
 use crate::layout::{Class, Count, EVENT_HEADER, Limits, SEGMENT, SEGMENT_HEADER};
 use crate::read::GraphDump;
 use crate::write::{Cursor, Writer};
@@ -137,6 +139,12 @@ impl Made {
         for part in std::iter::once(begin).chain(nodes).chain([edges, end]) {
             self.write(thread, Kind::Graph, |out| part.write(out));
         }
+    }
+
+    /// A node of an executable graph that was given other parameters.
+    pub fn given(&mut self, thread: u32, exec: u64, node: &GraphNode) {
+        let part = GraphPart::Given(exec, Box::new(node.clone()));
+        self.write(thread, Kind::Graph, |out| part.write(out));
     }
 
     /// A range that the program marked.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use graphproof_door::{Call, EventKind, Process, Tag, Trace};
+use graphproof_door::{Call, EventKind, GraphNode, Process, Tag, Trace};
 use graphproof_forward::{Behind, Forwarder, find_software};
 // Its library is what stands behind.
 use graphproof_driver as _;
@@ -101,6 +101,39 @@ fn a_python_of_another_version_is_said_to_be_one() {
         let [note] = &notes.collect::<Vec<_>>()[..] else { panic!("not one note") };
         assert!(note.starts_with(&format!("lines of Python: the frames of this Python, {major}.{minor},")), "{note}");
     }
+}
+
+/// Where a node's new parameters point: its first parameter, or its destination.
+fn target(node: &GraphNode) -> u64 {
+    let destination = node.operands.iter().find(|(what, ..)| what.starts_with("destination"));
+    let parameter = node.parameters.get(..8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    destination.map(|(_, address, _)| *address).or(parameter).expect("an address")
+}
+
+#[test]
+fn what_nodes_of_executable_graphs_are_given_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = traced(folder.path(), Command::new("python3").arg(program("given.py")));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let expected: Vec<u64> = text.split_whitespace().map(|word| word.parse().expect("an address")).collect();
+    assert_eq!(expected.len(), 6, "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let trace = Trace::open(&folder.path().join("records")).unwrap();
+    let mut execs = Vec::new();
+    let given: Vec<GraphNode> = trace.processes[0]
+        .events()
+        .filter_map(|event| match event.kind {
+            EventKind::Given(exec, node) => {
+                execs.push(exec);
+                Some(*node)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(given.iter().map(target).collect::<Vec<_>>(), expected);
+    assert_eq!(given.iter().map(|node| node.kind).collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2]);
+    assert_eq!((given[0].grid, given[0].block, given[0].parameters.len()), ([1; 3], [1; 3], 12));
+    execs.dedup();
+    assert_eq!(execs.len(), 1);
 }
 
 fn recorded(python: &Path) {

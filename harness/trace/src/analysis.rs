@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use graphproof_door::{Call, EventKind, Function, GraphDump, Process, Range};
+use graphproof_door::{Call, EventKind, Function, GraphDump, GraphNode, Process, Range};
 use graphproof_harness::finding::Finding;
 
 use super::captures::Captures;
@@ -86,6 +86,7 @@ pub fn of_process(process: &Process) -> ProcessReport {
             EventKind::Note(note) => analysis.notes.push(note),
             EventKind::Process(_) => {}
             EventKind::Graph(dump) => analysis.dump(*dump),
+            EventKind::Given(exec, node) => analysis.given(exec, &node),
             EventKind::Call(call) => analysis.call(process, &places, event.thread, &call),
         }
     }
@@ -183,6 +184,12 @@ impl Analysis {
             Some((caller, update)) => self.graph(&dump, &caller, update),
             None => self.waiting.push(dump),
         }
+    }
+
+    /// A node of an executable graph was given other parameters.
+    fn given(&mut self, exec: u64, node: &GraphNode) {
+        let known = Known { functions: &self.functions, ledger: &self.ledger, captured: None };
+        self.replays.given(exec, node, &known);
     }
 
     fn graph(&mut self, dump: &GraphDump, made: &Caller, update: bool) {

@@ -23,9 +23,13 @@ pub struct Graph {
     pub held: Vec<Held>,
     /// What its nodes are, to be compared with another capture's.
     pub shape: Vec<Shape>,
+    /// Handles of the nodes, by index: those of the graph that it was made of.
+    pub handles: Vec<u64>,
     pub place: Option<(String, u32)>,
     /// An update changed it since: its addresses are not known any more.
     pub updated: bool,
+    /// Nodes that were given parameters which could not be read.
+    pub unread: HashSet<u64>,
 }
 
 /// An address in a node.
@@ -62,43 +66,16 @@ pub fn read(dump: &GraphDump, made: &Caller, known: &Known<'_>) -> (Graph, Vec<F
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     let mut work = Pieces::of(known);
     for (index, node) in dump.nodes.iter().enumerate() {
-        let what = what(node, known.functions);
         let (caller, layer) = work.of_node(node, known.functions);
-        let headline = headline(node, &what);
-        let mut pointers = Vec::new();
-        for word in words(node, known.functions) {
-            let found = known.ledger.find(word.value);
-            if let Some(id) = found {
-                let memory = known.ledger.get(id);
-                pointers.push(PointerReport {
-                    place: word.place.clone(),
-                    address: format!("{:#x}", word.value),
-                    memory: memory.told(),
-                    made: memory.made.caller.place(),
-                });
-                let (headline, place) = (headline.clone(), word.place);
-                held.push(Held {
-                    node: index,
-                    headline,
-                    place,
-                    address: word.value,
-                    allocation: id,
-                    caller: caller.clone(),
-                });
-            } else if let Some(id) = known.ledger.find_freed(word.value).filter(|_| word.is_pointer) {
-                let text = format!("node {index} ({headline}), {}", word.place);
-                let finding = dead(known.ledger, id, word.value, &text, "the graph is made");
-                findings.push(noted(finding.at(caller.site.clone().or_else(|| made.site.clone())), &caller));
-            }
-        }
-        *kinds.entry(what.clone()).or_default() += 1;
+        let read = read_node(index, node, (&caller, made), known, "the graph is made");
+        let place = caller.site.as_ref().map(Site::place).unwrap_or_default();
+        findings.extend(read.findings);
+        held.extend(read.held);
+        *kinds.entry(read.shape.what.clone()).or_default() += 1;
         if nodes.len() < MOST_NODES {
-            let place = caller.site.as_ref().map(Site::place).unwrap_or_default();
-            nodes.push(NodeReport { headline, place, layer, pointers });
+            nodes.push(NodeReport { headline: read.headline, place, layer, pointers: read.pointers });
         }
-        let [x, y, z] = node.grid;
-        let [a, b, c] = node.block;
-        shape.push(Shape { what, geometry: [x, y, z, a, b, c, node.shared], parameters: node.parameters.clone() });
+        shape.push(read.shape);
     }
     let distinct: HashSet<AllocationId> = held.iter().map(|held: &Held| held.allocation).collect();
     let report = GraphReport {
@@ -114,7 +91,61 @@ pub fn read(dump: &GraphDump, made: &Caller, known: &Known<'_>) -> (Graph, Vec<F
         ..GraphReport::default()
     };
     let place = known.captured.and_then(|captured| captured.place.clone());
-    (Graph { report, held, shape, place, updated: false }, findings)
+    let handles = dump.nodes.iter().map(|node| node.handle).collect();
+    (Graph { report, held, shape, handles, place, updated: false, unread: HashSet::new() }, findings)
+}
+
+/// What is read of one node.
+pub struct NodeRead {
+    pub headline: String,
+    pub held: Vec<Held>,
+    pub pointers: Vec<PointerReport>,
+    pub shape: Shape,
+    /// Addresses that are dead at that time.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a node that `caller` enqueued, or gave new parameters, and that `made` made part of an executable graph;
+/// `when` says when.
+pub fn read_node(
+    index: usize,
+    node: &GraphNode,
+    (caller, made): (&Caller, &Caller),
+    known: &Known<'_>,
+    when: &str,
+) -> NodeRead {
+    let what = what(node, known.functions);
+    let headline = headline(node, &what);
+    let (mut held, mut pointers, mut findings) = (Vec::new(), Vec::new(), Vec::new());
+    for word in words(node, known.functions) {
+        let found = known.ledger.find(word.value);
+        if let Some(id) = found {
+            let memory = known.ledger.get(id);
+            pointers.push(PointerReport {
+                place: word.place.clone(),
+                address: format!("{:#x}", word.value),
+                memory: memory.told(),
+                made: memory.made.caller.place(),
+            });
+            let (headline, place) = (headline.clone(), word.place);
+            held.push(Held {
+                node: index,
+                headline,
+                place,
+                address: word.value,
+                allocation: id,
+                caller: caller.clone(),
+            });
+        } else if let Some(id) = known.ledger.find_freed(word.value).filter(|_| word.is_pointer) {
+            let text = format!("node {index} ({headline}), {}", word.place);
+            let finding = dead(known.ledger, id, word.value, &text, when);
+            findings.push(noted(finding.at(caller.site.clone().or_else(|| made.site.clone())), caller));
+        }
+    }
+    let [x, y, z] = node.grid;
+    let [a, b, c] = node.block;
+    let shape = Shape { what, geometry: [x, y, z, a, b, c, node.shared], parameters: node.parameters.clone() };
+    NodeRead { headline, held, pointers, shape, findings }
 }
 
 /// A finding for memory that is no more.

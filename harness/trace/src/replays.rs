@@ -1,16 +1,16 @@
 //! Replays: what is dead when a graph is launched, what the host does between two launches, and updates
 //! that were refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use graphproof_door::{Call, Tag};
+use graphproof_door::{Call, GraphNode, Tag};
 use graphproof_harness::finding::{Check, Finding, Id, Site};
 
 use super::analysis::Seen;
 use super::broken::{noted, warning};
 use super::calls::{Burden, code_name};
 use super::copies::is_pageable_copy;
-use super::graphs::{Graph, dead};
+use super::graphs::{Graph, Known, NodeRead, dead, read_node};
 use super::memory::{AllocationId, Ledger};
 use super::place::Caller;
 use super::report::{BurdenReport, GraphReport, LoopReport};
@@ -38,6 +38,10 @@ struct Exec {
     told_dead: BTreeSet<AllocationId>,
     launches: Launches,
     refused: Option<Refused>,
+    /// The node that was given other parameters last, and by whom.
+    given: Option<(u64, Caller)>,
+    /// Nodes that do nothing.
+    disabled: HashSet<u64>,
 }
 
 /// Launches of one executable graph.
@@ -69,7 +73,31 @@ impl Replays {
     pub fn updated(&mut self, exec: u64, graph: Graph) {
         let known = self.execs.entry(exec).or_default();
         let launches = std::mem::take(&mut known.launches);
-        *known = Exec { graph: Some(graph), launches, ..Exec::default() };
+        // D (cuGraphExecKernelNodeSetParams): a node is named by the graph that the executable one was made of.
+        let handles = known.graph.take().map(|graph| graph.handles);
+        let graph = Graph { handles: handles.unwrap_or(graph.handles), ..graph };
+        let disabled = std::mem::take(&mut known.disabled);
+        *known = Exec { graph: Some(graph), launches, disabled, ..Exec::default() };
+    }
+
+    /// A node has the parameters that the last call gave it.
+    pub fn given(&mut self, exec: u64, node: &GraphNode, known: &Known<'_>) {
+        let Some(exec) = self.execs.get_mut(&exec) else { return };
+        let Some(graph) = exec.graph.as_mut() else { return };
+        let Some(index) = graph.handles.iter().position(|handle| *handle == node.handle) else { return };
+        let caller = exec.given.take().filter(|(handle, _)| *handle == node.handle).map(|(_, caller)| caller);
+        let caller = caller.unwrap_or_default();
+        let NodeRead { headline, held, pointers, findings, .. } =
+            read_node(index, node, (&caller, &caller), known, "the node is given it");
+        self.findings.extend(findings);
+        graph.unread.remove(&node.handle);
+        graph.held.retain(|held| held.node != index);
+        graph.held.extend(held);
+        graph.report.pointers = graph.held.len();
+        if let Some(report) = graph.report.nodes.get_mut(index) {
+            (report.headline, report.pointers) = (headline, pointers);
+        }
+        exec.checked = 0;
     }
 
     /// Takes a call.
@@ -88,7 +116,22 @@ impl Replays {
             ("cuGraphExecDestroy", Some(0)) => self.forget(call.word("hGraphExec").unwrap_or_default()),
             (name, Some(0)) if name.starts_with("cuGraphExec") && name.ends_with("SetParams") => {
                 let exec = call.word("hGraphExec").and_then(|exec| self.execs.get_mut(&exec));
-                exec.and_then(|exec| exec.graph.as_mut()).into_iter().for_each(|graph| graph.updated = true);
+                // What the node holds now comes next, where it could be read.
+                if let (Some(exec), Some(node)) = (exec, call.word("hNode")) {
+                    exec.given = Some((node, seen.caller()));
+                    exec.graph.iter_mut().for_each(|graph| graph.unread.extend([node]));
+                }
+            }
+            ("cuGraphNodeSetEnabled", Some(0)) => {
+                let exec = call.word("hGraphExec").and_then(|exec| self.execs.get_mut(&exec));
+                if let (Some(exec), Some(node), Some(enabled)) = (exec, call.word("hNode"), call.word("isEnabled")) {
+                    if enabled as u32 == 0 {
+                        exec.disabled.insert(node);
+                    } else {
+                        exec.disabled.remove(&node);
+                    }
+                    exec.checked = 0;
+                }
             }
             _ => self.between(seen, ledger),
         }
@@ -136,7 +179,9 @@ impl Replays {
         }
         exec.checked = ledger.generation;
         for held in &graph.held {
+            let idle = |node: &u64| graph.unread.contains(node) || exec.disabled.contains(node);
             if ledger.get(held.allocation).freed.is_none()
+                || graph.handles.get(held.node).is_some_and(idle)
                 || exec.told_dead.len() >= MOST_DEAD
                 || !exec.told_dead.insert(held.allocation)
             {
@@ -147,7 +192,7 @@ impl Replays {
             let caller = seen.caller();
             let finding = dead(ledger, held.allocation, held.address, &holder, &when).at(caller.site.clone());
             let finding = match &held.caller.site {
-                Some(site) => finding.note(format!("the node was captured at {}", site.place())),
+                Some(site) => finding.note(format!("the node got it at {}", site.place())),
                 None => finding,
             };
             self.findings.push(noted(finding, &caller));

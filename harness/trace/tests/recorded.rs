@@ -10,6 +10,7 @@ const MAIN: u32 = 7;
 const LOADER: u32 = 8;
 const S: u64 = 0x5000;
 const U: u64 = 0x6000;
+const NODE: u64 = 0xa0;
 const GLOBAL: u64 = 0;
 const RELAXED: u64 = 2;
 const UNSUPPORTED: u32 = 900;
@@ -93,21 +94,35 @@ impl Program {
 
     /// A graph of one kernel with one pointer, read back.
     fn dump(&mut self, graph: u64, exec: u64, pointer: u64) -> &mut Self {
+        let node = self.node(pointer);
+        self.made.graph(MAIN, &GraphDump { graph, exec, nodes: vec![node], ..GraphDump::default() });
+        self
+    }
+
+    /// That kernel is given another pointer in the executable graph.
+    fn gives(&mut self, line: u32, exec: u64, pointer: u64) -> &mut Self {
+        self.ok(line, "cuGraphExecKernelNodeSetParams_v2", &[("hGraphExec", exec), ("hNode", NODE)], &[]);
+        let node = self.node(pointer);
+        self.made.given(MAIN, exec, &node);
+        self
+    }
+
+    fn node(&mut self, pointer: u64) -> GraphNode {
         let parameters = Some(vec![(0, 8), (8, 4)]);
         let function =
             Function { handle: 0xf00, is_kernel: false, name: "_Z3addPKfPfi".to_owned(), module: 0, parameters };
         self.made.function(MAIN, &function);
         let mut bytes = pointer.to_le_bytes().to_vec();
         bytes.extend([3, 0, 0, 0]);
-        let node = GraphNode {
+        GraphNode {
+            handle: NODE,
+            kind: 0,
             function: 0xf00,
             grid: [4, 1, 1],
             block: [128, 1, 1],
             parameters: bytes,
             ..GraphNode::default()
-        };
-        self.made.graph(MAIN, &GraphDump { graph, exec, nodes: vec![node], ..GraphDump::default() });
-        self
+        }
     }
 
     fn replay(&mut self, line: u32, exec: u64) -> &mut Self {
@@ -324,7 +339,7 @@ fn dead_addresses_are_told_at_the_replay_with_who_freed_them() {
         finding.expected.contains("kernel add grid 4x1x1") && finding.expected.contains("parameter 0"),
         "{finding:#?}"
     );
-    for place in ["train.py:3", "captured at train.py:12"] {
+    for place in ["train.py:3", "the node got it at train.py:12"] {
         assert!(finding.notes.iter().any(|note| note.contains(place)), "{finding:#?}");
     }
 
@@ -342,6 +357,44 @@ fn dead_addresses_are_told_at_the_replay_with_who_freed_them() {
         (graph.nodes[0].pointers[0].made.as_str(), graph.nodes[0].place.as_str()),
         ("train.py:3", "train.py:12")
     );
+}
+
+#[test]
+fn what_a_node_of_an_executable_graph_is_given_is_followed() {
+    let given = |pointer: u64| {
+        let mut program = with_input();
+        program.ok(20, "cuMemAlloc_v2", &[("bytesize", 64)], &[("dptr", 0x9000)]).gives(21, 0x20, pointer);
+        program
+    };
+    // The memory that it had may go now; the one that it has may not.
+    given(0x9000).ok(31, "cuMemFree_v2", &[("dptr", 0x7000)], &[]).replay(32, 0x20).is_clean();
+    let finding = given(0x9000).ok(31, "cuMemFree_v2", &[("dptr", 0x9000)], &[]).replay(32, 0x20).finds(Id::A07, 32);
+    assert!(finding.notes.iter().any(|note| note.contains("the node got it at train.py:21")), "{finding:#?}");
+    // Dead when it is given; alive again for an update from the graph that is read back.
+    let mut dead = with_input();
+    dead.ok(20, "cuMemAlloc_v2", &[("bytesize", 64)], &[("dptr", 0x9000)]);
+    dead.ok(20, "cuMemFree_v2", &[("dptr", 0x9000)], &[]).gives(21, 0x20, 0x9000).replay(32, 0x20);
+    assert!(dead.finds(Id::A07, 21).expected.contains("when the node is given it"));
+    let mut updated = given(0x9000);
+    updated.ok(22, "cuGraphExecUpdate_v2", &[("hGraphExec", 0x20), ("hGraph", 0x11)], &[]).dump(0x11, 0x20, 0x7000);
+    updated.ok(31, "cuMemFree_v2", &[("dptr", 0x9000)], &[]).replay(32, 0x20).is_clean();
+    let mut updated = given(0x9000);
+    updated.ok(22, "cuGraphExecUpdate_v2", &[("hGraphExec", 0x20), ("hGraph", 0x11)], &[]).dump(0x11, 0x20, 0x7000);
+    updated.ok(31, "cuMemFree_v2", &[("dptr", 0x7000)], &[]).replay(32, 0x20).finds(Id::A07, 32);
+    // Parameters of a kind that is not read: nothing is known of that node.
+    let mut unread = with_input();
+    unread.ok(21, "cuGraphExecNodeSetParams", &[("hGraphExec", 0x20), ("hNode", NODE)], &[]);
+    unread.ok(31, "cuMemFree_v2", &[("dptr", 0x7000)], &[]).replay(32, 0x20).is_clean();
+    // A node that is switched off follows nothing.
+    let switched = |enabled: u64| {
+        let mut program = with_input();
+        let arguments = [("hGraphExec", 0x20), ("hNode", NODE), ("isEnabled", enabled)];
+        program.ok(21, "cuGraphNodeSetEnabled", &arguments, &[]);
+        program.ok(31, "cuMemFree_v2", &[("dptr", 0x7000)], &[]).replay(32, 0x20);
+        program
+    };
+    switched(0).is_clean();
+    switched(1).finds(Id::A07, 32);
 }
 
 #[test]

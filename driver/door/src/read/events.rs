@@ -30,6 +30,8 @@ pub enum EventKind {
     Function(Function),
     /// A graph, read back when it was instantiated.
     Graph(Box<GraphDump>),
+    /// A node of an executable graph has other parameters: the `CUgraphExec`, and the node.
+    Given(u64, Box<GraphNode>),
     /// A range that the program marked.
     Range(Range),
     /// What was not seen.
@@ -169,6 +171,7 @@ impl<'a> Events<'a> {
                 dump.missing = missing;
                 return Some(EventKind::Graph(Box::new(dump)));
             }
+            GraphPart::Given(exec, node) => return Some(EventKind::Given(exec, node)),
         }
         None
     }

@@ -23,6 +23,8 @@ pub(super) enum Action {
     Instantiate,
     /// An executable graph is updated; it, then the graph.
     Update,
+    /// A node of an executable graph is given other parameters; the graph, the node, the parameters.
+    GiveNode,
     /// A graph is launched.
     GraphLaunch,
     /// A thread's capture mode is exchanged for the one that argument 0 points to.
@@ -56,6 +58,7 @@ impl Action {
             "cuLaunchKernelEx" => LaunchEx,
             "cuGraphInstantiate" | "cuGraphInstantiateWithFlags" | "cuGraphInstantiateWithParams" => Instantiate,
             "cuGraphExecUpdate" => Update,
+            _ if base.starts_with("cuGraphExec") && base.ends_with("NodeSetParams") => GiveNode,
             "cuThreadExchangeStreamCaptureMode" => ExchangeMode,
             "cuGraphLaunch" => GraphLaunch,
             "cuModuleUnload" | "cuLibraryUnload" => Unload,
@@ -111,6 +114,9 @@ mod tests {
         assert_eq!(of("cuLaunchKernel_ptsz"), Action::Launch);
         assert_eq!(of("cuGraphInstantiateWithFlags"), Action::Instantiate);
         assert_eq!(of("cuMemcpyHtoDAsync_v2"), Action::Transfer);
+        assert_eq!(of("cuGraphExecKernelNodeSetParams_v2"), Action::GiveNode);
+        assert_eq!(of("cuGraphExecNodeSetParams"), Action::GiveNode);
+        assert_eq!(of("cuGraphKernelNodeSetParams"), Action::Keep);
         assert_eq!(of("cuCtxGetCurrent"), Action::Plain);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use graphproof_door::{Class, GraphNode, GraphPart, Kind, sys};
 
 use super::record::{MOST, RECORDER};
-use super::{functions, real};
+use super::{node_params, real};
 
 /// Nodes of a graph that are read back.
 const MOST_NODES: usize = 200_000;
@@ -21,6 +21,16 @@ fn write(part: &GraphPart) {
     RECORDER.with(|writer, cursor| {
         writer.append(cursor, Class::Kept, Kind::Graph, sys::now(), MOST, |out| part.write(out))
     });
+}
+
+/// A node of an executable graph has been given other parameters by the function of that name, whose first three
+/// arguments are `words`: the driver does not give them back.
+pub(super) fn given(function: &str, words: &[u64]) {
+    let &[exec, handle, parameters, ..] = words else { return };
+    // SAFETY: the call has read what its argument points to, and has not returned to the program yet.
+    if let Some(node) = unsafe { node_params::given(function, handle, parameters) } {
+        write(&GraphPart::Given(exec, Box::new(node)));
+    }
 }
 
 /// Reads back the graph that `exec` was made of, or updated from.
@@ -111,7 +121,7 @@ fn edges_of(graph: u64, nodes: &[u64], id: u64) -> Result<(), String> {
 }
 
 /// `CUgraphNodeType`.
-mod kind {
+pub(super) mod kind {
     pub const KERNEL: u32 = 0;
     pub const MEMCPY: u32 = 1;
     pub const MEMSET: u32 = 2;
@@ -129,15 +139,22 @@ fn node(index: u32, handle: u64) -> GraphNode {
     unsafe {
         real::cuGraphNodeGetType(handle, &raw mut node.kind);
         match node.kind {
-            kind::KERNEL => kernel(&mut node),
-            kind::MEMCPY => copy(&mut node),
+            kind::KERNEL => {
+                let mut words = [0; 16];
+                if real::cuGraphKernelNodeGetParams_v2(handle, &raw mut words) == Some(0) {
+                    node_params::kernel(&mut node, &words[..node_params::KERNEL]);
+                }
+            }
+            kind::MEMCPY => {
+                let mut words = [0; 32];
+                if real::cuGraphMemcpyNodeGetParams(handle, &raw mut words) == Some(0) {
+                    node_params::copy(&mut node, &words[..node_params::COPY]);
+                }
+            }
             kind::MEMSET => {
                 let mut words = [0; 8];
                 if real::cuGraphMemsetNodeGetParams(handle, &raw mut words) == Some(0) {
-                    let (size, width, height) = (words[2] >> 32, words[3], words[4].max(1));
-                    let bytes = size * width + words[1] * (height - 1);
-                    node.operands.push(("destination device".to_owned(), words[0], bytes));
-                    node.operands.push(("value".to_owned(), words[2] & 0xffff_ffff, size));
+                    node_params::fill(&mut node, &words[..node_params::FILL]);
                 }
             }
             kind::HOST => {
@@ -179,47 +196,4 @@ fn node(index: u32, handle: u64) -> GraphNode {
         }
     }
     node
-}
-
-/// # Safety
-/// A kernel node of a living graph.
-unsafe fn kernel(node: &mut GraphNode) {
-    // CUDA_KERNEL_NODE_PARAMS_v2: func, gridDim and blockDim, sharedMemBytes, kernelParams, extra, kern, ctx.
-    let mut words = [0u64; 16];
-    // SAFETY: the structure is 72 bytes.
-    if unsafe { real::cuGraphKernelNodeGetParams_v2(node.handle, &raw mut words) } != Some(0) {
-        return;
-    }
-    let half = |word: usize, high: bool| (words[word] >> if high { 32 } else { 0 }) as u32;
-    node.grid = [half(1, false), half(1, true), half(2, false)];
-    node.block = [half(2, true), half(3, false), half(3, true)];
-    node.shared = half(4, false);
-    let (function, kernel) = (words[0], words[7]);
-    node.function = if function != 0 { function } else { kernel };
-    if function == 0 {
-        functions::note_kernel(kernel);
-    }
-    node.parameters = functions::node_parameters(node.function, words[5], words[6]);
-}
-
-/// # Safety
-/// A memory copy node of a living graph.
-unsafe fn copy(node: &mut GraphNode) {
-    let mut words = [0u64; 32];
-    // SAFETY: CUDA_MEMCPY3D is 200 bytes.
-    if unsafe { real::cuGraphMemcpyNodeGetParams(node.handle, &raw mut words) } != Some(0) {
-        return;
-    }
-    let bytes = words[22].saturating_mul(words[23].max(1)).saturating_mul(words[24].max(1));
-    for (end, first) in [("source", 0), ("destination", 11)] {
-        // xInBytes, y, z, lod, type; then host, device, array.
-        let (kind, value) = match words[first + 4] as u32 {
-            1 => ("host", words[first + 5]),
-            2 => ("device", words[first + 6]),
-            3 => ("array", words[first + 7]),
-            _ => ("unified", words[first + 6]),
-        };
-        let value = if kind == "array" { value } else { value.wrapping_add(words[first]) };
-        node.operands.push((format!("{end} {kind}"), value, bytes));
-    }
 }

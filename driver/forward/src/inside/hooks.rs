@@ -219,6 +219,9 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
         let word = |index: usize| words.get(index).copied().unwrap_or(0);
         graphs::read_back(word(1), first.unwrap_or(word(0)));
     }
+    if info.action == Action::GiveNode && result == SUCCESS {
+        graphs::given(&info.name, words);
+    }
 }
 
 /// A program may ask in a loop for what always fails: who asked is told of the first calls.

@@ -15,6 +15,7 @@ mod hooks;
 mod images;
 mod layout;
 mod listen;
+mod node_params;
 mod nvtx;
 mod proc_address;
 mod python;

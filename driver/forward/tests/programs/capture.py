@@ -74,5 +74,6 @@ def main():
     print("end", cuda.cuStreamEndCapture(stream, ctypes.byref(broken)))
 
 
-main()
-sys.exit(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+if __name__ == "__main__":
+    main()
+    sys.exit(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
