@@ -9,7 +9,7 @@ use cudarc::driver::sys::{CUresult, CUstream};
 use crate::buffers::BufferSet;
 use crate::cuda::{
     self, Body, Condition, ConditionalHandle, CudaError, DeviceMemory, Event, Function, GraphNode, PinnedMemory,
-    Stream, end_body,
+    Stream, Tiled, end_body,
 };
 use crate::error::{StepError, StepResult};
 use crate::finding::{Place, Site};
@@ -111,6 +111,8 @@ enum Argument {
     /// The address of a byte of a buffer.
     Buffer(String, u64),
     Bytes(Vec<u8>),
+    /// A tensor map of a buffer.
+    Map(String, Tiled),
 }
 
 impl Launch {
@@ -159,6 +161,12 @@ impl Launch {
     /// Appends the address of byte `offset` of a declared buffer.
     pub fn buffer_at(mut self, name: impl Into<String>, offset: u64) -> Self {
         self.arguments.push(Argument::Buffer(name.into(), offset));
+        self
+    }
+
+    /// Appends a tensor map of a declared buffer, for a `__grid_constant__ const CUtensorMap`.
+    pub fn tensor_map(mut self, name: impl Into<String>, tiled: Tiled) -> Self {
+        self.arguments.push(Argument::Map(name.into(), tiled));
         self
     }
 
@@ -228,7 +236,7 @@ impl StepContext<'_> {
 
     fn enqueue(&mut self, stream: CUstream, launch: Launch, at: &Place) -> StepResult<()> {
         let what = format!("launch of {}", launch.kernel);
-        let (function, mut arguments) = self.resolve(&launch).map_err(|error| error.at(&what, at))?;
+        let (function, mut arguments) = self.resolve(&launch, at).map_err(|error| error.at(&what, at))?;
         self.beat(what, at);
         if launch.shared_bytes > SHARED_WITHOUT_OPT_IN {
             self.done(function.allow_shared(launch.shared_bytes), at)?;
@@ -244,7 +252,7 @@ impl StepContext<'_> {
     }
 
     /// The kernel of a launch, and the bytes of its arguments.
-    fn resolve(&self, launch: &Launch) -> StepResult<(Function, Vec<Vec<u8>>)> {
+    fn resolve(&self, launch: &Launch, at: &Place) -> StepResult<(Function, Vec<Vec<u8>>)> {
         let (function, sizes) = self.kernels.get(&launch.kernel)?;
         let mut arguments = Vec::with_capacity(launch.arguments.len());
         for argument in &launch.arguments {
@@ -258,6 +266,15 @@ impl StepContext<'_> {
                     (memory.address() + offset).to_ne_bytes().to_vec()
                 }
                 Argument::Bytes(bytes) => bytes.clone(),
+                Argument::Map(name, tiled) => {
+                    let memory = self.memory(name)?;
+                    if tiled.bytes().is_none_or(|bytes| bytes > memory.len() as u64) {
+                        let text = format!("a tensor map of buffer '{name}' beyond its {} bytes", memory.len());
+                        return Err(StepError::Other(text));
+                    }
+                    let map = tiled.encode(memory.address());
+                    map.map_err(|error| StepError::Cuda { error, place: at.clone() })?
+                }
             });
         }
         let given: Vec<usize> = arguments.iter().map(Vec::len).collect();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use common::{TestStep, judge, only_finding};
 use cudarc::driver::sys;
 use graphproof_harness::context::{Launch, Phase, StepContext};
-use graphproof_harness::cuda::Session;
+use graphproof_harness::cuda::{Session, Tiled};
 use graphproof_harness::digest;
 use graphproof_harness::error::StepResult;
 use graphproof_harness::gate::{self, GateConfig, LaneOutcome};
@@ -152,6 +152,26 @@ fn a_launch_with_the_wrong_arguments_is_refused_before_the_driver_sees_it() {
     let finding = only_finding(&outcome);
     assert_eq!(finding.id, "E02");
     assert!(finding.seen.contains("takes parameters of [8, 8] bytes, but the launch gives [8]"), "{}", finding.seen);
+}
+
+#[test]
+fn a_tensor_map_beyond_its_buffer_or_that_no_device_takes_is_refused_in_words() {
+    let seen = |tiled: Tiled| {
+        let step = TestStep::new(dot_buffers(), move |cx| {
+            cx.launch(
+                Launch::new("dot_ascending").buffer("a").tensor_map("b", tiled.clone()).buffer("out").value(COLUMNS),
+            )
+        });
+        only_finding(&judge(step, 1)).seen.clone()
+    };
+    let beyond = seen(Tiled::new(DType::F32, [16, 3], [16, 1]));
+    assert!(beyond.contains("a tensor map of buffer 'b' beyond its 148 bytes"), "{beyond}");
+    let overflowing = seen(Tiled::new(DType::F32, [u64::MAX, 2], [16, 1]));
+    assert!(overflowing.contains("a tensor map of buffer 'b' beyond its 148 bytes"), "{overflowing}");
+    let wide = seen(Tiled::new(DType::F32, [16, 2], [64, 1]).swizzled_by_128());
+    assert!(wide.contains("cuTensorMapEncodeTiled returned CUDA_ERROR_INVALID_VALUE"), "{wide}");
+    let fits = seen(Tiled::new(DType::F32, [16, 2], [16, 1]));
+    assert!(fits.contains("takes parameters of [8, 8, 8, 4] bytes, but the launch gives [8, 128, 8, 4]"), "{fits}");
 }
 
 fn copy_step() -> TestStep {

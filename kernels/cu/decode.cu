@@ -11,8 +11,8 @@
 
 // Slots of a row that one of several blocks of `decode_select` looks through.
 #define STRETCH 8192u
-// The most splits that are asked for their bounds.
-#define MOST_SPLITS 1024u
+// Words of a row's bits that are staged in shared memory at most.
+#define MOST_STAGED_WORDS 16384u
 
 #define DECODE_SCORE(D, H)                                                                                             \
     extern "C" __global__ void __launch_bounds__(128) decode_score_d##D##_h##H(                                        \
@@ -62,68 +62,74 @@ struct Offered {
     }
 };
 
-// An order that topk keys of a row reach, or that of any key: so many splits reach their own.
-__device__ __forceinline__ u32 row_bound(const u32 *split_bound, u32 splits, u32 wanted, HeldShared *shared) {
-    u32 *bounds = shared->histogram;
-    if (!wanted || splits > MOST_SPLITS) {
-        return 1;
-    }
-    for (u32 split = threadIdx.x; split < splits; split += blockDim.x) {
-        bounds[split] = __ldg(split_bound + split);
-    }
+// An order that topk keys of a row reach, or that of any key: `wanted` splits reach their own bounds. The splits are dealt
+// out to groups of one warp, so that each has of every part of the row; a group finds the order that its share of `wanted`
+// reaches, and the lowest of these orders counts.
+__device__ __forceinline__ u32 row_bound(const u32 *split_bound, u32 splits, const Tally &tally, HeldShared *shared) {
+    u32 lane = threadIdx.x & 31u;
+    u32 group = threadIdx.x / LANES;
+    u32 groups = (splits + LANES - 1u) / LANES;
+    u32 split = lane * groups + group;
+    u32 mine = group < groups && split < splits ? __ldg(split_bound + split) : 0u;
+    u32 wanted = tally.splits;
     if (threadIdx.x == 0) {
-        shared->gathered = 1;
+        shared->gathered = ~0u;
     }
     __syncthreads();
-    // Eight threads for each split, in turn.
-    u32 of = threadIdx.x / 8u;
-    for (u32 split = of; split < (splits + 3u) / 4u * 4u; split += blockDim.x / 8u) {
-        u32 mine = split < splits ? bounds[split] : 0u;
+    while (group < groups) {
         u32 reach = 0;
-#pragma unroll 4
-        for (u32 j = threadIdx.x % 8u; j < splits; j += 8u) {
-            reach += bounds[j] >= mine ? 1u : 0u;
+#pragma unroll 8
+        for (u32 i = 0; i < LANES; ++i) {
+            reach += __shfl_sync(FULL_MASK, mine, i) >= mine ? 1u : 0u;
         }
-#pragma unroll
-        for (u32 step = 4; step; step >>= 1) {
-            reach += __shfl_xor_sync(FULL_MASK, reach, step);
+        u32 found = __reduce_max_sync(FULL_MASK, reach * groups >= wanted ? mine : 0u);
+        if (lane == 0) {
+            atomicMin(&shared->gathered, found);
         }
-        u32 found = __reduce_max_sync(FULL_MASK, reach >= wanted ? mine : 0u);
-        if (threadIdx.x % LANES == 0u && found) {
-            atomicMax(&shared->gathered, found);
-        }
+        group += blockDim.x / LANES;
+        split = lane * groups + group;
+        mine = group < groups && split < splits ? __ldg(split_bound + split) : 0u;
     }
     __syncthreads();
-    u32 bound = shared->gathered;
+    u32 bound = wanted ? max(shared->gathered, 1u) : 1u;
     __syncthreads(); // all have read
     return bound;
 }
 
 // The block writes the best of the keys that it holds, which are the first of those offered.
-__device__ __forceinline__ void select_best(u64 (&keys)[HELD_KEYS], Offered offered, u32 topk, RowOutputs row,
+__device__ __forceinline__ void select_best(u64 (&keys)[HELD_KEYS], Offered offered, u32 topk, HeldOutputs row, u64 *list,
                                             HeldShared *shared) {
-    u64 *list = reinterpret_cast<u64 *>(shared + 1);
     u32 most = HELD_KEYS * blockDim.x;
     if (offered.count <= most && held_rank(keys, offered.count, topk, list, row, shared)) {
         return;
     }
     // Round by round the best so far, and keys that have not been looked at.
-    u32 from = most;
-    for (;;) {
+    u32 kept;
+    for (u32 from = most;; from += most - kept) {
         u64 bound = held_bound(keys, topk, shared);
-        u32 kept = held_compact(keys, bound, list, shared);
+        kept = held_compact(keys, bound, list, shared);
         __syncthreads();
-        if (from >= offered.count) {
-            held_sort(list, list + power_of_two_at_least(topk), kept, shared);
-            write_row(row, list, kept, topk, threadIdx.x, blockDim.x);
-            return;
-        }
+        bool last = from >= offered.count;
 #pragma unroll
         for (u32 i = 0; i < HELD_KEYS; ++i) {
             u32 at = i * blockDim.x + threadIdx.x;
-            keys[i] = at < kept ? list[at] : offered(from + at - kept);
+            keys[i] = at < kept ? list[at] : last ? 0ull : offered(from + at - kept);
         }
-        from += most - kept;
+        if (last) {
+            break;
+        }
+    }
+    if (held_rank(keys, kept, topk, list, row, shared)) {
+        return;
+    }
+    // Where many scores are equal.
+    u32 size = power_of_two_at_least(kept);
+    for (u32 i = kept + threadIdx.x; i < size; i += blockDim.x) {
+        list[i] = 0;
+    }
+    sort_descending(list, size, threadIdx.x, blockDim.x, [] { __syncthreads(); });
+    for (u32 i = threadIdx.x; i < topk; i += blockDim.x) {
+        row.write(i, i < kept ? list[i] : 0ull);
     }
 }
 
@@ -131,8 +137,8 @@ __device__ __forceinline__ void select_best(u64 (&keys)[HELD_KEYS], Offered offe
 // through that reach the row's bound, and the last one to be done selects the best of them. Behind them one block joins the
 // statistics of the splits, and advances the position, which every kernel before this one has read.
 // orders [batches, slots] u32; passed [batches, slots] u64, not used by one block; split_max, split_sum, split_bound [batches, splits]; bits
-// [batches, ceil(slots / 32)], zero. Dynamic shared memory, in this order: HeldShared, two lists [power of two >= topk] or
-// topk + CROWD cells of u64.
+// [batches, ceil(slots / 32)], zero. Dynamic shared memory, in this order: HeldShared, a list of a power of two >= topk
+// or topk + CROWD cells of u64, whichever is more; a row's bits if they have MOST_STAGED_WORDS at most.
 extern "C" __global__ void __launch_bounds__(1024)
     decode_select(const u32 *orders, u64 *passed, const float *split_max, const float *split_sum,
                   const u32 *split_bound, Tally *tally, int *index, u16 *score, float *maximum, float *sum, u32 *bits,
@@ -166,7 +172,7 @@ extern "C" __global__ void __launch_bounds__(1024)
             u32 slot = i * blockDim.x + threadIdx.x;
             held[i] = slot < slots ? __ldg(orders + slot) : 0u;
         }
-        u32 bound = row_bound(split_bound, splits, tally[batch].splits, shared);
+        u32 bound = row_bound(split_bound, splits, tally[batch], shared);
 #pragma unroll
         for (u32 i = 0; i < HELD_KEYS; ++i) {
             keys[i] = held[i] >= bound ? key_of(held[i], i * blockDim.x + threadIdx.x) : 0ull;
@@ -180,7 +186,7 @@ extern "C" __global__ void __launch_bounds__(1024)
             u32 slot = first + i * 1024u;
             mine[i] = slot < slots ? __ldg(orders + slot) : 0u;
         }
-        u32 bound = row_bound(split_bound, splits, tally[batch].splits, shared);
+        u32 bound = row_bound(split_bound, splits, tally[batch], shared);
         u32 pass = 0;
 #pragma unroll
         for (u32 i = 0; i < most; ++i) {
@@ -219,9 +225,26 @@ extern "C" __global__ void __launch_bounds__(1024)
             keys[i] = offered(i * blockDim.x + threadIdx.x);
         }
     }
-    RowOutputs row;
-    row.index = index + (size_t)batch * topk;
-    row.score = score + (size_t)batch * topk;
-    row.bits = bits + (size_t)batch * ((slots + 31u) / 32u);
-    select_best(keys, offered, topk, row, shared);
+    u32 words = (slots + 31u) / 32u;
+    HeldOutputs outputs;
+    outputs.row.index = index + (size_t)batch * topk;
+    outputs.row.score = score + (size_t)batch * topk;
+    outputs.row.bits = bits + (size_t)batch * words;
+    u64 *list = reinterpret_cast<u64 *>(shared + 1);
+    u32 *staged = reinterpret_cast<u32 *>(list + max(power_of_two_at_least(topk), topk + CROWD));
+    bool stages = words <= MOST_STAGED_WORDS;
+    outputs.staged = stages ? shared_address(staged) : 0u;
+    if (stages) {
+        // No bit is set before the block has met.
+        for (u32 i = threadIdx.x; i < words; i += blockDim.x) {
+            staged[i] = 0;
+        }
+    }
+    select_best(keys, offered, topk, outputs, list, shared);
+    if (stages) {
+        __syncthreads();
+        for (u32 i = threadIdx.x; i < words; i += blockDim.x) {
+            outputs.row.bits[i] = staged[i];
+        }
+    }
 }

@@ -94,10 +94,10 @@ __device__ __forceinline__ void to_fp8(const u16 *q, const u16 *k, const float *
         to_fp8<D>(q, k, w, q8, k8, weights, scales, query_vectors, key_vectors);                                       \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(640, 1) fused_fp8_d##D(                                               \
-        const unsigned char *q8, const unsigned char *k8, const float *scales, const float *weights, const int *start, \
-        const int *end, int *index, u16 *score, float *maximum, float *sum, u32 *bits, u32 queries, u32 keys,          \
+        const unsigned char *q8, const __grid_constant__ TensorMap k8, const float *scales, const float *weights,      \
+        const int *start, const int *end, int *index, u16 *score, float *maximum, float *sum, u32 *bits, u32 queries, u32 keys,          \
         u32 batches, u32 heads, u32 topk, u32 capacity) {                                                              \
-        fused_warpgroups<E4m3, D>(q8, k8, scales, weights, start, end, index, score, maximum, sum, bits, queries,      \
+        fused_warpgroups<E4m3, D>(q8, &k8, scales, weights, start, end, index, score, maximum, sum, bits, queries,      \
                                   keys, batches, heads, topk, capacity);                                               \
     }
 

@@ -11,7 +11,8 @@
 #define HALF_COLUMNS (COLUMNS / 2u)
 #define WG_KEYS 64u
 #define CONSUMERS (4u * WARPGROUP)
-#define COPIERS WARPGROUP
+// Warps that are done with a tile before another one takes its place.
+#define TILE_WARPS (2u * WARPGROUP / LANES)
 // Named barriers: 1 to 4 of one warpgroup, 5 and 6 of the two that share query rows, 7 of all that multiply.
 #define PAIR 5u
 #define ALL 7u
@@ -19,6 +20,8 @@
 #define STEP_KEYS (2u * WG_KEYS)
 // A list is cut when it has not room for so many steps.
 #define LEAST_STEPS 2u
+// Of a thread's 32 weights, those that have a register.
+#define KEPT_WEIGHTS 20u
 
 struct RowState {
     u64 bound;
@@ -50,9 +53,8 @@ struct BlockState {
     RowState row[ROWS];
     // Of the warps that take one row, in the order of their tiles and of their keys.
     Statistics partial[8][ROWS];
-    u64 full[MOST_STAGES];
+    u64 full[2u * MOST_STAGES];
     u64 empty[MOST_STAGES];
-    float scales[MOST_STAGES][WG_KEYS];
 };
 static_assert(sizeof(BlockState) <= 8192, "the host's room for it");
 
@@ -62,17 +64,28 @@ __device__ __forceinline__ u32 swizzled(u32 tile_rows, u32 row, u32 piece) {
     return half * tile_rows * 128u + row * 128u + (((piece & 7u) ^ (row & 7u)) * 16u);
 }
 
+// Has a tile of keys brought, of rows of `Wide` bytes.
+template <typename Element, u32 Wide>
+__device__ __forceinline__ void start_tile(u32 to, const TensorMap *keys, u32 batch, u32 key, u32 barrier) {
+    barrier_expect(barrier, WG_KEYS * Wide);
+#pragma unroll
+    for (u32 half = 0; half < Wide / 128u; ++half) {
+        copy_box(to + half * WG_KEYS * 128u, keys, half * (128u / Element::BYTES), batch, key, barrier);
+    }
+}
+
 // Starts the warpgroup's product of a key tile with its half of the queries, of `Deep` bytes.
 template <typename Element, u32 Deep>
 __device__ __forceinline__ void start_product(float (&c)[64], u32 keys, u32 queries) {
+    u64 rows = tile_descriptor(keys);
+    u64 columns = tile_descriptor(queries);
     pin(c);
     wgmma_fence();
 #pragma unroll
     for (u32 i = 0; i < Deep / 32u; ++i) {
         u32 half = i / 4u;
         u32 step = (i % 4u) * 32u;
-        Element::multiply(c, tile_descriptor(keys + half * WG_KEYS * 128u + step),
-                          tile_descriptor(queries + half * COLUMNS * 128u + step), i);
+        Element::multiply(c, further(rows, half * WG_KEYS * 128u + step), further(columns, half * COLUMNS * 128u + step), i);
     }
     wgmma_commit();
 }
@@ -120,12 +133,21 @@ __device__ __forceinline__ void take_score(float sum, u32 key, Limits limits, u3
     }
 }
 
+// Brings those of a thread's weights that have a register.
+__device__ __forceinline__ void keep_weights(float (&kept)[KEPT_WEIGHTS], const float (*weights)[4][20]) {
+#pragma unroll
+    for (u32 i = 0; i < KEPT_WEIGHTS; ++i) {
+        kept[i] = *(const volatile float *)&weights[i / 16u][threadIdx.x & 3u][i % 16u];
+    }
+}
+
 // One thread's part of a tile: the sums over heads of two keys in each row, of which the lane takes that of row
 // `lane % 2` and key `lane / 2 % 2`.
 // `Halved`: of odd heads the weights are halves, and twice the relu comes from an addition, which another unit does than
 // the maximum. Not for a NaN.
 template <bool Halved>
-__device__ __forceinline__ float sum_heads(float (&c)[64], const float (*weights)[4][20]) {
+__device__ __forceinline__ float sum_heads(float (&c)[64], const float (&kept)[KEPT_WEIGHTS],
+                                           const float (*weights)[4][20]) {
     u32 lane = threadIdx.x & 31u;
     float sums[2][HALF_ROWS];
 #pragma unroll
@@ -134,7 +156,11 @@ __device__ __forceinline__ float sum_heads(float (&c)[64], const float (*weights
         sums[1][row] = 0.0f;
 #pragma unroll
         for (u32 part = 0; part < 4u; ++part) {
-            float4 w = *reinterpret_cast<const float4 *>(&weights[row][lane & 3u][part * 4u]);
+            u32 first = row * 16u + part * 4u;
+            float4 w = first < KEPT_WEIGHTS
+                           ? make_float4(kept[first % KEPT_WEIGHTS], kept[(first + 1u) % KEPT_WEIGHTS],
+                                         kept[(first + 2u) % KEPT_WEIGHTS], kept[(first + 3u) % KEPT_WEIGHTS])
+                           : *reinterpret_cast<const float4 *>(&weights[row][lane & 3u][part * 4u]);
 #pragma unroll
             for (u32 half = 0; half < 2u; ++half) {
                 u32 at = (row * 8u + part * 2u) * 4u + half * 2u;

@@ -1,27 +1,29 @@
-// A block of a fused lane on Hopper's tensor cores: wgmma on key tiles that a producer warpgroup keeps coming,
+// A block of a fused lane on Hopper's tensor cores: wgmma on key tiles that the copy engine brings by a tensor map,
 // four query rows of a block stationary in shared memory, streaming top-k without a scan.
 //
 // Keys are rows of the product and (query row, head) its columns, so that the sum over heads stays in a thread and its
 // quad. Of four warpgroups two take the even tiles and two the odd ones, of each two one half of the rows: what one does
 // with its scores goes on beside the products of the others, and what becomes of them waits until its own next product is
 // under way. The two that share rows share their lists, and cut them when they are full, while the other two go on.
+// The weights take much of what shared memory can give, beside the products: a thread keeps as many as it has registers for.
 // Scores and statistics have one order, whichever warp is first; the order in which keys arrive in a list decides
 // nothing, since each list is cut to its best keys and sorted.
 #pragma once
 #include "fused_tile.cuh"
 
-// Grid: (ceil(queries / 4), batches), blocks of five warpgroups. Buffers and results as fused.cu, at
-// most 64 heads; with E4m3 q and k are in that format, and a score is multiplied with its key's `scale`
-// [keys, batches]. Dynamic shared memory, from a multiple of 1,024 on, rows of at least 128 bytes: key
-// tiles of 64 rows, 768 bytes of each row, and 4 * 64 queries, both swizzled; lists [4, capacity] u64; BlockState.
+// Grid: (ceil(queries / 4), batches), blocks of five warpgroups. Buffers and results as fused.cu, at most 64 heads; `k` is
+// the tensor map of the keys, [keys, batches, D] in boxes of 64 keys of one batch and 128 bytes of each, swizzled by 128
+// bytes. With E4m3 q and k are in that format, and a score is multiplied with its key's `scale` [keys, batches]. Dynamic
+// shared memory, from a multiple of 1,024 on, rows of at least 128 bytes: key tiles of 64 rows, 768 bytes of each row, and
+// 4 * 64 queries, both swizzled; lists [4, capacity] u64; BlockState.
 // 2048 <= capacity <= HELD * 128, and capacity >= topk + 8 * 64. The host's twin is in src/layout.rs.
 template <typename Element, u32 D>
-__device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const unsigned char *k, const float *scale,
+__device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const TensorMap *k, const float *scale,
                                                  const float *w, const int *start, const int *end, int *index,
                                                  u16 *score, float *maximum, float *sum, u32 *bits, u32 queries,
                                                  u32 keys, u32 batches, u32 heads, u32 topk, u32 capacity) {
     const u32 deep = D * Element::BYTES;
-    const u32 wide = deep < 128u ? 128u : deep; // what a row has past `deep` is never read
+    const u32 wide = deep < 128u ? 128u : deep; // what a row has past `deep` is zero, or never read
     const u32 stages = STAGED_BYTES / wide;
     const u32 tile_bytes = WG_KEYS * wide;
     const u32 pieces = deep / 16u;
@@ -59,8 +61,9 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
 
     if (threadIdx.x == 0) {
         for (u32 s = 0; s < stages; ++s) {
-            barrier_init(full + s * 8u, COPIERS);
-            barrier_init(empty + s * 8u, 2u * WARPGROUP / LANES);
+            barrier_init(full + s * 8u, 1u);
+            barrier_init(full + (stages + s) * 8u, 1u);
+            barrier_init(empty + s * 8u, TILE_WARPS);
         }
         for (u32 r = 0; r < ROWS; ++r) {
             block->row[r].bound = 0;
@@ -68,7 +71,7 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
         }
     }
     // The queries; missing rows and heads are zero.
-    for (u32 i = threadIdx.x; i < COLUMNS * pieces; i += CONSUMERS + COPIERS) {
+    for (u32 i = threadIdx.x; i < COLUMNS * pieces; i += CONSUMERS + WARPGROUP) {
         u32 column = i / pieces;
         u32 piece = i % pieces;
         u32 row = first_row + column / ROW_HEADS;
@@ -81,7 +84,7 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
         }
     }
     commit_copies();
-    for (u32 i = threadIdx.x; i < COLUMNS; i += blockDim.x) {
+    for (u32 i = threadIdx.x; i < COLUMNS; i += CONSUMERS + WARPGROUP) {
         u32 row = first_row + i / ROW_HEADS;
         u32 head = i % ROW_HEADS;
         bool there = row < queries && head < heads;
@@ -94,51 +97,12 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
     __syncthreads();
 
     if (group == CONSUMERS / WARPGROUP) {
-        give_registers<32>();
-        // Rows of a thread's pieces lie a multiple of eight apart: one swizzle.
-        const u32 apart = COPIERS / pieces;
-        static_assert(apart % 8u == 0u && WG_KEYS % apart == 0u, "whole swizzles");
-        u32 row = rank / pieces;
-        u32 piece = rank % pieces;
-        u32 to = tiles + swizzled(WG_KEYS, row, piece);
-        size_t wide_row = (size_t)batches * deep;
-        const unsigned char *all = k + (size_t)batch * deep + piece * 16u;
-        u32 stage = 0;
-        u32 phase = 1;
-        // A tile is published when the next one is on its way.
-        for (u32 i = 0; i <= count; ++i) {
-            u32 before = stage == 0u ? stages - 1u : stage - 1u;
-            if (i < count) {
-                barrier_wait(empty + stage * 8u, phase);
-                u32 base = (first_tile + i) * WG_KEYS;
-                u32 here = to + stage * tile_bytes;
-                if (base + WG_KEYS <= keys) {
-                    const unsigned char *from = all + (base + row) * wide_row;
-#pragma unroll
-                    for (u32 j = 0; j < WG_KEYS / apart; ++j) {
-                        copy_async(here + j * apart * 128u, from);
-                        from += apart * wide_row;
-                    }
-                } else {
-#pragma unroll 1
-                    for (u32 j = 0; j < WG_KEYS / apart; ++j) {
-                        // A key past the end repeats the last one.
-                        copy_async(here + j * apart * 128u, all + min(base + row + j * apart, keys - 1u) * wide_row);
-                    }
-                }
-                if (Element::SCALED && rank < WG_KEYS) {
-                    copy_word_async(shared_address(&block->scales[stage][rank]),
-                                    scale + (size_t)min(base + rank, keys - 1u) * batches + batch);
-                }
-            }
-            commit_copies();
-            if (i) {
-                wait_copies<1>();
-                publish_shared();
-                barrier_arrive(full + before * 8u);
-            }
-            stage = stage == stages - 1u ? 0u : stage + 1u;
-            phase ^= stage == 0u ? 1u : 0u;
+        give_registers<24>();
+        for (u32 tile = 0; rank == 0 && tile < count; ++tile) {
+            u32 stage = tile % stages;
+            barrier_wait(empty + stage * 8u, (tile / stages & 1u) ^ 1u);
+            start_tile<Element, wide>(tiles + stage * tile_bytes, k, batch, (first_tile + tile) * WG_KEYS,
+                                      full + tile % (2u * stages) * 8u);
         }
         return;
     }
@@ -151,6 +115,8 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
     u32 my_key = (rank / LANES) * 16u + lane / 4u + (lane & 2u) * 4u;
     u32 query_address = shared_address(query_tile) + half * HALF_COLUMNS * 128u;
     const float(*my_weights)[4][20] = block->weights + half * HALF_ROWS;
+    float kept_weights[KEPT_WEIGHTS];
+    keep_weights(kept_weights, my_weights);
     u64 *my_list = lists + my_row * capacity;
     u32 *my_count = &block->row[my_row].count;
     Limits my_limits;
@@ -175,20 +141,21 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
     for (u32 step = 0; step < steps; ++step) {
         u32 tile = step * 2u + parity;
         u32 stage = tile % stages;
-        barrier_wait(full + stage * 8u, (tile / stages) & 1u);
+        // Of two barriers for each stage: tiles may arrive out of order, and a barrier tells one phase from the next only.
+        barrier_wait(full + tile % (2u * stages) * 8u, tile / (2u * stages) & 1u);
         start_product<Element, deep>(c, tiles + stage * tile_bytes, query_address);
         take_score(score_sum, key, my_limits, bound, running, my_list, my_count);
-        wgmma_wait<0>();
-        pin(c);
         float scaled = 1.0f;
         if (Element::SCALED) {
-            scaled = block->scales[stage][my_key];
+            scaled = __ldg(scale + (size_t)min((first_tile + tile) * WG_KEYS + my_key, keys - 1u) * batches + batch);
         }
+        wgmma_wait<0>();
+        pin(c);
         __syncwarp();
         if (lane == 0) {
             barrier_arrive(empty + stage * 8u);
         }
-        score_sum = sum_heads<Element::SCALED>(c, my_weights);
+        score_sum = sum_heads<Element::SCALED>(c, kept_weights, my_weights);
         if (Element::SCALED) {
             score_sum *= scaled;
         }
@@ -216,6 +183,7 @@ __device__ __forceinline__ void fused_warpgroups(const unsigned char *q, const u
                     }
                 }
             }
+            keep_weights(kept_weights, my_weights); // a cut has the registers to itself
         }
     }
     take_score(score_sum, key, my_limits, bound, running, my_list, my_count);

@@ -8,10 +8,10 @@
 
 #define FUSED_WGMMA(D)                                                                                                 \
     extern "C" __global__ void __launch_bounds__(640, 1) fused_wgmma_d##D(                                             \
-        const unsigned char *q, const unsigned char *k, const float *w, const int *start, const int *end, int *index,  \
-        u16 *score, float *maximum, float *sum, u32 *bits, u32 queries, u32 keys, u32 batches, u32 heads, u32 topk,    \
+        const unsigned char *q, const __grid_constant__ TensorMap k, const float *w, const int *start, const int *end, \
+        int *index, u16 *score, float *maximum, float *sum, u32 *bits, u32 queries, u32 keys, u32 batches, u32 heads, u32 topk,    \
         u32 capacity) {                                                                                                \
-        fused_warpgroups<Bf16, D>(q, k, nullptr, w, start, end, index, score, maximum, sum, bits, queries, keys,       \
+        fused_warpgroups<Bf16, D>(q, &k, nullptr, w, start, end, index, score, maximum, sum, bits, queries, keys,       \
                                   batches, heads, topk, capacity);                                                     \
     }
 

@@ -2,10 +2,26 @@
 #pragma once
 #include "held_select.cuh"
 
+// A row's outputs, of which the bits may be set in shared memory first: each bit alone would go to device memory on its own.
+struct HeldOutputs {
+    RowOutputs row;
+    u32 staged; // its address there, zeroed before; or 0
+
+    __device__ __forceinline__ void write(u32 at, u64 key) const {
+        RowOutputs now = row;
+        now.bits = staged ? nullptr : row.bits;
+        write_pick(now, at, key);
+        if (key && staged) {
+            u32 picked = key_index(key);
+            asm volatile("red.shared.or.b32 [%0], %1;" ::"r"(staged + (picked >> 5) * 4u), "r"(1u << (picked & 31u)) : "memory");
+        }
+    }
+};
+
 // Writes the best `topk` of the block's keys, 0 for none, straight from their bins: places by the bins above, then within a
 // bin by comparing. False, with nothing written, where the scores do not spread so that no bin has many.
-// `room` has topk + CROWD cells.
-__device__ __forceinline__ bool held_rank(const u64 (&keys)[HELD_KEYS], u32 cells, u32 topk, u64 *room, RowOutputs row,
+// `room` has topk + CROWD cells; what it held may be the keys.
+__device__ __forceinline__ bool held_rank(const u64 (&keys)[HELD_KEYS], u32 cells, u32 topk, u64 *room, HeldOutputs row,
                                           HeldShared *shared) {
     u32 threads = blockDim.x;
     clear_bins(shared);
@@ -71,11 +87,11 @@ __device__ __forceinline__ bool held_rank(const u64 (&keys)[HELD_KEYS], u32 cell
         }
         // A bin that begins before the last pick is there as a whole; of one that begins behind it, nothing counts.
         if (first < picks && place < picks) {
-            write_pick(row, place, key);
+            row.write(place, key);
         }
     }
     for (u32 at = picks + threadIdx.x; at < topk; at += threads) {
-        write_pick(row, at, 0);
+        row.write(at, 0);
     }
     return true;
 }

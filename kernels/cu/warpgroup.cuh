@@ -1,8 +1,13 @@
-// Hopper's warpgroup instructions (sm_90a): wgmma, mbarriers, register reallocation.
+// Hopper's warpgroup instructions (sm_90a): wgmma, mbarriers, copies by tensor maps, register reallocation.
 #pragma once
 #include "common.cuh"
 
 #define WARPGROUP 128u
+
+// CUtensorMap, as a `__grid_constant__` parameter.
+struct __align__(64) TensorMap {
+    u64 words[16];
+};
 
 template <u32 Registers> __device__ __forceinline__ void take_registers() {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
@@ -22,6 +27,10 @@ __device__ __forceinline__ void barrier_init(u32 barrier, u32 arrivals) {
 __device__ __forceinline__ void barrier_arrive(u32 barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
+// Arrives, and has the phase wait for so many bytes too.
+__device__ __forceinline__ void barrier_expect(u32 barrier, u32 bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
 __device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity) {
     asm volatile("{\n"
                  ".reg .pred done;\n"
@@ -35,6 +44,14 @@ __device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity) {
                  : "memory");
 }
 
+// The box of a map of rank 3 at (x, y, z), whose bytes count for the barrier.
+__device__ __forceinline__ void copy_box(u32 to, const TensorMap *map, u32 x, u32 y, u32 z, u32 barrier) {
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+                 "[%5];" ::"r"(to),
+                 "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
+                 : "memory");
+}
+
 // Shared memory written by ordinary stores or cp.async becomes visible to wgmma.
 __device__ __forceinline__ void publish_shared() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
@@ -42,6 +59,12 @@ __device__ __forceinline__ void publish_shared() { asm volatile("fence.proxy.asy
 // 1,024 bytes apart.
 __device__ __forceinline__ u64 tile_descriptor(u32 address) {
     return (u64)((address & 0x3ffffu) >> 4) | (1ull << 16) | (64ull << 32) | (1ull << 62);
+}
+
+// The descriptor of what lies so many bytes behind. No address in shared memory makes its field overflow.
+__device__ __forceinline__ u64 further(u64 descriptor, u32 bytes) {
+    u32 low = (u32)descriptor + bytes / 16u;
+    return (descriptor >> 32 << 32) | low;
 }
 
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }

@@ -24,6 +24,8 @@ const HELD_THREADS: u32 = 1024;
 const STRETCH: u32 = 8192;
 /// Room for `HeldShared` of held_select.cuh.
 const HELD_SHARED: u32 = 9888;
+/// Words of a row's bits that `decode_select` stages (`MOST_STAGED_WORDS` in decode.cu).
+const MOST_STAGED_WORDS: u32 = 16_384;
 /// Keys of one bin that are compared with each other (`CROWD` in held_select.cuh).
 const HELD_CROWD: u32 = 64;
 /// Query vectors that a warp stages at once (`STAGED` in score.cuh).
@@ -34,8 +36,10 @@ const MMA_WARPS: u32 = 8;
 const MMA_HEADS: [u32; 2] = [16, 64];
 /// Query rows of a block of `fused_wgmma_d*` and `fused_fp8_d*` (`ROWS` in fused_warpgroups.cuh).
 pub const WGMMA_ROWS: u32 = 4;
-/// Threads of their blocks: four warpgroups that multiply, one that copies.
+/// Threads of their blocks: four warpgroups that multiply, one that has the keys copied.
 pub const WGMMA_THREADS: u32 = 5 * 128;
+/// Bytes of a key in one box of their tensor maps: a row of a swizzled tile.
+pub const WGMMA_BOX: u32 = 128;
 /// Heads of a row that they have room for (`ROW_HEADS`).
 pub const WGMMA_HEADS: u32 = 64;
 /// Bytes of a row of keys, times the tiles under way at once (`STAGED_BYTES` in fused_warpgroups.cuh).
@@ -176,10 +180,11 @@ pub fn decode_select(shape: &Shape) -> (u32, u32) {
     }
 }
 
-/// Dynamic shared memory of `decode_select`, in bytes: two lists that can be sorted, or one with room for a bin
-/// more.
-pub fn decode_select_shared(topk: u32) -> u32 {
-    HELD_SHARED + (2 * topk.next_power_of_two()).max(topk + HELD_CROWD) * 8
+/// Dynamic shared memory of `decode_select`, in bytes: a list that can be sorted, with room for a bin more, and the bits
+/// of a row that is not too long.
+pub fn decode_select_shared(shape: &Shape) -> u32 {
+    let words = Some(mask_words(shape)).filter(|&words| words <= MOST_STAGED_WORDS);
+    HELD_SHARED + shape.topk.next_power_of_two().max(shape.topk + HELD_CROWD) * 8 + words.unwrap_or(0) * 4
 }
 
 /// Dynamic shared memory of `slab_dots_d*` and `accumulate_head_d*` with four warps, in bytes.
@@ -224,7 +229,9 @@ mod tests {
                     assert!(layout.shared_bytes <= SHARED_LIMIT, "{shape}: {layout:?}");
                 }
                 assert!(select_shared_bytes(topk) <= 48 * 1024);
-                assert!(decode_select_shared(topk) <= 48 * 1024);
+                for sk in [1, 32 * MOST_STAGED_WORDS, 1 << 30] {
+                    assert!(decode_select_shared(&Shape { sk, ..shape }) <= SHARED_LIMIT);
+                }
                 assert!(decode_score_shared(&Shape { h: 1024, ..shape }) <= SHARED_LIMIT);
                 for ((capacity, shared), held) in [(fused_wgmma(&shape), WGMMA_HELD), (fused_fp8(&shape), FP8_HELD)] {
                     assert!(shared <= WGMMA_SHARED, "{shape}: {shared}");

@@ -14,6 +14,7 @@ mod pool;
 mod session;
 mod stream;
 pub(crate) mod tensor_map;
+mod tiled;
 
 pub use conditional::{Body, Condition, ConditionalHandle, end_body};
 pub use event::Event;
@@ -30,6 +31,7 @@ pub use session::{DeviceFacts, Session};
 pub use stream::Stream;
 pub(crate) use stream::capture_tail;
 pub use stream::nodes_in_capture;
+pub use tiled::Tiled;
 
 use cudarc::driver::sys::CUresult;
 use graphproof_driver::record::{self, Reason};

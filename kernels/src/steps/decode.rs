@@ -80,7 +80,7 @@ pub(super) fn record(shape: &Shape, cx: &mut StepContext<'_>) -> StepResult<()> 
     let select = Launch::new("decode_select")
         .grid([parts + 1, b, 1])
         .block([threads, 1, 1])
-        .shared(layout::decode_select_shared(topk));
+        .shared(layout::decode_select_shared(shape));
     let select = ["candidates", passed, "split_max", "split_sum", "split_bound", "tally"]
         .into_iter()
         .fold(select, Launch::buffer);

@@ -36,6 +36,7 @@ pub(super) fn record(shape: &Shape, cx: &mut StepContext<'_>) -> StepResult<()> 
         .grid([sq.div_ceil(layout::WGMMA_ROWS), b, 1])
         .block([layout::WGMMA_THREADS, 1, 1])
         .shared(shared);
-    let launch = ["q_e4m3", "k_e4m3", "k_scale", "w_scaled"].into_iter().fold(launch, Launch::buffer);
+    let launch = launch.buffer("q_e4m3").tensor_map("k_e4m3", fused::key_tiles(shape, DType::E4m3));
+    let launch = launch.buffer("k_scale").buffer("w_scaled");
     cx.launch(fused::with_rows(launch, shape, capacity))
 }

@@ -1,6 +1,7 @@
 //! The fused lanes, on the CUDA cores and on two generations of tensor cores: they share buffers and parameters.
 
 use graphproof_harness::context::{Launch, StepContext};
+use graphproof_harness::cuda::Tiled;
 use graphproof_harness::error::StepResult;
 use graphproof_harness::step::{BufferSpec, DType};
 
@@ -39,8 +40,19 @@ pub(super) fn record(lane: Lane, shape: &Shape, cx: &mut StepContext<'_>) -> Ste
     // The kernel sets the bits of its picks only.
     cx.memset("bits", 0)?;
     let launch = Launch::new(kernel).grid([sq.div_ceil(rows), b, 1]).block([block, 1, 1]).shared(shared);
-    let launch = ["q", "k", "w"].into_iter().fold(launch, Launch::buffer);
-    cx.launch(with_rows(launch, shape, capacity))
+    let launch = launch.buffer("q");
+    let launch = match lane {
+        Lane::FusedWgmma => launch.tensor_map("k", key_tiles(shape, DType::Bf16)),
+        _ => launch.buffer("k"),
+    };
+    cx.launch(with_rows(launch.buffer("w"), shape, capacity))
+}
+
+/// The keys as the lanes on `wgmma` have them copied: boxes of a tile's keys, 128 bytes of each.
+pub(super) fn key_tiles(shape: &Shape, element: DType) -> Tiled {
+    let [_, sk, b, _, d, _] = extents(shape).map(|extent| extent as u64);
+    let wide = layout::WGMMA_BOX / element.size() as u32;
+    Tiled::new(element, [d, b, sk], [wide, 1, layout::TILE_KEYS]).swizzled_by_128()
 }
 
 /// The parameters behind queries, keys and weights: limits, outputs, extents and cells of a list.
