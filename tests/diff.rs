@@ -6,7 +6,7 @@ use std::path::Path;
 
 use graphproof::receipt::Receipt;
 use graphproof_harness::finding::{Check, Finding, Id};
-use graphproof_harness::report::{BufferBytes, Verdict};
+use graphproof_harness::report::{Achieved, Beside, BufferBytes, OfCeiling, Verdict};
 use made::{base, folder, run, spread, write};
 
 /// The base and a changed copy, in a folder.
@@ -160,6 +160,33 @@ fn times_fail_on_demand_only_and_never_within_the_spread() {
     let device = |receipt: &mut Receipt| receipt.device.name = "another".to_owned();
     compare(device, &[], 0);
     compare(device, &["--max-time-growth", "1000"], 1);
+}
+
+#[test]
+fn what_a_lane_achieves_on_the_device_is_told_of_both_runs() {
+    let timed = |nanoseconds: u64| {
+        let mut receipt = base();
+        let lane = &mut receipt.lanes[0];
+        lane.times.device = spread(nanoseconds);
+        let mut speed = Achieved::of(1e12, nanoseconds);
+        speed.ceiling = Some(OfCeiling { what: "wgmma".to_owned(), tflops: 1000.0, share: speed.tflops / 1000.0 });
+        speed.beside = Some(Beside { step: "materialized".to_owned(), times_as_fast: 8e6 / nanoseconds as f64 });
+        lane.speed = Some(speed);
+        receipt
+    };
+    let folder = folder();
+    write(folder.path(), "old.json", timed(4_000_000));
+    write(folder.path(), "new.json", timed(2_000_000));
+    let output = diff(folder.path(), &["--json", "diff.json"], 0);
+    assert!(output.contains("device     replay 4.0 ms -> 2.0 ms (-50.0 %, beyond the spread)"), "{output}");
+    let line =
+        "speed      250.0 -> 500.0 TFLOP/s; 25.0 % -> 50.0 % of wgmma; 2.00 -> 4.00 times as fast as materialized";
+    assert!(output.contains(line), "{output}");
+    let json = std::fs::read_to_string(folder.path().join("diff.json")).expect("written");
+    assert!(json.contains("\"device\"") && json.contains("\"speed\""), "{json}");
+    // Of one run alone, or on another device, there is nothing to tell.
+    write(folder.path(), "old.json", base());
+    assert!(!diff(folder.path(), &[], 0).contains("TFLOP/s"));
 }
 
 #[test]

@@ -62,6 +62,14 @@ fn a_run_outside_a_checkout_takes_its_revision_from_the_environment() {
 }
 
 #[test]
+fn the_software_driver_gives_no_device_times_and_says_why_once() {
+    let receipt = gate(&["--no-geometry"], "1GiB");
+    assert!(receipt.lanes.iter().all(|lane| lane.times.device.is_empty() && lane.speed.is_none()));
+    let why = "the software driver executes kernels on the CPU: its times are no GPU's";
+    assert_eq!(receipt.driver.untimed.as_deref(), Some(why));
+}
+
+#[test]
 fn the_geometry_measures_the_published_figures() {
     const MIB: u64 = 1 << 20;
     let receipt = gate(&["--shape", "b=2"], "1TiB");

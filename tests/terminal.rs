@@ -7,7 +7,7 @@ use std::path::Path;
 use graphproof::receipt::{self, Receipt};
 use graphproof::report::look::Look;
 use graphproof::report::{Reporters, Terminal};
-use graphproof_harness::report::{LaneReport, Spread, Verdict};
+use graphproof_harness::report::{Achieved, Beside, LaneReport, OfCeiling, Spread, Verdict};
 use support::{folder, run};
 
 /// Takes what a reporter prints.
@@ -61,6 +61,24 @@ fn receipt() -> Receipt {
     (not_run.steps_agreeing, not_run.steps_compared) = (0, 0);
     receipt.lanes = vec![passed, failed, not_run];
     receipt
+}
+
+#[test]
+fn what_a_gpu_achieves_is_told_below_the_table() {
+    let mut receipt = receipt();
+    assert!(!printed(&receipt, Look::PLAIN).contains("on the device"));
+    let lane = &mut receipt.lanes[0];
+    lane.times.device = Spread { low: 2_100_000, median: 2_200_000, high: 2_300_000, samples: 9 };
+    let shown = printed(&receipt, Look::PLAIN);
+    assert!(shown.contains("\nmaterialized: a replay takes 2.2 ms on the device\n"), "{shown}");
+    let ceiling = OfCeiling { what: "wgmma in bf16".to_owned(), tflops: 1000.0, share: 0.5 };
+    let beside = Beside { step: "streamed".to_owned(), times_as_fast: 3.25 };
+    let speed = Achieved { ceiling: Some(ceiling), beside: Some(beside), ..Achieved::of(1.1e12, 2_200_000) };
+    receipt.lanes[0].speed = Some(speed);
+    let shown = printed(&receipt, Look::PLAIN);
+    let line = "materialized: a replay takes 2.2 ms on the device, 500.0 TFLOP/s, 50.0% of wgmma in bf16 \
+                (1000.0 TFLOP/s), 3.25 times as fast as streamed\n";
+    assert!(shown.contains(line), "{shown}");
 }
 
 #[test]

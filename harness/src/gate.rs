@@ -206,6 +206,7 @@ pub fn blank_report(step: &dyn Step, config: &GateConfig, verdict: Verdict) -> L
         graph: None,
         memory: None,
         times: Times::default(),
+        speed: None,
         digests: Digests::default(),
         timelines: Vec::new(),
         not_checked: capture_as::not_default(config.stream, config.mode).into_iter().collect(),

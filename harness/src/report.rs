@@ -38,6 +38,9 @@ pub struct LaneReport {
     pub memory: Option<MemoryReceipt>,
     /// Times.
     pub times: Times,
+    /// What the device achieves by them; none where its times are no GPU's, or the suite does not count operations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Achieved>,
     /// What the steps gave, bit for bit.
     pub digests: Digests,
     /// Host calls beside device work, where the driver keeps a record.
@@ -200,7 +203,7 @@ impl MemoryReceipt {
     }
 }
 
-/// Host-side times in nanoseconds.
+/// Times in nanoseconds, by the host's clock unless said otherwise.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Times {
     /// Eager step: record and wait.
@@ -213,6 +216,10 @@ pub struct Times {
     pub instantiate: u64,
     /// Replay over eager time of the same step, in thousandths.
     pub replay_per_mille: Spread,
+    /// A replay's time on the device, by events around several that were enqueued behind one another; no samples where
+    /// the device is not a GPU or something is wrong.
+    #[serde(default, skip_serializing_if = "Spread::is_empty")]
+    pub device: Spread,
     /// The whole job with everything that was checked, retries included; 0 if it was not taken.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub wall: u64,
@@ -220,6 +227,56 @@ pub struct Times {
 
 fn is_zero(value: &u64) -> bool {
     *value == 0
+}
+
+/// What a step's device time comes to.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Achieved {
+    /// Floating-point operations of a step.
+    pub flop: f64,
+    /// 10^12 of them a second, by the median of the device time.
+    pub tflops: f64,
+    /// A ceiling of the device that was measured in the same run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<OfCeiling>,
+    /// The suite's plain step, where the same run judged it at the same shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
+}
+
+/// A ceiling that was measured in the same run, and the step's share of it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct OfCeiling {
+    /// What was measured.
+    pub what: String,
+    /// 10^12 operations a second, by the median of replays back to back.
+    pub tflops: f64,
+    /// The step's TFLOP/s over these.
+    pub share: f64,
+}
+
+/// Another step of the same run that does the same in the plain way.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Beside {
+    /// Its name.
+    pub step: String,
+    /// Its replay's device time over this step's.
+    pub times_as_fast: f64,
+}
+
+impl Achieved {
+    /// By `flop` operations in `nanoseconds`; nothing stands beside them yet.
+    pub fn of(flop: f64, nanoseconds: u64) -> Self {
+        Achieved { flop, tflops: flop / nanoseconds.max(1) as f64 / 1e3, ceiling: None, beside: None }
+    }
+
+    /// What stands beside it, in words.
+    pub fn beside_it(&self) -> Vec<String> {
+        let ceiling = self.ceiling.as_ref();
+        let ceiling = ceiling.map(|of| format!("{:.1}% of {} ({:.1} TFLOP/s)", of.share * 100.0, of.what, of.tflops));
+        let beside = self.beside.as_ref().map(|of| format!("{:.2} times as fast as {}", of.times_as_fast, of.step));
+        ceiling.into_iter().chain(beside).collect()
+    }
 }
 
 /// Median and quartiles of the samples kept.
@@ -233,6 +290,13 @@ pub struct Spread {
     pub high: u64,
     /// Samples behind the figures.
     pub samples: u64,
+}
+
+impl Spread {
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.samples == 0
+    }
 }
 
 /// Samples in bounded memory: when full, every other one is dropped and the stride doubles.

@@ -1,6 +1,5 @@
 //! `graphproof bench`: measures graphproof itself.
 
-mod ceiling;
 mod checks;
 mod record;
 mod step;

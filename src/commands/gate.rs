@@ -17,11 +17,13 @@ use crate::report::{
 use anyhow::{Context as _, anyhow};
 use graphproof_harness::calls;
 use graphproof_harness::checks::topology;
+use graphproof_harness::driver::DriverKind;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, GateConfig, Progress};
-use graphproof_harness::report::{LaneReport, Verdict};
+use graphproof_harness::report::{Achieved, LaneReport, Verdict};
 use graphproof_harness::retry;
 
+use super::ceiling::{Ceilings, set_beside};
 use super::suite::{self, Planned, PlannedJob};
 use super::{Failure, bless, cold, settings};
 use crate::args::{GateArgs, ReportArgs, SuiteArgs};
@@ -67,6 +69,9 @@ pub fn planned(gate: &Gate<'_>, suite: Arc<dyn Suite>) -> Result<Planned, Failur
     Planned::open(gate.settings.driver, suite, gate.jobs.clone(), compile)
 }
 
+/// Why a receipt of the software driver has no device times.
+const UNTIMED: &str = "the software driver executes kernels on the CPU: its times are no GPU's";
+
 /// What is to be run; any number of suites can be.
 pub struct Gate<'a> {
     args: &'a GateArgs,
@@ -108,10 +113,12 @@ impl<'a> Gate<'a> {
             stop: Arc::clone(&self.stop),
             poisoned_by: None,
             failed: None,
+            ceilings: Ceilings::default(),
         };
         let opening = opening(suite, settings.steps);
         reporters.tell(&Event::RunStarted(&opening));
-        let lanes = run.judge(&opening.jobs, reporters)?;
+        let mut lanes = run.judge(&opening.jobs, reporters)?;
+        beside_plain(&mut lanes, suite.suite.yardstick());
         let request = Request {
             steps: opening.steps,
             kernels: suite.kernels.clone(),
@@ -136,6 +143,20 @@ impl<'a> Gate<'a> {
         reporters.end_run(&receipt);
         tracing::debug!(spent = ?reporters.spent(), "time in reporters");
         Ok((receipt, poisoned))
+    }
+}
+
+/// Sets each lane beside the plain one of its shape.
+fn beside_plain(lanes: &mut [LaneReport], plain: Option<&str>) {
+    let mut shapes: Vec<String> = lanes.iter().map(|lane| lane.shape.clone()).collect();
+    shapes.sort_unstable();
+    shapes.dedup();
+    for shape in shapes {
+        let same = lanes.iter_mut().filter(|lane| lane.shape == shape);
+        set_beside(
+            same.filter_map(|lane| Some((lane.step.as_str(), lane.times.device.median, lane.speed.as_mut()?))),
+            plain,
+        );
     }
 }
 
@@ -274,6 +295,8 @@ struct Run<'a> {
     poisoned_by: Option<String>,
     /// The first step that failed.
     failed: Option<String>,
+    /// What was measured of the device.
+    ceilings: Ceilings,
 }
 
 impl Run<'_> {
@@ -292,7 +315,7 @@ impl Run<'_> {
                 orders: self.orders,
                 stop: Arc::clone(&self.stop),
             };
-            let report = match self.not_to_be_run() {
+            let mut report = match self.not_to_be_run() {
                 Some((verdict, reason)) => {
                     let mut report = gate::blank_report(planned.step.as_ref(), &config, verdict);
                     report.not_checked.extend(reason);
@@ -303,10 +326,21 @@ impl Run<'_> {
             if report.failed() {
                 self.failed.get_or_insert_with(|| report.step.clone());
             }
+            self.reckon(&mut report, planned)?;
             reporters.end_lane(lane, &report);
             lanes.push(report);
         }
         Ok(lanes)
+    }
+
+    /// What a lane's device time comes to.
+    fn reckon(&mut self, report: &mut LaneReport, planned: &PlannedJob) -> Result<(), Failure> {
+        let suite = self.suite.suite.as_ref();
+        let flop = suite.flop(&planned.job.step, &planned.job.shape).filter(|_| !report.times.device.is_empty());
+        let Some(mut achieved) = flop.map(|flop| Achieved::of(flop, report.times.device.median)) else { return Ok(()) };
+        achieved.ceiling = self.ceilings.of(suite, &self.suite.session, &planned.job.step, achieved.tflops)?;
+        report.speed = Some(achieved);
+        Ok(())
     }
 
     /// Why the next job does not run, if it does not.
@@ -395,6 +429,7 @@ fn receipt(
             kind: suite.selected.kind,
             path: suite.selected.path.as_ref().map(|path| path.display().to_string()),
             reason: suite.selected.reason.clone(),
+            untimed: (suite.selected.kind == DriverKind::Software).then(|| UNTIMED.to_owned()),
         },
         device: suite.session.facts().clone(),
         request,

@@ -4,6 +4,7 @@ mod against;
 pub mod bench;
 pub mod bisect;
 mod bless;
+mod ceiling;
 mod child;
 pub mod cold;
 #[cfg(feature = "indexer")]

@@ -43,6 +43,16 @@ impl Event {
         cu!(cuStreamWaitEvent(stream.raw(), self.raw, 0))
     }
 
+    /// Nanoseconds from an earlier event to this one, once both are done.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn since(&self, earlier: &Event) -> Result<u64, CudaError> {
+        let mut milliseconds = 0.0f32;
+        cu!(cuEventElapsedTime_v2(&mut milliseconds, earlier.raw, self.raw))?;
+        Ok((f64::from(milliseconds) * 1e6) as u64)
+    }
+
     /// Whether the work before the event is done.
     ///
     /// # Errors

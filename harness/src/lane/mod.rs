@@ -6,6 +6,7 @@ mod bodies;
 mod cold;
 mod confirm;
 pub(crate) mod declared;
+mod device_time;
 mod edges;
 mod evidence;
 mod exercised;
@@ -191,8 +192,10 @@ impl Lane {
         if let Some(graph) = captured.as_ref().filter(|_| verdict.is_none()) {
             self.place_results(graph);
             let more = self.pipelined(graph).and_then(|()| self.beside_host_threads(graph));
-            match more.and_then(|()| self.try_edges(graph)).and_then(|()| self.try_orders(graph)) {
-                Ok(()) | Err(Ended::Stop) => {}
+            let more = more.and_then(|()| self.try_edges(graph)).and_then(|()| self.try_orders(graph));
+            match more.and_then(|()| self.time_replays(graph, times.replay.spread().median)) {
+                Ok(device) => self.report.times.device = device,
+                Err(Ended::Stop) => {}
                 Err(Ended::Run(error)) => return Err(error),
             }
         }

@@ -9,25 +9,21 @@ use crate::finding::Finding;
 use crate::report::{Samples, Spread};
 use crate::step::Role;
 
-/// Times of one step in nanoseconds, host clock: from the first enqueue to the end of the work.
+/// Times of one step in nanoseconds; by the host's clock, from the first enqueue to the end of the work, unless said
+/// otherwise.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Speed {
     /// Recorded eagerly and waited for.
     pub eager: Spread,
     /// Replayed and waited for.
     pub replay: Spread,
-    /// A replay among several enqueued behind one another: its device time.
+    /// A replay among several enqueued behind one another: its device time, by events.
     pub replay_back_to_back: Spread,
     /// Capture of the step.
     pub capture: u64,
     /// Instantiation of the graph.
     pub instantiate: u64,
 }
-
-/// Most replays enqueued before one wait.
-const BACK_TO_BACK: u64 = 16;
-/// Enough device time that launching and waiting do not show.
-const LONG_ENOUGH: u64 = 50_000_000;
 
 /// Sees an input or an output of the measured step: name, bytes.
 pub type Visit<'a> = &'a mut dyn FnMut(&str, &[u8]);
@@ -70,6 +66,8 @@ impl Lane {
         let warm = graph.exec.launch(&self.stream).and_then(|()| self.wait());
         self.driver(warm, "replaying the graph")?;
 
+        let saved = self.state_before.save(&self.replay, &self.stream);
+        self.driver(saved, "saving the state")?;
         let (mut eager, mut replay, mut behind) = (Samples::default(), Samples::default(), Samples::default());
         let began = Instant::now();
         let mut rounds = 0;
@@ -77,6 +75,11 @@ impl Lane {
         while rounds < 3 || began.elapsed() < budget {
             rounds += 1;
             self.heartbeat.enter("measure", rounds);
+            // Whatever a step keeps does not fill up with what the same inputs leave over and over.
+            let restored = (self.state_before.restore(&self.eager, &self.stream))
+                .and_then(|()| self.state_before.restore(&self.replay, &self.stream))
+                .and_then(|()| self.wait());
+            self.driver(restored, "restoring the state")?;
             let started = Instant::now();
             let recorded = self.record(&self.eager, false).0;
             recorded
@@ -91,15 +94,7 @@ impl Lane {
             let one = nanoseconds(started);
             replay.push(one);
 
-            let several = (LONG_ENOUGH / one.max(1)).min(BACK_TO_BACK);
-            if several < 2 {
-                behind.push(one);
-                continue;
-            }
-            let started = Instant::now();
-            let replayed = (0..several).try_for_each(|_| graph.exec.launch(&self.stream)).and_then(|()| self.wait());
-            self.driver(replayed, "replaying the graph")?;
-            behind.push(nanoseconds(started) / several);
+            behind.push(self.device_time(&graph, Self::together(one))?);
         }
         Ok(Speed {
             eager: eager.spread(),

@@ -10,11 +10,11 @@ use anyhow::{Context as _, anyhow};
 use graphproof_harness::driver::DriverKind;
 use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::gate::{self, Speed};
-use graphproof_harness::report::Spread;
+use graphproof_harness::report::{Achieved, Spread};
 
-use super::ceiling::{Beside, Ceilings, OfCeiling};
 use crate::args::BenchStepArgs;
 use crate::commands::Failure;
+use crate::commands::ceiling::{Ceilings, set_beside};
 use crate::commands::suite::Planned;
 use crate::interrupt;
 use crate::output::finding;
@@ -28,16 +28,10 @@ use crate::suite::{Parameters, Suite};
 struct Row {
     step: String,
     shape: String,
-    /// Floating-point operations of a step, if the suite says.
-    flop: Option<f64>,
-    /// 10^12 of them a second, by the median of replays back to back.
-    tflops: Option<f64>,
-    /// A ceiling measured in this run; not by the software driver, whose times are no GPU's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ceiling: Option<OfCeiling>,
-    /// The suite's plain step, if this run measured it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    beside: Option<Beside>,
+    /// What the device time comes to, if the suite counts operations. A ceiling is not measured on the software driver,
+    /// whose times are no GPU's.
+    #[serde(flatten)]
+    achieved: Option<Achieved>,
     #[serde(flatten)]
     speed: Speed,
 }
@@ -93,8 +87,8 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
         };
         let mut row = row(suite.suite.as_ref(), step.name(), &shape, speed);
         println!("{}", line(&row));
-        if let (Some(tflops), DriverKind::System) = (row.tflops, suite.selected.kind) {
-            row.ceiling = ceilings.of(suite.suite.as_ref(), &suite.session, step.name(), tflops)?;
+        if let (Some(achieved), DriverKind::System) = (&mut row.achieved, suite.selected.kind) {
+            achieved.ceiling = ceilings.of(suite.suite.as_ref(), &suite.session, step.name(), achieved.tflops)?;
         }
         rows.push(row);
         bar.at(rows.len() as u64);
@@ -106,7 +100,10 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
         write(&folder.join("shape.json"), &shape).map_err(io)?;
     }
     let interrupted = rows.len() < suite.jobs.len();
-    set_beside(&mut rows, suite.suite.yardstick());
+    let timed = rows
+        .iter_mut()
+        .filter_map(|row| Some((row.step.as_str(), row.speed.replay_back_to_back.median, row.achieved.as_mut()?)));
+    set_beside(timed, suite.suite.yardstick());
     rows.iter().filter_map(notes).for_each(|line| println!("{line}"));
     if interrupted {
         println!("INTERRUPTED: {} of {} steps measured", rows.len(), suite.jobs.len());
@@ -125,28 +122,15 @@ pub fn run(args: &BenchStepArgs, own: Arc<dyn Suite>) -> Result<ExitCode, Failur
 }
 
 fn row(suite: &dyn Suite, step: &str, shape: &Parameters, speed: Speed) -> Row {
-    let flop = suite.flop(step, shape);
-    let tflops = flop.map(|flop| flop / speed.replay_back_to_back.median.max(1) as f64 / 1e3);
-    Row { step: step.to_owned(), shape: shape.to_string(), flop, tflops, ceiling: None, beside: None, speed }
-}
-
-/// Sets each row's time beside that of the step `plain`, if it was measured.
-fn set_beside(rows: &mut [Row], plain: Option<&str>) {
-    let Some(of_plain) = rows.iter().find(|row| Some(row.step.as_str()) == plain) else { return };
-    let (step, time) = (of_plain.step.clone(), of_plain.speed.replay_back_to_back.median);
-    for row in rows.iter_mut().filter(|row| row.step != step) {
-        let times_as_fast = time as f64 / row.speed.replay_back_to_back.median.max(1) as f64;
-        row.beside = Some(Beside { step: step.clone(), times_as_fast });
-    }
+    let time = speed.replay_back_to_back.median;
+    let achieved = suite.flop(step, shape).map(|flop| Achieved::of(flop, time));
+    Row { step: step.to_owned(), shape: shape.to_string(), achieved, speed }
 }
 
 /// What stands beside a row, if anything does.
 fn notes(row: &Row) -> Option<String> {
-    let ceiling =
-        row.ceiling.as_ref().map(|of| format!("{:.1}% of {} ({:.1} TFLOP/s)", of.share * 100.0, of.what, of.tflops));
-    let beside = row.beside.as_ref().map(|of| format!("{:.2} times as fast as {}", of.times_as_fast, of.step));
-    let notes: Vec<String> = ceiling.into_iter().chain(beside).collect();
-    (!notes.is_empty()).then(|| format!("{}: {}", row.step, notes.join(", ")))
+    let beside = row.achieved.as_ref()?.beside_it();
+    (!beside.is_empty()).then(|| format!("{}: {}", row.step, beside.join(", ")))
 }
 
 fn line(row: &Row) -> String {
@@ -158,7 +142,7 @@ fn line(row: &Row) -> String {
     format!(
         "{:<12}  {:>7}   {:<14}  {:<23}  {:<11}  x{:<11.3}  {}",
         row.step,
-        row.tflops.map_or_else(|| "-".to_owned(), |tflops| format!("{tflops:.3}")),
+        row.achieved.as_ref().map_or_else(|| "-".to_owned(), |of| format!("{:.3}", of.tflops)),
         spread(replay_back_to_back),
         spread(replay),
         spread(eager),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use graphproof_harness::finding::{Finding, Severity};
-use graphproof_harness::report::{Digests, GraphReport, LaneReport, MemoryReceipt, Verdict};
+use graphproof_harness::report::{Achieved, Digests, GraphReport, LaneReport, MemoryReceipt, Verdict};
 use serde::Serialize;
 use similar::TextDiff;
 
@@ -27,6 +27,9 @@ pub struct LaneDiff {
     pub memory: Option<Memory>,
     /// Its times.
     pub times: Times,
+    /// What it achieved by its device time, old and new, where both runs say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed: Option<(Achieved, Achieved)>,
     /// Findings of the new run alone.
     pub gained: Vec<FindingKey>,
     /// Findings of the old run alone.
@@ -132,6 +135,7 @@ impl LaneDiff {
             launches: (kernels(old), kernels(new)),
             memory: old.memory.as_ref().zip(new.memory.as_ref()).and_then(|(old, new)| memory(old, new)),
             times: Times::between(&old.times, &new.times, same_device),
+            speed: old.speed.clone().zip(new.speed.clone()).filter(|_| same_device),
             gained: without(&new.findings, &old.findings),
             lost: without(&old.findings, &new.findings),
             no_longer_checked: new.not_checked.iter().filter(was_checked).cloned().collect(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use graphproof_harness::report::Verdict;
+use graphproof_harness::report::{Achieved, Verdict};
 
 use super::time::percent;
 use super::{Bits, Change, Diff, FindingKey, Judgement, Kind, LaneDiff, Topology, name};
@@ -97,6 +97,12 @@ impl LaneDiff {
         }
         rows.push(("memory", memory(self)));
         rows.push(("time", times(self)));
+        if let Some(change) = &self.times.device {
+            rows.push(("device", format!("replay {}", change_in_words(change, time))));
+        }
+        if let Some((old, new)) = &self.speed {
+            rows.push(("speed", speed(old, new)));
+        }
         for (word, findings) in [("gained", &self.gained), ("lost", &self.lost)] {
             rows.extend(findings.iter().map(|finding| ("findings", format!("{word} {}", words(finding)))));
         }
@@ -163,6 +169,18 @@ fn times(lane: &LaneDiff) -> String {
         Some(change) => format!("{replay}; of eager {}", change_in_words(change, ratio)),
         None => replay,
     }
+}
+
+/// What a lane achieved in both runs, and beside what.
+fn speed(old: &Achieved, new: &Achieved) -> String {
+    let mut words = format!("{:.1} -> {:.1} TFLOP/s", old.tflops, new.tflops);
+    if let (Some(old), Some(new)) = (&old.ceiling, &new.ceiling) {
+        let _ = write!(words, "; {:.1} % -> {:.1} % of {}", old.share * 100.0, new.share * 100.0, new.what);
+    }
+    if let (Some(old), Some(new)) = (&old.beside, &new.beside) {
+        let _ = write!(words, "; {:.2} -> {:.2} times as fast as {}", old.times_as_fast, new.times_as_fast, new.step);
+    }
+    words
 }
 
 fn change_in_words(change: &Change, unit: impl Fn(u64) -> String) -> String {

@@ -10,6 +10,9 @@ pub struct Times {
     pub replay: Option<Change>,
     /// Replay over eager time of the same step, in thousandths; none where a run has no times.
     pub replay_per_eager: Option<Change>,
+    /// A replay's time on the device, in nanoseconds; none where a run did not measure it or had another device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Change>,
 }
 
 /// A time in two runs.
@@ -28,7 +31,8 @@ pub struct Change {
 impl Times {
     pub(super) fn between(old: &report::Times, new: &report::Times, same_device: bool) -> Self {
         let replay = same_device.then(|| Change::between(&old.replay, &new.replay)).flatten();
-        Times { replay, replay_per_eager: Change::between(&old.replay_per_mille, &new.replay_per_mille) }
+        let device = same_device.then(|| Change::between(&old.device, &new.device)).flatten();
+        Times { replay, replay_per_eager: Change::between(&old.replay_per_mille, &new.replay_per_mille), device }
     }
 }
 

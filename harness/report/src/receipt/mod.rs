@@ -69,6 +69,9 @@ pub struct Driver {
     pub path: Option<String>,
     /// Why this one.
     pub reason: String,
+    /// Why the lanes carry no device times and nothing that is reckoned from them; none where they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untimed: Option<String>,
 }
 
 /// What a run was asked for.

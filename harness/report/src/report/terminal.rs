@@ -7,7 +7,7 @@ use graphproof_harness::report::Verdict;
 
 use super::look::Look;
 use super::progress::RunBar;
-use super::table::Table;
+use super::table::{Table, time};
 use super::{Event, Opening, Reporter, escape, finding, fold};
 use crate::receipt::Receipt;
 
@@ -138,6 +138,16 @@ fn closing(receipt: &Receipt, look: Look) -> String {
     if !lanes.is_empty() {
         let table = look.width.map_or_else(|| Table::full(lanes), |width| Table::fitting(lanes, width));
         text.push_str(&table.render(|verdict| look.verdict(verdict)));
+    }
+    for lane in lanes.iter().filter(|lane| !lane.times.device.is_empty()) {
+        text.push_str(&format!("\n{}: a replay takes {} on the device", lane.step, time(lane.times.device.median)));
+        if let Some(of) = &lane.speed {
+            text.push_str(&format!(", {:.1} TFLOP/s", of.tflops));
+            of.beside_it().iter().for_each(|words| text.push_str(&format!(", {words}")));
+        }
+    }
+    if lanes.iter().any(|lane| !lane.times.device.is_empty()) {
+        text.push('\n');
     }
     let several = lanes.iter().any(|lane| lane.shape != lanes[0].shape || lane.seed != lanes[0].seed);
     for lane in lanes {

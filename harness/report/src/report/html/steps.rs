@@ -221,6 +221,7 @@ mod tests {
             graph: None,
             memory: None,
             times: Times::default(),
+            speed: None,
             digests: Digests::default(),
             timelines: Vec::new(),
             not_checked: Vec::new(),

@@ -1,6 +1,6 @@
 //! Times, with their spread.
 
-use graphproof_harness::report::{LaneReport, Spread};
+use graphproof_harness::report::{Achieved, LaneReport, Spread};
 use maud::{Markup, html};
 
 use super::lanes::time;
@@ -14,7 +14,8 @@ const ROOM: usize = 100 << 10;
 /// The section's content.
 pub fn section(lanes: &[LaneReport], software: bool) -> Markup {
     let timed = (0..lanes.len()).filter(|&lane| lanes[lane].times.eager.samples > 0);
-    let (shown, left_out) = fill(ROOM, timed, |lane| row(lanes, lane));
+    let on_device = lanes.iter().any(|lane| !lane.times.device.is_empty());
+    let (shown, left_out) = fill(ROOM, timed, |lane| row(lanes, lane, on_device));
     html! {
         p {
             "Times of the host, from the start of a step until the device is done: the median, and in brackets the "
@@ -35,6 +36,10 @@ pub fn section(lanes: &[LaneReport], software: bool) -> Markup {
                             th scope="col" { "Capture" }
                             th scope="col" { "Instantiate" }
                             th scope="col" { "Samples" }
+                            @if on_device {
+                                th scope="col" { "Replay on the device" }
+                                th scope="col" { "Speed" }
+                            }
                         }
                     }
                     tbody { @for row in &shown { (row) } }
@@ -47,7 +52,7 @@ pub fn section(lanes: &[LaneReport], software: bool) -> Markup {
     }
 }
 
-fn row(lanes: &[LaneReport], lane: usize) -> Markup {
+fn row(lanes: &[LaneReport], lane: usize, on_device: bool) -> Markup {
     let times = &lanes[lane].times;
     let ratio = &times.replay_per_mille;
     let thousandths = |value: u64| format!("{:.3}", value as f64 / 1000.0);
@@ -66,8 +71,18 @@ fn row(lanes: &[LaneReport], lane: usize) -> Markup {
             td { (time(times.capture)) }
             td { (time(times.instantiate)) }
             td { (grouped(times.eager.samples)) }
+            @if on_device {
+                td { (spread(&times.device)) }
+                td { (lanes[lane].speed.as_ref().map_or_else(|| "–".to_owned(), speed)) }
+            }
         }
     }
+}
+
+fn speed(of: &Achieved) -> String {
+    let mut words = vec![format!("{:.1} TFLOP/s", of.tflops)];
+    words.extend(of.beside_it());
+    words.join(", ")
 }
 
 fn spread(spread: &Spread) -> Markup {

@@ -1,32 +1,13 @@
-//! What stands beside the times of `bench step`: the device's ceiling for the arithmetic, and a plain way to do the same.
+//! What stands beside a step's device time: the device's ceiling for the arithmetic, and a plain way to do the same.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use graphproof_harness::cuda::Session;
 use graphproof_harness::gate;
+use graphproof_harness::report::{Achieved, Beside, OfCeiling};
 
 use crate::suite::{Ceiling, Suite, SuiteError};
-
-/// A ceiling that was measured in the same run, and the step's share of it.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct OfCeiling {
-    /// What was measured.
-    pub what: String,
-    /// 10^12 operations a second, by the median of replays back to back.
-    pub tflops: f64,
-    /// The step's TFLOP/s over these.
-    pub share: f64,
-}
-
-/// Another step of the same run that does the same in the plain way.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Beside {
-    /// Its name.
-    pub step: String,
-    /// Its replay's device time over this step's.
-    pub times_as_fast: f64,
-}
 
 /// Ceilings that were measured, by what they are: TFLOP/s.
 #[derive(Debug, Default)]
@@ -47,6 +28,19 @@ impl Ceilings {
         let Some(most) = known.or_else(|| measure(session, &ceiling)) else { return Ok(None) };
         self.0.insert(ceiling.name.clone(), most);
         Ok(Some(OfCeiling { what: ceiling.name, tflops: most, share: tflops / most }))
+    }
+}
+
+/// Sets what steps achieve beside the plain one among them: each with its name and its device time.
+pub fn set_beside<'a>(steps: impl IntoIterator<Item = (&'a str, u64, &'a mut Achieved)>, plain: Option<&str>) {
+    let mut steps: Vec<_> = steps.into_iter().collect();
+    let Some((name, time)) = steps.iter().find(|(step, ..)| Some(*step) == plain).map(|&(step, time, _)| (step, time))
+    else {
+        return;
+    };
+    for (_, own, achieved) in steps.iter_mut().filter(|(step, ..)| *step != name) {
+        let times_as_fast = time as f64 / (*own).max(1) as f64;
+        achieved.beside = Some(Beside { step: name.to_owned(), times_as_fast });
     }
 }
 
@@ -93,6 +87,18 @@ mod tests {
             let own = || Ok(Ceiling { name: "itself".to_owned(), step: self.step(step, &self.shape("")?)?, flop: 1e9 });
             (step == "fused").then(own).transpose()
         }
+    }
+
+    #[test]
+    fn steps_stand_beside_the_plain_one_by_their_device_times() {
+        let mut achieved = [(); 3].map(|()| Achieved::of(1e9, 1_000_000));
+        let [plain, fast, slow] = &mut achieved;
+        set_beside([("fast", 25, fast), ("plain", 100, plain), ("slow", 200, slow)], Some("plain"));
+        let beside = |times_as_fast| Some(Beside { step: "plain".to_owned(), times_as_fast });
+        assert_eq!(achieved.map(|of| of.beside), [None, beside(4.0), beside(0.5)]);
+        let mut alone = Achieved::of(1e9, 1_000_000);
+        set_beside([("fast", 25, &mut alone)], Some("plain"));
+        assert_eq!((alone.tflops, alone.beside), (1.0, None));
     }
 
     #[test]
