@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use graphproof_scheduler::Ticket;
 
-use super::driver::Numbers;
+use super::Numbers;
 use super::event::Record;
 use super::execute::{Op, Task};
 use super::{ContextId, Driver, EventId, StreamId, StreamKind, World};

@@ -61,9 +61,11 @@ pub mod stream;
 mod transfer;
 pub mod version;
 pub mod work;
+mod world;
 
-pub use driver::{Current, Driver, Primary, World};
+pub use driver::Driver;
 pub use handles::{Handles, Kind};
 pub use ids::{CaptureId, ContextId, EventId, StreamId, StreamKind, SyncTarget, ThreadId};
 pub use instance::{Entered, Instance, Settings, driver, setting};
 pub use params::StreamName;
+pub use world::{Current, Numbers, Primary, World};

@@ -3,7 +3,8 @@
 //! Copies see them, and kernels through texture and surface objects. An observer of accesses knows an array's bytes by
 //! the addresses behind it, to which no pointer leads.
 
-use super::space::{AddressSpace, Origin};
+use super::allocation::Origin;
+use super::space::AddressSpace;
 use crate::device;
 use graphproof_api::{CUresult, Cuda};
 

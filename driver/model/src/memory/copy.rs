@@ -2,7 +2,8 @@
 
 use std::ptr;
 
-use super::space::{AddressSpace, HostKind, Place};
+use super::allocation::{HostKind, Place};
+use super::space::AddressSpace;
 use crate::params::{CopyParams, End, memory_type};
 use crate::work::MemsetWork;
 use graphproof_api::{CUresult, Cuda};

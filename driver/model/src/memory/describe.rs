@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::space::{AddressSpace, Allocation, HostAllocation, Origin};
+use super::allocation::{Allocation, HostAllocation, Origin};
+use super::space::AddressSpace;
 
 /// How far from an allocation an address may be to be explained by it.
 const NEAR: u64 = 1 << 20;
@@ -57,12 +58,12 @@ impl AddressSpace {
 
     fn allocations_before(&self, address: u64) -> Option<Allocation> {
         let mut candidates = self.device.range(..=address).rev().map(|(_, found)| *found);
-        candidates.find(|found| found.state != super::space::State::Reserved)
+        candidates.find(|found| found.state != super::allocation::State::Reserved)
     }
 
     fn allocations_from(&self, address: u64) -> Option<Allocation> {
         let mut candidates = self.device.range(address..).map(|(_, found)| *found);
-        candidates.find(|found| found.state != super::space::State::Reserved)
+        candidates.find(|found| found.state != super::allocation::State::Reserved)
     }
 }
 

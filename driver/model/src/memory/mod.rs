@@ -1,8 +1,10 @@
 //! Device memory, the host memory that kernels may reach, and memory pools.
 
+mod allocation;
 mod array;
 mod copy;
 mod describe;
+mod host;
 pub mod pool;
 mod reference;
 mod shared;
@@ -13,13 +15,14 @@ mod window;
 
 use std::sync::MutexGuard;
 
+pub use allocation::{Allocation, Devices, HostAllocation, HostKind, Origin, Place, State, only};
 pub use array::{Array, Shape};
 pub use copy::{Copy, Fill, Side};
 pub use describe::Description;
 pub use pool::Pool;
 pub use reference::{Bound, Reference};
 pub use shared::PoolFile;
-pub use space::{AddressSpace, Allocation, Devices, HostAllocation, HostKind, Origin, Place, State, only, poison};
+pub use space::{AddressSpace, poison};
 pub use texture::{ALIGNMENT as TEXTURE_ALIGNMENT, Object, Resource, Sampling};
 pub use virtual_memory::{Access, GRANULARITY, Physical};
 

@@ -1,7 +1,8 @@
 //! Memory pools: what `cuMemAllocAsync` allocates from, and what they report.
 
+use super::allocation::{Devices, only};
 use super::shared::PoolFile;
-use super::space::{Devices, only, with};
+use super::space::with;
 use graphproof_api::{CUresult, Cuda};
 
 /// `CUmemPool_attribute`.

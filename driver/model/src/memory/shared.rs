@@ -8,7 +8,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::space::{AddressSpace, Origin, Place, State, only, poison};
+use super::allocation::{Origin, Place, State, only};
+use super::space::{AddressSpace, poison};
 use super::window::PAGE;
 use super::{Memory, Pool};
 use crate::share::{HEADER, Handle, Kind, Share, memory_file, punch};

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::allocation::{
+    Allocation, Devices, Freed, HostAllocation, HostKind, Origin, Place, State, Usage, Viewer, only,
+};
 use super::array::Array;
 use super::reference::Reference;
 use super::shared::Backing;
 use super::texture::Object;
 use super::virtual_memory::VirtualMemory;
-use super::window::{PAGE, Window, map};
+use super::window::{PAGE, Window};
 use crate::{Handles, Kind};
 use graphproof_api::{CUresult, Cuda};
 use graphproof_exec::{MemoryMap, MemoryRange};
@@ -19,153 +22,6 @@ pub(super) const POISON_LIMIT: u64 = 1 << 20;
 const POISON: u32 = 0xffba_ffba;
 /// How many freed allocations are remembered to explain a bad address.
 const REMEMBERED: usize = 1024;
-
-/// Who made an allocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// `cuMemAlloc` and its kin, in the context with this handle.
-    Plain(u64),
-    /// A memory pool, by handle.
-    Pool(u64),
-    /// A node of a graph.
-    Graph,
-    /// A module's global variables, in the context with this handle.
-    Module(u64),
-    /// A CUDA array, in the context with this handle.
-    Array(u64),
-    /// Another process's, opened in the context with this handle (`cuIpcOpenMemHandle`).
-    Opened(u64),
-    /// A mapping of the physical allocation with this handle (`cuMemMap`).
-    Mapping(u64),
-}
-
-impl Origin {
-    /// Whether `cuMemFree` and `cuMemFreeAsync` free it.
-    pub fn can_be_freed(self) -> bool {
-        !matches!(self, Self::Module(_) | Self::Mapping(_) | Self::Opened(_))
-    }
-
-    /// The context that the allocation belongs to, if it belongs to one.
-    pub fn context(self) -> Option<u64> {
-        match self {
-            Self::Plain(context) | Self::Module(context) | Self::Array(context) | Self::Opened(context) => {
-                Some(context)
-            }
-            Self::Pool(_) | Self::Graph | Self::Mapping(_) => None,
-        }
-    }
-}
-
-/// Whether an allocation can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It has an address, and no memory yet.
-    Reserved,
-    /// In use.
-    Live,
-    /// A free is on its way through a stream.
-    Freeing,
-}
-
-/// An allocation of device memory.
-#[derive(Debug, Clone, Copy)]
-pub struct Allocation {
-    /// First address.
-    pub base: u64,
-    /// Size in bytes, as requested.
-    pub len: u64,
-    /// Who made it.
-    pub origin: Origin,
-    /// Whether it can be used.
-    pub state: State,
-    /// Unique for the life of the process: `CU_POINTER_ATTRIBUTE_BUFFER_ID`.
-    pub number: u64,
-    /// The device whose memory it is.
-    pub device: i32,
-    /// The devices that may access it in every context, as bits.
-    pub access: Devices,
-}
-
-/// A set of devices, as bits.
-pub type Devices = u32;
-
-/// The set of one device.
-pub fn only(device: i32) -> Devices {
-    1 << device
-}
-
-impl Allocation {
-    /// Whether its addresses lead to memory.
-    fn is_addressable(&self) -> bool {
-        self.state != State::Reserved && !matches!(self.origin, Origin::Array(_))
-    }
-
-    /// Whether a kernel of a context may touch it.
-    fn is_visible(&self, viewer: &Viewer) -> bool {
-        let by_peer = || self.origin.context().is_some_and(|context| viewer.peers.contains(&context));
-        self.access & only(viewer.device) != 0 || by_peer()
-    }
-}
-
-/// Host memory that kernels may reach, at the address that the host uses.
-#[derive(Debug, Clone, Copy)]
-pub struct HostAllocation {
-    /// First address.
-    pub base: u64,
-    /// Size in bytes.
-    pub len: u64,
-    /// How it came to be known.
-    pub kind: HostKind,
-    /// Flags of `cuMemHostAlloc`, `cuMemHostRegister` or `cuMemAllocManaged`.
-    pub flags: u32,
-    /// As for [`Allocation::number`].
-    pub number: u64,
-    /// The device of the context in which it was made known.
-    pub device: i32,
-}
-
-/// Kinds of host memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostKind {
-    /// `cuMemHostAlloc`, `cuMemAllocHost`.
-    Pinned,
-    /// `cuMemHostRegister`.
-    Registered,
-    /// `cuMemAllocManaged`.
-    Managed,
-}
-
-/// What an address belongs to.
-#[derive(Debug, Clone, Copy)]
-pub enum Place {
-    /// Device memory.
-    Device(Allocation),
-    /// Host memory that the device knows.
-    Host(HostAllocation),
-}
-
-/// A freed allocation, remembered.
-#[derive(Debug, Clone, Copy)]
-pub struct Freed {
-    /// What it was.
-    pub allocation: Allocation,
-}
-
-/// A context, as far as it decides what its kernels may touch.
-#[derive(Debug, Default)]
-struct Viewer {
-    device: i32,
-    /// Contexts of other devices whose memory it may access: `cuCtxEnablePeerAccess`.
-    peers: BTreeSet<u64>,
-}
-
-/// What a device has given away, in bytes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Usage {
-    live: u64,
-    /// Held by pools without being used.
-    cached: u64,
-}
 
 /// The address space of the devices: one for all of them and for the host.
 #[derive(Debug)]
@@ -429,51 +285,6 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Allocates host memory that kernels may reach.
-    pub fn allocate_host(&mut self, len: u64, kind: HostKind, flags: u32, device: i32) -> Cuda<u64> {
-        if len == 0 || len > isize::MAX as u64 {
-            return Err(CUresult::INVALID_VALUE);
-        }
-        let mapped = map(0, len as usize, libc::PROT_READ | libc::PROT_WRITE, 0).ok_or(CUresult::OUT_OF_MEMORY)?;
-        self.add_host(HostAllocation { base: mapped as u64, len, kind, flags, number: 0, device });
-        Ok(mapped as u64)
-    }
-
-    /// Frees what [`AddressSpace::allocate_host`] gave. The device must be idle.
-    pub fn free_host(&mut self, base: u64, kind: HostKind) -> Cuda {
-        let found = self.host.get(&base).filter(|found| found.kind == kind).ok_or(CUresult::INVALID_VALUE)?;
-        // SAFETY: this mapping was made by `allocate_host` with this length.
-        unsafe { libc::munmap(base as *mut libc::c_void, found.len as usize) };
-        self.host.remove(&base);
-        self.ranges.clear();
-        Ok(())
-    }
-
-    /// Makes the caller's memory known to the device.
-    pub fn register(&mut self, base: u64, len: u64, flags: u32, device: i32) -> Cuda {
-        let end = base.checked_add(len).ok_or(CUresult::INVALID_VALUE)?;
-        if base == 0 || len == 0 || self.window.contains(base) || self.window.contains(end - 1) {
-            return Err(CUresult::INVALID_VALUE);
-        }
-        let overlaps = self.host.range(..end).next_back().is_some_and(|(_, before)| before.base + before.len > base);
-        if overlaps {
-            return Err(CUresult::HOST_MEMORY_ALREADY_REGISTERED);
-        }
-        self.add_host(HostAllocation { base, len, kind: HostKind::Registered, flags, number: 0, device });
-        Ok(())
-    }
-
-    /// Takes back [`AddressSpace::register`].
-    pub fn unregister(&mut self, base: u64) -> Cuda {
-        let registered = self.host.get(&base).is_some_and(|found| found.kind == HostKind::Registered);
-        if !registered {
-            return Err(CUresult::HOST_MEMORY_NOT_REGISTERED);
-        }
-        self.host.remove(&base);
-        self.ranges.clear();
-        Ok(())
-    }
-
     /// What an address belongs to: live device memory, or host memory that the device knows.
     pub fn place(&self, address: u64) -> Option<Place> {
         if self.window.contains(address) {
@@ -584,17 +395,6 @@ impl AddressSpace {
         let mut ranges: Vec<MemoryRange> = map.ranges.iter().copied().chain(arrays).collect();
         ranges.sort_unstable_by_key(|range| range.base);
         MemoryMap { ranges: ranges.into() }
-    }
-
-    /// Host memory that kernels may reach: where it begins, and its bytes.
-    pub fn host_ranges(&self) -> Vec<(u64, u64)> {
-        self.host.values().map(|found| (found.base, found.len)).collect()
-    }
-
-    fn add_host(&mut self, mut allocation: HostAllocation) {
-        allocation.number = self.next_number();
-        self.host.insert(allocation.base, allocation);
-        self.ranges.clear();
     }
 
     pub(super) fn next_number(&mut self) -> u64 {

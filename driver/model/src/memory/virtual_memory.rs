@@ -11,7 +11,8 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
-use super::space::{AddressSpace, Allocation, Origin, State, after, only, with};
+use super::allocation::{Allocation, Origin, State, only};
+use super::space::{AddressSpace, after, with};
 use crate::share::{HEADER, Kind, Share, memory_file, punch};
 use crate::{Handles, Kind as HandleKind};
 use graphproof_api::{CUresult, Cuda};
