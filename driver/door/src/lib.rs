@@ -14,6 +14,7 @@
 
 mod bytes;
 mod event;
+mod graph;
 mod heard;
 mod layout;
 mod live;
@@ -26,9 +27,9 @@ mod write;
 
 pub use bytes::{Input, Output};
 pub use event::{
-    CallParts, Capture, Frame, Function, GraphNode, GraphPart, Image, Kind, ProcessEvent, PythonFrame, Range, Stack,
-    Start, TAG_BYTES, Tag,
+    CallParts, Capture, Frame, Function, Image, Kind, ProcessEvent, PythonFrame, Range, Stack, Start, TAG_BYTES, Tag,
 };
+pub use graph::{GraphNode, GraphPart};
 pub use heard::{Heard, LISTEN, LISTEN_VERSION, Listen, Listener};
 pub use layout::{Class, Count, LIMIT, Limits, RING};
 pub use live::Recorder;

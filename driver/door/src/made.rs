@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use crate::event::{
-    CallParts, Capture, Function, GraphNode, GraphPart, Image, Kind, ProcessEvent, Range, Stack, Start, Tag,
-};
+use crate::event::{CallParts, Capture, Function, Image, Kind, ProcessEvent, Range, Stack, Start, Tag};
+use crate::graph::{GraphNode, GraphPart};
 use crate::layout::{Class, Count, EVENT_HEADER, Limits, SEGMENT, SEGMENT_HEADER};
 use crate::read::GraphDump;
 use crate::write::{Cursor, Writer};

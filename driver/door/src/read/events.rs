@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use super::segments::{Raw, Segment, raw_at};
 use super::{Call, Process};
 use crate::bytes::Input;
-use crate::event::{Function, GraphNode, GraphPart, Kind, ProcessEvent, Range};
+use crate::event::{Function, Kind, ProcessEvent, Range};
+use crate::graph::{GraphNode, GraphPart};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
