@@ -14,6 +14,7 @@ use super::vm::copy::AsyncCopies;
 use super::vm::ctx::{Arrival, Event, Overrun, Warp};
 use super::vm::flight::Flight;
 use super::vm::split::{Split, Wait};
+use super::vm::fence::Uses;
 use super::vm::wgmma::Products;
 use super::worker::Worker;
 
@@ -140,6 +141,7 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, at: Place, ind
     warp.splits.push(Split { pc: 0, mask: live, wait: Wait::Ready });
     warp.copies.clear();
     warp.products.clear();
+    warp.uses.clear();
     (warp.woken, warp.tests) = (0, 0);
     warp.local = local;
 }
@@ -576,5 +578,6 @@ pub(super) fn empty_warp() -> Warp {
         woken: 0,
         tests: 0,
         products: Products::default(),
+        uses: Uses::default(),
     }
 }

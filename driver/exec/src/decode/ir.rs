@@ -109,6 +109,8 @@ pub(crate) enum Role {
     Product { registers: bool },
     /// None is under way behind it.
     Settles,
+    /// It orders what other instructions did with their registers before those behind it.
+    Fence,
 }
 
 /// One operation.

@@ -15,6 +15,7 @@ mod control;
 mod convert;
 mod copies;
 mod emit;
+mod fences;
 mod float;
 pub(super) mod forms;
 mod graph;
@@ -120,6 +121,7 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
         );
         return Err(PtxError::new(PtxErrorKind::Semantic, &module.source, function.span, message));
     }
+    fences::guard(&mut lowered.ir);
     under_way::guard(&mut lowered.ir);
     if entry.style == Style::Fast {
         copies::forward_fixed(&mut lowered.ir);

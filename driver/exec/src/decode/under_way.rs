@@ -11,7 +11,7 @@ use crate::vm::wgmma::{Follow, Touch};
 /// A set of registers, by number.
 type Set = Vec<bool>;
 
-fn sources(node: &Node) -> impl Iterator<Item = u32> + '_ {
+pub(super) fn sources(node: &Node) -> impl Iterator<Item = u32> + '_ {
     node.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None })
 }
 
@@ -25,7 +25,7 @@ fn held(node: &Node, registers: bool) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// The copied register of a `mov`.
-fn copied(node: &Node) -> Option<(u32, u32)> {
+pub(super) fn copied(node: &Node) -> Option<(u32, u32)> {
     match (node.traits.copies, &node.d[..], &node.s[..]) {
         (true, &[d], &[Src::Reg(s)]) => Some((d, s)),
         _ => None,
@@ -43,6 +43,7 @@ fn pass(node: &Node, set: &mut Set, mut meets: impl FnMut(u32)) {
             held(node, registers).for_each(|r| set[r as usize] = true);
         }
         Role::Settles => set.fill(false),
+        Role::Fence => {}
         Role::Plain => {
             if let Some((d, s)) = copied(node) {
                 set[d as usize] |= set[s as usize];

@@ -40,7 +40,8 @@ impl<'a> Lower<'a> {
             "mma_async" => return self.product_async(i, m),
             "fence" => {
                 self.operands(i, 0..=0)?;
-                self.push(Form::Fields(cold::<FenceProducts>()), &[], &[members], 0);
+                let node = self.push(Form::Fields(cold::<FenceProducts>()), &[], &[members], 0);
+                node.traits.role = Role::Fence;
             }
             "commit_group" => {
                 self.operands(i, 0..=0)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::copy::AsyncCopies;
+use super::fence::Uses;
 use super::flight::Flights;
 use super::lane::{Lane, Slot};
 use super::mbarrier::Mbarriers;
@@ -113,6 +114,8 @@ pub(crate) struct Warp {
     pub tests: u32,
     /// Products of `wgmma` under way.
     pub products: Products,
+    /// What was done with registers since its last `wgmma.fence`, where somebody asks.
+    pub uses: Uses,
 }
 
 /// Everything a handler may use.

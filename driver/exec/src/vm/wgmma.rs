@@ -191,6 +191,21 @@ impl Ctx {
         Ok(bytes)
     }
 
+    /// Why a product must not begin without another fence. D (PTX ISA, wgmma.fence): one stands before the first, and
+    /// between products of different shapes with the same sums.
+    fn out_of_order(&self, kind: Kind, i: &Inst) -> Option<&'static str> {
+        let Products { list, fenced, .. } = &self.warp.products;
+        if !fenced {
+            return Some("no `wgmma.fence` stands before the first product of this warp");
+        }
+        let mut others = list.iter().filter(|other| !other.fenced && other.kind.n != kind.n).peekable();
+        others.peek()?;
+        let mine: Vec<u32> = (0..kind.sums()).map(|n| self.extra(i.c, n)).collect();
+        others
+            .any(|other| other.slots[..other.kind.sums()].iter().any(|slot| mine.contains(slot)))
+            .then_some("a product of another shape has the same sums, and no `wgmma.fence` stands between")
+    }
+
     /// Says that products need the four warps of a warpgroup.
     fn warpgroup(&mut self, i: &Inst) -> Option<()> {
         if self.block_warps > self.warp.index | 3 {
@@ -213,6 +228,8 @@ struct Product {
     /// What it has read.
     bytes: Vec<u8>,
     pc: u32,
+    /// A fence stands behind it.
+    fenced: bool,
 }
 
 /// Products of a warp under way.
@@ -221,13 +238,15 @@ pub(crate) struct Products {
     list: Vec<Product>,
     /// Groups committed.
     groups: u32,
+    /// The warp has met a fence.
+    fenced: bool,
 }
 
 impl Products {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.list.clear();
-        self.groups = 0;
+        (self.groups, self.fenced) = (0, false);
     }
 }
 
@@ -269,6 +288,10 @@ impl Step for Multiply {
         if c.warpgroup(i).is_none() {
             return std::ptr::null();
         }
+        if let Some(why) = c.out_of_order(kind, i) {
+            c.fault(i, 0, FaultKind::Misuse(why.to_owned()));
+            return std::ptr::null();
+        }
         let first_a = sums + 1;
         let first_b = first_a + kind.operands_of_a();
         let lane = c.warp.active.trailing_zeros() as usize;
@@ -304,7 +327,7 @@ impl Step for Multiply {
         let slots = (0..sums).chain(first_a..first_a + if kind.registers { 4 } else { 0 });
         let slots = slots.map(|n| c.extra(i.c, n)).collect();
         let pc = c.pc_of(i);
-        c.warp.products.list.push(Product { slots, group: None, kind, a, b, bytes, pc });
+        c.warp.products.list.push(Product { slots, group: None, kind, a, b, bytes, pc, fenced: false });
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }
@@ -409,7 +432,14 @@ impl Step for FenceProducts {
         if let Err(stop) = whole(c, i, i.a) {
             return stop;
         }
-        if c.warpgroup(i).is_none() { std::ptr::null() } else { std::ptr::from_ref(i).wrapping_add(1) }
+        if c.warpgroup(i).is_none() {
+            return std::ptr::null();
+        }
+        let Products { list, fenced, .. } = &mut c.warp.products;
+        list.iter_mut().for_each(|product| product.fenced = true);
+        *fenced = true;
+        c.warp.uses.clear();
+        std::ptr::from_ref(i).wrapping_add(1)
     }
 }
 
@@ -420,7 +450,7 @@ impl Step for CommitProducts {
         if let Err(stop) = whole(c, i, i.a) {
             return stop;
         }
-        let Products { list, groups } = &mut c.warp.products;
+        let Products { list, groups, .. } = &mut c.warp.products;
         for product in list.iter_mut().filter(|product| product.group.is_none()) {
             product.group = Some(*groups);
         }
@@ -436,7 +466,7 @@ impl Step for WaitProducts {
         if let Err(stop) = whole(c, i, i.a) {
             return stop;
         }
-        let Products { list, groups } = std::mem::take(&mut c.warp.products);
+        let Products { list, groups, fenced } = std::mem::take(&mut c.warp.products);
         let old = |product: &Product| product.group.is_some_and(|group| u64::from(groups - group) > i.imm);
         let (done, left): (Vec<Product>, Vec<Product>) = list.into_iter().partition(old);
         for Product { kind, a, b, bytes, pc, .. } in done {
@@ -446,7 +476,7 @@ impl Step for WaitProducts {
                 return std::ptr::null();
             }
         }
-        c.warp.products = Products { list: left, groups };
+        c.warp.products = Products { list: left, groups, fenced };
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }

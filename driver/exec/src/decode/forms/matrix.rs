@@ -129,8 +129,8 @@ column by eight columns; halves of A and B that do not fill eight registers are 
         subject: "Warpgroup",
         note: "N is a multiple of 8 from 8 to 256 (integers: 8, 16, 24, then multiples of 16). A matrix descriptor may have \
 every swizzle. A product's registers count as under way until `wgmma.wait_group`, and an instruction other than `mov` and \
-`wgmma` that uses one is a fault, as is shared memory that changes before the wait. Sums have the bits of an H200: products \
-are exact; they and the old sum are cut at 25 bits (8-bit floats: 13) behind the point of the largest exponent among them, \
+`wgmma` that uses one is a fault, as is shared memory that changes before the wait, and a product whose registers another \
+instruction has used since the last `wgmma.fence`, or before any. Sums have the bits of an H200: products are exact; they and the old sum are cut at 25 bits (8-bit floats: 13) behind the point of the largest exponent among them, \
 added, and cut to single precision (8-bit floats: to 13 bits behind the point), or rounded to nearest in half precision.",
         opcodes: &["wgmma"],
         lower: |l, i, m| l.wgmma(i, m),

@@ -182,6 +182,90 @@ fn a_product_of_unfenced_memory_is_told() {
     }
 }
 
+/// What stands before a product, between it and one of `columns` columns with the same sums, and behind.
+fn products(before: &str, between: &str, columns: usize) -> String {
+    let list = |n: usize| (0..n / 2).map(|r| format!("%f{}", 100 + r)).collect::<Vec<_>>().join(", ");
+    let second = format!(
+        "wgmma.mma_async.sync.aligned.m64n{columns}k16.f32.bf16.bf16 {{{}}}, %d1, %d2, 1, 1, 1, 0, 0;\n",
+        list(columns)
+    );
+    let first = "wgmma.commit_group.sync.aligned;\n";
+    let wait = "wgmma.wait_group.sync.aligned 0;";
+    product("", wait, "").replace("wgmma.fence.sync.aligned;\n", before).replacen(
+        first,
+        &format!("{between}{second}{first}"),
+        1,
+    )
+}
+
+#[test]
+fn a_product_without_a_fence_before_it_is_told() {
+    const FENCE: &str = "wgmma.fence.sync.aligned;\n";
+    const GROUP: &str = "wgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;\n";
+    const USED: &str = "is used before it, and no `wgmma.fence` stands between";
+    let shape = Shape { block: [128, 1, 1], ..Shape::default() };
+    let zero = "mov.f32 %f100, 0f00000000;\n";
+    // A loop whose first turn begins the sums, and those that follow use them.
+    let turns = |fence: &str| {
+        format!(
+            "{FENCE}mov.u32 %r5, 0;\nTURN:\n{fence}setp.ne.u32 %p5, %r5, 0;\n@%p5 bra NEXT;\nadd.u32 %r5, %r5, 1;\n\
+             wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {{%f100, %f101, %f102, %f103}}, %d1, %d2, 0, 1, 1, 0, 0;\n\
+             {GROUP}add.f32 %f100, %f100, %f101;\nbra TURN;\nNEXT:\n"
+        )
+    };
+    let right = [
+        products(FENCE, "", 8),
+        products(&format!("{zero}{FENCE}"), "", 8),
+        products(FENCE, &format!("{GROUP}add.f32 %f100, %f100, %f101;\n{FENCE}"), 8),
+        // Copies of sums are no instructions of the device's; what they are copied to is none of the product's.
+        products(FENCE, &format!("{GROUP}mov.f32 %f50, %f100;\nadd.f32 %f51, %f50, %f50;\n"), 8),
+        products(&format!("{FENCE}mov.f32 %f50, %f100;\nmov.f32 %f100, %f50;\n"), "", 8),
+        // The way on which the sums are changed has a fence of its own.
+        products(&format!("{FENCE}setp.ne.u32 %p5, %r0, %r0;\n@!%p5 bra KEPT;\n{zero}KEPT:\n"), "", 8),
+        products(&turns(FENCE), "", 8),
+        products(FENCE, FENCE, 16),
+    ];
+    for body in right {
+        let found = run(&text(OUT, SHARED, &body), shape, 128, &[]);
+        assert!(found.as_ref().is_ok_and(|found| *found == [0; 128]), "{found:?}\n{body}");
+    }
+    let wrong = [
+        (products("", "", 8), "no `wgmma.fence` stands before the first product of this warp"),
+        (products(&format!("{FENCE}{zero}"), "", 8), USED),
+        (products(&format!("{FENCE}mov.f32 %f50, 0f00000000;\nmov.f32 %f100, %f50;\n"), "", 8), USED),
+        (products(FENCE, &format!("{GROUP}add.f32 %f100, %f100, %f101;\n"), 8), USED),
+        (products(FENCE, &format!("{GROUP}add.f32 %f50, %f103, %f103;\n"), 8), USED),
+        (products(&turns(""), "", 8), USED),
+        (products(FENCE, "", 16), "a product of another shape has the same sums"),
+    ];
+    for (body, what) in wrong {
+        for fault in faults(&text(OUT, SHARED, &body), shape, &[]) {
+            said(&fault, what);
+            assert!(fault.ptx_text.starts_with("wgmma.mma_async"), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn a_matrix_in_registers_may_be_read_and_not_written_before_its_product_without_a_fence() {
+    let body = |between: &str| {
+        product("", "wgmma.wait_group.sync.aligned 0;", "").replace(
+            "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f100, %f101, %f102, %f103}, %d1, %d2, 0, 1, 1, 0, 0;\n",
+            &format!(
+                "mov.u32 %r20, 0;\nmov.u32 %r21, 0;\nmov.u32 %r22, 0;\nmov.u32 %r23, 0;\nwgmma.fence.sync.aligned;\n{between}\n\
+                 wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {{%f100, %f101, %f102, %f103}}, \
+                 {{%r20, %r21, %r22, %r23}}, %d2, 0, 1, 1, 0;\n"
+            ),
+        )
+    };
+    let shape = Shape { block: [128, 1, 1], ..Shape::default() };
+    let found = run(&text(OUT, SHARED, &body("add.u32 %r24, %r20, %r21;")), shape, 128, &[]);
+    assert!(found.as_ref().is_ok_and(|found| *found == [0; 128]), "{found:?}");
+    for fault in faults(&text(OUT, SHARED, &body("and.b32 %r23, %r23, %r0;")), shape, &[]) {
+        said(&fault, "is used before it, and no `wgmma.fence` stands between");
+    }
+}
+
 #[test]
 fn a_warpgroup_has_four_warps() {
     for fault in faults(
