@@ -19,8 +19,9 @@
         const u16 *q, u16 *cache, const u16 *fresh, const float *w, const int *start, const int *end,                  \
         const u32 *position, u32 *orders, float *split_max, float *split_sum, u32 *split_bound, Tally *tally,          \
         u32 *bits, u32 slots, u32 batches, u32 heads, u32 split_keys, u32 topk) {                                      \
-        decode_score<D, H>(q, cache, fresh, w, start, end, position, orders, split_max, split_sum, split_bound, tally, \
-                           bits, slots, batches, heads, split_keys, topk);                                             \
+        DenseKeys<D> keys = {cache, batches, blockIdx.y};                                                              \
+        decode_score<D, H>(q, keys, fresh, w, start, end, position, orders, split_max, split_sum, split_bound, tally,  \
+                           bits, slots, heads, split_keys, topk);                                                      \
     }
 
 DECODE_SCORE(32, 32)

@@ -10,17 +10,45 @@
 // Scores of a split among which its bound is: the best two of each thread.
 #define COUNTED (2u * TILE_KEYS)
 
+// Where the keys of a batch lie: one behind another, beside those of the other batches.
+template <u32 D> struct DenseKeys {
+    u16 *cache;
+    u32 batches;
+    u32 batch;
+
+    // The key of slot 0, as if all lay as those of the tile of `slot` do.
+    __device__ __forceinline__ u16 *base(u32) const { return cache + (size_t)batch * D; }
+    // Elements from one key to the next.
+    __device__ __forceinline__ size_t stride() const { return (size_t)batches * D; }
+};
+
+// Likewise: in pages of `page` keys, a multiple of TILE_KEYS, of which the row's block table says which has what slots.
+template <u32 D> struct PagedKeys {
+    u16 *pages;
+    const u32 *table;
+    u32 page;
+    u32 most; // pages that there are
+
+    __device__ __forceinline__ u16 *base(u32 slot) const {
+        u32 at = slot / page;
+        // Unchecked by the host: clamp it here.
+        long long behind = (long long)min(__ldg(table + at), most - 1u) - (long long)at;
+        return pages + behind * page * D;
+    }
+    __device__ __forceinline__ size_t stride() const { return D; }
+};
+
 // The block starts the copy of a key tile. A key past the end repeats the last one; the key of `slot` is `fresh`.
-template <u32 D>
-__device__ __forceinline__ void start_tile(u16 *tile, const u16 *cache, const u16 *fresh, u32 slot, u32 first, u32 slots,
-                                           u32 batches, u32 batch) {
+template <u32 D, typename Keys>
+__device__ __forceinline__ void start_tile(u16 *tile, const Keys &keys, const u16 *fresh, u32 slot, u32 first, u32 slots) {
     const u32 pieces = D / 8u;
+    const u16 *base = keys.base(first);
 #pragma unroll
     for (u32 i = threadIdx.x; i < TILE_KEYS * pieces; i += WARPS * LANES) {
         u32 row = i / pieces;
         u32 piece = i % pieces;
         u32 key = min(first + row, slots - 1u);
-        const u16 *from = key == slot ? fresh : cache + ((size_t)key * batches + batch) * D;
+        const u16 *from = key == slot ? fresh : base + key * keys.stride();
         copy_async(shared_address(tile + row * bf16_stride<D>() + piece * 8u), from + piece * 8u);
     }
 }

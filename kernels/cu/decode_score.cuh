@@ -13,16 +13,16 @@ struct Tally {
 // Grid: (splits, batches), blocks of four warps. A block scores the slots [split * split_keys, + split_keys) and
 // writes the order of each (the upper half of its key), zero outside the limits, its statistics, and a bound. It appends
 // the new key if the slot is its own, and reads it from `fresh`. It clears what is only added to behind it.
-// q [batches, heads, D], fresh [batches, D], cache [slots, batches, D] bf16; w [batches, heads] fp32;
+// q [batches, heads, D], fresh [batches, D] bf16, and the keys of the block's batch; w [batches, heads] fp32;
 // start, end [batches] i32; orders [batches, slots] u32; split_max, split_sum [batches, splits] fp32;
 // split_bound [batches, splits] u32; tally [batches]; bits [batches, ceil(slots / 32)].
 // Dynamic shared memory, in this order: heads [min(64, heads rounded up to 32), D + 8] bf16; key tiles
 // [STAGES, TILE_KEYS, D + 8] bf16. split_keys is a multiple of TILE_KEYS. The host's twin is in src/layout.rs.
-template <u32 D, u32 Heads>
-__device__ __forceinline__ void decode_score(const u16 *q, u16 *cache, const u16 *fresh, const float *w,
+template <u32 D, u32 Heads, typename Keys>
+__device__ __forceinline__ void decode_score(const u16 *q, const Keys &cache, const u16 *fresh, const float *w,
                                              const int *start, const int *end, const u32 *position, u32 *orders,
                                              float *split_max, float *split_sum, u32 *split_bound, Tally *tally,
-                                             u32 *bits, u32 slots, u32 batches, u32 heads, u32 split_keys, u32 topk) {
+                                             u32 *bits, u32 slots, u32 heads, u32 split_keys, u32 topk) {
     __shared__ float others[2][TILE_KEYS];
     __shared__ Statistics joined;
     __shared__ __align__(16) u32 best[COUNTED];
@@ -57,7 +57,7 @@ __device__ __forceinline__ void decode_score(const u16 *q, u16 *cache, const u16
     u32 length = at >= slots - 1u ? slots : at + 1u;
     Limits limits = clamp_limits(from_key, to_key, length);
     if (slot >= first && slot < last && threadIdx.x < D / 8u) {
-        u16 *to = cache + ((size_t)slot * batches + batch) * D;
+        u16 *to = cache.base(slot) + slot * cache.stride();
         reinterpret_cast<uint4 *>(to)[threadIdx.x] = __ldg(reinterpret_cast<const uint4 *>(fresh) + threadIdx.x);
     }
     u32 low = max(limits.low, first);
@@ -81,7 +81,7 @@ __device__ __forceinline__ void decode_score(const u16 *q, u16 *cache, const u16
 #pragma unroll
     for (u32 i = 0; i < STAGES - 1u; ++i) {
         if (first_tile + i < last_tile) {
-            start_tile<D>(tiles + i * tile_cells, cache, fresh, slot, (first_tile + i) * TILE_KEYS, slots, batches, batch);
+            start_tile<D>(tiles + i * tile_cells, cache, fresh, slot, (first_tile + i) * TILE_KEYS, slots);
         }
         commit_copies();
     }
@@ -97,7 +97,7 @@ __device__ __forceinline__ void decode_score(const u16 *q, u16 *cache, const u16
         u32 ahead = tile + STAGES - 1u;
         u32 free_stage = stage == 0u ? STAGES - 1u : stage - 1u;
         if (ahead < last_tile) {
-            start_tile<D>(tiles + free_stage * tile_cells, cache, fresh, slot, ahead * TILE_KEYS, slots, batches, batch);
+            start_tile<D>(tiles + free_stage * tile_cells, cache, fresh, slot, ahead * TILE_KEYS, slots);
         }
         commit_copies(); // an empty group at the end keeps the count of pending groups
         if (ends && tile > first_tile) {

@@ -167,6 +167,16 @@ pub fn splits(shape: &Shape) -> u32 {
     shape.sk.div_ceil(split_keys(shape))
 }
 
+/// Pages of a row of the paged decode lane's cache.
+pub fn row_pages(shape: &Shape) -> u32 {
+    shape.sk.div_ceil(shape.page)
+}
+
+/// Pages of the cache: as many as all rows together may need.
+pub fn pages(shape: &Shape) -> u32 {
+    shape.b * row_pages(shape)
+}
+
 /// Keys that one block holds when it selects.
 pub const HELD: u32 = HELD_KEYS * HELD_THREADS;
 

@@ -67,14 +67,20 @@ pub fn memory_story(lane: Lane, shape: &Shape) -> MemoryStory {
     let mut published = Vec::new();
     let mut term = |what, formula, bytes| buffers.push(Term { what, formula, bytes });
     match lane {
-        Lane::Decode => {
+        Lane::Decode | Lane::DecodePaged => {
             let splits = u128::from(layout::splits(shape));
             let (parts, _) = layout::decode_select(shape);
             term("q", "b·h·d·2", b * h * d * 2);
             term("w", "b·h·4", b * h * 4);
             term("new key", "b·d·2", b * d * 2);
             term("limits", "2·b·4", 2 * b * 4);
-            term("index cache", "sk·b·d·2", sk * b * d * 2);
+            if lane == Lane::DecodePaged {
+                let pages = u128::from(layout::row_pages(shape));
+                term("block table", "b·⌈sk/page⌉·4", b * pages * 4);
+                term("pages", "b·⌈sk/page⌉·page·d·2", b * pages * u128::from(shape.page) * d * 2);
+            } else {
+                term("index cache", "sk·b·d·2", sk * b * d * 2);
+            }
             term("position", "b·4", b * 4);
             term("candidates", "b·sk·4", b * sk * 4);
             if parts > 1 {
@@ -115,7 +121,7 @@ pub fn memory_story(lane: Lane, shape: &Shape) -> MemoryStory {
             term("running max and sum", "b·sq·8", b * sq * 8);
             term("bit mask", "b·sq·⌈sk/32⌉·4", b * sq * words * 4);
         }
-        Lane::Decode => {}
+        Lane::Decode | Lane::DecodePaged => {}
     }
     MemoryStory { lane, shape: *shape, buffers, published }
 }
@@ -129,7 +135,7 @@ mod tests {
     #[test]
     fn the_published_figures_follow_from_the_formulas() {
         for (length, slab, kept) in [(65_536, 8192, 384), (131_072, 32_768, 768)] {
-            let shape = Shape { sq: length, sk: length, b: 1, h: 1, d: 128, topk: 1024 };
+            let shape = Shape { sq: length, sk: length, b: 1, h: 1, d: 128, topk: 1024, ..Shape::default() };
             let materialized = memory_story(Lane::Materialized, &shape);
             assert_eq!(materialized.term("slab in bf16"), Some(slab * MIB));
             assert_eq!(materialized.term("slab"), Some(2 * slab * MIB));

@@ -30,7 +30,7 @@ macro_rules! embedded {
 
 /// (file name, text) of each source.
 pub(crate) static SOURCES: &[(&str, &str)] = embedded!("cu":
-    "block_select.cuh", "common.cuh", "compare.cu", "decode.cu", "decode_heads.cuh", "decode_score.cuh",
+    "block_select.cuh", "common.cuh", "compare.cu", "decode.cu", "decode_heads.cuh", "decode_paged.cu", "decode_score.cuh",
     "faults.cu", "fused.cu", "fused.cuh", "fused_fp8.cu", "fused_mma.cu", "fused_tile.cuh",
     "fused_warpgroups.cuh", "fused_wgmma.cu", "group_rank.cuh", "group_select.cuh", "held_rank.cuh",
     "held_select.cuh", "materialized.cu", "mma.cuh", "options.txt", "peak.cu", "score.cuh", "select.cu",
@@ -39,7 +39,7 @@ pub(crate) static SOURCES: &[(&str, &str)] = embedded!("cu":
 
 /// (file name, text) of each committed PTX module.
 pub(crate) static MODULES: &[(&str, &str)] = embedded!("ptx":
-    "compare.ptx", "decode.ptx", "faults.ptx", "fused.ptx", "fused_fp8.ptx", "fused_mma.ptx", "fused_wgmma.ptx",
+    "compare.ptx", "decode.ptx", "decode_paged.ptx", "faults.ptx", "fused.ptx", "fused_fp8.ptx", "fused_mma.ptx", "fused_wgmma.ptx",
     "materialized.ptx", "peak.ptx", "select.ptx", "streamed.ptx",
 );
 

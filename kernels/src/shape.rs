@@ -18,6 +18,8 @@ pub struct Shape {
     pub d: u32,
     /// Keys to keep for each query row, at most 2048.
     pub topk: u32,
+    /// Keys of a page of the paged decode lane's cache, a multiple of 64; other lanes ignore it.
+    pub page: u32,
 }
 
 /// Head dimensions that the kernels are instantiated for.
@@ -30,6 +32,8 @@ pub const MOST_KEYS: u32 = 1 << 20;
 pub const MOST_QUERIES: u32 = i32::MAX as u32;
 /// Most batches: a grid has at most 65,535 blocks in y and z.
 pub const MOST_BATCHES: u32 = 65_535;
+/// Keys of a page where nothing else is said: those of a block of DeepSeek's index cache. Tiles are as long.
+pub const PAGE: u32 = 64;
 /// Most heads: the streamed lane launches one kernel for each.
 pub const MOST_HEADS: u32 = 1024;
 
@@ -43,7 +47,7 @@ pub enum ShapeError {
         entry: String,
     },
     /// An extent that does not exist.
-    #[error("a shape has no extent '{name}'; it has sq, sk, b, h, d and topk")]
+    #[error("a shape has no extent '{name}'; it has sq, sk, b, h, d, topk and page")]
     UnknownExtent {
         /// The name.
         name: String,
@@ -84,6 +88,12 @@ pub enum ShapeError {
         /// The value.
         d: u32,
     },
+    /// Pages that tiles of keys would cross.
+    #[error("page={page} is not a multiple of {PAGE}")]
+    Page {
+        /// The value.
+        page: u32,
+    },
     /// A buffer whose size in bytes does not fit a signed 64-bit integer.
     #[error("the buffer '{buffer}' of {shape} has more bytes than a 64-bit address space")]
     Overflow {
@@ -97,14 +107,16 @@ pub enum ShapeError {
 impl Default for Shape {
     /// Small enough for a gate on a CPU, with every path of the kernels taken.
     fn default() -> Self {
-        Shape { sq: 64, sk: 512, b: 1, h: 8, d: 64, topk: 64 }
+        Shape { sq: 64, sk: 512, b: 1, h: 8, d: 64, topk: 64, page: PAGE }
     }
 }
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shape { sq, sk, b, h, d, topk } = self;
-        write!(f, "sq={sq},sk={sk},b={b},h={h},d={d},topk={topk}")
+        let Shape { sq, sk, b, h, d, topk, page } = self;
+        write!(f, "sq={sq},sk={sk},b={b},h={h},d={d},topk={topk}")?;
+        // What most lanes ignore is told where somebody has chosen it.
+        if *page == PAGE { Ok(()) } else { write!(f, ",page={page}") }
     }
 }
 
@@ -125,6 +137,7 @@ impl FromStr for Shape {
                 "h" => ("h", &mut shape.h),
                 "d" => ("d", &mut shape.d),
                 "topk" => ("topk", &mut shape.topk),
+                "page" => ("page", &mut shape.page),
                 other => return Err(ShapeError::UnknownExtent { name: other.to_owned() }),
             };
             if seen.contains(&name) {
@@ -152,6 +165,7 @@ impl Shape {
             ("h", self.h, MOST_HEADS),
             ("d", self.d, u32::MAX),
             ("topk", self.topk, MOST_TOPK),
+            ("page", self.page, MOST_KEYS),
         ];
         for (name, value, most) in extents {
             if value == 0 {
@@ -163,6 +177,9 @@ impl Shape {
         }
         if !HEAD_DIMENSIONS.contains(&self.d) {
             return Err(ShapeError::HeadDimension { d: self.d });
+        }
+        if !self.page.is_multiple_of(PAGE) {
+            return Err(ShapeError::Page { page: self.page });
         }
         Ok(())
     }
@@ -187,6 +204,8 @@ mod tests {
         assert_eq!(shape, Shape { h: 3, topk: 100, ..Shape::default() });
         assert_eq!(shape.to_string().parse::<Shape>().unwrap(), shape);
         assert_eq!("".parse::<Shape>().unwrap(), Shape::default());
+        let paged: Shape = "page=128".parse().unwrap();
+        assert_eq!((paged.page, paged.to_string().parse::<Shape>().unwrap()), (128, paged));
     }
 
     #[test]
@@ -194,11 +213,12 @@ mod tests {
         assert_eq!(message("topk=0"), "topk must be at least 1");
         assert_eq!(message("sq=0"), "sq must be at least 1");
         assert_eq!(message("d=48"), "d=48 is not supported; the kernels are built for d = 32, 64 and 128");
+        assert_eq!(message("page=100"), "page=100 is not a multiple of 64");
         assert_eq!(message("topk=2049"), "topk=2049 is more than the 2048 that the kernels support");
         assert_eq!(message("sk=2000000"), "sk=2000000 is more than the 1048576 that the kernels support");
         assert_eq!(message("sk=-1"), "sk=-1 is not a whole number from 1 to 4294967295");
         assert_eq!(message("sk=99999999999"), "sk=99999999999 is not a whole number from 1 to 4294967295");
-        assert_eq!(message("n=1"), "a shape has no extent 'n'; it has sq, sk, b, h, d and topk");
+        assert_eq!(message("n=1"), "a shape has no extent 'n'; it has sq, sk, b, h, d, topk and page");
         assert_eq!(message("sk=8,sk=9"), "the extent sk is given twice");
         assert!(message("64").starts_with("'64' is not of the form name=number"));
     }

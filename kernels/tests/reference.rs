@@ -11,7 +11,7 @@ use graphproof_kernels::{Lane, reference};
 use support::{STEPS, bit_for_bit, observe, whole_numbers};
 
 const EXACT: [Lane; 3] = [Lane::Materialized, Lane::Streamed, Lane::Fused];
-const TENSOR_CORES: [Lane; 2] = [Lane::FusedMma, Lane::Decode];
+const TENSOR_CORES: [Lane; 3] = [Lane::FusedMma, Lane::Decode, Lane::DecodePaged];
 
 #[test]
 fn the_default_shape_agrees_bit_for_bit() {
@@ -45,7 +45,7 @@ fn close(lane: Lane, shape: &str, steps: u64) {
         reference::close_enough(&scores, shape.sk as usize, index, score, shape.topk as usize, tolerance)
             .unwrap_or_else(|error| panic!("{place}: {error:?}"));
         let expected = reference::expected(lane, shape, before).expect("the inputs are there");
-        for name in ["cache", "position"].into_iter().filter(|&name| expected.buffers.contains_key(name)) {
+        for name in ["cache", "pages", "position"].into_iter().filter(|&name| expected.buffers.contains_key(name)) {
             assert!(after.bytes(name).expect(name) == expected.buffers[name], "{place}: '{name}'");
         }
     });
@@ -66,6 +66,16 @@ fn the_tensor_core_lanes_agree_bit_for_bit_where_no_sum_is_rounded() {
         for shape in ["b=4", "sq=3,sk=301,b=4,h=37,d=128,topk=33"] {
             whole_numbers().for_each(|seed| bit_for_bit(lane, shape, 1, seed));
         }
+    }
+}
+
+#[test]
+fn pages_of_any_size_hold_the_cache_of_each_row() {
+    for shape in
+        ["sk=320,b=3,page=128,h=3,d=64,topk=40", "sk=1000,b=2,page=448,h=37,d=128,topk=300", "sk=9000,page=64,h=2,d=32"]
+    {
+        whole_numbers().for_each(|seed| bit_for_bit(Lane::DecodePaged, shape, 1, seed));
+        close(Lane::DecodePaged, shape, STEPS);
     }
 }
 

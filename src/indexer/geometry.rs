@@ -3,6 +3,7 @@
 use graphproof_harness::cuda::Session;
 use graphproof_harness::geometry::{self, Measured};
 use graphproof_kernels::memory::{self, memory_story};
+use graphproof_kernels::shape::PAGE;
 use graphproof_kernels::{Lane, Shape};
 
 use crate::receipt::{Geometry, Term};
@@ -12,7 +13,7 @@ pub const LANES: [Lane; 3] = [Lane::Materialized, Lane::Streamed, Lane::Fused];
 /// Queries and keys of a batch.
 pub const LENGTHS: [u32; 2] = [65_536, 131_072];
 /// One batch, one head, d = 128 and topk = 1024: published figures are per head.
-const ONE_HEAD: Shape = Shape { sq: 0, sk: 0, b: 1, h: 1, d: 128, topk: 1024 };
+const ONE_HEAD: Shape = Shape { sq: 0, sk: 0, b: 1, h: 1, d: 128, topk: 1024, page: PAGE };
 
 /// The geometry of [`LANES`] at [`LENGTHS`], for one head and for the batches and heads of each of
 /// the `shapes` that were run. Where the device has the memory, every buffer is allocated, the

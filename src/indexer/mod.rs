@@ -10,6 +10,7 @@ use graphproof_harness::exit_code::ExitCode;
 use graphproof_harness::nvrtc::Nvrtc;
 use graphproof_harness::step::Step;
 use graphproof_kernels::peak::{Format, Peak};
+use graphproof_kernels::shape::PAGE;
 use graphproof_kernels::{KernelTree, KernelsError, Lane, Origin, PtxSource, Shape, ptx};
 
 pub use geometry::{LANES, LENGTHS};
@@ -37,7 +38,10 @@ impl Suite for Indexer {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        parameters(&Shape::default()).iter().map(|(name, value)| Parameter::new(name, value)).collect()
+        let mut all: Vec<Parameter> =
+            parameters(&Shape::default()).iter().map(|(name, value)| Parameter::new(name, value)).collect();
+        all.push(Parameter::new("page", u64::from(PAGE)));
+        all
     }
 
     fn shape(&self, text: &str) -> Result<Parameters, SuiteError> {
@@ -83,7 +87,7 @@ impl Suite for Indexer {
     /// Multiply-adds of the scores, counted twice: 2·sq·b·sk·h·d, every key visible.
     fn flop(&self, step: &str, shape: &Parameters) -> Option<f64> {
         let shape = extents(shape).ok()?;
-        let sq = if step == Lane::Decode.name() { 1 } else { shape.sq };
+        let sq = if [Lane::Decode, Lane::DecodePaged].map(Lane::name).contains(&step) { 1 } else { shape.sq };
         Some(2.0 * [sq, shape.b, shape.sk, shape.h, shape.d].map(f64::from).iter().product::<f64>())
     }
 
@@ -105,9 +109,11 @@ impl Suite for Indexer {
 
 /// A shape as the suite's parameters.
 fn parameters(shape: &Shape) -> Parameters {
-    let Shape { sq, sk, b, h, d, topk } = *shape;
+    let Shape { sq, sk, b, h, d, topk, page } = *shape;
     let values = [("sq", sq), ("sk", sk), ("b", b), ("h", h), ("d", d), ("topk", topk)];
-    Parameters::new(values.map(|(name, value)| (name, u64::from(value))))
+    // As a shape is written: most lanes ignore the page.
+    let page = Some(("page", page)).filter(|_| page != PAGE);
+    Parameters::new(values.into_iter().chain(page).map(|(name, value)| (name, u64::from(value))))
 }
 
 /// The suite's parameters as a shape.

@@ -73,10 +73,14 @@ fi
 gate default 120 1000 sq=64
 # One receipt holds the geometry: its buffers take most of the device for a moment.
 gate default-mma 60 1000 sq=64 --step fused-mma --no-geometry
-gate default-wgmma 60 1000 sq=64 --step fused-wgmma --no-geometry
-gate default-fp8 60 1000 sq=64 --step fused-fp8 --no-geometry
-gate wgmma-8192 60 1000 sq=512,sk=8192,h=64,d=128,topk=2048 --step fused-wgmma --no-geometry
-gate fp8-8192 60 1000 sq=512,sk=8192,h=64,d=128,topk=2048 --step fused-fp8 --no-geometry
+gate hopper-default 60 1000 sq=64 --step fused-wgmma --step fused-fp8 --step decode-paged --no-geometry
+for length in 8192 65536; do
+    gate hopper-$length 150 1000 sq=512,sk=$length,h=64,d=128,topk=2048 --step fused-wgmma --step fused-fp8 --no-geometry
+done
+gate decode-131072 120 1000 sk=131072,h=64,d=128,topk=2048 --step decode --step decode-paged --no-geometry
+# Every query: what the lanes achieve beside the peak, and beside the plain lane where its slab is not too long.
+gate square-8192 120 4 sq=8192,sk=8192,h=64,d=128,topk=2048 --step materialized --step fused-wgmma --step fused-fp8 --no-geometry
+gate square-32768 150 4 sq=32768,sk=32768,h=64,d=128,topk=2048 --step fused-wgmma --step fused-fp8 --no-geometry
 gate medium 200 1000 sq=256,sk=2048,h=16,d=128,topk=512 --no-geometry
 # The fused lane at lengths that the slab cannot reach; the longest takes over three minutes.
 gate length-8192 60 1000 sq=512,sk=8192,h=16,d=128,topk=1024 --step fused --no-geometry
@@ -103,20 +107,20 @@ part kernels 180 "$gp" kernels --driver "$driver" --against software --seeds 0..
 for length in 8192 16384 32768 65536; do
     shape=sq=$length,sk=$length,h=64,d=128,topk=2048
     dump=$work/dump && mkdir -p "$dump"
-    # The plain lane beside the others, where its slab is not too long.
-    plain=() && [ $length -gt 8192 ] || plain=(--step materialized)
+    # The plain lane beside the others, where its slab is not too long; that on CUDA cores takes seconds at long ones.
+    plain=() && [ $length -gt 8192 ] || plain=(--step materialized --step fused)
     part "speed.$length" 150 "$gp" bench step --driver "$driver" --seconds 0 --shape "$shape" \
-        "${plain[@]}" --step fused-fp8 --step fused-wgmma --step fused-mma --step fused --dump "$dump" --json "out/speed.$length.json"
+        "${plain[@]}" --step fused-fp8 --step fused-wgmma --step fused-mma --dump "$dump" --json "out/speed.$length.json"
     part "torch.$length" 120 python3 "$work/torch_bench.py" "$dump" "out/torch.$length.json"
     rm -rf "$dump"
 done
 for length in 8192 65536 131072; do
-    for rows in 1 8; do
-        [ $rows -eq 1 ] || [ $length -eq 8192 ] || continue
+    for rows in 1 8 64; do
+        [ $rows -eq 1 ] || [ $length -lt 131072 ] || continue
         name=decode-$length && [ $rows -eq 1 ] || name=decode-$length-rows-$rows
-        part "speed.$name" 60 "$gp" bench step --driver "$driver" --seconds 1 --step decode \
+        part "speed.$name" 60 "$gp" bench step --driver "$driver" --seconds 1 --step decode --step decode-paged \
             --shape "sk=$length,b=$rows,h=64,d=128,topk=2048" --json "out/speed.$name.json"
-        [ "$driver" = software ] || part "torch.$name" 90 python3 "$work/decode_bench.py" "$length" "$rows" "out/torch.$name.json"
+        [ "$driver" = software ] || [ $rows -eq 64 ] || part "torch.$name" 90 python3 "$work/decode_bench.py" "$length" "$rows" "out/torch.$name.json"
     done
 done
 exit $failed

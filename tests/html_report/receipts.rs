@@ -68,7 +68,7 @@ fn geometry() -> Vec<Geometry> {
     let lanes = [Lane::Materialized, Lane::Streamed, Lane::Fused, Lane::Decode];
     let row = |lane: Lane, power: u32| {
         let length = 1_u32 << power;
-        let shape = Shape { sq: length, sk: length, b: 1, h: 1, d: 128, topk: 1024 };
+        let shape = Shape { sq: length, sk: length, b: 1, h: 1, d: 128, topk: 1024, ..Shape::default() };
         let story = memory_story(lane, &shape);
         let measured = (power <= 15).then(|| story.bytes() as u64);
         Geometry {

@@ -12,9 +12,9 @@ use super::registers::Place;
 use super::vm::Ctx;
 use super::vm::copy::AsyncCopies;
 use super::vm::ctx::{Arrival, Event, Overrun, Warp};
+use super::vm::fence::Uses;
 use super::vm::flight::Flight;
 use super::vm::split::{Split, Wait};
-use super::vm::fence::Uses;
 use super::vm::wgmma::Products;
 use super::worker::Worker;
 

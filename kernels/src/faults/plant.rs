@@ -71,7 +71,7 @@ impl Plant {
     /// # Errors
     /// Stale PTX.
     pub fn indexer(name: &'static str, lane: Lane) -> Result<Self, KernelsError> {
-        let shape = Shape { sq: 4, sk: 320, b: 1, h: 4, d: 32, topk: 32 };
+        let shape = Shape { sq: 4, sk: 320, b: 1, h: 4, d: 32, topk: 32, ..Shape::default() };
         let ground = Arc::new(IndexerStep::new(lane, &shape, PtxSource::Committed)?);
         let mut modules = ground.modules();
         modules.push(ptx::module("faults", PtxSource::Committed)?);

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn what_is_captured_on_short_rows_is_replayed_across_every_boundary() {
         // A row as long as the largest boundary, and topk between the others.
-        let shape = Shape { sq: 64, sk: 20_000, b: 1, h: 1, d: 32, topk: 100 };
+        let shape = Shape { sq: 64, sk: 20_000, b: 1, h: 1, d: 32, topk: 100, ..Shape::default() };
         let extents = Extents { sq: 64, sk: 20_000, first_key: 0, visible: 20_000 };
         let lengths = |index, seed| {
             let (mut start, mut end) = (vec![0; 64], vec![0; 64]);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_smallest_shapes_are_filled_without_a_panic() {
-        let shape = Shape { sq: 1, sk: 1, b: 1, h: 1, d: 32, topk: 1 };
+        let shape = Shape { sq: 1, sk: 1, b: 1, h: 1, d: 32, topk: 1, ..Shape::default() };
         let extents = Extents { sq: 1, sk: 1, first_key: 0, visible: 1 };
         for index in 0..56 {
             let (data, limits) = families(index, 0);

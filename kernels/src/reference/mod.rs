@@ -84,7 +84,7 @@ pub fn expected(lane: Lane, shape: &Shape, inputs: &HostBuffers) -> StepResult<E
             Lane::Fused => of_row(&scores, statistics::by_half_tile),
             Lane::FusedMma => of_row(&scores, statistics::by_pair),
             Lane::FusedWgmma | Lane::FusedFp8 => of_warpgroups(&scores),
-            Lane::Decode => of_splits(&scores, layout::split_keys(shape) as usize),
+            Lane::Decode | Lane::DecodePaged => of_splits(&scores, layout::split_keys(shape) as usize),
         };
         let first = bits.len();
         bits.resize(first + layout::mask_words(shape) as usize, 0u32);
@@ -97,15 +97,18 @@ pub fn expected(lane: Lane, shape: &Shape, inputs: &HostBuffers) -> StepResult<E
     expected.set("score", &score);
     match lane {
         Lane::Materialized | Lane::Streamed => expected.set("mask", &mask),
-        Lane::Fused | Lane::FusedMma | Lane::FusedWgmma | Lane::FusedFp8 | Lane::Decode => {
+        Lane::Fused | Lane::FusedMma | Lane::FusedWgmma | Lane::FusedFp8 | Lane::Decode | Lane::DecodePaged => {
             expected.set("max", &max);
             expected.set("sum_exp", &sum);
             expected.set("bits", &bits);
         }
     }
-    if lane == Lane::Decode {
+    if lane.decodes() {
         let next: Vec<u32> = step.positions.iter().map(|position| position.wrapping_add(1)).collect();
-        expected.set("cache", &step.key_bits);
+        match &step.pages {
+            Some(pages) => expected.set("pages", pages),
+            None => expected.set("cache", &step.key_bits),
+        }
         expected.set("position", &next);
     }
     Ok(expected)
@@ -118,6 +121,8 @@ struct Images {
     q: Vec<f32>,
     k: Vec<f32>,
     key_bits: Vec<u16>,
+    /// The cache in pages, as it is afterwards.
+    pages: Option<Vec<u16>>,
     w: Vec<f32>,
     start: Vec<i32>,
     end: Vec<i32>,
@@ -129,15 +134,42 @@ struct Images {
 impl Images {
     fn read(lane: Lane, shape: &Shape, inputs: &HostBuffers) -> StepResult<Self> {
         let width = shape.b as usize * shape.d as usize;
-        let (queries, key_bits, positions) = if lane == Lane::Decode {
+        let mut pages = None;
+        let (queries, key_bits, positions) = if lane.decodes() {
             let positions = inputs.slice::<u32>("position")?.to_vec();
             let fresh = inputs.slice::<u16>("new_key")?;
-            let mut cache = inputs.slice::<u16>("cache")?.to_vec();
-            for (batch, position) in positions.iter().enumerate() {
-                let d = shape.d as usize;
-                let slot = (position % shape.sk) as usize;
-                cache[slot * width + batch * d..][..d].copy_from_slice(&fresh[batch * d..][..d]);
-            }
+            let d = shape.d as usize;
+            let slot = |position: u32| (position % shape.sk) as usize;
+            let cache = if lane == Lane::DecodePaged {
+                let mut all = inputs.slice::<u16>("pages")?.to_vec();
+                let all_len = all.len();
+                let table = inputs.slice::<u32>("block_table")?;
+                let (page, row) = (shape.page as usize, layout::row_pages(shape) as usize);
+                // Where a slot's key lies; none on a page that is not there.
+                let place = |batch: usize, slot: usize| {
+                    let first = table[batch * row + slot / page] as usize * page * d;
+                    Some(first + slot % page * d).filter(|at| at + d <= all_len)
+                };
+                for (batch, &position) in positions.iter().enumerate() {
+                    if let Some(at) = place(batch, slot(position)) {
+                        all[at..][..d].copy_from_slice(&fresh[batch * d..][..d]);
+                    }
+                }
+                let mut dense = vec![0u16; shape.sk as usize * width];
+                for (at, key) in dense.chunks_mut(d).enumerate() {
+                    if let Some(from) = place(at % shape.b as usize, at / shape.b as usize) {
+                        key.copy_from_slice(&all[from..][..d]);
+                    }
+                }
+                pages = Some(all);
+                dense
+            } else {
+                let mut cache = inputs.slice::<u16>("cache")?.to_vec();
+                for (batch, &position) in positions.iter().enumerate() {
+                    cache[slot(position) * width + batch * d..][..d].copy_from_slice(&fresh[batch * d..][..d]);
+                }
+                cache
+            };
             (1, cache, positions)
         } else {
             (shape.sq as usize, inputs.slice::<u16>("k")?.to_vec(), Vec::new())
@@ -155,6 +187,7 @@ impl Images {
             q,
             k,
             key_bits,
+            pages,
             w,
             start: inputs.slice("start")?.to_vec(),
             end: inputs.slice("end")?.to_vec(),

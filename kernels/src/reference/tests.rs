@@ -9,7 +9,7 @@ use crate::steps::IndexerStep;
 
 /// One row, one head, d = 32: key j has `keys[j]` in its first place, q has 1 there.
 fn one_row(lane: Lane, keys: &[f32], weight: f32, topk: u32, limits: (i32, i32)) -> (Shape, HostBuffers) {
-    let shape = Shape { sq: 1, sk: keys.len() as u32, b: 1, h: 1, d: 32, topk };
+    let shape = Shape { sq: 1, sk: keys.len() as u32, b: 1, h: 1, d: 32, topk, ..Shape::default() };
     let mut inputs = HostBuffers::zeroed(&lane.buffers(&shape), |role| role == Role::Input);
     inputs.slice_mut::<u16>("q").unwrap()[0] = bf16::ONE.to_bits();
     for (j, &key) in keys.iter().enumerate() {
@@ -115,7 +115,7 @@ fn the_additive_mask_is_zero_at_the_picks_only() {
 
 #[test]
 fn decode_appends_wraps_round_and_advances() {
-    let shape = Shape { sq: 1, sk: 4, b: 1, h: 1, d: 32, topk: 4 };
+    let shape = Shape { sq: 1, sk: 4, b: 1, h: 1, d: 32, topk: 4, ..Shape::default() };
     let buffers = Lane::Decode.buffers(&shape);
     let mut images = HostBuffers::zeroed(&buffers, |role| matches!(role, Role::Input | Role::State));
     images.slice_mut::<u16>("q").unwrap()[0] = bf16::ONE.to_bits();

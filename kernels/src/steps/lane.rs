@@ -20,6 +20,8 @@ pub enum Lane {
     Fused,
     /// One query row against a growing index cache.
     Decode,
+    /// One query row against a growing index cache in pages.
+    DecodePaged,
     /// The fused lane on tensor cores.
     FusedMma,
     /// The fused lane on Hopper's tensor cores (sm_90a).
@@ -32,7 +34,7 @@ impl Lane {
     /// The lanes of the default suite.
     pub const SUITE: [Lane; 4] = [Lane::Materialized, Lane::Streamed, Lane::Fused, Lane::Decode];
     /// All lanes.
-    pub const ALL: [Lane; 7] = [
+    pub const ALL: [Lane; 8] = [
         Lane::Materialized,
         Lane::Streamed,
         Lane::Fused,
@@ -40,9 +42,15 @@ impl Lane {
         Lane::FusedMma,
         Lane::FusedWgmma,
         Lane::FusedFp8,
+        Lane::DecodePaged,
     ];
     /// The lanes that need a device of sm_90, and have room for 64 heads.
     pub const HOPPER: [Lane; 2] = [Lane::FusedWgmma, Lane::FusedFp8];
+
+    /// Whether it has one query row and a cache that grows.
+    pub const fn decodes(self) -> bool {
+        matches!(self, Lane::Decode | Lane::DecodePaged)
+    }
 
     /// The name of the lane's step.
     pub const fn name(self) -> &'static str {
@@ -51,6 +59,7 @@ impl Lane {
             Lane::Streamed => "streamed",
             Lane::Fused => "fused",
             Lane::Decode => "decode",
+            Lane::DecodePaged => "decode-paged",
             Lane::FusedMma => "fused-mma",
             Lane::FusedWgmma => "fused-wgmma",
             Lane::FusedFp8 => "fused-fp8",
@@ -63,6 +72,7 @@ impl Lane {
             Lane::Materialized => "fp32 slab [sq,b,h,sk], head sum, top-k, additive mask",
             Lane::Streamed => "one fp32 [b,sq,sk], heads accumulated launch by launch, top-k, additive mask",
             Lane::Fused => "streaming top-k and softmax statistics without a score buffer, bit mask",
+            Lane::DecodePaged => "decode on an index cache in pages, which a block table on the device names",
             Lane::Decode => "one token appended to an index cache on the device, then the fused lane over it",
             Lane::FusedMma => "the fused lane on tensor cores: cp.async, ldmatrix, mma.sync",
             Lane::FusedWgmma => {
@@ -81,6 +91,7 @@ impl Lane {
             Lane::Streamed => &["streamed", "select"],
             Lane::Fused => &["fused"],
             Lane::Decode => &["decode"],
+            Lane::DecodePaged => &["decode_paged", "decode"],
             Lane::FusedMma => &["fused_mma"],
             Lane::FusedWgmma => &["fused_wgmma"],
             Lane::FusedFp8 => &["fused_fp8"],
@@ -94,7 +105,7 @@ impl Lane {
             Lane::Streamed => streamed::buffers(shape),
             Lane::Fused | Lane::FusedMma | Lane::FusedWgmma => fused::buffers(shape),
             Lane::FusedFp8 => fp8::buffers(shape),
-            Lane::Decode => decode::buffers(shape),
+            Lane::Decode | Lane::DecodePaged => decode::buffers(self, shape),
         }
     }
 }

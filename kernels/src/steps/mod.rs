@@ -1,6 +1,6 @@
 //! The indexer step in its lanes, as [`Step`]s that the harness judges.
 
-mod decode;
+pub(crate) mod decode;
 mod fp8;
 mod fused;
 mod lane;
@@ -46,7 +46,7 @@ impl IndexerStep {
             }
         }
         let modules = lane.modules().iter().map(|stem| ptx::module(stem, source)).collect::<Result<_, _>>()?;
-        let shape = if lane == Lane::Decode { Shape { sq: 1, ..*shape } } else { *shape };
+        let shape = if lane.decodes() { Shape { sq: 1, ..*shape } } else { *shape };
         Ok(IndexerStep { lane, shape, modules })
     }
 
@@ -81,9 +81,10 @@ impl Step for IndexerStep {
     fn fill_inputs(&self, index: u64, seed: u64, inputs: &mut HostBuffers) -> StepResult<()> {
         let shape = &self.shape;
         match self.lane {
-            Lane::Decode => {
+            Lane::Decode | Lane::DecodePaged => {
                 let extents = Extents { sq: 1, sk: 1, first_key: index, visible: shape.sk };
-                inputs::fill_step(index, seed, shape, extents, "new_key", inputs)
+                inputs::fill_step(index, seed, shape, extents, "new_key", inputs)?;
+                if self.lane == Lane::DecodePaged { decode::fill_table(shape, index, seed, inputs) } else { Ok(()) }
             }
             _ => {
                 let extents = Extents { sq: shape.sq as usize, sk: shape.sk as usize, first_key: 0, visible: shape.sk };
@@ -101,7 +102,7 @@ impl Step for IndexerStep {
 
     fn init_state(&self, seed: u64, state: &mut HostBuffers) -> StepResult<()> {
         match self.lane {
-            Lane::Decode => decode::init_state(&self.shape, seed, state),
+            lane if lane.decodes() => decode::init_state(lane, &self.shape, seed, state),
             _ => Ok(()),
         }
     }
@@ -112,7 +113,7 @@ impl Step for IndexerStep {
             Lane::Streamed => streamed::record(&self.shape, cx),
             Lane::Fused | Lane::FusedMma | Lane::FusedWgmma => fused::record(self.lane, &self.shape, cx),
             Lane::FusedFp8 => fp8::record(&self.shape, cx),
-            Lane::Decode => decode::record(&self.shape, cx),
+            Lane::Decode | Lane::DecodePaged => decode::record(self.lane, &self.shape, cx),
         }
     }
 
@@ -177,7 +178,7 @@ mod tests {
         assert_eq!(
             error,
             "no step is called 'dense'; the steps are materialized, streamed, fused, decode, fused-mma, fused-wgmma, \
-             fused-fp8"
+             fused-fp8, decode-paged"
         );
     }
 
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_buffer_that_overflows_is_named() {
-        let shape = Shape { sq: i32::MAX as u32, sk: 1 << 20, b: 65_535, h: 1024, d: 128, topk: 1 };
+        let shape = Shape { sq: i32::MAX as u32, sk: 1 << 20, b: 65_535, h: 1024, d: 128, topk: 1, ..Shape::default() };
         let error = step("materialized", &shape, PtxSource::Committed).err().unwrap().to_string();
         assert!(error.starts_with("the buffer '"), "{error}");
         assert!(error.contains("more bytes than a 64-bit address space"), "{error}");

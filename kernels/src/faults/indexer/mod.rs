@@ -19,6 +19,7 @@ mod g18_first_come_ties;
 mod g20_event_across_segments;
 mod g21_frozen_dispatch;
 mod g22_running_max;
+mod g23_stale_block_table;
 
 use super::Fault;
 
@@ -43,4 +44,5 @@ pub const FAULTS: &[Fault] = &[
     g20_event_across_segments::FAULT,
     g21_frozen_dispatch::FAULT,
     g22_running_max::FAULT,
+    g23_stale_block_table::FAULT,
 ];
