@@ -1,7 +1,9 @@
 //! Conversions to and from 8-bit floats, `.satfinite`, tf32 and `cvt.pack`.
 
+use proptest::prelude::*;
+
 use super::formats::{BF16, E4M3, E5M2, F16, Format, TF32};
-use super::harness::{lanes, words};
+use super::harness::{hold, lanes, warp, words};
 
 /// The nearest finite value of a format, ties to even; by trying every one.
 fn nearest(format: Format, x: f64, nan: u64) -> u64 {
@@ -162,4 +164,33 @@ fn integers_packed() {
             words(&format!("cvt.pack.sat.{name}.s32.b32"), 3, |w| pair(w) | w[2] << (2 * bits));
         }
     }
+}
+
+/// `cvt` takes registers that are wider than its types: of a source the low half counts, and a result is extended.
+#[test]
+fn packing_takes_wider_registers() {
+    // Inputs in the low halves, others above them.
+    let wide = |inputs: usize| -> String {
+        (0..inputs).map(|n| format!("mov.b64 %d{}, {{%r{n}, %r{}}};\n", 4 + n, (n + 1) % inputs)).collect()
+    };
+    let both = |text: &str, inputs: usize| {
+        let narrow: Vec<String> = (0..inputs).map(|n| format!("%r{n}")).collect();
+        let doubles: Vec<String> = (0..inputs).map(|n| format!("%d{}", 4 + n)).collect();
+        let (narrow, doubles) = (narrow.join(", "), doubles.join(", "));
+        // The narrow form, the wide sources, a wide result that was all ones.
+        let body = format!(
+            "{}{text} %q0, {narrow};\n{text} %q1, {doubles};\nmov.b64 %d3, -1;\n{text} %d3, {doubles};\n\
+             mov.b64 {{%q2, %q3}}, %d3;",
+            wide(inputs)
+        );
+        hold(4, prop::collection::vec(prop::collection::vec(any::<u32>(), inputs), 32), |rows| {
+            for found in warp(&body, &rows, 4) {
+                assert_eq!(found, [found[0], found[0], found[0], 0], "{body}");
+            }
+        });
+    };
+    both("cvt.pack.sat.s16.s32", 2);
+    both("cvt.pack.sat.u8.s32.b32", 3);
+    both("cvt.rn.f16x2.f32", 2);
+    both("cvt.rn.relu.f16x2.f32", 2);
 }
