@@ -70,7 +70,8 @@ def read(name: str, value: Any) -> tuple[int, tuple[int, ...], str, bool]:
         )
     if tensor.device_type not in _CPU + _CUDA or (tensor.device_type in _CUDA and tensor.device_id):
         raise _graphproof.Refused(
-            f"'{name}' is on DLPack's device {tensor.device_type}:{tensor.device_id}; the gate judges on the CUDA device 0"
+            f"'{name}' is on DLPack's device {tensor.device_type}:{tensor.device_id}; the gate judges on the CUDA device 0: "
+            "copy it there, or start the program with CUDA_VISIBLE_DEVICES set to its device alone"
         )
     shape = tuple(tensor.shape[at] for at in range(tensor.ndim))
     if tensor.strides and math.prod(shape) > 1:

@@ -44,7 +44,10 @@ class Torch(Framework):
                 f"for the shape {tuple(value.shape)}; give `.contiguous()`"
             )
         if value.device.type not in ("cpu", "cuda") or (value.is_cuda and value.device.index not in (None, 0)):
-            raise _graphproof.Refused(f"'{name}' is on {value.device}; the gate judges on cuda:0: give `.to('cuda:0')`")
+            raise _graphproof.Refused(
+                f"'{name}' is on {value.device}; the gate judges on cuda:0: give `.to('cuda:0')`, or start the program "
+                f"with CUDA_VISIBLE_DEVICES={value.device.index or 0}, which makes that device cuda:0"
+            )
         return Described(value.data_ptr(), tuple(value.shape), kind, value.is_cuda)
 
     def wrap(self, ptr: int, shape: tuple[int, ...], kind: str) -> Any:

@@ -291,14 +291,11 @@ impl Driver {
     /// `cuCtxEnablePeerAccess` for the calling thread's context.
     ///
     /// # Errors
-    /// D: `CUDA_ERROR_INVALID_CONTEXT` for the thread's own context, `CUDA_ERROR_PEER_ACCESS_UNSUPPORTED` for
-    /// one of the same device, `CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED`.
+    /// `CUDA_ERROR_PEER_ACCESS_UNSUPPORTED` for a context of the same device, the thread's own among them (M: two
+    /// H200; cuda.h says `INVALID_CONTEXT` of that one), `CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED`.
     pub fn enable_peer_access(&self, peer: ContextId) -> Cuda {
         let world = self.world();
         let own = world.current()?.id;
-        if own == peer {
-            return Err(CUresult::INVALID_CONTEXT);
-        }
         if !device::is_peer(world.device_of(own)?, world.device_of(peer)?) {
             return Err(CUresult::PEER_ACCESS_UNSUPPORTED);
         }

@@ -99,10 +99,10 @@ unsafe fn spatial_peer(copy: *const CUDA_MEMCPY3D_PEER) -> Cuda<CUDA_MEMCPY3D> {
     Ok(CUDA_MEMCPY3D { reserved0: 0, reserved1: 0, ..p })
 }
 
-/// Both contexts exist. All contexts share the device's memory.
+/// Both contexts exist, or are null: memory tells by its address whose it is (M: two H200).
 fn check_contexts(dst: CUcontext, src: CUcontext) -> Cuda {
     let world = driver().world();
-    let known = |context: CUcontext| world.contexts.get(context.0).is_some();
+    let known = |context: CUcontext| context.is_null() || world.contexts.get(context.0).is_some();
     if known(dst) && known(src) { Ok(()) } else { Err(CUresult::INVALID_CONTEXT) }
 }
 

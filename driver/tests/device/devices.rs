@@ -166,7 +166,7 @@ fn one_device_has_no_peer() {
     ok!(cuDeviceCanAccessPeer(&mut value, 0, 0));
     assert_eq!(value, 0);
     assert_eq!(code!(cuDeviceCanAccessPeer(&mut value, 0, 1)), BAD_DEVICE);
-    assert_eq!(code!(cuCtxEnablePeerAccess(context, 0)), CUresult::INVALID_CONTEXT);
+    assert_eq!(code!(cuCtxEnablePeerAccess(context, 0)), CUresult::PEER_ACCESS_UNSUPPORTED);
     let mut other = CUcontext::NULL;
     ok!(cuCtxCreate_v2(&mut other, 0, 0));
     assert_eq!(code!(cuCtxEnablePeerAccess(context, 0)), CUresult::PEER_ACCESS_UNSUPPORTED);
