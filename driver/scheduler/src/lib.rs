@@ -6,7 +6,9 @@
 //! other streams. Workers start when there is work and no idle one, and surplus ones end.
 //!
 //! A host thread that waits runs what it waits for itself ([`Engine::wait`]) when no worker has
-//! taken it yet: waking another thread and being woken by it costs tens of microseconds.
+//! taken it yet: waking another thread and being woken by it costs tens of microseconds. For the same
+//! reason new work wakes nobody at once where a worker is the lookout, which looks for work by the clock: a host
+//! that enqueues and then waits has all of it to itself, and one that does not wait is overlapped a moment later.
 
 mod core;
 #[cfg(all(test, loom))]
@@ -72,6 +74,8 @@ struct State<W> {
     idle: usize,
     /// Idle workers that only a notification wakes; the others still watch `Shared::ready`.
     asleep: usize,
+    /// One idle worker sleeps for moments only, and looks for work in between.
+    lookout: bool,
     stopped: bool,
     blocked: usize,
     waiting: usize,
@@ -81,14 +85,28 @@ struct State<W> {
 const LATCH: u64 = 0xff << 56;
 /// How long a thread watches before it sleeps: about ten microseconds, the cost of waking one.
 const SPINS: usize = if cfg!(loom) { 0 } else { 400 };
+/// How long the lookout sleeps at a time.
+#[cfg(not(loom))]
+const LOOK: std::time::Duration = std::time::Duration::from_millis(1);
+/// How often it looks without finding anything new before it sleeps as the others do. None where a model check has
+/// no clock.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 20 };
 /// Idle workers that are kept.
 const KEEP_IDLE: usize = 4;
 
 impl<W: Send + 'static> Engine<W> {
     /// An engine that runs at most `limit` pieces of work at once, not counting blocked ones.
     pub fn new(seed: u64, limit: NonZero<usize>, executor: impl Execute<W>) -> Self {
-        let state =
-            State { core: Core::new(seed), workers: 0, idle: 0, asleep: 0, stopped: false, blocked: 0, waiting: 0 };
+        let state = State {
+            core: Core::new(seed),
+            workers: 0,
+            idle: 0,
+            asleep: 0,
+            lookout: false,
+            stopped: false,
+            blocked: 0,
+            waiting: 0,
+        };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             work: Condvar::new(),
@@ -151,14 +169,24 @@ impl<W: Send + 'static> Engine<W> {
         self.announce(&mut state);
     }
 
-    /// Whether the work has run.
+    /// Whether the work has run. Who asks waits for it.
     pub fn is_done(&self, ticket: Ticket) -> bool {
-        self.lock().core.is_done(ticket)
+        let mut state = self.lock();
+        let done = state.core.is_done(ticket);
+        if !done {
+            self.call_lookout(&mut state);
+        }
+        done
     }
 
     /// The last work of a stream, unless it has run.
     pub fn last(&self, stream: u64) -> Option<Ticket> {
-        self.lock().core.last(stream)
+        let mut state = self.lock();
+        let last = state.core.last(stream);
+        if last.is_some() {
+            self.call_lookout(&mut state);
+        }
+        last
     }
 
     /// Blocks until the work has run.
@@ -167,8 +195,12 @@ impl<W: Send + 'static> Engine<W> {
     /// taken it and nothing else may run: so the seeded choices stay what they were, and the thread
     /// is held up by nothing that it would not have waited for.
     pub fn wait(&self, ticket: Ticket) {
-        if self.help(self.lock(), ticket).core.is_done(ticket) {
-            return;
+        {
+            let mut state = self.help(self.lock(), ticket);
+            if state.core.is_done(ticket) {
+                return;
+            }
+            self.call_lookout(&mut state);
         }
         let mut seen = u64::MAX;
         for _ in 0..SPINS {
@@ -188,6 +220,7 @@ impl<W: Send + 'static> Engine<W> {
             if state.core.is_done(ticket) {
                 break;
             }
+            self.call_lookout(&mut state);
             state = self.0.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.waiting -= 1;
@@ -257,6 +290,13 @@ impl<W: Send + 'static> Engine<W> {
         }
     }
 
+    /// As `dispatch`, where somebody waits: the lookout looks now.
+    fn call_lookout(&self, state: &mut State<W>) {
+        if state.lookout && state.core.ready() > state.idle - state.asleep - 1 {
+            self.0.work.notify_one();
+        }
+    }
+
     fn start_worker(&self, state: &mut State<W>) {
         let engine = self.clone();
         let name = format!("graphproof-stream-{}", state.workers);
@@ -311,24 +351,53 @@ impl<W: Send + 'static> Engine<W> {
         }
     }
 
-    /// Watches for work for a moment, then sleeps until there is some.
+    /// Watches for work for a moment, or by the clock for longer if nobody does, then sleeps until there is some.
     fn rest<'a>(&'a self, mut state: MutexGuard<'a, State<W>>) -> MutexGuard<'a, State<W>> {
         self.0.ready.store(0, Ordering::Release);
         state.idle += 1;
-        drop(state);
-        for _ in 0..SPINS {
-            if self.0.ready.load(Ordering::Acquire) != 0 {
-                break;
+        if LOOKS > 0 && !state.lookout {
+            state = self.look(state);
+        } else {
+            drop(state);
+            for _ in 0..SPINS {
+                if self.0.ready.load(Ordering::Acquire) != 0 {
+                    break;
+                }
+                hint::spin_loop();
             }
-            hint::spin_loop();
+            state = self.lock();
         }
-        let mut state = self.lock();
         while state.core.ready() == 0 && !state.stopped {
             state.asleep += 1;
             state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.asleep -= 1;
         }
         state.idle -= 1;
+        state
+    }
+}
+
+#[cfg(not(loom))]
+impl<W: Send + 'static> Engine<W> {
+    /// Is the lookout until there is work, or has not been any for long.
+    fn look<'a>(&'a self, mut state: MutexGuard<'a, State<W>>) -> MutexGuard<'a, State<W>> {
+        state.lookout = true;
+        let (mut left, mut seen) = (LOOKS, self.0.completed.load(Ordering::Relaxed));
+        while state.core.ready() == 0 && !state.stopped && left > 0 {
+            let slept = self.0.work.wait_timeout(state, LOOK);
+            state = slept.unwrap_or_else(PoisonError::into_inner).0;
+            let now = self.0.completed.load(Ordering::Relaxed);
+            left = if now == seen { left - 1 } else { LOOKS };
+            seen = now;
+        }
+        state.lookout = false;
+        state
+    }
+}
+
+#[cfg(loom)]
+impl<W: Send + 'static> Engine<W> {
+    fn look<'a>(&'a self, state: MutexGuard<'a, State<W>>) -> MutexGuard<'a, State<W>> {
         state
     }
 }

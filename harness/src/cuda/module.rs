@@ -46,6 +46,17 @@ impl LoadedModule {
     /// As for [`load`](Self::load), and `CUDA_ERROR_NO_BINARY_FOR_GPU`.
     pub fn load_image(image: &[u8]) -> Result<Self, (CudaError, String)> {
         let no_log = |error| (error, String::new());
+        let mut raw = std::ptr::null_mut();
+        // Without a log first: for one that is asked for, every kernel of the module is looked at.
+        if cu!(cuModuleLoadData(&mut raw, image.as_ptr().cast())).is_err() {
+            raw = Self::load_with_log(image)?;
+        }
+        let mut module = LoadedModule { raw, functions: BTreeMap::new() };
+        module.enumerate().map_err(no_log)?;
+        Ok(module)
+    }
+
+    fn load_with_log(image: &[u8]) -> Result<CUmodule, (CudaError, String)> {
         let mut log = vec![0u8; 8192];
         let mut options = [CUjit_option::CU_JIT_ERROR_LOG_BUFFER, CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
         let mut values = [log.as_mut_ptr().cast::<c_void>(), log.len() as *mut c_void];
@@ -61,9 +72,7 @@ impl LoadedModule {
             let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
             (error, String::from_utf8_lossy(&log[..end]).trim().to_owned())
         })?;
-        let mut module = LoadedModule { raw, functions: BTreeMap::new() };
-        module.enumerate().map_err(no_log)?;
-        Ok(module)
+        Ok(raw)
     }
 
     fn enumerate(&mut self) -> Result<(), CudaError> {

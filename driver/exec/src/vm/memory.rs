@@ -26,6 +26,7 @@ pub(crate) const PARAM: u8 = 3;
 pub(crate) const GENERIC: u8 = 4;
 
 /// Where the lanes' accesses lie in host memory.
+#[derive(Clone)]
 pub(crate) enum Spread {
     /// All at one place.
     Same(*mut u8),

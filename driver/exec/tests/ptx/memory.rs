@@ -227,6 +227,19 @@ fn case(form: Form) -> impl Strategy<Value = Case> {
         2 => (0..places, any::<bool>()).prop_map(move |(at, uniform)| (vec![at * size; LANES], uniform)),
         1 => (0..=places - LANES as u64)
             .prop_map(move |at| ((0..LANES as u64).map(|lane| (at + lane) * size).collect(), false)),
+        // At equal distances, forwards or backwards, perhaps with one lane that stands aside.
+        1 => (1..=(places - 1) / (LANES as u64 - 1), any::<bool>(), 0..2 * LANES, 0..places).prop_map(
+            move |(step, back, aside, to)| {
+                let mut at: Vec<u64> = (0..LANES as u64).map(|lane| lane * step * size).collect();
+                if back {
+                    at.reverse();
+                }
+                if let Some(at) = at.get_mut(aside) {
+                    *at = to * size;
+                }
+                (at, false)
+            }
+        ),
         2 => proptest::collection::vec(0..places, LANES)
             .prop_map(move |at| (at.into_iter().map(|at| at * size).collect(), false)),
     ];
