@@ -216,8 +216,8 @@ pub struct Times {
     pub instantiate: u64,
     /// Replay over eager time of the same step, in thousandths.
     pub replay_per_mille: Spread,
-    /// A replay's time on the device, by events around several that were enqueued behind one another; no samples where
-    /// the device is not a GPU or something is wrong.
+    /// A replay's time on the device on the inputs of step 0, by events around several that were enqueued behind one
+    /// another; no samples where the device is not a GPU or something is wrong.
     #[serde(default, skip_serializing_if = "Spread::is_empty")]
     pub device: Spread,
     /// The whole job with everything that was checked, retries included; 0 if it was not taken.

@@ -333,10 +333,12 @@ impl Run<'_> {
         Ok(lanes)
     }
 
-    /// What a lane's device time comes to.
+    /// What a lane's device time comes to: a suite counts the operations of step 0 under seed 0, as `bench step` does.
     fn reckon(&mut self, report: &mut LaneReport, planned: &PlannedJob) -> Result<(), Failure> {
         let suite = self.suite.suite.as_ref();
-        let flop = suite.flop(&planned.job.step, &planned.job.shape).filter(|_| !report.times.device.is_empty());
+        let flop = suite
+            .flop(&planned.job.step, &planned.job.shape)
+            .filter(|_| report.seed == 0 && !report.times.device.is_empty());
         let Some(mut achieved) = flop.map(|flop| Achieved::of(flop, report.times.device.median)) else { return Ok(()) };
         achieved.ceiling = self.ceilings.of(suite, &self.suite.session, &planned.job.step, achieved.tflops)?;
         report.speed = Some(achieved);

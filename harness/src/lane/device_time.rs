@@ -35,16 +35,18 @@ impl Lane {
         Ok(self.driver(measured, "replaying the graph")? / several)
     }
 
-    /// The device time of a replay for the report, where the device is a GPU and nothing is wrong. The state is as it
-    /// was afterwards; the outputs are not.
+    /// The device time of a replay on the inputs of step 0, for the report, where the device is a GPU and nothing is
+    /// wrong. The state is as it was afterwards; the outputs are not.
     pub(super) fn time_replays(&mut self, graph: &Captured, one: u64) -> Result<Spread, Ended> {
         if driver::in_use() != Some(DriverKind::System) || !self.findings.is_empty() {
             return Ok(Spread::default());
         }
         self.heartbeat.enter("measure", self.config.steps);
         let several = Self::together(one);
-        let saved = self.state_before.save(&self.replay, &self.stream);
-        self.driver(saved, "saving the state")?;
+        self.fill_inputs(0)?;
+        let ready = (self.state_before.save(&self.replay, &self.stream))
+            .and_then(|()| self.load(&self.replay, super::REPLAY_POISON));
+        self.driver(ready, "copying the inputs in")?;
         let mut samples = Samples::default();
         for round in 0..=ROUNDS {
             let time = self.device_time(graph, several)?;

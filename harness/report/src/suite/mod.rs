@@ -141,7 +141,8 @@ pub trait Suite: Send + Sync {
         Vec::new()
     }
 
-    /// Floating-point operations of one step at a shape, where `bench step` is to print TFLOP/s.
+    /// Floating-point operations of one step at a shape, on the inputs of step 0 under seed 0, where `bench step` and
+    /// receipts of a GPU are to say TFLOP/s.
     fn flop(&self, step: &str, shape: &Parameters) -> Option<f64> {
         let _ = (step, shape);
         None
