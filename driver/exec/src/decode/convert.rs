@@ -1,6 +1,6 @@
 //! `cvt`.
 
-use super::ir::{Class, Reg, Src};
+use super::ir::{Class, Src};
 use super::lower::{Lower, Result, class, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::ptx::{Instruction, Type};
@@ -52,13 +52,12 @@ impl<'a> Lower<'a> {
         if matches!(to, Type::F16x2 | Type::BF16x2) && from == Type::F32 {
             self.operands(i, 3..=3)?;
             // ptxas takes wider registers for pairs of halves, and none for those of bf16.
-            let (s, d, whole) = if to == Type::F16x2 {
-                let s = [self.low_source(i, 1, from)?, self.low_source(i, 2, from)?];
-                let (d, whole) = self.low_destination(i, to)?;
-                (s, d, whole)
+            let s = if to == Type::F16x2 {
+                [self.low_source(i, 1, from)?, self.low_source(i, 2, from)?]
             } else {
-                ([self.src(i, 1, from)?, self.src(i, 2, from)?], self.dst(i, 0, to)?, None)
+                [self.src(i, 1, from)?, self.src(i, 2, from)?]
             };
+            let d = self.dst(i, 0, to)?;
             if to == Type::BF16x2 && mode == 0 {
                 self.map(hot2::<cv::Bf16x2OfF32>(), d, &s);
             } else {
@@ -69,7 +68,6 @@ impl<'a> Lower<'a> {
                     mode & (0xff | rounding::SATFINITE) | u32::from(to == Type::BF16x2) << 8,
                 );
             }
-            self.widen(d, whole);
             return Ok(());
         }
         self.operands(i, 2..=2)?;
@@ -173,13 +171,13 @@ impl<'a> Lower<'a> {
         self.operands(i, if fills { 4..=4 } else { 3..=3 })?;
         let (a, b) = (self.low_source(i, 1, Type::S32)?, self.low_source(i, 2, Type::S32)?);
         let c = if fills { self.low_source(i, 3, Type::B32)? } else { self.constant(0) };
-        let (d, whole) = self.low_destination(i, Type::B32)?;
+        let d = self.dst(i, 0, Type::B32)?;
         self.map_mode(op3::<cv::PackIntegers>(), d, &[a, b, c], bits | u32::from(name.starts_with('s')) << 8);
-        self.widen(d, whole);
         Ok(())
     }
 
-    /// A 32-bit source of a `cvt`: the low half of a wider register.
+    /// A 32-bit source of a `cvt` to two halves or integers: the low half of a wider register. A wider destination
+    /// is refused: ptxas takes it too, but what an H200 leaves in the high half is neither 0 nor the sign.
     fn low_source(&mut self, i: &Instruction, n: usize, ty: Type) -> Result<Src> {
         let operand = i.operands.get(n).ok_or_else(|| invalid("an operand is missing"))?;
         let source = self.wide_source(operand, ty).map_err(|p| p.at(n))?;
@@ -190,20 +188,6 @@ impl<'a> Lower<'a> {
                 Ok(Src::Reg(d))
             }
             _ => Ok(source),
-        }
-    }
-
-    /// Where a 32-bit result of a `cvt` goes, and the wider register that it is the low half of, if it is one's.
-    fn low_destination(&mut self, i: &Instruction, ty: Type) -> Result<(Reg, Option<Reg>)> {
-        let operand = i.operands.first().ok_or_else(|| invalid("an operand is missing"))?;
-        let d = self.wide_destination(operand, ty).map_err(|p| p.at(0))?;
-        Ok(if self.class_of(d) == Class::Double { (self.temp(Class::Word), Some(d)) } else { (d, None) })
-    }
-
-    /// The high half of a wider register is 0 then (read from ptxas's output).
-    fn widen(&mut self, low: Reg, whole: Option<Reg>) {
-        if let Some(whole) = whole {
-            self.map(op1::<bits::Widen>(), whole, &[Src::Reg(low)]);
         }
     }
 }
