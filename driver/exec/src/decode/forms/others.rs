@@ -233,7 +233,8 @@ values are those of the CUDA C++ Programming Guide, \"Texture Fetching\"; a filt
 is rounded once. An H200 gave the same bits for nearest elements (1D to 3D, every address mode, floats and normalised \
 integers), and filtered values within 1/200 of the values' span; how it rounds weights and sums is not documented. There a \
 1D array also blends with the border's colour in y where that dimension's address mode is border, which it does not here. A \
-`.texref` variable stands for what is bound to it when the kernel runs.",
+`.texref` variable stands for what is bound to it when the kernel runs. Mipmapped textures, cube maps, sRGB and \
+`.samplerref` variables are refused by name.",
         opcodes: &["tex", "tld4", "txq"],
         lower: |l, i, m| l.texture(i, m),
         forms: &[
