@@ -5,12 +5,9 @@ use super::lower::{Lower, Result, class, handler_space, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::code::{HandlerSet, ScalarInit};
 use crate::ptx::{Instruction, Operand, Space, Type};
-use crate::vm::atomic as at;
-use crate::vm::copy;
 use crate::vm::load::{Load, LoadVector};
-use crate::vm::map::{Next, cold, hot1, op1, step};
+use crate::vm::map::{cold, hot1, op1, step};
 use crate::vm::memory as space;
-use crate::vm::predicate::select;
 use crate::vm::quad;
 use crate::vm::store::{Store, StoreVector};
 use crate::vm::word;
@@ -101,15 +98,6 @@ fn store_vector_handlers(size: u64, count: usize, space: u8, wide: bool) -> Opti
     })
 }
 
-fn atomic_handlers<U: at::Update>(space: u8, wide: bool) -> HandlerSet {
-    match (space, wide) {
-        (space::GLOBAL, _) => cold::<at::Atomic<U, { space::GLOBAL }, true>>(),
-        (space::SHARED, false) => cold::<at::Atomic<U, { space::SHARED }, false>>(),
-        (space::SHARED, true) => cold::<at::Atomic<U, { space::SHARED }, true>>(),
-        _ => cold::<at::Atomic<U, { space::GENERIC }, true>>(),
-    }
-}
-
 /// Orders, scopes, caches: none changes what an access here does.
 const HINTS: [&str; 28] = [
     "volatile",
@@ -141,11 +129,11 @@ const HINTS: [&str; 28] = [
     "L2::evict_first",
     "L2::evict_normal",
 ];
-const PREFETCHES: [&str; 3] = ["L2::64B", "L2::128B", "L2::256B"];
+pub(super) const PREFETCHES: [&str; 3] = ["L2::64B", "L2::128B", "L2::256B"];
 
 impl<'a> Lower<'a> {
     /// Takes hints and the space.
-    fn access(&mut self, m: &mut Modifiers<'a>) -> Space {
+    pub(super) fn access(&mut self, m: &mut Modifiers<'a>) -> Space {
         let mut found = Space::Generic;
         let names = [
             "global",
@@ -171,7 +159,7 @@ impl<'a> Lower<'a> {
 
     /// Checks the number of operands, of which the last may be the policy of `.L2::cache_hint`: it
     /// says what the cache should keep, and is only looked at for its type.
-    fn operands_and_policy(&mut self, i: &Instruction, m: &mut Modifiers<'a>, count: usize) -> Result<()> {
+    pub(super) fn operands_and_policy(&mut self, i: &Instruction, m: &mut Modifiers<'a>, count: usize) -> Result<()> {
         if !m.take("L2::cache_hint") {
             return self.operands(i, count..=count);
         }
@@ -180,7 +168,7 @@ impl<'a> Lower<'a> {
     }
 
     /// The number of elements that `.v2`, `.v4` or `.v8` says.
-    fn elements(&mut self, m: &mut Modifiers<'a>) -> Option<usize> {
+    pub(super) fn elements(&mut self, m: &mut Modifiers<'a>) -> Option<usize> {
         Some(match m.one_of(&["v2", "v4", "v8"])? {
             "v2" => 2,
             "v4" => 4,
@@ -189,7 +177,7 @@ impl<'a> Lower<'a> {
     }
 
     /// The registers of a vector operand, or of one that stands for a vector of one element.
-    fn vector<'o>(&self, i: &'o Instruction, n: usize, count: Option<usize>) -> Result<&'o [Operand]> {
+    pub(super) fn vector<'o>(&self, i: &'o Instruction, n: usize, count: Option<usize>) -> Result<&'o [Operand]> {
         let Some(operand) = i.operands.get(n) else { return Err(invalid("an operand is missing")) };
         let items = match (operand, count) {
             (Operand::Vector(items), _) => items.as_slice(),
@@ -371,217 +359,6 @@ impl<'a> Lower<'a> {
             s.push(self.stored(item, ty).map_err(|p| p.at(1))?);
         }
         self.push(Form::StoreVector(handlers), &[], &s, offset);
-        Ok(())
-    }
-
-    pub fn atomic(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        if m.rest().contains(&"async") {
-            return self.store_async(i, m);
-        }
-        let space = self.access(m);
-        m.take("noftz");
-        let names = ["add", "min", "max", "inc", "dec", "and", "or", "xor", "exch", "cas"];
-        let Some(name) = m.one_of(&names) else {
-            return Err(invalid(format!("`{}` needs an operation such as `.add`", i.opcode)));
-        };
-        let elements = self.elements(m);
-        let Some(ty) = m.ty() else { return Err(invalid(format!("`{}` has no type", i.opcode))) };
-        let reduction = i.opcode == "red";
-        let first = usize::from(!reduction);
-        let count = first + 2 + usize::from(name == "cas");
-        self.operands_and_policy(i, m, count)?;
-        if ty == Type::B128 {
-            return self.atomic_wide(i, name, space);
-        }
-        // D (PTX ISA, `atom`): vectors are of floats, in `.global`, of 32 bytes at most.
-        let vector = elements.unwrap_or(1) as u64;
-        if elements.is_some()
-            && (!ty.is_float() || ty == Type::F64 || space != Space::Global || vector * ty.size() > 32)
-        {
-            return Err(unsupported(format!("`{}.{}.{name}.v{vector}{ty}` is not executed", i.opcode, space.name())));
-        }
-        let (address, offset, code, wide) = self.reach(i, first, space)?;
-        let wide_type = ty.size() == 8;
-        let h = |set: fn(u8, bool) -> HandlerSet| Some(set(code, wide));
-        let handlers = match (name, ty) {
-            ("add", Type::U32 | Type::S32) => h(atomic_handlers::<at::Add32>),
-            ("add", Type::U64 | Type::S64) => h(atomic_handlers::<at::Add64>),
-            ("add", Type::F32) => h(atomic_handlers::<at::AddF32>),
-            ("add", Type::F64) => h(atomic_handlers::<at::AddF64>),
-            ("add", Type::F16) => h(atomic_handlers::<at::AddF16>),
-            ("add", Type::BF16) => h(atomic_handlers::<at::AddBf16>),
-            ("add", Type::F16x2) => h(atomic_handlers::<at::AddF16x2>),
-            ("add", Type::BF16x2) => h(atomic_handlers::<at::AddBf16x2>),
-            ("min", Type::F32) => h(atomic_handlers::<at::MinF32>),
-            ("max", Type::F32) => h(atomic_handlers::<at::MaxF32>),
-            ("min", Type::F16) if elements.is_some() => h(atomic_handlers::<at::MinF16>),
-            ("max", Type::F16) if elements.is_some() => h(atomic_handlers::<at::MaxF16>),
-            ("min", Type::BF16) if elements.is_some() => h(atomic_handlers::<at::MinBf16>),
-            ("max", Type::BF16) if elements.is_some() => h(atomic_handlers::<at::MaxBf16>),
-            ("min", Type::F16x2) if elements.is_some() => h(atomic_handlers::<at::MinF16x2>),
-            ("max", Type::F16x2) if elements.is_some() => h(atomic_handlers::<at::MaxF16x2>),
-            ("min", Type::BF16x2) if elements.is_some() => h(atomic_handlers::<at::MinBf16x2>),
-            ("max", Type::BF16x2) if elements.is_some() => h(atomic_handlers::<at::MaxBf16x2>),
-            ("min", Type::U32) => h(atomic_handlers::<at::MinU32>),
-            ("min", Type::S32) => h(atomic_handlers::<at::MinS32>),
-            ("min", Type::U64) => h(atomic_handlers::<at::MinU64>),
-            ("min", Type::S64) => h(atomic_handlers::<at::MinS64>),
-            ("max", Type::U32) => h(atomic_handlers::<at::MaxU32>),
-            ("max", Type::S32) => h(atomic_handlers::<at::MaxS32>),
-            ("max", Type::U64) => h(atomic_handlers::<at::MaxU64>),
-            ("max", Type::S64) => h(atomic_handlers::<at::MaxS64>),
-            ("inc", Type::U32) => h(atomic_handlers::<at::Inc32>),
-            ("dec", Type::U32) => h(atomic_handlers::<at::Dec32>),
-            ("cas", Type::B16) => h(atomic_handlers::<at::Cas16>),
-            (_, t) if t.is_float() || t.size() < 4 => None,
-            ("and", _) if wide_type => h(atomic_handlers::<at::And64>),
-            ("or", _) if wide_type => h(atomic_handlers::<at::Or64>),
-            ("xor", _) if wide_type => h(atomic_handlers::<at::Xor64>),
-            ("exch", _) if wide_type => h(atomic_handlers::<at::Exch64>),
-            ("cas", _) if wide_type => h(atomic_handlers::<at::Cas64>),
-            ("and", _) => h(atomic_handlers::<at::And32>),
-            ("or", _) => h(atomic_handlers::<at::Or32>),
-            ("xor", _) => h(atomic_handlers::<at::Xor32>),
-            ("exch", _) => h(atomic_handlers::<at::Exch32>),
-            ("cas", _) => h(atomic_handlers::<at::Cas32>),
-            _ => None,
-        };
-        let Some(handlers) = handlers.filter(|_| code != space::LOCAL && code != space::PARAM) else {
-            return Err(unsupported(format!("`{}.{}.{name}{ty}` is not executed", i.opcode, space.name())));
-        };
-        let values = self.vector(i, first + 1, elements)?;
-        let results =
-            if reduction || i.operands[0] == Operand::Sink { None } else { Some(self.vector(i, 0, elements)?) };
-        // Every element by itself, as PTX has it. All are read before the first is written: results may
-        // be among them.
-        let mut writes = Vec::new();
-        for (n, value) in values.iter().enumerate() {
-            let b = self.source(value, ty).map_err(|p| p.at(first + 1))?;
-            let c = match (name, i.operands.get(first + 2)) {
-                ("cas", Some(Operand::Vector(one))) if one.len() == 1 => self.source(&one[0], ty)?,
-                ("cas", _) => self.src(i, first + 2, ty)?,
-                _ => b,
-            };
-            let mut d = vec![];
-            if let Some(result) = results.map(|results| &results[n]).filter(|result| **result != Operand::Sink) {
-                let to = self.destination(result, ty).map_err(|p| p.at(0))?;
-                let through = if values.len() == 1 { to } else { self.temp(class(ty)) };
-                if through != to {
-                    writes.push((to, through));
-                }
-                d = vec![through];
-            }
-            self.push(Form::Atomic(handlers), &d, &[address, b, c], offset.wrapping_add(n as u64 * ty.size()));
-        }
-        for (to, through) in writes {
-            self.copy_register(to, Src::Reg(through));
-        }
-        Ok(())
-    }
-
-    /// `atom.exch.b128`, `atom.cas.b128`.
-    fn atomic_wide(&mut self, i: &'a Instruction, name: &str, space: Space) -> Result<()> {
-        let exchange = name == "exch";
-        if !(exchange || name == "cas") || i.opcode == "red" {
-            return Err(unsupported(format!("`{}.{name}.b128` is not executed", i.opcode)));
-        }
-        let (address, offset, code, wide) = self.reach(i, 1, space)?;
-        let handlers = match (code, wide) {
-            (space::GLOBAL, _) => cold::<at::Atomic128<{ space::GLOBAL }, true>>(),
-            (space::SHARED, false) => cold::<at::Atomic128<{ space::SHARED }, false>>(),
-            (space::SHARED, true) => cold::<at::Atomic128<{ space::SHARED }, true>>(),
-            (space::GENERIC, _) => cold::<at::Atomic128<{ space::GENERIC }, true>>(),
-            _ => return Err(unsupported(format!("`atom.{}.{name}.b128` is not executed", space.name()))),
-        };
-        let d = match &i.operands[0] {
-            Operand::Sink => [self.temp(Class::Double), self.temp(Class::Double)],
-            result => self.wide_halves(result, true).map_err(|p| p.at(0))?,
-        };
-        let b = self.wide_halves(&i.operands[2], false).map_err(|p| p.at(2))?;
-        let c = if exchange { b } else { self.wide_halves(&i.operands[3], false).map_err(|p| p.at(3))? };
-        let s: Vec<Src> = [address].into_iter().chain([b, c].into_iter().flatten().map(Src::Reg)).collect();
-        self.push(Form::AtomicWide(handlers, exchange), &d, &s, offset);
-        Ok(())
-    }
-
-    pub fn copy(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
-        if !m.take("async") {
-            return Err(invalid("`cp` needs `.async`"));
-        }
-        if m.rest().contains(&"bulk") {
-            return self.bulk(i, m);
-        }
-        if m.take("commit_group") {
-            self.operands(i, 0..=0)?;
-            self.push(Form::Fields(cold::<Next<copy::Commit>>()), &[], &[], 0);
-            return Ok(());
-        }
-        if m.take("wait_all") {
-            self.operands(i, 0..=0)?;
-            self.push(Form::Fields(cold::<Next<copy::WaitGroup>>()), &[], &[], u64::MAX);
-            return Ok(());
-        }
-        if m.take("wait_group") {
-            self.operands(i, 1..=1)?;
-            let Operand::Int(count) = i.operands[0] else { return Err(invalid("`wait_group` needs a constant").at(0)) };
-            self.push(Form::Fields(cold::<Next<copy::WaitGroup>>()), &[], &[], count as u64);
-            return Ok(());
-        }
-        if m.take("mbarrier") {
-            return self.copies_arrive(i, m);
-        }
-        let (all, second) = (m.take("ca"), m.take("cg"));
-        if all == second {
-            return Err(invalid("`cp.async` needs `.ca` or `.cg`"));
-        }
-        let spaces = (m.take("shared") || m.take("shared::cta"), m.take("global"));
-        for word in PREFETCHES {
-            m.take(word);
-        }
-        if spaces != (true, true) {
-            return Err(invalid("`cp.async` copies from `.global` to `.shared`"));
-        }
-        let policy = usize::from(m.take("L2::cache_hint"));
-        self.operands(i, 3 + policy..=4 + policy)?;
-        let count = i.operands.len() - policy;
-        if policy == 1 {
-            self.src(i, count, Type::B64)?;
-        }
-        let size = match i.operands[2] {
-            Operand::Int(n @ (4 | 8 | 16)) if n == 16 || all => n as u64,
-            _ => return Err(invalid("`cp.async` copies 4, 8 or 16 bytes (`.cg`: 16)").at(2)),
-        };
-        let (to, to_offset, _) = self.address(i, 0, Space::Shared)?;
-        let (from, from_offset, _) = self.address(i, 1, Space::Global)?;
-        let from = self.widened(from);
-        let narrow = matches!(to, Src::Reg(r) if self.class_of(r) == Class::Word);
-        let mut imm = size;
-        let ignores = |lower: &Self, r: u32| lower.ast_register(r).1 == Type::Pred;
-        let bytes = if count == 4 {
-            imm |= 1 << 8;
-            match &i.operands[3] {
-                // `ignore-src`: where it holds, nothing is read and zeros are written.
-                Operand::Reg(r) | Operand::NotReg(r) if ignores(self, *r) => {
-                    let (mut none, mut all) = (self.constant(0), self.constant(size));
-                    let (p, negated) = self.predicate(&i.operands[3]).map_err(|p| p.at(3))?;
-                    if negated {
-                        (none, all) = (all, none);
-                    }
-                    let bytes = self.temp(Class::Word);
-                    self.push(Form::Map(select::<u32>()), &[bytes], &[none, all, p], 0).traits.selects = true;
-                    Src::Reg(bytes)
-                }
-                _ => self.src(i, 3, Type::U32)?,
-            }
-        } else {
-            self.constant(size)
-        };
-        let (Ok(to_offset), Ok(from_offset)) = (i32::try_from(to_offset as i64), i32::try_from(from_offset as i64))
-        else {
-            return Err(unsupported("an offset of more than 31 bits"));
-        };
-        let handlers = if narrow { cold::<copy::Copy<false>>() } else { cold::<copy::Copy<true>>() };
-        self.push(Form::Copy(handlers, [to_offset, from_offset]), &[], &[to, from, bytes], imm);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! liveness ([`slots`]), and the result is written out ([`emit`]).
 
 mod arithmetic;
+mod atomic;
 mod bitwise;
 mod builtin;
 mod bulk;
@@ -14,6 +15,7 @@ mod compare;
 mod control;
 mod convert;
 mod copies;
+mod copy;
 mod emit;
 mod fences;
 mod float;

@@ -8,6 +8,7 @@
 mod ast;
 mod directive;
 mod error;
+mod function;
 mod initializer;
 mod lexer;
 mod opcodes;

@@ -3,7 +3,6 @@
 use super::ctx::{Ctx, Event, FULL, LANES, Overrun, either};
 use crate::code::Inst;
 use crate::fault::FaultKind;
-use crate::footprint::{Access, Footprint};
 use crate::slot::SCALAR;
 
 /// Top byte of a generic address that means shared memory.
@@ -400,47 +399,6 @@ impl Ctx {
             }
         };
         (size <= left).then_some(first)
-    }
-
-    /// Where accesses are noted, if they are.
-    pub fn footprint(&self) -> Option<&Footprint> {
-        // SAFETY: `begin` set it from the launch that runs, which outlives its blocks.
-        unsafe { self.footprint.as_ref() }
-    }
-
-    /// Notes an access of one lane, if somebody wants to know. A generic address outside global memory
-    /// is no address of the map.
-    #[inline]
-    pub fn note_access(&self, inst: &Inst, space: u8, address: u64, bytes: u64, write: bool) {
-        let Some(footprint) = self.footprint().filter(|_| matches!(space, GLOBAL | GENERIC)) else { return };
-        footprint.touch(address, [(0, bytes)], self.access_of(inst, write));
-    }
-
-    /// Notes an access of the active lanes in the memory that was last hit at `site`.
-    #[cold]
-    #[inline(never)]
-    fn note_spread(&self, inst: &Inst, site: u32, spread: &Spread, bytes: u32, write: bool) {
-        let Some(footprint) = self.footprint() else { return };
-        // SAFETY: `hits` has one entry for each memory instruction of the code.
-        let hit = unsafe { *self.hits.add(site as usize) };
-        let access = self.access_of(inst, write);
-        let of = |place: *mut u8, len: u32| ((place as u64).wrapping_sub(hit.host as u64), u64::from(len));
-        let active = self.warp.active;
-        let lanes = (0..LANES).filter(|l| active >> l & 1 != 0);
-        match spread {
-            Spread::Same(place) => footprint.touch(hit.base, [of(*place, bytes)], access),
-            Spread::Row(place) => footprint.touch(hit.base, [of(*place, LANES as u32 * bytes)], access),
-            spread => footprint.touch(hit.base, lanes.map(|l| of(spread.at(l, bytes as usize), bytes)), access),
-        }
-    }
-
-    fn access_of(&self, inst: &Inst, write: bool) -> Access {
-        let pc = self.pc_of(inst) as usize;
-        match (self.strong.as_ref().and_then(|strong| strong.get(pc)).copied().unwrap_or(false), write) {
-            (true, _) => Access::Atomic,
-            (false, true) => Access::Write,
-            (false, false) => Access::Read,
-        }
     }
 
     /// The shared memory of the block of the cluster that an address names: first address, length, place. None: there

@@ -35,6 +35,7 @@ pub(crate) mod math;
 pub(crate) mod matrix;
 pub(crate) mod mbarrier;
 pub(crate) mod memory;
+mod noted;
 pub(crate) mod packed;
 pub(crate) mod predicate;
 pub(crate) mod printf;
