@@ -177,7 +177,7 @@ impl<'a> Lower<'a> {
     }
 
     /// A 32-bit source of a `cvt` to two halves or integers: the low half of a wider register. A wider destination
-    /// is refused: ptxas takes it too, but what an H200 leaves in the high half is neither 0 nor the sign.
+    /// is refused: ptxas takes it too, and leaves the high half as it was or clears it, by its version.
     fn low_source(&mut self, i: &Instruction, n: usize, ty: Type) -> Result<Src> {
         let operand = i.operands.get(n).ok_or_else(|| invalid("an operand is missing"))?;
         let source = self.wide_source(operand, ty).map_err(|p| p.at(n))?;
