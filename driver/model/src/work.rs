@@ -63,6 +63,15 @@ pub struct KernelWork {
     pub attributes: Arc<[Attribute]>,
 }
 
+impl KernelWork {
+    /// Whether it may begin before the kernel ahead of it has ended: `CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION`.
+    pub fn begins_early(&self) -> bool {
+        const PROGRAMMATIC_STREAM_SERIALIZATION: u32 = 6;
+        let given = self.attributes.iter().rfind(|attribute| attribute.id == PROGRAMMATIC_STREAM_SERIALIZATION);
+        given.is_some_and(|attribute| attribute.value.word(0) != 0)
+    }
+}
+
 /// A copy of up to three dimensions.
 #[derive(Debug, Clone)]
 pub struct CopyWork {

@@ -179,6 +179,33 @@ fn a_programmatic_launch_is_taken() {
         ok!(cuLaunchKernelEx(&config, add, parameters.as_mut_ptr(), null_mut()));
     }
     assert_eq!(read(out, 1), [5]);
+    // Captured behind a kernel its edge is programmatic, behind a fill a full one, as an H200 answers; and only the query
+    // that gives annotations has an answer.
+    let mut stream = CUstream::NULL;
+    ok!(cuStreamCreate(&mut stream, 1));
+    let early = CUlaunchConfig { hStream: stream, ..config };
+    let plain = CUlaunchConfig { numAttrs: 0, ..early };
+    let (mut graph, mut count) = (CUgraph::NULL, 8);
+    let (mut from, mut to) = ([CUgraphNode::NULL; 8], [CUgraphNode::NULL; 8]);
+    // SAFETY: plain old data, for which zero is a value.
+    let mut edges = [unsafe { std::mem::zeroed() }; 8];
+    ok!(cuStreamBeginCapture_v2(stream, 2));
+    for launch in [&plain, &early, &early, &plain] {
+        let mut parameters = [(&raw mut out).cast::<c_void>()];
+        ok!(cuLaunchKernelEx(launch, add, parameters.as_mut_ptr(), null_mut()));
+    }
+    ok!(cuMemsetD8Async(out, 0, 8, stream));
+    let mut parameters = [(&raw mut out).cast::<c_void>()];
+    ok!(cuLaunchKernelEx(&early, add, parameters.as_mut_ptr(), null_mut()));
+    ok!(cuStreamEndCapture(stream, &mut graph));
+    let lossy = unsafe { cuGraphGetEdges(graph, from.as_mut_ptr(), to.as_mut_ptr(), &mut count) };
+    assert_eq!(lossy, CUresult(402));
+    ok!(cuGraphGetEdges_v2(graph, from.as_mut_ptr(), to.as_mut_ptr(), edges.as_mut_ptr(), &mut count));
+    let annotations: Vec<[u8; 3]> =
+        edges[..count].iter().map(|edge| [edge.from_port, edge.to_port, edge.kind]).collect();
+    assert_eq!(annotations, [[1, 0, 1], [1, 0, 1], [0; 3], [0; 3], [0; 3]]);
+    ok!(cuGraphDestroy(graph));
+    ok!(cuStreamDestroy_v2(stream));
     ok!(cuModuleUnload(module));
     ok!(cuMemFree_v2(out));
 }

@@ -1,7 +1,9 @@
 //! Captured work becomes nodes.
 
+use std::borrow::Cow;
+
 use super::world::CaptureWorld;
-use crate::graph::{Graphs, NodeInfo};
+use crate::graph::{EdgeData, Graphs, NodeInfo, NodeType};
 use crate::work::NodeParams;
 use crate::{CaptureId, StreamId, World};
 use graphproof_api::{CUresult, Cuda};
@@ -22,9 +24,10 @@ impl CaptureWorld {
     ) -> Cuda<u64> {
         let capture = self.captures.get_mut(&id).ok_or(CUresult::STREAM_CAPTURE_INVALIDATED)?;
         let enrolled = self.streams.get_mut(&stream.key).ok_or(CUresult::ILLEGAL_STATE)?;
+        let edges = edges(graphs, enrolled.tail.nodes(), &work);
         let added = match &mut capture.recapture {
-            None => graphs.add_node(capture.graph, enrolled.tail.nodes(), work, info),
-            Some(recapture) => recapture.next(graphs, enrolled.tail.nodes(), work, info),
+            None => graphs.add_node(capture.graph, &edges, work, info),
+            Some(recapture) => recapture.next(graphs, &edges, work, info),
         };
         self.captured(id, stream, added)
     }
@@ -50,6 +53,21 @@ impl CaptureWorld {
             }
         }
     }
+}
+
+/// The edges from a stream's tail to work that is captured. M (H200, driver 580.159.04): the launch of a kernel that may
+/// begin early depends programmatically on each kernel in the tail, whatever streams they came from, and fully on all else.
+fn edges<'a>(graphs: &Graphs, tail: &'a [(u64, EdgeData)], work: &NodeParams) -> Cow<'a, [(u64, EdgeData)]> {
+    let NodeParams::Kernel(kernel) = work else { return Cow::Borrowed(tail) };
+    if !kernel.begins_early() {
+        return Cow::Borrowed(tail);
+    }
+    let kernels = |node: u64| graphs.node(node).is_ok_and(|node| node.work().node_type() == NodeType::Kernel);
+    let edge = |&(node, data): &(u64, EdgeData)| {
+        let early = data == EdgeData::FULL && kernels(node);
+        (node, if early { EdgeData::PROGRAMMATIC_LAUNCH } else { data })
+    };
+    tail.iter().map(edge).collect()
 }
 
 /// Adds work to the graph of a capture, behind the stream's tail. See

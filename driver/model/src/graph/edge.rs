@@ -19,6 +19,9 @@ impl EdgeData {
     /// A full dependency.
     pub const FULL: Self = Self { from_port: 0, to_port: 0, kind: 0, reserved: [0; 5] };
     const PROGRAMMATIC: u8 = 1;
+    /// What the launch of a kernel that may begin before the one ahead has ended makes of the edge between them: from the
+    /// port that `griddepcontrol.launch_dependents` triggers.
+    pub const PROGRAMMATIC_LAUNCH: Self = Self { from_port: 1, to_port: 0, kind: Self::PROGRAMMATIC, reserved: [0; 5] };
     /// `CU_GRAPH_KERNEL_NODE_PORT_LAUNCH_ORDER`, the highest port.
     const LAUNCH_ORDER_PORT: u8 = 2;
 
