@@ -257,6 +257,17 @@ impl Entry {
         self.module.version
     }
 
+    /// Whether the kernel, or a function of its module that it may call, waits for the grids that it depends on
+    /// (`griddepcontrol.wait`).
+    pub fn waits_for_grids(&self) -> bool {
+        let functions = self.module.functions.iter().enumerate();
+        let mut bodies = functions.filter(|(at, function)| *at == self.function || !function.entry);
+        bodies.any(|(_, function)| {
+            let mut instructions = function.body.iter().map(|statement| &statement.instruction);
+            instructions.any(|i| i.opcode == "griddepcontrol" && i.modifiers.iter().any(|word| word == "wait"))
+        })
+    }
+
     /// The decoded kernel. The first caller decodes it; others wait for that.
     ///
     /// # Errors

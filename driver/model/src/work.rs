@@ -64,6 +64,11 @@ pub struct KernelWork {
 }
 
 impl KernelWork {
+    /// Whether it waits for the kernels ahead of it itself, as far as its code says.
+    pub fn waits_for_grids(&self) -> bool {
+        self.function.opaque || self.function.entry.waits_for_grids()
+    }
+
     /// Whether it may begin before the kernel ahead of it has ended: `CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION`.
     pub fn begins_early(&self) -> bool {
         const PROGRAMMATIC_STREAM_SERIALIZATION: u32 = 6;
@@ -161,6 +166,9 @@ pub struct Step {
     pub work: PlanWork,
     /// Steps that wait for this one.
     pub dependents: Vec<u32>,
+    /// Those of them that a GPU may begin before this one has ended, and that do not wait for its end themselves: kernels
+    /// behind a programmatic edge, without `griddepcontrol.wait`. Here none begins early.
+    pub early: Vec<u32>,
     /// How many steps this one waits for.
     pub dependencies: u32,
 }

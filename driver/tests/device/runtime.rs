@@ -198,6 +198,7 @@ fn a_programmatic_launch_is_taken() {
     let mut parameters = [(&raw mut out).cast::<c_void>()];
     ok!(cuLaunchKernelEx(&early, add, parameters.as_mut_ptr(), null_mut()));
     ok!(cuStreamEndCapture(stream, &mut graph));
+    // SAFETY: places for eight edges.
     let lossy = unsafe { cuGraphGetEdges(graph, from.as_mut_ptr(), to.as_mut_ptr(), &mut count) };
     assert_eq!(lossy, CUresult(402));
     ok!(cuGraphGetEdges_v2(graph, from.as_mut_ptr(), to.as_mut_ptr(), edges.as_mut_ptr(), &mut count));
@@ -205,6 +206,66 @@ fn a_programmatic_launch_is_taken() {
         edges[..count].iter().map(|edge| [edge.from_port, edge.to_port, edge.kind]).collect();
     assert_eq!(annotations, [[1, 0, 1], [1, 0, 1], [0; 3], [0; 3], [0; 3]]);
     ok!(cuGraphDestroy(graph));
+    ok!(cuStreamDestroy_v2(stream));
+    ok!(cuModuleUnload(module));
+    ok!(cuMemFree_v2(out));
+}
+
+/// Of two kernels with a programmatic edge between them, one that reads what the other writes has to wait for its end.
+#[test]
+fn a_kernel_that_begins_early_and_does_not_wait_is_no_order() {
+    let _own = crate::abi_support::primary();
+    let body = |name: &str, wait: &str| {
+        format!(
+            ".visible .entry {name}(.param .u64 out)\n{{\n.reg .b64 %rd<4>;\n{wait}ld.param.u64 %rd1, [out];\n\
+             ld.global.u64 %rd2, [%rd1];\nadd.u64 %rd2, %rd2, 1;\nst.global.u64 [%rd1], %rd2;\nret;\n}}\n"
+        )
+    };
+    let text = [body("first", ""), body("hasty", ""), body("patient", "griddepcontrol.wait;\n")].concat();
+    let module = module(&text);
+    let mut out = memory(1);
+    // SAFETY: plain old data, for which zero is a value.
+    let mut attribute: CUlaunchAttribute = unsafe { std::mem::zeroed() };
+    attribute.id = 6;
+    // SAFETY: the first word of the value, which is an `int`.
+    unsafe { (&raw mut attribute.value).cast::<i32>().write(1) };
+    let mut stream = CUstream::NULL;
+    ok!(cuStreamCreate(&mut stream, 1));
+    let mut conflicts = |second: &CStr, early: u32| {
+        let config = |attributes: u32| CUlaunchConfig {
+            gridDimX: 1,
+            gridDimY: 1,
+            gridDimZ: 1,
+            blockDimX: 1,
+            blockDimY: 1,
+            blockDimZ: 1,
+            hStream: stream,
+            attrs: &raw const attribute as *mut _,
+            numAttrs: attributes,
+            // SAFETY: as above.
+            ..unsafe { std::mem::zeroed() }
+        };
+        let (mut graph, mut exec) = (CUgraph::NULL, CUgraphExec::NULL);
+        ok!(cuStreamBeginCapture_v2(stream, 2));
+        for (kernel, attributes) in [(c"first", 0), (second, early), (c"first", 0)] {
+            let mut parameters = [(&raw mut out).cast::<c_void>()];
+            ok!(cuLaunchKernelEx(&config(attributes), function(module, kernel), parameters.as_mut_ptr(), null_mut()));
+        }
+        ok!(cuStreamEndCapture(stream, &mut graph));
+        ok!(cuGraphInstantiateWithFlags(&mut exec, graph, 0));
+        graphproof_driver::observe::start();
+        ok!(cuGraphLaunch(exec, stream));
+        let found = graphproof_driver::observe::stop();
+        let nodes = |conflict: &graphproof_driver::observe::Conflict| conflict.works.map(|work| found.works[work].node);
+        let pairs: Vec<[Option<u32>; 2]> = found.conflicts().iter().map(nodes).collect();
+        ok!(cuGraphExecDestroy(exec));
+        ok!(cuGraphDestroy(graph));
+        pairs
+    };
+    assert!(conflicts(c"hasty", 0).is_empty());
+    assert!(conflicts(c"patient", 1).is_empty());
+    // Nor is what comes behind it known to come behind the first.
+    assert_eq!(conflicts(c"hasty", 1), [[Some(0), Some(1)], [Some(0), Some(2)]]);
     ok!(cuStreamDestroy_v2(stream));
     ok!(cuModuleUnload(module));
     ok!(cuMemFree_v2(out));

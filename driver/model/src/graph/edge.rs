@@ -25,6 +25,11 @@ impl EdgeData {
     /// `CU_GRAPH_KERNEL_NODE_PORT_LAUNCH_ORDER`, the highest port.
     const LAUNCH_ORDER_PORT: u8 = 2;
 
+    /// Whether the downstream kernel may begin before the upstream one has ended.
+    pub fn begins_early(&self) -> bool {
+        self.kind == Self::PROGRAMMATIC
+    }
+
     /// Whether this annotation may join two nodes; the flags say which of them are kernels.
     ///
     /// Source: `CUgraphEdgeData`, `CUgraphDependencyType` in cuda.h (D).

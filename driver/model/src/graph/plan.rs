@@ -41,9 +41,18 @@ impl Snapshot {
 
     fn inner_plan(&self) -> Plan {
         let dependents = dependents(self);
-        let steps = self.nodes.iter().zip(dependents).enumerate().map(|(index, (node, dependents))| Step {
+        let mut early: Vec<Vec<u32>> = vec![Vec::new(); self.nodes.len()];
+        for (at, node) in self.nodes.iter().enumerate() {
+            if let ExecWork::Work(NodeParams::Kernel(kernel)) = &node.work {
+                let edges = self.dependencies_of(at).iter().filter(|(_, data)| data.begins_early());
+                edges.filter(|_| !kernel.waits_for_grids()).for_each(|&(from, _)| early[from as usize].push(at as u32));
+            }
+        }
+        let steps = self.nodes.iter().zip(dependents).zip(early).enumerate();
+        let steps = steps.map(|(index, ((node, dependents), early))| Step {
             work: if node.enabled { node.work.plan() } else { PlanWork::Node(NodeParams::Empty) },
             dependents,
+            early,
             dependencies: self.dependencies_of(index).len() as u32,
         });
         Plan { steps: steps.collect(), conditionals: Vec::new() }
@@ -69,12 +78,13 @@ fn prepend(plan: &mut Plan, first: Vec<PlanWork>) {
     let shift = first.len() as u32;
     let mut roots = Vec::new();
     for (index, step) in plan.steps.iter_mut().enumerate() {
-        step.dependents.iter_mut().for_each(|dependent| *dependent += shift);
+        step.dependents.iter_mut().chain(&mut step.early).for_each(|dependent| *dependent += shift);
         if step.dependencies == 0 {
             step.dependencies = shift;
             roots.push(index as u32 + shift);
         }
     }
-    let steps = first.into_iter().map(|work| Step { work, dependents: roots.clone(), dependencies: 0 });
+    let steps =
+        first.into_iter().map(|work| Step { work, dependents: roots.clone(), early: Vec::new(), dependencies: 0 });
     plan.steps.splice(0..0, steps);
 }

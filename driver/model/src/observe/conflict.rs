@@ -7,7 +7,7 @@ use graphproof_exec::{Access, Span};
 
 use super::order::Order;
 use super::{Observed, PathStep};
-use crate::work::{Plan, PlanWork};
+use crate::work::{Plan, PlanWork, Step};
 
 /// Two pieces of work without an order that touch the same bytes, one writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +171,8 @@ impl Reach {
         let mut behind: Vec<Box<[u64]>> = vec![vec![0; count.div_ceil(64)].into(); count];
         for &step in order.iter().rev() {
             let mut own = std::mem::take(&mut behind[step]);
-            for &dependent in &plan.steps[step].dependents {
+            let Step { dependents, early, .. } = &plan.steps[step];
+            for &dependent in dependents.iter().filter(|dependent| !early.contains(dependent)) {
                 own[dependent as usize / 64] |= 1 << (dependent % 64);
                 for (word, &theirs) in own.iter_mut().zip(&behind[dependent as usize]) {
                     *word |= theirs;
