@@ -537,6 +537,7 @@ extern "C" __global__ void __launch_bounds__(128)
         }
         u32 p[4][4];
         for (u32 j = 0; j < 16; ++j) p[j / 4][j % 4] = pack_bf16(s[2 * j], s[2 * j + 1]);
+        for (u32 e = 0; e < 32; ++e) keep(o[e]);
         product_fence();
         for (u32 j = 0; j < 4; ++j) product_bf16_rt(o, p[j], rows_of_128(at + 8192 + j * 2048), 1);
         product_commit();

@@ -44,6 +44,8 @@ DEV u32 remote(u32 at, u32 rank) { u32 r; asm("mapa.shared::cluster.u32 %0, %1, 
 DEV float read_remote(u32 at) { float r; asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(r) : "r"(at)); return r; }
 DEV u32 pack_bf16(float low, float high) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low)); return r; }
 DEV void product_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+// A value stays on its side of a fence: the compiler moves what is no access to memory past it.
+DEV void keep(float &x) { asm volatile("" : "+f"(x)::"memory"); }
 DEV void product_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int N> DEV void product_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory"); }
 """
