@@ -18,7 +18,8 @@ import sys
 
 import toolkit
 
-DRIVER = toolkit.ROOT / "driver" / "src"
+ABI = toolkit.ROOT / "driver" / "src" / "abi"
+MODEL = toolkit.ROOT / "driver" / "model" / "src"
 HERE = pathlib.Path(__file__).resolve().parent
 
 SCALARS = {
@@ -38,7 +39,7 @@ SCALARS = {
     "f32": "float",
     "c_void": "void",
     "BlockToShared": "CUoccupancyB2DSize",
-    "Option<RecaptureFn>": "CUgraphRecaptureCallback",
+    "Option<CUgraphRecaptureCallback>": "CUgraphRecaptureCallback",
     "CUhostFn": "CUhostFn",
 }
 # Our name of a structure: cuda.h's name, where they differ.
@@ -134,8 +135,8 @@ def structures(text):
 def layouts():
     """C structures that repeat ours, and what must hold of them."""
     files = ("types", "graph_types", "array", "texture")
-    text = "\n".join((DRIVER / "abi" / f"{name}.rs").read_text() for name in files)
-    edge = (DRIVER / "software/graph/edge.rs").read_text()
+    text = "\n".join((ABI / f"{name}.rs").read_text() for name in files)
+    edge = (MODEL / "graph" / "edge.rs").read_text()
     found = list(structures(text)) + [("CUgraphEdgeData", f) for n, f in structures(edge) if n == "EdgeData"]
     # Structures within structures come first.
     order, known = [], {name for name, _ in found}
@@ -167,7 +168,7 @@ def layouts():
 
 def entry_points():
     pattern = r"^    fn (cu[A-Z]\w*)\(([^)]*)\)\s*(?:on [^{]*)?\{"
-    for text in sources(DRIVER / "abi").values():
+    for text in sources(ABI).values():
         for name, arguments in re.findall(pattern, text, re.M):
             parts = [part.strip() for part in arguments.replace("\n", " ").split(",") if part.strip()]
             pairs = [[half.strip() for half in part.split(":", 1)] for part in parts]
@@ -193,11 +194,11 @@ def table():
 
 def results():
     """Result codes, and the constants whose comment names the enumerator."""
-    text = (DRIVER / "abi" / "result.rs").read_text()
+    text = (toolkit.ROOT / "driver" / "api" / "src" / "result.rs").read_text()
     for value, name in re.findall(r'^\s*\w+ = (\d+) "(\w+)" ', text, re.M):
         yield name, value
     pattern = r"/// `(CU_\w+)`[^\n]*\n(?:\s*///[^\n]*\n|\s*#\[[^\n]*\n)*\s*(?:pub )?(?:const \w+: \w+|[A-Z]\w*) = ([\dx <]+)[;,]"
-    for text in sources(DRIVER).values():
+    for text in [*sources(ABI).values(), *sources(MODEL).values()]:
         yield from re.findall(pattern, text)
 
 
