@@ -20,6 +20,9 @@ const HABIT: u64 = 2;
 /// Findings about dead memory of one graph: one for each allocation, and no more than these.
 const MOST_DEAD: usize = 20;
 
+/// `CU_GRAPH_NODE_TYPE_GRAPH`.
+const CHILD_GRAPH: u32 = 4;
+
 /// All executable graphs of a process.
 #[derive(Default)]
 pub struct Replays {
@@ -84,6 +87,11 @@ impl Replays {
     pub fn given(&mut self, exec: u64, node: &GraphNode, known: &Known<'_>) {
         let Some(exec) = self.execs.get_mut(&exec) else { return };
         let Some(graph) = exec.graph.as_mut() else { return };
+        // Nodes of another graph stand there now, and it is not read.
+        if node.kind == CHILD_GRAPH {
+            graph.updated = true;
+            return;
+        }
         let Some(index) = graph.handles.iter().position(|handle| *handle == node.handle) else { return };
         let caller = exec.given.take().filter(|(handle, _)| *handle == node.handle).map(|(_, caller)| caller);
         let caller = caller.unwrap_or_default();
@@ -119,7 +127,10 @@ impl Replays {
                 // What the node holds now comes next, where it could be read.
                 if let (Some(exec), Some(node)) = (exec, call.word("hNode")) {
                     exec.given = Some((node, seen.caller()));
-                    exec.graph.iter_mut().for_each(|graph| graph.unread.extend([node]));
+                    for graph in &mut exec.graph {
+                        graph.unread.insert(node);
+                        graph.updated |= name.contains("ChildGraph");
+                    }
                 }
             }
             ("cuGraphNodeSetEnabled", Some(0)) => {

@@ -385,6 +385,14 @@ fn what_a_node_of_an_executable_graph_is_given_is_followed() {
     let mut unread = with_input();
     unread.ok(21, "cuGraphExecNodeSetParams", &[("hGraphExec", 0x20), ("hNode", NODE)], &[]);
     unread.ok(31, "cuMemFree_v2", &[("dptr", 0x7000)], &[]).replay(32, 0x20).is_clean();
+    // Another child graph: what the nodes in it hold is not known.
+    let mut child = with_input();
+    child.ok(21, "cuGraphExecChildGraphNodeSetParams", &[("hGraphExec", 0x20), ("hNode", 0xb0)], &[]);
+    child.ok(31, "cuMemFree_v2", &[("dptr", 0x7000)], &[]).replay(32, 0x20).is_clean();
+    let mut child = with_input();
+    child.ok(21, "cuGraphExecNodeSetParams", &[("hGraphExec", 0x20), ("hNode", 0xb0)], &[]);
+    child.made.given(MAIN, 0x20, &GraphNode { handle: 0xb0, kind: 4, ..GraphNode::default() });
+    child.ok(31, "cuMemFree_v2", &[("dptr", 0x7000)], &[]).replay(32, 0x20).is_clean();
     // A node that is switched off follows nothing.
     let switched = |enabled: u64| {
         let mut program = with_input();
