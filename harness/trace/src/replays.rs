@@ -127,7 +127,7 @@ impl Replays {
                 // What the node holds now comes next, where it could be read.
                 if let (Some(exec), Some(node)) = (exec, call.word("hNode")) {
                     exec.given = Some((node, seen.caller()));
-                    for graph in &mut exec.graph {
+                    if let Some(graph) = &mut exec.graph {
                         graph.unread.insert(node);
                         graph.updated |= name.contains("ChildGraph");
                     }
