@@ -106,13 +106,6 @@ pub struct CopyParams {
     pub extent: [usize; 3],
 }
 
-impl CopyParams {
-    /// It moves nothing.
-    pub fn is_empty(&self) -> bool {
-        self.extent.contains(&0)
-    }
-}
-
 /// The value of a launch or stream attribute: 64 bytes, read by the attribute's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttributeValue(pub [u8; 64]);
