@@ -105,6 +105,12 @@ fn on_a_driver_of_the_system_the_gate_hears_the_calls() {
     assert!(
         text.contains("the order of work is NVIDIA's driver's own, and nothing else tells V15 last-block-comes-first")
     );
+    // What a tensor map looks like is told from the call that encoded it: its layout is the driver's own.
+    for name in ["moved-behind-map", "remembered-map"] {
+        let row = rows.iter().find(|row| row["name"] == name).expect("a row");
+        let expected = row["finding"]["expected"].as_str().expect("text");
+        assert!(expected.contains("parameter 0, the tensor map of 16x4 f32 in boxes of 16x2"), "{row:#}");
+    }
 }
 
 #[test]

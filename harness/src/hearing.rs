@@ -8,6 +8,7 @@ use graphproof_door::{Capture, Heard};
 use graphproof_driver::record::{self, Outside};
 
 use crate::calls;
+use crate::cuda::encoded;
 
 /// Whether the calls of NVIDIA's driver will be heard.
 pub(crate) enum Hearing {
@@ -44,6 +45,10 @@ unsafe extern "C" fn hear(call: *const Heard) {
             // SAFETY: as many words as it says.
             count => unsafe { std::slice::from_raw_parts(call.words, count) },
         };
+        if call.result == 0 {
+            // SAFETY: the call has just succeeded, with these arguments.
+            unsafe { encoded::hear(function, words) };
+        }
         let outside = Outside {
             function,
             stream: call.has_stream.then_some(call.stream),

@@ -343,11 +343,14 @@ fn pointers(kind: &NodeKind, buffers: &BufferSet) -> (Vec<Pointer>, Vec<Foreign>
                     let address = u64::from_ne_bytes(chunk.try_into().expect("chunks of eight"));
                     // What else stands in a map is no address, whatever it looks like.
                     let place = match maps.iter().find(|map| (map.start..map.start + 128).contains(&at)) {
-                        Some(map) if map.word == at => format!("parameter {index}, {}", map.told),
+                        Some(map) if map.word == Some(at) => format!("parameter {index}, {}", map.told),
                         Some(_) => continue,
                         None => format!("parameter {index}"),
                     };
                     add(place, Some((index, at)), address);
+                }
+                for map in maps.iter().filter(|map| map.word.is_none()) {
+                    add(format!("parameter {index}, {}", map.told), None, map.address);
                 }
             }
         }

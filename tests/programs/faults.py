@@ -241,7 +241,29 @@ def escaped():
     finish(end(s), s)
 
 
-PROGRAMS = [item, pageable, thread, library, freed, leak, legacy, unjoined, update, between, escaped]
+def mapped():
+    s, data, other, out = stream(), memory(), memory(), memory()
+    # The kernel of sm_80 looks at no map: what is judged is what the graph holds.
+    text = PTX.replace(b"(.param", b"(.param .align 64 .b8 map[128], .param")
+    kernel = handle(cuda.cuModuleGetFunction, handle(cuda.cuModuleLoadData, text), b"add_one")
+    room = ctypes.create_string_buffer(192)
+    map = c_void_p(-(-ctypes.addressof(room) // 64) * 64)
+    extents, strides = (c_uint64 * 2)(32, 32), (c_uint64 * 1)(128)
+    box, steps = (c_uint * 2)(32, 8), (c_uint * 2)(1, 1)
+    # Rows of 32 fp32, in boxes of 8 rows.
+    must(cuda.cuTensorMapEncodeTiled(map, 7, 2, data, extents, strides, box, steps, 0, 0, 0, 0))
+    parameters = (c_void_p * 2)(map, ctypes.cast(byref(out), c_void_p))
+    begin(s)
+    must(cuda.cuLaunchKernel(kernel, 8, 1, 1, 128, 1, 1, 0, s, parameters, None))
+    executable = instantiate(end(s))
+    must(cuda.cuGraphLaunch(executable, s))
+    cuda.cuStreamSynchronize(s)
+    must(cuda.cuMemFree_v2(data if PLANTED else other))
+    cuda.cuGraphLaunch(executable, s)  # told: A07
+    cuda.cuStreamSynchronize(s)
+
+
+PROGRAMS = [item, pageable, thread, library, freed, leak, legacy, unjoined, update, between, escaped, mapped]
 
 if __name__ == "__main__":
     {program.__name__: program for program in PROGRAMS}[sys.argv[1]]()

@@ -183,3 +183,27 @@ fn recorded(python: &Path) {
     });
     assert_eq!(functions.collect::<Vec<_>>(), [("fill".to_owned(), Some(vec![(0, 8), (8, 4)]))]);
 }
+
+#[test]
+fn each_tensor_map_is_recorded_once_with_its_bytes_and_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = traced(folder.path(), Command::new("python3").arg(program("maps.py")));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let printed: Vec<&str> = text.lines().collect();
+    let [data, encoded, replaced] = printed[..] else { panic!("{}", String::from_utf8_lossy(&output.stderr)) };
+    let data: u64 = data.parse().unwrap();
+
+    let trace = Trace::open(&folder.path().join("records")).unwrap();
+    let [process] = &trace.processes[..] else { panic!("{} processes", trace.processes.len()) };
+    let calls = calls(process);
+    let calls: Vec<&Call> = calls.iter().filter(|call| call.base().starts_with("cuTensorMap")).collect();
+    assert_eq!(calls.iter().map(|call| call.failed()).collect::<Vec<_>>(), [false, false, false, true, false, false]);
+    let told: Vec<(String, u64)> = calls
+        .iter()
+        .filter_map(|call| Some((call.pointee("tensorMap")?, call.word("globalAddress")?)))
+        .map(|(bytes, address)| (bytes.iter().map(|byte| format!("{byte:02x}")).collect(), address))
+        .collect();
+    assert_eq!(told, [(encoded.to_owned(), data), (replaced.to_owned(), data + 256)]);
+    assert_eq!(line(process, calls[0]), format!("maps.py:{} main", line_of("maps.py", "# encoded here")));
+    assert!(calls[1].stack.is_none() && calls[2].stack.is_none());
+}

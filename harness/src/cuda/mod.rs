@@ -5,6 +5,7 @@
 //! capture, chelsea0x3b/cudarc#501) and keeps errors of `Drop` for the next call.
 
 mod conditional;
+pub(crate) mod encoded;
 mod event;
 mod graph;
 mod memory;

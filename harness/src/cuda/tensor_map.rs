@@ -1,13 +1,14 @@
 //! Tensor maps among the parameters of kernels: 128 bytes that describe a tensor, its address among them.
 //!
 //! How they are laid out is each driver's own affair. The software driver's are decoded whole. NVIDIA does not publish
-//! its layout, but its driver replaces the address in a map (`cuTensorMapReplaceAddress`): a word that is an address of
-//! known memory and that this call puts there is where the map keeps it. What the tensor looks like is not known then.
+//! its layout: there a map is known by its bytes as a whole, where the call that wrote it was heard. Of another one only
+//! the address is found: NVIDIA's driver replaces it in a map (`cuTensorMapReplaceAddress`), and a word that is an
+//! address of known memory and that this call puts there is where the map keeps it.
 
 use cudarc::driver::sys::CUtensorMap;
 use graphproof_driver::tensor_map::{BYTES, TensorMap, Window};
 
-use super::cu;
+use super::{cu, encoded};
 use crate::driver::{self, DriverKind};
 
 /// D (CUDA driver API, cuTensorMapEncodeTiled): a map is aligned to 64 bytes.
@@ -15,17 +16,15 @@ const ALIGN: usize = 64;
 /// D: the driver whose interface has `cuTensorMapReplaceAddress` first.
 const SINCE: i32 = 12000;
 
-/// Element types by `CUtensorMapDataType`.
-const TYPES: [&str; 13] =
-    ["u8", "u16", "u32", "i32", "u64", "i64", "f16", "f32", "f64", "bf16", "f32 (ftz)", "tf32", "tf32 (ftz)"];
-
 /// A tensor map in a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Its first byte in the parameter.
     pub start: usize,
-    /// The byte of the parameter at which the address stands.
-    pub word: usize,
+    /// The byte of the parameter at which the address stands; none where no word of the map is it.
+    pub word: Option<usize>,
+    /// The address.
+    pub address: u64,
     /// What it is, in words.
     pub told: String,
 }
@@ -38,15 +37,23 @@ pub fn find(offset: usize, bytes: &[u8], known: impl Fn(u64) -> bool) -> Vec<Fou
         let within = found.last().is_some_and(|last| start < last.start + BYTES);
         let Some(map) = bytes.get(start..start + BYTES).filter(|_| !within) else { continue };
         let map: &[u8; BYTES] = map.try_into().expect("as many bytes");
+        let of = |word: usize, told: String| {
+            Some(Found { start, word: Some(start + word), address: word_at(map, word), told })
+        };
         let decoded = match driver::in_use() {
-            Some(DriverKind::Software) => ours(map).filter(|_| known(word_at(map, 8))).map(|told| (8, told)),
-            Some(DriverKind::System) => foreign(map, &known).map(|word| {
-                let told = "128 bytes in which the driver keeps an address as in a tensor map".to_owned();
-                (word, told)
-            }),
+            Some(DriverKind::Software) => ours(map).filter(|_| known(word_at(map, 8))).and_then(|told| of(8, told)),
+            Some(DriverKind::System) => match encoded::find(map).filter(|(address, _)| known(*address)) {
+                Some((address, told)) => {
+                    let word = (0..BYTES).step_by(8).find(|&at| word_at(map, at) == address);
+                    Some(Found { start, word: word.map(|word| start + word), address, told })
+                }
+                None => foreign(map, &known).and_then(|word| {
+                    of(word, "128 bytes in which the driver keeps an address as in a tensor map".to_owned())
+                }),
+            },
             None => None,
         };
-        found.extend(decoded.map(|(word, told)| Found { start, word: start + word, told }));
+        found.extend(decoded);
     }
     found
 }
@@ -58,17 +65,15 @@ fn word_at(bytes: &[u8; BYTES], at: usize) -> u64 {
 /// A map of the software driver, in words.
 fn ours(bytes: &[u8; BYTES]) -> Option<String> {
     let map = TensorMap::decode(bytes).ok()?;
-    let rank = usize::from(map.rank);
-    let extents = |sizes: &mut dyn Iterator<Item = u64>| {
-        sizes.take(rank).map(|size| size.to_string()).collect::<Vec<_>>().join("x")
+    let sizes;
+    let window = match &map.window {
+        Window::Tiled(boxes) => {
+            sizes = boxes.map(u64::from);
+            encoded::Pieces::Boxes(&sizes)
+        }
+        Window::Im2col { channels, pixels, .. } => encoded::Pieces::Columns((*channels).into(), (*pixels).into()),
     };
-    let tensor = extents(&mut map.dimensions.into_iter());
-    let window = match map.window {
-        Window::Tiled(sizes) => format!("in boxes of {}", extents(&mut sizes.into_iter().map(u64::from))),
-        Window::Im2col { channels, pixels, .. } => format!("in columns of {channels} channels of {pixels} pixels"),
-    };
-    let element = TYPES.get(usize::from(map.data_type)).copied().unwrap_or("unknown");
-    Some(format!("the tensor map of {tensor} {element} {window}"))
+    Some(encoded::told(map.data_type.into(), map.rank.into(), &map.dimensions, window))
 }
 
 /// Where NVIDIA's driver keeps the address in these bytes, if they are as a map.

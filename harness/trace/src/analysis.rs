@@ -14,6 +14,7 @@ use super::place::{Caller, Places};
 use super::replays::Replays;
 use super::report::{LiveReport, MemoryReport, PoolReport, ProcessReport};
 use super::shadow::Shadow;
+use super::tensor_maps::TensorMaps;
 
 /// A call, with what is known around it.
 pub struct Seen<'a> {
@@ -60,6 +61,7 @@ struct Analysis {
     ledger: Ledger,
     objects: Objects,
     replays: Replays,
+    maps: TensorMaps,
     functions: HashMap<u64, Function>,
     names: HashMap<u32, String>,
     layers: HashMap<u32, Vec<String>>,
@@ -152,6 +154,7 @@ impl Analysis {
         self.ledger.apply(call, said.part_of.is_some(), || seen.made());
         self.objects.apply(call, || seen.made());
         self.replays.apply(&seen, &self.ledger);
+        self.maps.apply(&seen);
         let update = call.base() == "cuGraphExecUpdate";
         let made = match call.base() {
             "cuGraphExecUpdate" => call.word("hGraphExec"),
@@ -188,13 +191,13 @@ impl Analysis {
 
     /// A node of an executable graph was given other parameters.
     fn given(&mut self, exec: u64, node: &GraphNode) {
-        let known = Known { functions: &self.functions, ledger: &self.ledger, captured: None };
+        let known = Known { functions: &self.functions, ledger: &self.ledger, maps: &self.maps, captured: None };
         self.replays.given(exec, node, &known);
     }
 
     fn graph(&mut self, dump: &GraphDump, made: &Caller, update: bool) {
         let captured = self.captures.of_graph.get(&dump.graph);
-        let known = Known { functions: &self.functions, ledger: &self.ledger, captured };
+        let known = Known { functions: &self.functions, ledger: &self.ledger, maps: &self.maps, captured };
         let (graph, findings) = graphs::read(dump, made, &known);
         self.findings.extend(findings);
         if let (Some(place), Some(captured)) = (graph.place.clone(), captured) {

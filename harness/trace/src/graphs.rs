@@ -10,6 +10,8 @@ use super::captures::Captured;
 use super::memory::{AllocationId, Ledger};
 use super::place::Caller;
 use super::report::{GraphReport, NodeKindReport, NodeReport, PointerReport};
+use super::tensor_maps::TensorMaps;
+use super::words::words;
 
 /// Nodes that a report lists of one graph; all are counted and checked.
 const MOST_NODES: usize = 2_000;
@@ -42,6 +44,8 @@ pub struct Held {
     pub allocation: AllocationId,
     /// Who enqueued the node.
     pub caller: Caller,
+    /// Of an address in a tensor map: who encoded that.
+    pub encoded: Option<Caller>,
 }
 
 /// What is compared of a node.
@@ -56,6 +60,7 @@ pub struct Shape {
 pub struct Known<'a> {
     pub functions: &'a HashMap<u64, Function>,
     pub ledger: &'a Ledger,
+    pub maps: &'a TensorMaps,
     pub captured: Option<&'a Captured>,
 }
 
@@ -117,7 +122,7 @@ pub fn read_node(
     let what = what(node, known.functions);
     let headline = headline(node, &what);
     let (mut held, mut pointers, mut findings) = (Vec::new(), Vec::new(), Vec::new());
-    for word in words(node, known.functions) {
+    for word in words(node, known.functions, known.maps) {
         let found = known.ledger.find(word.value);
         if let Some(id) = found {
             let memory = known.ledger.get(id);
@@ -135,10 +140,11 @@ pub fn read_node(
                 address: word.value,
                 allocation: id,
                 caller: caller.clone(),
+                encoded: word.encoded,
             });
         } else if let Some(id) = known.ledger.find_freed(word.value).filter(|_| word.is_pointer) {
             let text = format!("node {index} ({headline}), {}", word.place);
-            let finding = dead(known.ledger, id, word.value, &text, when);
+            let finding = dead(known.ledger, id, word.value, &text, when, word.encoded.as_ref());
             findings.push(noted(finding.at(caller.site.clone().or_else(|| made.site.clone())), caller));
         }
     }
@@ -148,8 +154,15 @@ pub fn read_node(
     NodeRead { headline, held, pointers, shape, findings }
 }
 
-/// A finding for memory that is no more.
-pub fn dead(ledger: &Ledger, id: AllocationId, address: u64, holder: &str, when: &str) -> Finding {
+/// A finding for memory that is no more; `encoded`: by whom, where a tensor map holds the address.
+pub fn dead(
+    ledger: &Ledger,
+    id: AllocationId,
+    address: u64,
+    holder: &str,
+    when: &str,
+    encoded: Option<&Caller>,
+) -> Finding {
     let memory = ledger.get(id);
     let now = ledger.find(address).map(|now| ledger.get(now));
     let kind = match (now, memory.kind.is_host()) {
@@ -170,10 +183,14 @@ pub fn dead(ledger: &Ledger, id: AllocationId, address: u64, holder: &str, when:
         ),
         None => format!("{address:#x} is not allocated any more"),
     };
-    Finding::new(kind, Check::Trace)
+    let finding = Finding::new(kind, Check::Trace)
         .began(origin)
         .contrast(format!("{holder}, points at memory that is alive when {when}: {}", memory.told()), seen)
-        .note(format!("it was made by {} at {}", memory.made.function, memory.made.caller.place()))
+        .note(format!("it was made by {} at {}", memory.made.function, memory.made.caller.place()));
+    match encoded {
+        Some(caller) => finding.note(format!("the tensor map got the address at {}", caller.place())),
+        None => finding,
+    }
 }
 
 /// What differs between two captures of one place; empty if nothing does.
@@ -207,40 +224,6 @@ pub fn changes(before: &[Shape], now: &[Shape]) -> Vec<String> {
         told.push(format!("{more} further differences"));
     }
     told
-}
-
-/// A word in a node that may be an address.
-struct Word {
-    place: String,
-    value: u64,
-    /// The parameter is one word: it can be nothing else than what it looks like.
-    is_pointer: bool,
-}
-
-/// The words of a node: its parameters in steps of eight bytes, and what it copies or fills.
-fn words(node: &GraphNode, functions: &HashMap<u64, Function>) -> Vec<Word> {
-    let layout = functions.get(&node.function).and_then(|function| function.parameters.clone());
-    let whole = || vec![(0, node.parameters.len() as u32)];
-    let mut all = Vec::new();
-    let known = layout.is_some();
-    for (number, (offset, size)) in layout.unwrap_or_else(whole).into_iter().enumerate() {
-        let (start, size) = (offset as usize, size as usize);
-        let Some(bytes) = node.parameters.get(start..(start + size).min(node.parameters.len())) else { continue };
-        for (at, word) in bytes.chunks_exact(8).enumerate() {
-            let value = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-            let place = match (known, size) {
-                (true, 8) => format!("parameter {number}"),
-                (true, _) => format!("parameter {number} at byte {}", at * 8),
-                (false, _) => format!("parameters at byte {}", at * 8),
-            };
-            all.push(Word { place, value, is_pointer: known && size == 8 });
-        }
-    }
-    // What a copy or fill works on; memory that the graph allocates itself is no address that it was given.
-    let is_address = |what: &str| ["device", "host", "unified"].iter().any(|kind| what.ends_with(kind));
-    let operands = node.operands.iter().filter(|(what, ..)| is_address(what));
-    all.extend(operands.map(|(what, value, _)| Word { place: what.clone(), value: *value, is_pointer: true }));
-    all
 }
 
 /// What a node is, without what changes from launch to launch.

@@ -18,6 +18,8 @@ mod place;
 mod replays;
 pub mod report;
 mod shadow;
+mod tensor_maps;
+mod words;
 
 use graphproof_door::Trace;
 

@@ -201,7 +201,8 @@ impl Replays {
             let holder = format!("node {} ({}), {}", held.node, held.headline, held.place);
             let when = format!("the graph is launched for the {} time", ordinal(exec.launches.count));
             let caller = seen.caller();
-            let finding = dead(ledger, held.allocation, held.address, &holder, &when).at(caller.site.clone());
+            let encoded = held.encoded.as_ref();
+            let finding = dead(ledger, held.allocation, held.address, &holder, &when, encoded).at(caller.site.clone());
             let finding = match &held.caller.site {
                 Some(site) => finding.note(format!("the node got it at {}", site.place())),
                 None => finding,

@@ -359,6 +359,78 @@ fn dead_addresses_are_told_at_the_replay_with_who_freed_them() {
     );
 }
 
+/// A tensor map of NVIDIA's: nobody can read an address in it.
+fn opaque(seed: u8) -> [u8; 128] {
+    std::array::from_fn(|at| (at as u8).wrapping_mul(37) ^ seed)
+}
+
+/// A graph whose kernel has a tensor map among its parameters, behind a number in a structure if `inside`. The map is
+/// encoded at line 5 for memory that line 3 allocates, and given that of line 4 at line 6 if `replaced`.
+fn with_map(inside: bool, replaced: bool, told: bool) -> Program {
+    let mut program = Program::new();
+    program.streams().ok(3, "cuMemAlloc_v2", &[("bytesize", 4096)], &[("dptr", 0x7000)]);
+    program.ok(4, "cuMemAlloc_v2", &[("bytesize", 4096)], &[("dptr", 0x9000)]);
+    let mut write = |line: u32, function: &str, address: u64, bytes: Option<[u8; 128]>| {
+        let stack = program.stack(line);
+        let arguments = [("tensorMap", 0x1000), ("globalAddress", address)];
+        let call = program.made.call(MAIN, function, &arguments, 0).stack(stack);
+        match bytes {
+            Some(bytes) => call.pointee("tensorMap", &bytes).end(),
+            None => call.end(),
+        }
+    };
+    write(5, "cuTensorMapEncodeTiled", 0x7100, told.then(|| opaque(1)));
+    // Once more before a launch: the record has these bytes, and is not given them again.
+    write(7, "cuTensorMapEncodeTiled", 0x7100, None);
+    if replaced {
+        write(6, "cuTensorMapReplaceAddress", 0x9100, told.then(|| opaque(2)));
+    }
+    let start = if inside { 64 } else { 0 };
+    let function = Function {
+        handle: 0xf00,
+        is_kernel: false,
+        name: "load_box".to_owned(),
+        module: 0,
+        parameters: Some(vec![(0, start as u32 + 128)]),
+    };
+    program.made.function(MAIN, &function);
+    let mut parameters = vec![0; start];
+    parameters.extend(opaque(if replaced { 2 } else { 1 }));
+    program.begin(11, GLOBAL).launch(12, S).end(15, 0x10).instantiate(16, 0x10, 0x20);
+    let node = GraphNode { handle: NODE, kind: 0, function: 0xf00, parameters, ..GraphNode::default() };
+    program.made.graph(MAIN, &GraphDump { graph: 0x10, exec: 0x20, nodes: vec![node], ..GraphDump::default() });
+    program.replay(30, 0x20);
+    program
+}
+
+#[test]
+fn a_tensor_map_is_known_by_its_bytes_and_its_address_by_the_call() {
+    let free = |mut program: Program, memory: u64| {
+        program.ok(31, "cuMemFree_v2", &[("dptr", memory)], &[]).replay(32, 0x20);
+        program
+    };
+    let finding = free(with_map(false, false, true), 0x7000).finds(Id::A07, 32);
+    assert!(finding.expected.contains("tensor map of parameter 0, points at memory"), "{finding:#?}");
+    assert!(finding.seen.starts_with("0x7100 is not allocated"), "{finding:#?}");
+    assert_eq!(finding.origin.as_ref().map(|site| site.line), Some(31));
+    for place in ["made by cuMemAlloc_v2 at train.py:3", "the tensor map got the address at train.py:5"] {
+        assert!(finding.notes.iter().any(|note| note.contains(place)), "{finding:#?}");
+    }
+    let process = free(with_map(false, false, true), 0x9000).is_clean();
+    let pointer = &process.graphs[0].nodes[0].pointers[0];
+    assert_eq!((pointer.place.as_str(), pointer.address.as_str()), ("tensor map of parameter 0", "0x7100"));
+
+    // In a structure, and given another address since.
+    let finding = free(with_map(true, true, true), 0x9000).finds(Id::A07, 32);
+    assert!(finding.expected.contains("tensor map of parameter 0 at byte 64"), "{finding:#?}");
+    assert!(finding.notes.iter().any(|note| note.contains("address at train.py:6")), "{finding:#?}");
+    free(with_map(true, true, true), 0x7000).is_clean();
+
+    // Bytes that nobody was seen to encode are no map.
+    let process = free(with_map(false, false, false), 0x7000).is_clean();
+    assert_eq!(process.graphs[0].pointers, 0);
+}
+
 #[test]
 fn what_a_node_of_an_executable_graph_is_given_is_followed() {
     let given = |pointer: u64| {

@@ -39,6 +39,8 @@ pub(super) enum Action {
     Transfer,
     /// The handle of a kernel is given out, through argument 0.
     Kernel,
+    /// A tensor map is written, through argument 0.
+    TensorMap,
 }
 
 impl Action {
@@ -63,6 +65,8 @@ impl Action {
             "cuGraphLaunch" => GraphLaunch,
             "cuModuleUnload" | "cuLibraryUnload" => Unload,
             "cuLibraryGetKernel" => Kernel,
+            "cuTensorMapReplaceAddress" => TensorMap,
+            _ if base.starts_with("cuTensorMapEncode") => TensorMap,
             _ if base.starts_with("cuMemAlloc") || base.starts_with("cuMemFree") => KeepWithStack,
             "cuMemCreate"
             | "cuMemMap"
@@ -98,7 +102,16 @@ impl Action {
 
     /// Whether its calls are kept when newer ones take the room of others.
     pub fn is_kept(self) -> bool {
-        !matches!(self, Self::Plain | Self::ProcAddress | Self::Launch | Self::LaunchEx | Self::Transfer | Self::Kernel)
+        !matches!(
+            self,
+            Self::Plain
+                | Self::ProcAddress
+                | Self::Launch
+                | Self::LaunchEx
+                | Self::Transfer
+                | Self::Kernel
+                | Self::TensorMap
+        )
     }
 }
 
@@ -118,5 +131,7 @@ mod tests {
         assert_eq!(of("cuGraphExecNodeSetParams"), Action::GiveNode);
         assert_eq!(of("cuGraphKernelNodeSetParams"), Action::Keep);
         assert_eq!(of("cuCtxGetCurrent"), Action::Plain);
+        assert_eq!(of("cuTensorMapEncodeTiled"), Action::TensorMap);
+        assert_eq!(of("cuTensorMapReplaceAddress"), Action::TensorMap);
     }
 }

@@ -61,7 +61,7 @@ const WIDE: [&str; 8] = [
 ];
 
 /// Bytes of the structures whose content is kept.
-const STRUCTURES: [(&str, u16); 17] = [
+const STRUCTURES: [(&str, u16); 18] = [
     ("CUDA_MEMCPY2D", 128),
     ("CUDA_MEMCPY3D", 200),
     ("CUDA_MEMCPY3D_PEER", 216),
@@ -79,6 +79,7 @@ const STRUCTURES: [(&str, u16); 17] = [
     ("CUDA_ARRAY_DESCRIPTOR", 32),
     ("CUDA_ARRAY3D_DESCRIPTOR", 48),
     ("CUgraphNodeParams", 256),
+    ("CUtensorMap", 128),
 ];
 
 fn bytes_of(argument: &Argument) -> u8 {

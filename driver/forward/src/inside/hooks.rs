@@ -12,7 +12,7 @@ use super::arguments::{self, MOST, nth};
 use super::frame::Frame;
 use super::record::RECORDER;
 use super::table::{self, Info};
-use super::{captures, functions, graphs, listen, proc_address, python, stacks};
+use super::{captures, functions, graphs, listen, maps, proc_address, python, stacks};
 
 const SUCCESS: u32 = 0;
 const NOT_READY: u32 = 600;
@@ -48,7 +48,7 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
     (frame.recorded, frame.heard) = (false, false);
     let Some(info) = table::info(slot) else { return };
     frame.words = info.stack_words;
-    let (records, hears) = (Recorder::may_record(), listen::is_on());
+    let (records, hears) = (Recorder::may_record(), listen::wants(info));
     if !(records || listen::is_set()) || Recorder::is_busy() {
         return;
     }
@@ -143,7 +143,9 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
     let written = &written[..count];
 
     let mut tags: Vec<(Tag, u8, &[u8])> = Vec::new();
-    let keeps_structures = capturing || failed || info.action.is_kept() || info.action == Action::Transfer;
+    let is_map = info.action == Action::TensorMap && result == SUCCESS;
+    let new_map = is_map && maps::is_new(words.first().copied().unwrap_or(0));
+    let keeps_structures = capturing || failed || new_map || info.action.is_kept() || info.action == Action::Transfer;
     if keeps_structures {
         arguments::structures(info, words, result, &mut |tag, index, bytes| tags.push((tag, index, bytes)));
     }
@@ -185,7 +187,7 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
 
     let failure = failed && (capturing || is_among_the_first_failures());
     let launches = launch.function != 0 && capturing;
-    let wants_stack = failure || !invalid.is_empty() || launches || is_worth_a_stack(info, capturing);
+    let wants_stack = failure || !invalid.is_empty() || launches || new_map || is_worth_a_stack(info, capturing);
     let stack = if wants_stack { stacks::take(frame) } else { 0 };
 
     let call = CallParts {
@@ -199,7 +201,7 @@ fn after(frame: &Frame, info: &'static Info, result: u32, end: u64) {
         written,
         tags,
     };
-    let kept = failed || capturing || stack != 0 || info.action.is_kept();
+    let kept = failed || capturing || new_map || stack != 0 || info.action.is_kept();
     let class = if kept { Class::Kept } else { Class::Passing };
     RECORDER.with(|writer, cursor| {
         writer.append(cursor, class, Kind::Call, end, call.room(), |out| call.write(out));

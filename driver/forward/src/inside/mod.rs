@@ -15,6 +15,7 @@ mod hooks;
 mod images;
 mod layout;
 mod listen;
+mod maps;
 mod node_params;
 mod nvtx;
 mod proc_address;
@@ -48,6 +49,7 @@ unsafe extern "C" fn in_child() {
     functions::reset();
     stacks::reset();
     images::reset();
+    maps::reset();
 }
 
 #[cfg(graphproof_library)]
