@@ -100,7 +100,7 @@ fn on_a_driver_of_the_system_the_gate_hears_the_calls() {
     assert!(names(&rows, |row| row["finding"]["id"] == row["expected"]).len() == rows.len() - needs.len(), "{text}");
     assert!(text.contains(
         "not checked: what each kernel reads and writes is seen on the software driver only, and nothing else tells \
-         A14 shared-table"
+         L06 host-function-counts"
     ));
     assert!(
         text.contains("the order of work is NVIDIA's driver's own, and nothing else tells V15 last-block-comes-first")

@@ -3,6 +3,7 @@
 
 mod stack;
 mod timeline;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::driver::{self, DriverKind};
 use crate::finding::{Id, Site};
 
 pub use stack::{frames, is_machinery};
+pub use work::{OnStream, Touched};
 
 /// Calls kept of one stretch: a step makes far fewer.
 const CAPACITY: usize = 1 << 14;
@@ -90,7 +92,13 @@ pub fn not_checked() -> Vec<String> {
             told.join(", ")
         ));
     }
-    if !watched() {
+    if !watched() && recorded() {
+        reasons.push(format!(
+            "{NOT_WATCHED}: {} are looked for by what changes in device memory, L06 between a replay and the host's work \
+             before it alone",
+            join(ONLY_WATCHED.iter().copied())
+        ));
+    } else if !watched() {
         reasons.push(format!("{NOT_WATCHED}: {} are not looked for", join(ONLY_WATCHED.iter().copied())));
     }
     reasons

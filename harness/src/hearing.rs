@@ -8,7 +8,7 @@ use graphproof_door::{Capture, Heard};
 use graphproof_driver::record::{self, Outside};
 
 use crate::calls;
-use crate::cuda::encoded;
+use crate::cuda::{encoded, live};
 
 /// Whether the calls of NVIDIA's driver will be heard.
 pub(crate) enum Hearing {
@@ -48,6 +48,9 @@ unsafe extern "C" fn hear(call: *const Heard) {
         if call.result == 0 {
             // SAFETY: the call has just succeeded, with these arguments.
             unsafe { encoded::hear(function, words) };
+            let captured = Heard::capture(call.before) == Some(Capture::Active);
+            // SAFETY: as above.
+            unsafe { live::hear(function, words, captured) };
         }
         let outside = Outside {
             function,

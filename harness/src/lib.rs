@@ -26,6 +26,7 @@ pub mod geometry;
 mod hearing;
 pub mod kernels;
 mod lane;
+mod memory_map;
 pub mod nvrtc;
 pub mod observed;
 mod panics;

@@ -57,6 +57,17 @@ impl Spans {
         self.without(&self.without(other))
     }
 
+    /// The ranges: address and length of each.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().map(|&(from, to)| (from, to - from))
+    }
+
+    /// Grown to whole words of four bytes: what is told of values of which not every byte differs.
+    pub fn in_words(&self) -> Spans {
+        let word = |at: u64| at & !3;
+        Spans::of(self.0.iter().map(|&(from, to)| (word(from), word(to.saturating_add(3)) - word(from))))
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -94,6 +105,9 @@ mod tests {
             proptest::prop_assert_eq!(set(&one.without(&other)), x.difference(&y).copied().collect());
             proptest::prop_assert_eq!(set(&one.common(&other)), x.intersection(&y).copied().collect());
             proptest::prop_assert_eq!(one.bytes(), x.len() as u64);
+            let words = x.iter().flat_map(|at| (at & !3)..(at & !3) + 4).collect();
+            proptest::prop_assert_eq!(set(&one.in_words()), words);
+            proptest::prop_assert_eq!(Spans::of(one.iter()), one.clone());
             proptest::prop_assert!(one.0.windows(2).all(|pair| pair[0].1 < pair[1].0));
         }
     }

@@ -11,10 +11,10 @@ use crate::Capture;
 pub const LISTEN: &CStr = c"graphproof_listen";
 
 /// The version of [`Heard`] and [`Listen`]: a listener of another one is refused.
-pub const LISTEN_VERSION: u32 = 2;
+pub const LISTEN_VERSION: u32 = 3;
 
 /// Sets the listener: the version of its structures, whether it wants to hear, and what it is told by. Gives
-/// whether it will be. Calls that write tensor maps are told at all times.
+/// whether it will be. Calls that write tensor maps, and those that make or end memory, are told at all times.
 ///
 /// The function must not unwind, and must not call the driver. Both are used until the process ends.
 pub type Listen = unsafe extern "C" fn(version: u32, on: *const AtomicBool, each: Listener) -> bool;

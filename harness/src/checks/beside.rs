@@ -1,8 +1,9 @@
 //! Two graphs of one process: what a replay of one does to the other.
 
+use super::outside::Writer;
 use super::unordered::named;
 use crate::buffers::BufferSet;
-use crate::finding::{Check, Finding, Id};
+use crate::finding::{Check, Finding, Id, Site};
 use crate::observed::Seen;
 use crate::spans::Spans;
 use crate::topology::{Topology, headline};
@@ -38,6 +39,29 @@ pub fn check(
             format!("{told} writes {place}, which this graph reads and does not write"),
         );
     Some(finding)
+}
+
+/// The finding for a graph whose results follow bytes that the graph of `name` writes, or that has them among its
+/// buffers: `writer` is that graph's node, `reader` where this one uses what differs.
+pub fn changed(
+    ((first, bytes), buffers): (((u64, u64), u64), &BufferSet),
+    (writer, topology, name): (&Writer, &Topology, &str),
+    reader: Option<Site>,
+    step: u64,
+) -> Finding {
+    let place = named(first, bytes, buffers);
+    let (site, told) = match writer {
+        Writer::Node(index) => {
+            let node = &topology.nodes[*index];
+            (node.site.clone(), format!("node {index} ({}) of the graph of '{name}'", headline(&node.kind)))
+        }
+        Writer::Told(what) => (None, format!("{what} of the graph of '{name}'")),
+        Writer::Graph => (None, format!("the graph of '{name}'")),
+    };
+    Finding::new(Id::A14, CHECK).at_step(step).at(site).began(reader).contrast(
+        "each graph writes memory of its own",
+        format!("{told} writes {place}, which this graph reads and does not write"),
+    )
 }
 
 /// The finding for results that changed because the other graph was replayed, or is gone.

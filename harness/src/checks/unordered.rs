@@ -5,6 +5,7 @@ use graphproof_driver::observe::Access;
 
 use super::calls::at_stack;
 use crate::buffers::BufferSet;
+use crate::calls::Told;
 use crate::finding::{Check, Finding, Id, Site};
 use crate::observed::{Party, Race};
 use crate::topology::{Topology, headline};
@@ -111,6 +112,22 @@ fn streams(race: &Race, graph: Option<(u64, &Topology)>, buffers: &BufferSet) ->
         Some(caller) => finding.note(format!("the first called from {caller}")),
         None => finding,
     })
+}
+
+/// The finding for work that the host enqueued by `call` before a replay: the replay ran while the work's stream was
+/// held, and other bytes came of it, of which `first` is the first range.
+pub fn held(call: &Told, (first, bytes): ((u64, u64), u64), (topology, buffers): (&Topology, &BufferSet)) -> Finding {
+    let place = named(first, bytes, buffers);
+    let user = buffers.locate(first.0).and_then(|target| topology.last_user_of(target.buffer));
+    let finding = Finding::new(Id::L06, CHECK).contrast(
+        "an order between the replay and the work that the host enqueued before it on another stream",
+        format!(
+            "the replay ran while the stream of {} was held, and {place} came out different; neither an event, nor a \
+             stream, nor the host orders them",
+            call.function
+        ),
+    );
+    at_stack(finding, &call.stack).began(user.and_then(|(_, node)| node.site.clone()))
 }
 
 fn does(access: Access) -> &'static str {

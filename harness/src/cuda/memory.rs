@@ -7,7 +7,7 @@ use cudarc::driver::sys::{
     CUmemPool_attribute, CUmemPoolProps, CUmemoryPool, CUpointer_attribute,
 };
 
-use super::{CudaError, Stream, cu};
+use super::{CudaError, Stream, cu, live};
 
 /// A memory pool of its own: its high-water mark counts exactly what was allocated from it,
 /// where `cuMemGetInfo` moves in steps of 2 MiB on NVIDIA's driver.
@@ -59,15 +59,18 @@ impl MemoryPool {
         Ok(value)
     }
 
-    /// Allocates `len` bytes with `guard` before and behind them, ready to use when this returns.
+    /// Allocates `len` bytes for the harness itself, with `guard` before and behind them, ready to use when this
+    /// returns.
     ///
     /// # Errors
     /// `CUDA_ERROR_OUT_OF_MEMORY`, or what an earlier fault left.
     pub fn allocate(&self, len: usize, guard: Guard, stream: &Stream) -> Result<DeviceMemory, CudaError> {
-        self.allocate_aligned(len, guard, None, stream)
+        let memory = self.allocate_aligned(len, guard, None, stream)?;
+        live::note_own(memory.base);
+        Ok(memory)
     }
 
-    /// As [`allocate`](Self::allocate), at an address that is a multiple of the power of two `align` and of no greater
+    /// Allocates a buffer of a step, as [`allocate`](Self::allocate) does, at an address that is a multiple of the power of two `align` and of no greater
     /// one.
     ///
     /// # Errors
@@ -308,6 +311,30 @@ pub fn peek(address: u64, most: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![0u8; most.min(usize::try_from(behind).unwrap_or(usize::MAX))];
     cu!(cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), address, bytes.len())).ok()?;
     Some(bytes)
+}
+
+/// Reads device memory into `bytes`. Waits as [`peek`] does.
+///
+/// # Errors
+/// The driver's: it is not mapped any more, or not readable.
+pub fn read(address: u64, bytes: &mut [u8]) -> Result<(), CudaError> {
+    cu!(cuMemcpyDtoH_v2(bytes.as_mut_ptr().cast(), address, bytes.len()))
+}
+
+/// Writes `bytes` to device memory. Waits as [`peek`] does.
+///
+/// # Errors
+/// The driver's.
+pub fn write(address: u64, bytes: &[u8]) -> Result<(), CudaError> {
+    cu!(cuMemcpyHtoD_v2(address, bytes.as_ptr().cast(), bytes.len()))
+}
+
+/// Waits for all work of the current context, of whatever stream.
+///
+/// # Errors
+/// The driver's; a fault of an earlier kernel among them.
+pub fn wait_for_all() -> Result<(), CudaError> {
+    cu!(cuCtxSynchronize())
 }
 
 /// Whether CUDA knows a host address: pinned, registered or managed memory.

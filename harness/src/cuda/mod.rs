@@ -8,6 +8,7 @@ mod conditional;
 pub(crate) mod encoded;
 mod event;
 mod graph;
+pub(crate) mod live;
 mod memory;
 mod module;
 mod patch;
@@ -22,7 +23,7 @@ pub use event::Event;
 pub use graph::{CapturedGraph, CopyEnd, GraphExec, GraphNode, NodeKind};
 pub use memory::{
     Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, extent, free_memory, graph_memory, is_pinned, peek,
-    slack,
+    read, slack, wait_for_all, write,
 };
 pub use module::{Function, LoadedModule};
 pub use patch::ParameterWord;

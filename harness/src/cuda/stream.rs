@@ -53,6 +53,11 @@ impl Stream {
         }
     }
 
+    /// Somebody else's stream, which lives as long as this value is used.
+    pub(crate) fn borrowed(raw: CUstream) -> Self {
+        Stream { raw, owned: false }
+    }
+
     /// The handle.
     pub fn raw(&self) -> CUstream {
         self.raw

@@ -247,7 +247,7 @@ impl Lane {
     }
 
     /// The host's work of a step that was run already, unrecorded.
-    fn prepare_quietly(&mut self, step: u64, phase: Phase) -> StepResult<()> {
+    pub(super) fn prepare_quietly(&mut self, step: u64, phase: Phase) -> StepResult<()> {
         let buffers = match phase {
             Phase::Eager => &mut self.eager,
             Phase::Replay => &mut self.replay,

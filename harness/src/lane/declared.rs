@@ -148,6 +148,9 @@ fn turns(own: &mut Living, other: &mut Living, config: &GateConfig) -> Result<()
         );
         other.lane.keep_all(found.into_iter().collect());
     }
+    let names = [own.lane.step.name().to_owned(), other.lane.step.name().to_owned()];
+    own.lane.judge_shared((graph, &names[0]), &mut other.lane, (beside, &names[1]))?;
+    other.lane.judge_shared((beside, &names[1]), &mut own.lane, (graph, &names[0]))?;
     // A, B, A on the same inputs.
     let first = own.lane.replay_from_start(graph, true)?;
     other.lane.replay_from_start(beside, true)?;
@@ -159,7 +162,7 @@ fn turns(own: &mut Living, other: &mut Living, config: &GateConfig) -> Result<()
 }
 
 /// Whether the replay was made.
-struct Replayed(bool);
+pub(super) struct Replayed(pub(super) bool);
 
 impl Lane {
     /// Replays a step once more, watched. State goes on as if nothing had happened.
@@ -181,7 +184,7 @@ impl Lane {
     }
 
     /// Replays step 0 from the first state; `keep`: its results are what later replays are compared with.
-    fn replay_from_start(&mut self, graph: &Captured, keep: bool) -> Result<Replayed, Ended> {
+    pub(super) fn replay_from_start(&mut self, graph: &Captured, keep: bool) -> Result<Replayed, Ended> {
         self.fill_inputs(0)?;
         if !crate::checks::addresses::check(&graph.topology, &self.replay, 0).is_empty() {
             return Ok(Replayed(false));

@@ -194,6 +194,7 @@ impl Lane {
         }
         let Some(calls) = calls else { return prepared };
         self.evidence.pools.note(&calls);
+        self.mapped.note_host_work(&calls, step, phase);
         self.note_refusal(&prepared, &calls);
         if let Some(free) = calls.last_caller(&["cuMemFree"]) {
             self.evidence.last_free = Some(free);

@@ -11,8 +11,10 @@ mod edges;
 mod evidence;
 mod exercised;
 mod grows;
+mod held;
 mod images;
 mod judge;
+mod mapped;
 mod observe;
 mod orders;
 pub(crate) mod parts;
@@ -109,6 +111,7 @@ pub(crate) struct Lane {
     finding_order: Vec<FindingKey>,
     evidence: evidence::Evidence,
     watched: watch::Watched,
+    mapped: mapped::Mapped,
     /// Parameters of opaque kernels that differ from capture to capture: told if results differ too.
     suspects: Vec<Finding>,
     /// What is gone behind pointers in memory, before the last replay: told if that differs.
@@ -191,7 +194,8 @@ impl Lane {
         }
         if let Some(graph) = captured.as_ref().filter(|_| verdict.is_none()) {
             self.place_results(graph);
-            let more = self.pipelined(graph).and_then(|()| self.beside_host_threads(graph));
+            let more = self.judge_map(graph).and_then(|()| self.pipelined(graph));
+            let more = more.and_then(|()| self.beside_host_threads(graph)).and_then(|()| self.hold_streams(graph));
             let more = more.and_then(|()| self.try_edges(graph)).and_then(|()| self.try_orders(graph));
             match more.and_then(|()| self.time_replays(graph, times.replay.spread().median)) {
                 Ok(device) => self.report.times.device = device,

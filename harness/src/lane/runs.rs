@@ -101,7 +101,9 @@ impl Lane {
             let saved = self.state_before.save(&self.eager, &self.stream);
             self.driver(saved, "saving the state")?;
         }
+        let map = self.map(step, Phase::Eager);
         let time = self.record_eager(step, EAGER_POISON)?;
+        self.note_changes(map, step, Phase::Eager);
         self.note_eager(watch);
         self.keep_eager()?;
         if !controlled {
@@ -307,6 +309,7 @@ impl Lane {
         self.gone = self.with_free(gone);
         let loaded = self.load(&self.replay, REPLAY_POISON);
         self.driver(loaded, "copying the inputs in")?;
+        let map = self.map(step, Phase::Replay);
         self.parts.switch(Part::Replay);
         let started = Instant::now();
         let launched = graph.exec.launch(&self.stream).and_then(|()| self.wait());
@@ -316,6 +319,7 @@ impl Lane {
             self.keep_all(gone);
             return Err(self.stop(faults::run_failed(Id::E03, &error, &graph.enqueued, step), error.is_sticky()));
         }
+        self.note_changes(map, step, Phase::Replay);
         self.parts.switch(Part::Rest);
         Ok(time)
     }

@@ -115,6 +115,7 @@ impl Lane {
             finding_order: Vec::new(),
             evidence: Default::default(),
             watched: Default::default(),
+            mapped: Default::default(),
             suspects: Vec::new(),
             gone: Vec::new(),
             no_host_threads: false,

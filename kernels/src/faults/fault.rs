@@ -133,6 +133,11 @@ impl Expected {
         Expected { needs: Some(Evidence::Calls), ..self }
     }
 
+    /// Says that it shows in what work does to memory, and in results only by chance.
+    pub const fn by_memory_only(self) -> Self {
+        Expected { needs: Some(Evidence::Memory), ..self }
+    }
+
     /// Says that only what each kernel reads and writes can tell it.
     pub const fn by_accesses_only(self) -> Self {
         Expected { needs: Some(Evidence::Accesses), ..self }
@@ -149,6 +154,9 @@ impl Expected {
 pub enum Evidence {
     /// The calls made: by the software driver, and by a recorder in front of NVIDIA's.
     Calls,
+    /// What work does to memory: by what each kernel reads and writes on the software driver; by what changes, where
+    /// calls are recorded.
+    Memory,
     /// What each kernel reads and writes: by the software driver, which executes them.
     Accesses,
     /// Other orders of the same work: by the software driver, which chooses them.

@@ -76,7 +76,7 @@ mod tests {
             let Expected { id, without_record, needs, .. } = fault.expected;
             let said: &[graphproof_harness::finding::Id] = match needs {
                 Some(Evidence::Calls) => ONLY_RECORDED,
-                Some(Evidence::Accesses) => ONLY_WATCHED,
+                Some(Evidence::Memory | Evidence::Accesses) => ONLY_WATCHED,
                 // Other orders are opt-in, and the lane says where there are none.
                 Some(Evidence::Order) | None => &[id],
             };

@@ -35,6 +35,7 @@ impl Evidences {
     fn why_not(&self, evidence: Evidence) -> Option<String> {
         match evidence {
             Evidence::Calls => self.no_calls.as_deref().map(calls::not_recorded),
+            Evidence::Memory => (!self.accesses && self.no_calls.is_some()).then(|| calls::NOT_WATCHED.to_owned()),
             Evidence::Accesses => (!self.accesses).then(|| calls::NOT_WATCHED.to_owned()),
             // The driver that tells what kernels touch is the one whose order can be chosen.
             Evidence::Order => (!self.accesses).then(|| ORDER_IS_ITS_OWN.to_owned()),

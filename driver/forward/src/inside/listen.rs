@@ -42,11 +42,16 @@ pub(super) fn is_on() -> bool {
     unsafe { ON.load(Ordering::Acquire).as_ref() }.is_some_and(|on| on.load(Ordering::Relaxed))
 }
 
-/// Whether a call is to be told: all are while somebody listens, and what a tensor map is written by always. A map
-/// among the parameters of a graph may be older than the work that is listened to.
+/// Whether a call is to be told: all are while somebody listens; always what writes a tensor map, and what makes or
+/// ends memory. The maps and the memory of a graph may be older than the work that is listened to.
 #[inline]
 pub(super) fn wants(info: &Info) -> bool {
-    is_on() || info.action == Action::TensorMap && is_set()
+    let always = match info.action {
+        Action::TensorMap => true,
+        Action::KeepWithStack => info.name.starts_with("cuMem"),
+        _ => false,
+    };
+    is_on() || always && is_set()
 }
 
 /// The capture status of a call's stream before it, where the driver may be asked for it.

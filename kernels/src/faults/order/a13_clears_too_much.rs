@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "clears memory behind its own temporary",
     stands_for: "a memset that is sized for the padded batch",
-    expected: Expected::new(Id::A13, Check::MemoryOutside).by_accesses_only(),
+    expected: Expected::new(Id::A13, Check::MemoryOutside).by_memory_only(),
     sticky: None,
     hangs: false,
     step,

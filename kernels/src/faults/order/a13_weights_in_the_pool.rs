@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "keeps weights where each replay writes",
     stands_for: "a block of a private pool that is given out again",
-    expected: Expected::new(Id::A13, Check::MemoryOutside).by_accesses_only(),
+    expected: Expected::new(Id::A13, Check::MemoryOutside).by_memory_only(),
     sticky: None,
     hangs: false,
     step,

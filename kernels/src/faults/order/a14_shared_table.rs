@@ -13,7 +13,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "reads a table that another graph of the process writes",
     stands_for: "graphs for several batch sizes with one workspace",
-    expected: Expected::new(Id::A14, Check::Together).by_accesses_only(),
+    expected: Expected::new(Id::A14, Check::Together).by_memory_only(),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "copies results out on a stream that the next replay does not wait for",
     stands_for: "outputs that are drained by a copy stream",
-    expected: Expected::new(Id::L06, Check::OrderOfWork).by_accesses_only(),
+    expected: Expected::new(Id::L06, Check::OrderOfWork).by_memory_only(),
     sticky: None,
     hangs: false,
     step,

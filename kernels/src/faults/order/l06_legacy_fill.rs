@@ -15,7 +15,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "fills on the legacy stream beside a graph on a non-blocking one",
     stands_for: "kekzl/imp#1652",
-    expected: Expected::new(Id::L06, Check::OrderOfWork).on(StreamKind::NonBlocking).by_accesses_only(),
+    expected: Expected::new(Id::L06, Check::OrderOfWork).on(StreamKind::NonBlocking).by_memory_only(),
     sticky: None,
     hangs: false,
     step,

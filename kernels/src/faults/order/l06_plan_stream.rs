@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "writes metadata on a stream that the replay does not wait for",
     stands_for: "sgl-project/sglang#17033",
-    expected: Expected::new(Id::L06, Check::OrderOfWork).by_accesses_only(),
+    expected: Expected::new(Id::L06, Check::OrderOfWork).by_memory_only(),
     sticky: None,
     hangs: false,
     step,

@@ -14,7 +14,7 @@ pub const FAULT: Fault = Fault {
     group: Group::Order,
     title: "replays beside another graph that uses the same scratch",
     stands_for: "graphs of two engines that were captured with one workspace",
-    expected: Expected::new(Id::L06, Check::OrderOfWork).by_accesses_only(),
+    expected: Expected::new(Id::L06, Check::OrderOfWork).by_memory_only(),
     sticky: None,
     hangs: false,
     step,

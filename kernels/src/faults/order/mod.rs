@@ -1,6 +1,7 @@
 //! Order of work, memory outside the step, and what a step declares beside itself.
 
 mod a13_clears_too_much;
+mod a13_constants_under_scratch;
 mod a13_weights_in_the_pool;
 mod a14_shared_table;
 mod l03_mapped_factor;
@@ -32,6 +33,7 @@ use super::Fault;
 /// In the order of their rows.
 pub const FAULTS: &[Fault] = &[
     a13_clears_too_much::FAULT,
+    a13_constants_under_scratch::FAULT,
     a13_weights_in_the_pool::FAULT,
     a14_shared_table::FAULT,
     l03_mapped_factor::FAULT,

@@ -180,6 +180,11 @@ pub fn memset_now(address: u64, value: u8, bytes: usize) -> CUresult {
     call!(cuMemsetD8_v2(address, value, bytes))
 }
 
+/// `cuMemsetD2D32`, of one row.
+pub fn memset_row(address: u64, value: u32, words: usize) -> CUresult {
+    call!(cuMemsetD2D32_v2(address, words * 4, value, words, 1))
+}
+
 /// `cuMemcpyDtoDAsync`.
 pub fn copy_async(destination: u64, source: u64, bytes: usize, stream: CUstream) -> CUresult {
     call!(cuMemcpyDtoDAsync_v2(destination, source, bytes, stream))
