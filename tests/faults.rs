@@ -113,6 +113,29 @@ fn on_a_driver_of_the_system_the_gate_hears_the_calls() {
     }
 }
 
+/// What is more than is copied is looked at by digests first, and byte by byte at the next step.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn on_a_driver_of_the_system_large_memory_is_looked_at_by_digests() {
+    let behind = graphproof_forward::find_software().expect("cargo builds it beside the tests");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(&behind.path, folder.path().join("libcuda.so.1")).expect("a link");
+    let graphproof = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_graphproof"));
+        command.args(["faults", "--driver", "system"]).args(arguments).env("LD_LIBRARY_PATH", folder.path());
+        command.env("GRAPHPROOF_MAP_LIMIT", "0");
+        command
+    };
+    for name in ["weights-in-the-pool", "constants-under-scratch"] {
+        let (text, rows) = rows(&mut graphproof(&["--filter", name]));
+        assert_eq!(names(&rows, |row| row["finding"]["id"] == "A13" && row["place_named"] == true), [name], "{text}");
+        assert_eq!(names(&rows, |row| row["twin"] == serde_json::json!([])), [name], "{text}");
+    }
+    // It clears what the first replay has cleared: nothing changes again.
+    let text = printed(&graphproof(&["--show", "clears-too-much"]).output().expect("the program starts"));
+    assert!(text.contains("a replay changed: it was seen by digests alone") && !text.contains("A13]"), "{text}");
+}
+
 #[test]
 fn without_a_call_record_what_only_it_tells_is_not_checked_and_nothing_is_missed() {
     let untold = ["lazy-load", "tunes-at-first-call", "update-refused", "graphs-pile-up", "events-pile-up"];

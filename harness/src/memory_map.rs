@@ -1,20 +1,38 @@
 //! The memory of the process as it is, to be compared with what it is later: where no driver tells what kernels touch,
 //! what they changed shows all the same.
 
-use crate::cuda::{self, live};
+use crate::compare::device::{Comparer, Images};
+use crate::cuda::{self, CudaError, Guard, Stream, live};
+use crate::error::RunError;
 use crate::spans::Spans;
 
-/// Bytes that are copied of one moment. The smallest allocations come first: what is shared and forgotten is small.
-const MOST_COPIED: u64 = 256 << 20;
+/// Mebibytes that are copied of one moment, unless `GRAPHPROOF_MAP_LIMIT` says it. The smallest allocations come first:
+/// what is shared and forgotten is small.
+const MOST_COPIED: u64 = 256;
+/// Of what is larger the device makes digests, one for each of these bytes.
+const PIECE: u64 = 4 << 20;
+/// Digests that are made at once.
+const BATCH: usize = 64;
+/// Pieces that are copied at the next moment, because their digest changed.
+pub const MOST_PIECES: usize = 64;
 /// Bytes of changes that are kept.
 const MOST_CHANGED: usize = 16 << 20;
 /// Bytes between two that differ up to which both are one change.
 const GAP: usize = 64;
 
+/// Makes digests of device memory where it lies.
+#[derive(Debug)]
+pub struct Digester(Comparer);
+
+/// A stretch of memory: its address and bytes.
+type Stretch = (u64, u64);
+
 /// The bytes of all known device memory at one moment.
 #[derive(Debug, Default)]
 pub struct Image {
     pieces: Vec<(u64, Vec<u8>)>,
+    /// Of what is larger than is copied.
+    digests: Vec<(Stretch, u64)>,
     /// Memory that is not in it: allocations, and their bytes.
     pub left: (usize, u64),
 }
@@ -39,6 +57,54 @@ pub struct Changes {
     pub all: Vec<Change>,
     /// Whether more changed than is kept.
     pub truncated: bool,
+    /// Pieces whose digests changed: something in each did.
+    pub pieces: Vec<Stretch>,
+}
+
+impl Digester {
+    /// Room for a batch.
+    ///
+    /// # Errors
+    /// As for [`Comparer::new`].
+    pub fn new(session: &cuda::Session, stream: &Stream) -> Result<Self, RunError> {
+        Comparer::new(session, stream, &[PIECE; BATCH]).map(Digester)
+    }
+
+    /// The digest of each stretch.
+    fn of(&mut self, all: &[Stretch], stream: &Stream) -> Result<Vec<(Stretch, u64)>, CudaError> {
+        let mut digests = Vec::with_capacity(all.len());
+        for batch in all.chunks(BATCH) {
+            let image = |&(reference, bytes): &Stretch| Images {
+                reference,
+                other: None,
+                lengths: None,
+                bytes,
+                row_bytes: bytes,
+                element: 1,
+            };
+            let images: Vec<Images> = batch.iter().map(image).collect();
+            let (found, _) = self.0.run(&images, &[], Guard::NONE, stream)?;
+            digests.extend(batch.iter().copied().zip(found.iter().map(|found| found.digest)));
+        }
+        Ok(digests)
+    }
+}
+
+/// Bytes that are copied of one moment.
+fn most_copied() -> u64 {
+    let set = std::env::var("GRAPHPROOF_MAP_LIMIT").ok().and_then(|text| text.parse::<u64>().ok());
+    set.unwrap_or(MOST_COPIED).saturating_mul(1 << 20)
+}
+
+/// How an image is taken.
+#[derive(Debug, Default)]
+pub struct Look<'a> {
+    /// Allocations in which something of this lies are left out.
+    pub beside: Spans,
+    /// Of larger allocations these pieces are copied.
+    pub pieces: &'a [Stretch],
+    /// Makes digests of larger allocations; none are made without.
+    pub digester: Option<(&'a mut Digester, &'a Stream)>,
 }
 
 impl Changes {
@@ -58,36 +124,55 @@ impl Changes {
 }
 
 impl Image {
-    /// Copies all memory that is known, but for allocations in which something of `beside` lies, and for what is larger
-    /// than is copied. Nothing may be in flight.
-    pub fn take(beside: &Spans) -> Self {
+    /// Copies all memory that is known, and makes digests of what is larger than is copied. Nothing may be in flight.
+    ///
+    /// # Errors
+    /// The driver's, by the work that makes digests.
+    pub fn take(look: Look<'_>) -> Result<Self, CudaError> {
         let mut known = live::all();
-        known.retain(|live| Spans::of([(live.base, live.bytes)]).common(beside).is_empty());
+        known.retain(|live| Spans::of([(live.base, live.bytes)]).common(&look.beside).is_empty());
         known.sort_by_key(|live| (live.bytes, live.base));
         let mut image = Image::default();
-        let mut room = MOST_COPIED;
+        let mut room = most_copied();
+        let mut larger = Vec::new();
         for live in known {
             let copied = (live.bytes <= room).then(|| copy(live.base, live.bytes)).flatten();
-            match copied {
-                Some(bytes) => {
-                    room -= live.bytes;
-                    image.pieces.push((live.base, bytes));
-                }
-                None => image.left = (image.left.0 + 1, image.left.1 + live.bytes),
+            if let Some(bytes) = copied {
+                room -= live.bytes;
+                image.pieces.push((live.base, bytes));
+            } else if look.digester.is_some() && is_readable(&live) {
+                let starts = (0..live.bytes).step_by(PIECE as usize);
+                larger.extend(starts.map(|at| (live.base + at, PIECE.min(live.bytes - at))));
+            } else {
+                image.left = (image.left.0 + 1, image.left.1 + live.bytes);
+            }
+        }
+        for &(address, bytes) in look.pieces {
+            let known = larger.iter().position(|&piece| piece == (address, bytes));
+            if let Some((at, copied)) = known.zip(copy(address, bytes)) {
+                larger.swap_remove(at);
+                image.pieces.push((address, copied));
             }
         }
         image.pieces.sort_unstable_by_key(|(base, _)| *base);
-        image
+        if let Some((digester, stream)) = look.digester {
+            image.digests = digester.of(&larger, stream)?;
+        }
+        Ok(image)
     }
 
     /// What is in this image and is other now; memory that ended since is left out.
-    pub fn changed(&self) -> Changes {
+    ///
+    /// # Errors
+    /// The driver's, by the work that makes digests.
+    pub fn changed(&self, digester: Option<(&mut Digester, &Stream)>) -> Result<Changes, CudaError> {
         let live = live::all();
-        let still = |base: u64, len: usize| live.iter().any(|live| live.base == base && live.bytes == len as u64);
+        let still =
+            |base: u64, len: u64| live.iter().any(|live| live.base <= base && base - live.base + len <= live.bytes);
         let mut changes = Changes::default();
         let mut kept = 0;
         let mut spans = Vec::new();
-        for (base, before) in self.pieces.iter().filter(|(base, bytes)| still(*base, bytes.len())) {
+        for (base, before) in self.pieces.iter().filter(|(base, bytes)| still(*base, bytes.len() as u64)) {
             let Some(now) = copy(*base, before.len() as u64) else { continue };
             for (from, to) in runs(before, &now) {
                 let differing = (from..to).filter(|&at| before[at] != now[at]);
@@ -102,15 +187,23 @@ impl Image {
             }
         }
         changes.spans = Spans::of(spans);
-        changes
+        if let Some((digester, stream)) = digester {
+            let before = self.digests.iter().filter(|((base, len), _)| still(*base, *len));
+            let before: Vec<(Stretch, u64)> = before.copied().collect();
+            let pieces: Vec<Stretch> = before.iter().map(|(piece, _)| *piece).collect();
+            let now = digester.of(&pieces, stream)?;
+            let differing = before.iter().zip(now).filter(|(before, now)| before.1 != now.1);
+            changes.pieces = differing.map(|(before, _)| before.0).collect();
+        }
+        Ok(changes)
     }
 
     /// Writes back what is in this image and is other now; whether that is all of it.
     ///
     /// # Errors
     /// The driver's.
-    pub fn restore(&self) -> Result<bool, cuda::CudaError> {
-        let changes = self.changed();
+    pub fn restore(&self) -> Result<bool, CudaError> {
+        let changes = self.changed(None)?;
         changes.all.iter().try_for_each(Change::undo).map(|()| !changes.truncated)
     }
 }
@@ -120,7 +213,7 @@ impl Change {
     ///
     /// # Errors
     /// The driver's.
-    pub fn undo(&self) -> Result<(), cuda::CudaError> {
+    pub fn undo(&self) -> Result<(), CudaError> {
         cuda::write(self.address, &self.before)
     }
 
@@ -128,7 +221,7 @@ impl Change {
     ///
     /// # Errors
     /// The driver's.
-    pub fn redo(&self) -> Result<(), cuda::CudaError> {
+    pub fn redo(&self) -> Result<(), CudaError> {
         cuda::write(self.address, &self.after)
     }
 
@@ -136,6 +229,12 @@ impl Change {
     pub fn span(&self) -> (u64, u64) {
         (self.address, self.before.len() as u64)
     }
+}
+
+/// Whether a kernel may read an allocation: where a copy is refused, a kernel would be lost with the context.
+fn is_readable(live: &live::Live) -> bool {
+    let mut byte = [0];
+    live.bytes > 0 && [live.base, live.base + live.bytes - 1].into_iter().all(|at| cuda::read(at, &mut byte).is_ok())
 }
 
 fn copy(base: u64, bytes: u64) -> Option<Vec<u8>> {

@@ -10,8 +10,7 @@ use crate::capture_as::StreamKind;
 use crate::checks::{addresses, stall, unordered};
 use crate::context::Phase;
 use crate::cuda::{self, CudaError, Stream};
-use crate::memory_map::Image;
-use crate::spans::Spans;
+use crate::memory_map::{Image, Look};
 
 /// Streams that are held of one step.
 const MOST: usize = 4;
@@ -46,20 +45,25 @@ impl Lane {
         self.fill_inputs(step)?;
         self.heartbeat.enter("streams of the host's work", step);
         let Ok(()) = cuda::wait_for_all() else { return Ok(()) };
-        let before = Image::take(&Spans::default());
+        let before = Image::take(Look::default());
+        let before = self.driver(before, "copying the memory of the process")?;
         let Some(took) = self.in_order(graph, step, &before)? else { return Ok(()) };
-        let usual = Image::take(&Spans::default());
+        let usual = Image::take(Look::default());
+        let usual = self.driver(usual, "copying the memory of the process")?;
         if self.in_order(graph, step, &before)?.is_none() {
             return Ok(());
         }
         // What differs from run to run says nothing.
-        let unsteady = usual.changed().spans;
+        let unsteady = usual.changed(None);
+        let unsteady = self.driver(unsteady, "comparing the memory of the process")?.spans;
         for (used, _) in streams.iter().take(MOST) {
             let patience = LEAST.max(took * 4);
             if !self.held_back(graph, step, (&before, used), patience)? {
                 continue;
             }
-            let differs = usual.changed().spans.without(&unsteady).in_words();
+            let now = usual.changed(None);
+            let now = self.driver(now, "comparing the memory of the process")?;
+            let differs = now.spans.without(&unsteady).in_words();
             if let Some(first) = differs.first() {
                 let place = (&graph.topology, &self.replay);
                 let found = unordered::held(&used.first, (first, differs.bytes()), place);

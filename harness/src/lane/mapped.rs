@@ -3,17 +3,15 @@
 //! which node writes it, and whether the eager step's results follow it.
 
 use super::bisect::{Images, images};
-use super::judge::Beside;
 use super::{Captured, Ended, Lane, watch};
 use crate::buffers::BufferSet;
 use crate::calls::{self, Calls, OnStream};
-use crate::checks::bits::Pair;
+use crate::checks::addresses;
 use crate::checks::outside::{self, Writer};
-use crate::checks::{addresses, beside};
 use crate::context::Phase;
 use crate::cuda::{self, CudaError};
 use crate::finding::{Finding, Id};
-use crate::memory_map::{Change, Changes, Image};
+use crate::memory_map::{Change, Changes, Image, Look, MOST_PIECES};
 use crate::spans::Spans;
 use crate::step::Role;
 
@@ -21,7 +19,7 @@ use crate::step::Role;
 #[derive(Debug, Default)]
 pub(super) struct Mapped {
     /// What each run changed, outside its own buffers too.
-    runs: Vec<(u64, Phase, Changes)>,
+    pub(super) runs: Vec<(u64, Phase, Changes)>,
     /// What the host's work before the first eager run filled by copies and fills.
     filled_first: Spans,
     /// What its work before a later one filled so, once there was one, and read.
@@ -29,6 +27,10 @@ pub(super) struct Mapped {
     read: Spans,
     /// Streams that the host's work before replays used, and before how many.
     pub(super) streams: Vec<(OnStream, u64)>,
+    /// Pieces of large allocations that a replay changed: looked at byte by byte from then on.
+    pieces: Vec<(u64, u64)>,
+    /// Those that the last replay changed and that were not.
+    unseen: Vec<(u64, u64)>,
     /// Most memory that was not looked at: allocations, and bytes.
     left: (usize, u64),
 }
@@ -74,7 +76,10 @@ impl Lane {
         }
         cuda::wait_for_all().ok()?;
         // The lane's own buffers are compared anyway, and may be all the memory there is.
-        let image = Image::take(&self.own_memory());
+        let beside = self.own_memory();
+        let digester = self.digester.as_mut().map(|digester| (digester, &self.stream));
+        // An error of the device is told by the run that follows.
+        let image = Image::take(Look { beside, pieces: &self.mapped.pieces, digester }).ok()?;
         if image.left.1 > self.mapped.left.1 {
             self.mapped.left = image.left;
         }
@@ -83,13 +88,20 @@ impl Lane {
 
     /// Keeps what changed since.
     pub(super) fn note_changes(&mut self, map: Option<Image>, step: u64, phase: Phase) {
-        if let Some(map) = map {
-            self.mapped.runs.push((step, phase, map.changed()));
+        let digester = self.digester.as_mut().map(|digester| (digester, &self.stream));
+        let Some(Ok(changes)) = map.map(|map| map.changed(digester)) else { return };
+        if phase == Phase::Replay {
+            // At the next step these are looked at byte by byte.
+            self.mapped.unseen = changes.pieces.clone();
+            let more = changes.pieces.iter().take(MOST_PIECES).filter(|piece| !self.mapped.pieces.contains(piece));
+            let more: Vec<(u64, u64)> = more.copied().collect();
+            self.mapped.pieces.extend(more);
         }
+        self.mapped.runs.push((step, phase, changes));
     }
 
     /// The buffers of both sets, and what stands around them.
-    fn own_memory(&self) -> Spans {
+    pub(super) fn own_memory(&self) -> Spans {
         let guarded = |set: &BufferSet| {
             let around = 2 * set.guard().bytes as u64;
             let of = |index: usize| (set.memory(index).guard_address(), set.memory(index).len() as u64 + around);
@@ -103,8 +115,19 @@ impl Lane {
     pub(super) fn judge_map(&mut self, graph: &Captured) -> Result<(), Ended> {
         if self.mapped.left.0 > 0 {
             let (count, bytes) = self.mapped.left;
-            let line = format!("memory outside: {bytes} bytes in {count} allocations, more than is copied at a time");
+            let line = format!("memory outside: {bytes} bytes in {count} allocations that cannot be read");
             self.report.not_checked.push(line);
+        }
+        // A piece that no replay changed again, or that had no room.
+        let last = self.mapped.runs.iter().rev().find(|(_, phase, _)| *phase == Phase::Replay);
+        let again = last.map(|(_, _, changes)| changes.spans.clone()).unwrap_or_default();
+        let looked = self.mapped.pieces.iter().filter(|piece| Spans::of([**piece]).common(&again).is_empty());
+        let unseen = Spans::of(looked.chain(&self.mapped.unseen).copied());
+        if let Some((address, _)) = unseen.first() {
+            self.report.not_checked.push(format!(
+                "memory outside: which bytes of {} at {address:#x} and behind a replay changed: it was seen by digests alone",
+                unseen.bytes()
+            ));
         }
         let own = self.own_memory();
         let eager = self.mapped.changed_by(Phase::Eager);
@@ -193,7 +216,7 @@ impl Lane {
     }
 
     /// The node that makes this change, found by replays of the graph's first nodes; none if no replay makes it again.
-    fn writer_outside(
+    pub(super) fn writer_outside(
         &mut self,
         graph: &Captured,
         step: u64,
@@ -242,69 +265,10 @@ impl Lane {
             Ended::Stop
         })
     }
-
-    /// The finding for another graph of the process that changes what this one's results follow. Both have been
-    /// replayed in turn.
-    pub(super) fn judge_shared(
-        &mut self,
-        (graph, _): (&Captured, &str),
-        theirs: &mut Lane,
-        (other, name): (&Captured, &str),
-    ) -> Result<(), Ended> {
-        let buffers = outside::declared(&self.replay);
-        for at in 0..theirs.mapped.runs.len() {
-            let (step, _, changes) = &theirs.mapped.runs[at];
-            let outside = changes.spans.without(&theirs.own_memory());
-            let direct = outside.common(&buffers);
-            let tried = changes.within(if direct.is_empty() { &outside } else { &direct });
-            if tried.is_empty() {
-                continue;
-            }
-            let step = *step;
-            let reader = if direct.is_empty() { self.replay_follows(graph, &tried)? } else { Some(None) };
-            let Some(reader) = reader else { continue };
-            // What only their eager run changes is no fault of graphs.
-            let Some(writer) = theirs.writer_outside(other, step, tried.first())? else { continue };
-            let spans = Spans::of(tried.iter().map(Change::span)).in_words();
-            let Some(first) = spans.first() else { continue };
-            let site = reader.and_then(|buffer| self.user_of(buffer));
-            let harmed = ((first, spans.bytes()), &self.replay);
-            let found = beside::changed(harmed, (&writer, &other.topology, name), site, step);
-            self.keep_all(vec![allocation(found, first.0)]);
-            return Ok(());
-        }
-        Ok(())
-    }
-
-    /// Whether results of the graph follow these bytes, and the buffer that differs.
-    fn replay_follows(&mut self, graph: &Captured, changes: &[Change]) -> Result<Option<Option<usize>>, Ended> {
-        let mut follows = None;
-        for (at, put) in [Change::undo, Change::undo, Change::redo].into_iter().enumerate() {
-            let written = changes.iter().try_for_each(put);
-            self.driver(written, "writing memory outside the step")?;
-            if !self.replay_from_start(graph, at == 0)?.0 {
-                return Ok(None);
-            }
-            if at > 0 {
-                let differing = self.evidence.differing.clone();
-                let judged = self.compare(Pair::ReplayReplay, Beside::Nothing, 0, Some(&graph.topology))?;
-                self.evidence.differing = differing;
-                match judged.images.first() {
-                    // It does not agree with itself: this shows nothing.
-                    Some(_) if at == 1 => break,
-                    Some((buffer, _)) => follows = Some(Some(*buffer)),
-                    None => {}
-                }
-            }
-        }
-        let written = changes.iter().try_for_each(Change::redo);
-        self.driver(written, "writing memory outside the step")?;
-        Ok(follows)
-    }
 }
 
 /// Says of which allocation an address is.
-fn allocation(finding: Finding, address: u64) -> Finding {
+pub(super) fn allocation(finding: Finding, address: u64) -> Finding {
     match cuda::extent(address) {
         Some((base, len)) => {
             let at = address - base;

@@ -24,6 +24,7 @@ mod poison;
 mod probes;
 mod runs;
 mod setup;
+mod shared;
 pub(crate) mod speed;
 mod timeline;
 mod unread;
@@ -48,6 +49,7 @@ use crate::error::RunError;
 use crate::finding::{Finding, Id};
 use crate::gate::{GateConfig, LaneOutcome};
 use crate::kernels::Kernels;
+use crate::memory_map::Digester;
 use crate::report::{LaneReport, MOST_DIFFERING, Samples, Verdict};
 use crate::step::{BufferSpec, HostBuffers, Step};
 use crate::topology::Topology;
@@ -97,6 +99,8 @@ pub(crate) struct Lane {
     row_lengths: RowLengths,
     levelled: Levelled,
     comparer: Comparer,
+    /// Where no driver tells what kernels touch.
+    digester: Option<Digester>,
     /// Host memory for images that differ, or that have no order.
     fetched: BTreeMap<usize, [PinnedMemory; 2]>,
     first_replay: Option<HostImages>,

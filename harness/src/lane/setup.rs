@@ -7,12 +7,14 @@ use super::images::{DeviceImages, Levelled, RowLengths, pinned};
 use super::parts::Parts;
 use super::{EAGER_GUARD, Lane, REPLAY_GUARD};
 use crate::buffers::BufferSet;
+use crate::calls;
 use crate::capture_as::StreamKind;
 use crate::compare::device::Comparer;
 use crate::cuda::{Event, Session, Stream};
 use crate::error::RunError;
 use crate::gate::{GateConfig, blank_report};
 use crate::kernels::Kernels;
+use crate::memory_map::Digester;
 use crate::plan::check_specs;
 use crate::report::{BufferBytes, MemoryReceipt, Verdict};
 use crate::step::{HostBuffers, Role, Step};
@@ -68,6 +70,8 @@ impl Lane {
         let levelled = Levelled::new(session, &specs, &stream).map_err(driver("allocating memory for images"))?;
         let sizes: Vec<u64> = specs.iter().map(|spec| spec.bytes().unwrap_or(0) as u64).collect();
         let comparer = Comparer::new(session, &stream, &sizes)?;
+        let compares = calls::recorded() && !calls::watched();
+        let digester = compares.then(|| Digester::new(session, &stream)).transpose()?;
         let uploads = pinned(&specs, |role| matches!(role, Role::Input | Role::State))
             .map_err(driver("allocating pinned memory"))?;
         let mut report = blank_report(step.as_ref(), config, Verdict::Pass);
@@ -95,6 +99,7 @@ impl Lane {
             row_lengths,
             levelled,
             comparer,
+            digester,
             fetched: BTreeMap::new(),
             first_replay: None,
             digests: Default::default(),
