@@ -139,7 +139,13 @@ impl Ctx {
         let map = TensorMap::decode(&bytes).map_err(|refusal| misuse(refusal.why))?;
         let Window::Tiled(sizes) = map.window else { return Err(misuse("im2col mode is not executed")) };
         if map.interleave != 0 {
-            return Err(misuse("an interleaved layout is not executed"));
+            let why = format!(
+                "it has the layout CU_TENSOR_MAP_INTERLEAVE_{}B, of the tensor at {:#x}; NVIDIA's documents do not say where \
+                 the bytes of a box lie then, and it is not executed",
+                16 * u32::from(map.interleave),
+                map.address
+            );
+            return Err(misuse(&why));
         }
         if usize::from(map.rank) != rank {
             return Err(misuse(&format!("it has {} dimensions, the instruction {rank}", map.rank)));
