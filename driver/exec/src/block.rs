@@ -1,9 +1,11 @@
 //! A cluster of blocks, most often of one: its warps take turns until all have ended.
 
 mod barrier;
+mod dependence;
 mod report;
 
 use barrier::{Barrier, ClusterBarrier};
+pub(super) use dependence::Part;
 
 use std::sync::atomic::Ordering;
 
@@ -15,6 +17,7 @@ use super::registers::Place;
 use super::vm::Ctx;
 use super::vm::copy::AsyncCopies;
 use super::vm::ctx::{Event, Overrun, Warp};
+use super::vm::dependence::Dependence;
 use super::vm::fence::Uses;
 use super::vm::flight::Flight;
 use super::vm::split::{Split, Wait};
@@ -59,6 +62,7 @@ pub(super) fn start<'a>(
     worker.poison_shared(seed);
     worker.clear_reserved(code);
     worker.ctx.ended = 0;
+    worker.ctx.dependence = Dependence::default();
     worker.ctx.mbarriers.clear();
     worker.ctx.flights.begin(launch.order_seed, mix(seed));
     let ctx = &mut worker.ctx;
@@ -98,6 +102,7 @@ pub(super) fn start<'a>(
         turns,
         spins: false,
         idles: false,
+        part: Part::Whole,
     }
 }
 
@@ -156,6 +161,8 @@ pub(super) struct Cluster<'a> {
     spins: bool,
     /// It did little more in its last slice than to ask again and again.
     idles: bool,
+    /// How far it is to run.
+    part: Part,
 }
 
 // SAFETY: the pointers in its worker lead into memory that the worker owns, and to what the launch shares
@@ -169,18 +176,32 @@ pub(super) enum Pause {
     Ended,
     /// It has run for a while: it may be waiting for another block, which is to run now.
     Slice,
+    /// It has come as far as the [`Part`] goes that it was to run.
+    Held,
+}
+
+/// How a round of turns has ended.
+enum Round {
+    /// All threads have.
+    Ended,
+    /// Each warp that could has had a turn: the most backward branches that one took, by estimate.
+    Took(u32),
+    /// See [`Pause::Held`].
+    Held,
 }
 
 impl Cluster<'_> {
     /// Runs for a while, with the counts of instructions at 0. `spins`: blocks of the launch have been set aside.
-    pub fn run(&mut self, spins: bool) -> Result<Pause, Fault> {
+    pub fn run(&mut self, spins: bool, part: Part) -> Result<Pause, Fault> {
         self.spins = spins;
+        self.enter_part(part);
         let slice = self.slice();
         let mut left = slice;
         loop {
             match self.round()? {
-                None => return Ok(Pause::Ended),
-                Some(cost) => left = left.saturating_sub(cost),
+                Round::Ended => return Ok(Pause::Ended),
+                Round::Held => return Ok(Pause::Held),
+                Round::Took(cost) => left = left.saturating_sub(cost),
             }
             if left == 0 {
                 self.poll()?;
@@ -201,8 +222,8 @@ impl Cluster<'_> {
         }
     }
 
-    /// Gives each warp a turn. The backward branches that they took, by estimate; none if all have ended.
-    fn round(&mut self) -> Result<Option<u32>, Fault> {
+    /// Gives each warp a turn.
+    fn round(&mut self) -> Result<Round, Fault> {
         loop {
             let (mut moved, mut left, mut cost) = (false, false, SHORT_TURN);
             for n in 0..self.warps {
@@ -217,19 +238,29 @@ impl Cluster<'_> {
                     cost = cost.max(self.turn(index)?);
                     self.ended(index)?;
                     self.time_passes()?;
+                    if self.is_to_stop_behind_trigger() {
+                        return Ok(Round::Held);
+                    }
                 }
             }
             if !left {
                 // What is still on its way writes nothing that has ended.
                 while self.land_next()? {}
-                return Ok(None);
+                return Ok(Round::Ended);
+            }
+            if !moved && self.waits_for_grids() {
+                // Only what others of its threads sleep for is done meanwhile.
+                if self.sleeps() && self.land_next()? {
+                    continue;
+                }
+                return Ok(Round::Held);
             }
             let parted = (!moved || self.patience == 0) && self.part();
             if !moved && !parted && !self.land_next()? && !self.wake() {
                 return Err(self.deadlock());
             }
             if moved {
-                return Ok(Some(cost));
+                return Ok(Round::Took(cost));
             }
         }
     }
@@ -340,6 +371,14 @@ impl Cluster<'_> {
             let went_on = match event {
                 Event::Barrier(arrival) => self.arrive(index, arrival),
                 Event::Cluster { wait, pc } => self.cluster_barrier(index, wait, pc),
+                Event::Grids { pc } => {
+                    ctx.park(pc + 1, Wait::Grids);
+                    Ok(())
+                }
+                Event::Triggered { pc } => {
+                    ctx.park(pc + 1, Wait::Ready);
+                    break;
+                }
                 Event::Yield => {
                     self.worker.leave(index);
                     self.complete();

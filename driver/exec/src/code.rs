@@ -124,6 +124,8 @@ pub(crate) struct Code {
     pub polls: bool,
     /// Some instruction reads shared memory asynchronously.
     pub reads_async: bool,
+    /// Some instruction lets dependent grids begin.
+    pub lets_begin: bool,
 }
 
 impl std::fmt::Debug for Code {

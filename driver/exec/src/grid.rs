@@ -5,15 +5,17 @@
 //! the thread runs another of the launch. So every block that the device holds at once makes progress, as on a
 //! GPU, and those behind them start when others have ended.
 
+mod parts;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::block::{self, Cluster, Pause};
+use super::block::{self, Cluster, Part, Pause};
 use super::code::Code;
 use super::fault::{Fault, FaultKind};
 use super::launch::{Conditional, ExecStats, Launch, MemoryMap, MemoryRange, WidenedRead};
-use super::order::Permutation;
+use super::order::{BACKWARDS, Permutation, mix};
 use super::worker::{self, Worker};
 
 /// Device address of the counters by which a grid waits for itself, above every allocation. CUDA hands it to
@@ -72,6 +74,16 @@ pub(super) struct Grid<'a> {
     spins: AtomicBool,
     /// Blocks that are set aside, with their place in the order.
     aside: Mutex<VecDeque<(u64, Cluster<'a>)>>,
+    /// How far blocks run now, from this place in the order on; those before it run to their end.
+    part: (Part, u64),
+    /// Blocks up to this place in the order are started now.
+    limit: u64,
+    /// Blocks that have come as far as they are to run now, with their place in the order.
+    held: Mutex<Vec<(u64, Cluster<'a>)>>,
+    /// Blocks that were held go on.
+    resumes: bool,
+    /// Of a part: how long no block has come to its end.
+    stalled: AtomicU64,
     pub stop: AtomicBool,
     pub outcome: Mutex<Outcome>,
     /// A helper has left.
@@ -110,28 +122,34 @@ impl<'a> Grid<'a> {
             ended: AtomicU64::new(0),
             spins: AtomicBool::new(false),
             aside: Mutex::default(),
+            part: (Part::Whole, 0),
+            limit: count,
+            held: Mutex::default(),
+            resumes: false,
+            stalled: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             outcome: Mutex::default(),
             left: Condvar::new(),
         }
     }
 
-    /// Whether a block is left to be started.
+    /// Whether a block is left to be started, or to go on.
     pub fn open(&self) -> bool {
-        self.next.load(Ordering::Relaxed) < self.count && !self.stop.load(Ordering::Relaxed)
+        let left = self.next.load(Ordering::Relaxed) < self.limit || self.resumes && !lock(&self.aside).is_empty();
+        left && !self.stop.load(Ordering::Relaxed)
     }
 
     /// A block to start, else one that has been set aside; one of these first if the device is full.
     fn next(&self) -> Option<Next<'a>> {
         let start = || {
             let n = self.next.fetch_add(1, Ordering::Relaxed);
-            (n < self.count).then_some(Next::Start(n))
+            (n < self.limit).then_some(Next::Start(n))
         };
-        if !self.spins.load(Ordering::Relaxed) {
+        if !self.spins.load(Ordering::Relaxed) && !self.resumes {
             return start();
         }
         let mut aside = lock(&self.aside);
-        let under_way = self.next.load(Ordering::Relaxed).min(self.count) - self.ended.load(Ordering::Relaxed);
+        let under_way = self.next.load(Ordering::Relaxed).min(self.limit) - self.ended.load(Ordering::Relaxed);
         let fresh = if under_way < self.resident || aside.is_empty() { start() } else { None };
         fresh.or_else(|| aside.pop_front().map(|(n, cluster)| Next::GoOn(n, cluster)))
     }
@@ -144,6 +162,7 @@ impl<'a> Grid<'a> {
         // Since this thread last yielded, of blocks that wait.
         let mut turns = 0;
         while !self.stop.load(Ordering::Relaxed)
+            && !self.has_stalled()
             && let Some(next) = self.next()
         {
             let (n, mut cluster) = match next {
@@ -159,18 +178,25 @@ impl<'a> Grid<'a> {
                     (n, block::start(worker, self.launch, self.code, first))
                 }
             };
-            let ran = cluster.run(self.spins.load(Ordering::Relaxed));
+            let ran = cluster.run(self.spins.load(Ordering::Relaxed), self.part_of(n));
             let worker = &mut cluster.worker;
             stats.warp_instructions += std::mem::take(&mut worker.ctx.warp_instructions);
             stats.lane_instructions += std::mem::take(&mut worker.ctx.lane_instructions);
             stats.widened = WidenedRead::first(stats.widened, worker.widened.take());
+            if ran == Ok(Pause::Held) {
+                self.moved();
+                lock(&self.held).push((n, cluster));
+                continue;
+            }
             if ran == Ok(Pause::Slice) {
+                let weight = cluster.weight();
                 let others = {
                     let mut aside = lock(&self.aside);
                     aside.push_back((n, cluster));
                     aside.len()
                 };
                 self.spins.store(true, Ordering::Relaxed);
+                self.waited(weight, others);
                 // Other launches may be waited for, too: once all of this one have had their turn, since beside
                 // other programs a thread that yields loses a whole slice of theirs.
                 turns += 1;
@@ -182,6 +208,7 @@ impl<'a> Grid<'a> {
             }
             idle.push(cluster.worker);
             self.ended.fetch_add(1, Ordering::Relaxed);
+            self.moved();
             ENDED.fetch_add(self.launch.cluster.iter().map(|&n| u64::from(n)).product(), Ordering::Relaxed);
             if let Err(f) = ran {
                 self.stop.store(true, Ordering::Relaxed);

@@ -22,6 +22,7 @@ mod program;
 pub mod ptx;
 mod registers;
 mod room;
+mod running;
 mod slot;
 mod strength;
 pub mod tensor_map;
@@ -41,8 +42,9 @@ pub use isa::Isa;
 pub use launch::{Conditional, ExecStats, Launch, LaunchConfig, MemoryMap, MemoryRange, WidenedRead};
 pub use order::{BACKWARDS, FORWARDS};
 pub use output::take_output;
-pub use pool::{Pool, run, run_in_graph};
+pub use pool::Pool;
 pub use program::{AddressValue, Entry, GlobalVariable, Kernel, Parameter, Program, ReferenceKind, Target};
+pub use running::{Running, run, run_in_graph, run_in_parts};
 
 /// The rate of `%clock64`, in kHz: the device's clock rate.
 pub const CLOCK_KHZ: u32 = vm::flow::CLOCK_KHZ;

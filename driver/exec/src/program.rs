@@ -309,3 +309,10 @@ pub struct Kernel {
     /// meet would wait for each other for good.
     pub(crate) plain: Option<Code>,
 }
+
+impl Kernel {
+    /// Whether it may let the grids behind it begin before it has ended (`griddepcontrol.launch_dependents`).
+    pub fn lets_begin(&self) -> bool {
+        self.code.lets_begin
+    }
+}

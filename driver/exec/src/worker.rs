@@ -13,6 +13,7 @@ use super::room::Room;
 use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::ctx::{Event, Warp};
+use super::vm::dependence::Dependence;
 use super::vm::flight::Flights;
 use super::vm::mbarrier::Mbarriers;
 use super::vm::split::Split;
@@ -78,6 +79,7 @@ impl Worker {
                 ranks: 1,
                 block_warps: 1,
                 ended: 0,
+                dependence: Dependence::default(),
                 cluster_shared: std::ptr::null_mut(),
                 shared_stride: 0,
                 mbarriers: Mbarriers::default(),

@@ -13,10 +13,11 @@ use super::driver::Driver;
 use super::event::{Completion, Publication, Record};
 use super::fault::{self, FaultReport};
 use super::graph_run;
+use super::kernel::{self, Beside};
 use super::memory::memory;
 use super::params::{End, HostWork};
-use super::work::{CopyWork, KernelWork, MemsetWork, NodeParams, Plan};
-use super::{EventId, batch, instance, interpreter, opaque};
+use super::work::{CopyWork, MemsetWork, NodeParams, Plan};
+use super::{EventId, batch, early, instance};
 use crate::observe::{self, Path};
 use crate::record;
 use graphproof_api::CUresult;
@@ -98,7 +99,7 @@ impl Execute<Task> for Executor {
     fn execute(&self, engine: &Engine<Task>, ticket: Ticket, task: Task) {
         // The threads of the engine enter its driver; a host thread that helps has done so.
         let _entered = self.driver.get().map(|driver| instance::within(driver));
-        let seed = order::part(engine.seed(), mix(ticket.stream) ^ ticket.sequence);
+        let seed = seed_of(engine, ticket);
         let stream = ticket.stream;
         let scope = Scope { engine, sticky: &task.sticky, events: None, seed, stream, node: None, ticket, path: None };
         // A defect of ours must not take the thread, and with it the stream, out of the world.
@@ -124,8 +125,14 @@ impl Execute<Task> for Executor {
     }
 }
 
+/// For every order that CUDA leaves open within a piece of work.
+pub fn seed_of(engine: &Engine<Task>, ticket: Ticket) -> u64 {
+    order::part(engine.seed(), mix(ticket.stream) ^ ticket.sequence)
+}
+
 fn run_op(op: &Op, scope: Scope<'_>) {
     match op {
+        Op::Node(node @ NodeParams::Kernel(_)) => early::run_eager(node, scope),
         Op::Node(node) => run_node(node, scope),
         Op::Record(completion) => completion.reached(),
         Op::Await(record) => {
@@ -140,10 +147,15 @@ fn run_op(op: &Op, scope: Scope<'_>) {
 /// Runs a piece of work: the one function for eager work and for the nodes of graphs. After an
 /// error of the context only what releases others is done.
 pub fn run_node(node: &NodeParams, scope: Scope<'_>) {
-    record::work(node, scope.stream, scope.node, || run_unrecorded(node, scope));
+    run_node_beside(node, scope, Beside::default());
 }
 
-fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
+/// As [`run_node`], for a kernel that runs beside others.
+pub fn run_node_beside(node: &NodeParams, scope: Scope<'_>, beside: Beside<'_>) {
+    record::work(node, scope.stream, scope.node, || run_unrecorded(node, scope, beside));
+}
+
+fn run_unrecorded(node: &NodeParams, scope: Scope<'_>, beside: Beside<'_>) {
     let healthy = scope.sticky.check();
     let result = match node {
         NodeParams::EventRecord(event) => {
@@ -158,7 +170,7 @@ fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
         }
         NodeParams::MemFree { address } => free(*address),
         _ if healthy.is_err() => return,
-        NodeParams::Kernel(work) => launch_kernel(node, work, scope),
+        NodeParams::Kernel(work) => return kernel::run(node, work, scope, beside),
         NodeParams::Memcpy(work) => copy(work),
         NodeParams::Memset(work) => fill(work),
         NodeParams::MemAlloc { address, .. } => allocate(*address),
@@ -169,15 +181,20 @@ fn run_unrecorded(node: &NodeParams, scope: Scope<'_>) {
         NodeParams::BatchMemOp(operations) => operations.iter().try_for_each(|operation| batch::run(operation, scope)),
         NodeParams::Empty => Ok(()),
     };
-    if result.is_ok() && observe::is_on() && !matches!(node, NodeParams::Kernel(_)) {
+    if result.is_ok() && observe::is_on() {
         observe::ran(node, scope.node, observe::spans_of(node), scope.ticket, scope.path);
     }
-    if let Err(report) = result
-        // A stop has set the error already, but only the kernel knows where it was.
-        && (scope.sticky.set(report.code) || report.fault.is_some() && report.code == CUresult::LAUNCH_TIMEOUT)
-    {
+    settle(result, scope);
+}
+
+/// Keeps what came of a piece of work; whether it went well.
+pub fn settle(result: Result<(), Box<FaultReport>>, scope: Scope<'_>) -> bool {
+    let Err(report) = result else { return true };
+    // A stop has set the error already, but only the kernel knows where it was.
+    if scope.sticky.set(report.code) || report.fault.is_some() && report.code == CUresult::LAUNCH_TIMEOUT {
         fault::keep(*report);
     }
+    false
 }
 
 const _: () = assert!(order::FORWARDS == graphproof_exec::FORWARDS && order::BACKWARDS == graphproof_exec::BACKWARDS);
@@ -185,52 +202,6 @@ const _: () = assert!(order::FORWARDS == graphproof_exec::FORWARDS && order::BAC
 fn complete_record(record: &Record, engine: &Engine<Task>) {
     record.completion.reached();
     engine.signal(record.ticket);
-}
-
-fn launch_kernel(node: &NodeParams, work: &KernelWork, scope: Scope<'_>) -> Result<(), Box<FaultReport>> {
-    if work.function.opaque {
-        opaque::run(work);
-        if observe::is_on() {
-            observe::ran_opaque(&work.function.entry.name, scope.node);
-        }
-        return Ok(());
-    }
-    // The call has decoded it already, or there would be no launch.
-    let kernel = work
-        .function
-        .kernel()
-        .map_err(|code| FaultReport::of_work(code, format!("kernel `{}` cannot run", work.function.entry.name)))?;
-    let context = work.function.context.0;
-    let (map, textures, footprint) = {
-        let space = &mut memory().space;
-        let footprint = observe::is_on().then(|| graphproof_exec::Footprint::of(&space.map_with_arrays(context)));
-        (space.map(context), space.objects(), footprint)
-    };
-    let launch = graphproof_exec::Launch {
-        kernel,
-        config: work.config,
-        cluster: super::launch::cluster(work, kernel),
-        parameters: &work.parameters,
-        globals: &work.function.globals,
-        memory: &map,
-        textures: &textures,
-        order_seed: scope.seed,
-        resident: super::launch::resident(work, kernel),
-        cancel: scope.sticky.cancelled(),
-        footprint: footprint.as_ref(),
-    };
-    let conditionals = scope.events.map_or(&[][..], |launch| &launch.plan.conditionals);
-    let stats = interpreter::run(&launch, conditionals).map_err(|fault| FaultReport::of_kernel(*fault))?;
-    if let Some(footprint) = footprint {
-        observe::ran(node, scope.node, footprint.spans(), scope.ticket, scope.path);
-    }
-    if let Some(read) = stats.widened {
-        record::note_work(|| match read.space {
-            "global" => format!("{read}; {}", memory().space.describe(read.address)),
-            _ => read.to_string(),
-        });
-    }
-    Ok(())
 }
 
 fn copy(work: &CopyWork) -> Result<(), Box<FaultReport>> {

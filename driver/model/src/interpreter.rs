@@ -5,11 +5,15 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use super::{driver, setting};
-use graphproof_exec::{Conditional, ExecStats, Fault, Launch, Pool};
+use graphproof_exec::{Conditional, Launch, Pool, Running};
 
-/// Executes a launch to its end; `conditionals` are those of the graph that it belongs to.
-pub fn run(launch: &Launch<'_>, conditionals: &[Conditional]) -> Result<ExecStats, Box<Fault>> {
-    graphproof_exec::run_in_graph(launch, conditionals, &pool()).map_err(Box::new)
+/// Executes a launch in the parts that `body` asks for; `conditionals` are those of the graph that it belongs to.
+pub fn run_in_parts<R>(
+    launch: &Launch<'_>,
+    conditionals: &[Conditional],
+    body: impl FnOnce(&mut Running<'_>) -> R,
+) -> R {
+    graphproof_exec::run_in_parts(launch, conditionals, &pool(), body)
 }
 
 /// The threads that run the driver's kernels.

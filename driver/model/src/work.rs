@@ -167,8 +167,11 @@ pub struct Step {
     /// Steps that wait for this one.
     pub dependents: Vec<u32>,
     /// Those of them that a GPU may begin before this one has ended, and that do not wait for its end themselves: kernels
-    /// behind a programmatic edge, without `griddepcontrol.wait`. Here none begins early.
+    /// behind a programmatic edge, without `griddepcontrol.wait`.
     pub early: Vec<u32>,
+    /// Those of them that may begin once all blocks of this one have let them (`griddepcontrol.launch_dependents`),
+    /// whether they wait for its end or not.
+    pub triggered: Vec<u32>,
     /// How many steps this one waits for.
     pub dependencies: u32,
 }

@@ -47,7 +47,11 @@ struct Queue<W> {
     /// The head is in `ready` or executing.
     dispatched: bool,
     submitted: u64,
+    /// That have been taken; what [`Core::take_behind`] took is not completed before those ahead of it.
+    taken: u64,
     completed: u64,
+    /// Up to which one whoever runs the head may take.
+    most: u64,
     /// Queues whose head waits for this one.
     waiters: Vec<u64>,
     /// Its handle is destroyed: it goes when it is drained.
@@ -66,7 +70,9 @@ impl<W> Default for Queue<W> {
             entries: VecDeque::new(),
             dispatched: false,
             submitted: 0,
+            taken: 0,
             completed: 0,
+            most: u64::MAX,
             waiters: Vec::new(),
             orphaned: false,
         }
@@ -146,7 +152,8 @@ impl<W> Core<W> {
         let stream = order::take(&mut self.ready, self.seed, || Self::number(self.seed, &mut self.draws))?;
         let queue = self.queues.get_mut(&stream)?;
         let entry = queue.entries.pop_front()?;
-        Some((Ticket { stream, sequence: queue.completed + 1 }, entry.work))
+        (queue.taken, queue.most) = (queue.completed + 1, u64::MAX);
+        Some((Ticket { stream, sequence: queue.taken }, entry.work))
     }
 
     /// As [`Core::take`], if the one piece of work that may run belongs to `ticket`'s stream, is
@@ -159,7 +166,33 @@ impl<W> Core<W> {
         if queue.completed >= ticket.sequence || !fits(&queue.entries.front()?.work) {
             return None;
         }
-        self.take()
+        let taken = self.take()?;
+        // Nor may it take what is behind `ticket` later.
+        self.queues.get_mut(&ticket.stream)?.most = ticket.sequence;
+        Some(taken)
+    }
+
+    /// Takes the piece of work behind the one of the stream that was taken last and has not been completed, if that
+    /// has been submitted, waits for nothing else and `fits`. Then [`Core::complete_first`] completes the one ahead.
+    pub fn take_behind(&mut self, stream: u64, fits: impl FnOnce(&W) -> bool) -> Option<(Ticket, W)> {
+        let queue = self.queues.get(&stream)?;
+        let entry = queue.entries.front()?;
+        if queue.taken >= queue.most || !entry.after.iter().all(|&ticket| self.is_done(ticket)) || !fits(&entry.work) {
+            return None;
+        }
+        let queue = self.queues.get_mut(&stream)?;
+        queue.taken += 1;
+        Some((Ticket { stream, sequence: queue.taken }, queue.entries.pop_front()?.work))
+    }
+
+    /// Of the pieces of work that were taken of this stream, the first has run; another is still running.
+    pub fn complete_first(&mut self, stream: u64) {
+        self.pending -= 1;
+        let Some(queue) = self.queues.get_mut(&stream) else { return };
+        queue.completed += 1;
+        for waiter in std::mem::take(&mut queue.waiters) {
+            self.consider(waiter);
+        }
     }
 
     /// The work that `take` gave for this stream has run.
@@ -299,6 +332,39 @@ mod tests {
         assert!(core.take_for(first, |_| true).is_none());
         let other = core.submit(2, 20, vec![]);
         assert!(core.take_for(other, |_| true).is_none());
+    }
+
+    #[test]
+    fn what_is_behind_can_be_taken_while_the_one_ahead_runs() {
+        let mut core = Core::new(0);
+        let first = core.submit(1, 10, vec![]);
+        let second = core.submit(1, 11, vec![]);
+        core.submit(2, 20, vec![first]);
+        core.submit(1, 12, vec![Ticket { stream: 2, sequence: 1 }]);
+        assert_eq!(core.take(), Some((first, 10)));
+        assert!(core.take_behind(1, |_| false).is_none() && core.take_behind(2, |_| true).is_none());
+        assert_eq!(core.take_behind(1, |&work| work == 11), Some((second, 11)));
+        // The third waits for another stream.
+        assert!(core.take_behind(1, |_| true).is_none());
+        assert!(core.take().is_none() && !core.is_done(first));
+        core.complete_first(1);
+        assert!(core.is_done(first) && !core.is_done(second));
+        // Whoever waited for the first goes on; the stream itself only behind the second.
+        assert_eq!(core.take().map(|(_, work)| work), Some(20));
+        core.complete(2);
+        assert!(core.take().is_none());
+        core.complete(1);
+        assert_eq!(drain(&mut core), [12]);
+        assert_eq!(core.pending(), 0);
+    }
+
+    #[test]
+    fn a_waiting_thread_does_not_take_what_is_behind_its_ticket() {
+        let mut core = Core::new(0);
+        let tickets = [10, 11, 12].map(|work| core.submit(1, work, vec![]));
+        assert_eq!(core.take_for(tickets[1], |_| true), Some((tickets[0], 10)));
+        assert_eq!(core.take_behind(1, |_| true), Some((tickets[1], 11)));
+        assert!(core.take_behind(1, |_| true).is_none());
     }
 
     #[test]

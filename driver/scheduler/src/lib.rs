@@ -189,6 +189,18 @@ impl<W: Send + 'static> Engine<W> {
         last
     }
 
+    /// Takes the piece of work behind that of `stream` which the calling thread runs, as [`Core::take_behind`] says.
+    pub fn take_behind(&self, stream: u64, fits: impl FnOnce(&W) -> bool) -> Option<(Ticket, W)> {
+        self.lock().core.take_behind(stream, fits)
+    }
+
+    /// The first of the pieces of work of `stream` that the calling thread runs has run.
+    pub fn complete_first(&self, stream: u64) {
+        let mut state = self.lock();
+        state.core.complete_first(stream);
+        self.announce(&mut state);
+    }
+
     /// Blocks until the work has run.
     ///
     /// Runs it, and what is before it on its stream, on the calling thread where nobody else has

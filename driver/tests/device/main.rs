@@ -12,6 +12,7 @@ mod capability;
 mod context_events;
 mod copies_and_maps;
 mod devices;
+mod early;
 mod fuzz_found;
 mod image;
 mod instances;

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::fault::Fault;
 use crate::launch::{ExecStats, Launch, LaunchConfig, MemoryMap};
-use crate::pool::{Pool, run};
+use crate::pool::Pool;
 use crate::program::Program;
+use crate::running::run;
 
 /// What [`throughput`] found.
 #[derive(Debug, Clone, Copy)]

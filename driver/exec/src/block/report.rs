@@ -20,7 +20,7 @@ impl Cluster<'_> {
         let mut first = None;
         for w in 0..self.warps {
             for split in self.worker.splits(w) {
-                let behind = matches!(split.wait, Wait::Barrier { .. } | Wait::Cluster);
+                let behind = matches!(split.wait, Wait::Barrier { .. } | Wait::Cluster | Wait::Grids);
                 let pc = split.pc.saturating_sub(u32::from(behind));
                 let (line, ..) = self.code.place(pc as usize);
                 let what = match split.wait {
@@ -35,6 +35,7 @@ impl Cluster<'_> {
                         format!("for the mbarrier at shared address {at:#x}: {}", ctx.mbarriers.describe(place))
                     }
                     Wait::Cluster => "at the barrier of the cluster".to_owned(),
+                    Wait::Grids => "for the grids that this one depends on".to_owned(),
                 };
                 first.get_or_insert((w, split.mask.trailing_zeros(), pc));
                 if reasons.len() < NAMED {

@@ -4,6 +4,7 @@ use super::ir::{Class, Form, Src};
 use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::ptx::{Function, Instruction, Operand, Space, Type, VarRef};
+use crate::vm::dependence::{LaunchDependents, WaitForGrids};
 use crate::vm::map::{Next, cold, step};
 use crate::vm::{flow, predicate};
 
@@ -105,13 +106,17 @@ impl<'a> Lower<'a> {
                 self.push(Form::Fields(handlers), &[], &[], 0);
                 Ok(())
             }
-            // Every launch begins when those before it have ended.
             "griddepcontrol" => {
-                if m.one_of(&["wait", "launch_dependents"]).is_none() {
-                    return Err(invalid("`griddepcontrol` needs `.wait` or `.launch_dependents`"));
-                }
+                let handlers = match m.one_of(&["wait", "launch_dependents"]) {
+                    Some("wait") => cold::<WaitForGrids>(),
+                    Some(_) => {
+                        self.lets_begin = true;
+                        cold::<LaunchDependents>()
+                    }
+                    None => return Err(invalid("`griddepcontrol` needs `.wait` or `.launch_dependents`")),
+                };
                 self.operands(i, 0..=0)?;
-                self.nothing();
+                self.push(Form::Fields(handlers), &[], &[], 0);
                 Ok(())
             }
             "nanosleep" => {

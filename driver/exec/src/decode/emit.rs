@@ -115,6 +115,7 @@ fn code(lowered: &Lowered, facts: &Uniform, entry: &Entry) -> Made {
         needs_rows: facts.needs_rows,
         polls: ir.nodes.iter().any(|node| node.traits.volatile || matches!(node.form, Form::Atomic(_))),
         reads_async: lowered.reads_async,
+        lets_begin: lowered.lets_begin,
     };
     Made { code, slots, meetings: met, starts }
 }

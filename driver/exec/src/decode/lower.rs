@@ -22,6 +22,8 @@ pub(crate) struct Lowered {
     pub local: u64,
     /// Some instruction reads shared memory asynchronously.
     pub reads_async: bool,
+    /// It may let dependent grids begin before it has ended.
+    pub lets_begin: bool,
 }
 
 /// Inlining stops here.
@@ -77,6 +79,7 @@ pub(super) struct Lower<'a> {
     pub carry: Option<Reg>,
     /// Some instruction reads shared memory asynchronously.
     pub reads_async: bool,
+    pub lets_begin: bool,
 }
 
 /// What a lowering function gives: the problem, not yet with a place.
@@ -145,6 +148,7 @@ pub(crate) fn kernel(
         counted: false,
         carry: None,
         reads_async: false,
+        lets_begin: false,
     };
     for variable in &module.variables {
         let mut offset = 0;
@@ -159,8 +163,8 @@ pub(crate) fn kernel(
     let dynamic = lower.shared.next_multiple_of(16);
     lower.resolve_dynamic(dynamic);
     let local = lower.local.next_multiple_of(16);
-    let Lower { ir, origins, shared, reserved, reads_async, .. } = lower;
-    Ok(Lowered { ir, origins, shared, reserved, local, reads_async })
+    let Lower { ir, origins, shared, reserved, reads_async, lets_begin, .. } = lower;
+    Ok(Lowered { ir, origins, shared, reserved, local, reads_async, lets_begin })
 }
 
 /// Takes room at the end of a space.
@@ -308,6 +312,7 @@ impl<'a> Lower<'a> {
                 | "activemask"
                 | "mbarrier"
                 | "wgmma"
+                | "griddepcontrol"
         );
         self.guard = guard;
         let mut after = None;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::copy::AsyncCopies;
+use super::dependence::Dependence;
 use super::fence::Uses;
 use super::flight::Flights;
 use super::lane::{Lane, Slot};
@@ -57,6 +58,10 @@ pub(crate) enum Event {
     Barrier(Arrival),
     /// Lanes arrive at the barrier of the cluster, or wait for it, at an instruction.
     Cluster { wait: bool, pc: u32 },
+    /// The block lets dependent grids begin: `griddepcontrol.launch_dependents`.
+    Triggered { pc: u32 },
+    /// Lanes wait for the grids that theirs depends on: `griddepcontrol.wait`.
+    Grids { pc: u32 },
     /// A fault, the lane it concerns, and the instruction.
     Fault { kind: FaultKind, lane: u32, pc: u32 },
 }
@@ -153,6 +158,7 @@ pub(crate) struct Ctx {
     pub block_warps: u32,
     /// Blocks of the cluster that have ended, a bit each.
     pub ended: u32,
+    pub dependence: Dependence,
     /// Shared memory of the cluster's blocks, each `shared_stride` bytes behind the one before.
     pub cluster_shared: *mut u8,
     pub shared_stride: u32,

@@ -20,6 +20,7 @@ pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod copy;
 pub(crate) mod ctx;
+pub(crate) mod dependence;
 pub(crate) mod fence;
 pub(crate) mod flight;
 pub(crate) mod flow;

@@ -38,6 +38,8 @@ pub(crate) enum Wait {
     Phase { place: usize, phase: u64 },
     /// The barrier of the cluster.
     Cluster,
+    /// The end of the grids that this one depends on.
+    Grids,
 }
 
 /// Lanes that stand at one place.
@@ -209,7 +211,7 @@ impl Ctx {
             let comes = |wait: Wait| match wait {
                 Wait::Lanes { members, meeting: other } => members == mask && other == meeting,
                 Wait::Barrier { aligned, .. } => aligned && mask == FULL,
-                Wait::Ready | Wait::All | Wait::Phase { .. } | Wait::Cluster => false,
+                Wait::Ready | Wait::All | Wait::Phase { .. } | Wait::Cluster | Wait::Grids => false,
             };
             let elsewhere = self.warp.splits.iter().filter(|s| meeting != Meeting::Matrix && comes(s.wait));
             let come = elsewhere.fold(here, |all, s| all | s.mask);

@@ -8,6 +8,7 @@ mod chains;
 mod clocks;
 mod common;
 mod convergence;
+mod dependents;
 mod device_runtime;
 mod footprint;
 mod forms;

@@ -30,6 +30,11 @@ impl EdgeData {
         self.kind == Self::PROGRAMMATIC
     }
 
+    /// Whether that is once all blocks of the upstream one have let dependents begin.
+    pub fn is_triggered(&self) -> bool {
+        self.begins_early() && self.from_port == Self::PROGRAMMATIC_LAUNCH.from_port
+    }
+
     /// Whether this annotation may join two nodes; the flags say which of them are kernels.
     ///
     /// Source: `CUgraphEdgeData`, `CUgraphDependencyType` in cuda.h (D).

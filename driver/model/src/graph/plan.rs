@@ -42,17 +42,21 @@ impl Snapshot {
     fn inner_plan(&self) -> Plan {
         let dependents = dependents(self);
         let mut early: Vec<Vec<u32>> = vec![Vec::new(); self.nodes.len()];
+        let mut triggered = early.clone();
         for (at, node) in self.nodes.iter().enumerate() {
             if let ExecWork::Work(NodeParams::Kernel(kernel)) = &node.work {
                 let edges = self.dependencies_of(at).iter().filter(|(_, data)| data.begins_early());
                 edges.filter(|_| !kernel.waits_for_grids()).for_each(|&(from, _)| early[from as usize].push(at as u32));
             }
+            let edges = self.dependencies_of(at).iter().filter(|(_, data)| data.is_triggered());
+            edges.for_each(|&(from, _)| triggered[from as usize].push(at as u32));
         }
-        let steps = self.nodes.iter().zip(dependents).zip(early).enumerate();
-        let steps = steps.map(|(index, ((node, dependents), early))| Step {
+        let steps = self.nodes.iter().zip(dependents).zip(early.into_iter().zip(triggered)).enumerate();
+        let steps = steps.map(|(index, ((node, dependents), (early, triggered)))| Step {
             work: if node.enabled { node.work.plan() } else { PlanWork::Node(NodeParams::Empty) },
             dependents,
             early,
+            triggered,
             dependencies: self.dependencies_of(index).len() as u32,
         });
         Plan { steps: steps.collect(), conditionals: Vec::new() }
@@ -78,13 +82,20 @@ fn prepend(plan: &mut Plan, first: Vec<PlanWork>) {
     let shift = first.len() as u32;
     let mut roots = Vec::new();
     for (index, step) in plan.steps.iter_mut().enumerate() {
-        step.dependents.iter_mut().chain(&mut step.early).for_each(|dependent| *dependent += shift);
+        let dependents = step.dependents.iter_mut().chain(&mut step.early).chain(&mut step.triggered);
+        dependents.for_each(|dependent| *dependent += shift);
         if step.dependencies == 0 {
             step.dependencies = shift;
             roots.push(index as u32 + shift);
         }
     }
-    let steps =
-        first.into_iter().map(|work| Step { work, dependents: roots.clone(), early: Vec::new(), dependencies: 0 });
+    let first = first.into_iter();
+    let steps = first.map(|work| Step {
+        work,
+        dependents: roots.clone(),
+        early: Vec::new(),
+        triggered: Vec::new(),
+        dependencies: 0,
+    });
     plan.steps.splice(0..0, steps);
 }

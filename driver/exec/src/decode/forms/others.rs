@@ -333,7 +333,8 @@ phase that nobody can end are faults. `setmaxnreg` changes nothing.",
     Family {
         subject: "Control and synchronisation",
         note: "A fence of any kind orders as the strongest does. A call is of a function of the module, by its name or by its \
-address, of `vprintf`, `malloc`, `free` or `__assertfail`; recursion is not executed.",
+address, of `vprintf`, `malloc`, `free` or `__assertfail`; recursion is not executed. `griddepcontrol` waits, and lets others \
+begin, where a seed has a kernel begin before the one ahead has ended; elsewhere all before it have ended, and it does nothing.",
         opcodes: &[
             "bra",
             "brx",
