@@ -43,6 +43,24 @@ fn the_matrix_is_written_as_json() {
     );
 }
 
+/// A wait that is missing is told without any other order, and under other orders by what comes of it; the twin waits, and
+/// is right under all.
+#[test]
+fn a_kernel_that_begins_too_early_is_told_by_what_it_touches_and_by_what_it_gives() {
+    let ids = |twin: bool, orders: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_graphproof"));
+        command.args(["fault-child", "begins-too-early", "--driver", "software", "--orders", orders]);
+        command.args(twin.then_some("--twin")).env("GRAPHPROOF_COMPUTE_CAPABILITY", "9.0");
+        let output = command.output().expect("the program starts");
+        let reports: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let findings = reports[0]["findings"].as_array().expect("findings").iter();
+        findings.map(|finding| finding["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(false, "0"), ["L05"]);
+    assert_eq!(ids(false, "1"), ["L05", "V15"]);
+    assert_eq!(ids(true, "64"), [""; 0]);
+}
+
 #[test]
 fn an_unknown_filter_is_a_usage_error() {
     let output = graphproof(&["faults", "--filter", "no such thing", "--driver", "software"]);

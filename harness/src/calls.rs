@@ -67,6 +67,9 @@ pub const ONLY_RECORDED: &[Id] = &[Id::L02, Id::S11, Id::S15, Id::V06];
 /// Ids that only the software driver can tell: by what each kernel read and wrote.
 pub const ONLY_WATCHED: &[Id] = &[Id::A13, Id::A14, Id::L06];
 
+/// Ids of which some are told by that alone, with what these are.
+pub const PARTLY_WATCHED: &[(Id, &str)] = &[(Id::L05, "of kernels that are launched to begin early")];
+
 /// Ids that are found without the record too, but told as these.
 pub const TOLD_AS: &[(Id, Id)] =
     &[(Id::C10, Id::C04), (Id::S06, Id::S01), (Id::S07, Id::C12), (Id::S09, Id::S14), (Id::S10, Id::S14)];
@@ -92,14 +95,15 @@ pub fn not_checked() -> Vec<String> {
             told.join(", ")
         ));
     }
+    let partly: Vec<String> = PARTLY_WATCHED.iter().map(|(id, what)| format!("{id} {what}")).collect();
+    let (all, partly) = (join(ONLY_WATCHED.iter().copied()), partly.join(", "));
     if !watched() && recorded() {
         reasons.push(format!(
-            "{NOT_WATCHED}: {} are looked for by what changes in device memory, L06 between a replay and the host's work \
-             before it alone",
-            join(ONLY_WATCHED.iter().copied())
+            "{NOT_WATCHED}: {all} are looked for by what changes in device memory, L06 between a replay and the host's \
+             work before it alone, and {partly} not at all"
         ));
     } else if !watched() {
-        reasons.push(format!("{NOT_WATCHED}: {} are not looked for", join(ONLY_WATCHED.iter().copied())));
+        reasons.push(format!("{NOT_WATCHED}: {all} are not looked for, nor {partly}"));
     }
     reasons
 }

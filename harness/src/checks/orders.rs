@@ -17,7 +17,8 @@ pub fn finding(difference: Finding, seed: u64, pairs: &[Finding]) -> Finding {
             Finding { origin: pair.origin.clone(), ..found.at(pair.site.clone()) }
         }
         None => found.note(
-            "no two pieces of work touch the same bytes without an order: it is the order of blocks or warps within one",
+            "no two pieces of work touch the same bytes without an order: it is the order of blocks or warps within one, \
+             or what a kernel that begins early does before it waits",
         ),
     }
 }

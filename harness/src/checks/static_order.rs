@@ -21,10 +21,10 @@ pub struct Suspect {
 }
 
 /// Which nodes stand before which: `behind[a]` holds the nodes that a path leads to from `a`.
-struct Paths(Vec<Vec<u64>>);
+pub(super) struct Paths(Vec<Vec<u64>>);
 
 impl Paths {
-    fn of(topology: &Topology) -> Self {
+    pub(super) fn of(topology: &Topology) -> Self {
         let count = topology.nodes.len();
         let mut behind = vec![vec![0u64; count.div_ceil(64)]; count];
         // A node depends only on nodes that were made before it, and edges are sorted.
@@ -37,7 +37,7 @@ impl Paths {
         Paths(behind)
     }
 
-    fn leads(&self, from: usize, to: usize) -> bool {
+    pub(super) fn leads(&self, from: usize, to: usize) -> bool {
         self.0[from][to / 64] >> (to % 64) & 1 != 0
     }
 }

@@ -4,6 +4,7 @@
 use graphproof_driver::observe::Access;
 
 use super::calls::at_stack;
+use super::static_order::Paths;
 use crate::buffers::BufferSet;
 use crate::calls::Told;
 use crate::finding::{Check, Finding, Id, Site};
@@ -48,6 +49,7 @@ fn nodes(race: &Race, [a, b]: [usize; 2], topology: &Topology, buffers: &BufferS
     let name = |index: usize| node(index).map_or_else(String::new, |node| headline(&node.kind));
     let verb = |side: usize| does(race.parties[sides[side]].access);
     let place = bytes(race, buffers);
+    let edge = Between::of(topology, first, second);
     let seen = if first == second {
         format!(
             "within node {first} ({}) two pieces of work touch {place}, and neither waits for the other",
@@ -55,19 +57,69 @@ fn nodes(race: &Race, [a, b]: [usize; 2], topology: &Topology, buffers: &BufferS
         )
     } else {
         format!(
-            "node {first} ({}) {} and node {second} ({}) {} {place}; no path leads from one to the other",
+            "node {first} ({}) {} and node {second} ({}) {} {place}; {}",
             name(first),
             verb(0),
             name(second),
-            verb(1)
+            verb(1),
+            edge.seen(second)
         )
     };
     let finding = Finding::new(Id::L05, CHECK)
         .at(node(second).and_then(|node| node.site.clone()))
         .began(node(first).and_then(|node| node.site.clone()))
         .contrast(format!("an order between the two that touch {place}"), seen)
-        .note(format!("the missing edge: {first} -> {second}, in the order in which they were captured"));
+        .note(edge.note(first, second));
     Some(finding)
+}
+
+/// What stands between two nodes that have no order.
+enum Between {
+    /// No path of edges.
+    Nothing,
+    /// An edge by which the second may begin before the first has ended, and it does not wait.
+    Programmatic,
+    /// A path with such an edge.
+    Path,
+}
+
+impl Between {
+    fn of(topology: &Topology, first: usize, second: usize) -> Self {
+        let count = topology.nodes.len();
+        if topology.edges.contains(&(first, second)) {
+            Self::Programmatic
+        } else if first.max(second) < count && Paths::of(topology).leads(first, second) {
+            Self::Path
+        } else {
+            Self::Nothing
+        }
+    }
+
+    fn seen(&self, second: usize) -> String {
+        match self {
+            Self::Nothing => "no path leads from one to the other".to_owned(),
+            Self::Programmatic => {
+                format!("node {second} was launched to begin before the other has ended, and does not wait for that")
+            }
+            Self::Path => {
+                "of the path between them a kernel was launched to begin before the one ahead of it has ended, and does not \
+                 wait for that"
+                    .to_owned()
+            }
+        }
+    }
+
+    fn note(&self, first: usize, second: usize) -> String {
+        match self {
+            Self::Nothing => {
+                format!("the missing edge: {first} -> {second}, in the order in which they were captured")
+            }
+            Self::Programmatic | Self::Path => "the missing wait: `griddepcontrol.wait` \
+                                                (`cudaGridDependencySynchronize`) before the kernel's first access, or \
+                                                a launch without the attribute for programmatic serialization"
+                .to_owned(),
+        }
+    }
 }
 
 /// Two pieces of work of different streams, or of different launches.

@@ -5,7 +5,7 @@ use std::panic::Location;
 use cudarc::driver::sys::CUstream;
 
 use super::StepContext;
-use crate::cuda::{CudaError, Function, Tiled};
+use crate::cuda::{CudaError, Function, How, Tiled};
 use crate::error::{StepError, StepResult};
 use crate::finding::{Place, Site};
 
@@ -26,7 +26,7 @@ pub struct Launch {
     grid: [u32; 3],
     block: [u32; 3],
     shared_bytes: u32,
-    cooperative: bool,
+    how: How,
     arguments: Vec<Argument>,
 }
 
@@ -47,7 +47,7 @@ impl Launch {
             grid: [1; 3],
             block: [1; 3],
             shared_bytes: 0,
-            cooperative: false,
+            how: How::Plain,
             arguments: Vec::new(),
         }
     }
@@ -73,7 +73,15 @@ impl Launch {
     /// A cooperative launch (`cuLaunchCooperativeKernel`): all blocks run at once, and may wait for each
     /// other.
     pub fn cooperative(mut self) -> Self {
-        self.cooperative = true;
+        self.how = How::Cooperative;
+        self
+    }
+
+    /// A programmatic launch (`CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION`): the kernel may begin once all
+    /// blocks of the one ahead have let it (`griddepcontrol.launch_dependents`) or have ended, and waits for the end of
+    /// that one itself (`griddepcontrol.wait`). It needs a device of sm_90.
+    pub fn programmatic(mut self) -> Self {
+        self.how = How::Programmatic;
         self
     }
 
@@ -165,8 +173,8 @@ impl StepContext<'_> {
         if launch.shared_bytes > SHARED_WITHOUT_OPT_IN {
             self.done(function.allow_shared(launch.shared_bytes), at)?;
         }
-        let Launch { grid, block, shared_bytes, cooperative, .. } = launch;
-        let result = function.launch_on(grid, block, shared_bytes, &mut arguments, stream, cooperative);
+        let Launch { grid, block, shared_bytes, how, .. } = launch;
+        let result = function.launch_on(grid, block, shared_bytes, &mut arguments, stream, how);
         let result = result.map_err(|error| match launch.impossible(function.most_threads()) {
             Some(why) => CudaError { why: Some(why), ..error },
             None => error,

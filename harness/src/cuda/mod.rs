@@ -25,6 +25,7 @@ pub use memory::{
     Allocation, DeviceMemory, Guard, MemoryPool, PinnedMemory, extent, free_memory, graph_memory, is_pinned, peek,
     read, slack, wait_for_all, write,
 };
+pub(crate) use module::How;
 pub use module::{Function, LoadedModule};
 pub use patch::ParameterWord;
 pub use pool::{PoolBytes, pool_bytes, pools_of_device};

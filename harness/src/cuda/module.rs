@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_void};
 
-use cudarc::driver::sys::{CUfunction, CUfunction_attribute, CUjit_option, CUmodule, CUstream};
+use cudarc::driver::sys::{
+    CUfunction, CUfunction_attribute, CUjit_option, CUlaunchAttribute, CUlaunchAttributeID, CUlaunchConfig, CUmodule,
+    CUstream,
+};
 
 use super::{CudaError, Stream, cu};
 
@@ -162,11 +165,10 @@ impl Function {
         arguments: &mut [Vec<u8>],
         stream: &Stream,
     ) -> Result<(), CudaError> {
-        self.launch_on(grid, block, shared_bytes, arguments, stream.raw(), false)
+        self.launch_on(grid, block, shared_bytes, arguments, stream.raw(), How::Plain)
     }
 
-    /// As [`launch`](Self::launch), on a stream of the step's own; the blocks of a cooperative launch may wait
-    /// for each other.
+    /// As [`launch`](Self::launch), on a stream of the step's own.
     ///
     /// # Errors
     /// The driver's; `CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE` where not all blocks fit the device at once.
@@ -177,15 +179,46 @@ impl Function {
         shared_bytes: u32,
         arguments: &mut [Vec<u8>],
         stream: CUstream,
-        cooperative: bool,
+        how: How,
     ) -> Result<(), CudaError> {
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
         let ([x, y, z], [bx, by, bz]) = (grid, block);
         let (parameters, extra) = (pointers.as_mut_ptr(), std::ptr::null_mut());
-        if cooperative {
-            cu!(cuLaunchCooperativeKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters))
-        } else {
-            cu!(cuLaunchKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters, extra))
+        match how {
+            How::Plain => cu!(cuLaunchKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters, extra)),
+            How::Cooperative => {
+                cu!(cuLaunchCooperativeKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters))
+            }
+            How::Programmatic => {
+                // SAFETY: the struct is plain data for which all zeroes is a valid value.
+                let mut attribute: CUlaunchAttribute = unsafe { std::mem::zeroed() };
+                attribute.id = CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+                attribute.value.programmaticStreamSerializationAllowed = 1;
+                let config = CUlaunchConfig {
+                    gridDimX: x,
+                    gridDimY: y,
+                    gridDimZ: z,
+                    blockDimX: bx,
+                    blockDimY: by,
+                    blockDimZ: bz,
+                    sharedMemBytes: shared_bytes,
+                    hStream: stream,
+                    attrs: &raw mut attribute,
+                    numAttrs: 1,
+                };
+                cu!(cuLaunchKernelEx(&config, self.raw, parameters, extra))
+            }
         }
     }
+}
+
+/// How a kernel is launched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// By itself.
+    Plain,
+    /// All its blocks run at once, and may wait for each other.
+    Cooperative,
+    /// It may begin before the kernel ahead of it has ended.
+    Programmatic,
 }

@@ -112,6 +112,30 @@ pub(super) const BOXES: &str = ".version 8.0\n.target sm_90\n.address_size 64\n\
     mad.lo.u32 %r3, %r1, 16, %r2;\nmul.wide.u32 %rd3, %r3, 4;\nadd.s64 %rd3, %rd2, %rd3;\n\
     st.global.f32 [%rd3], %f1;\nret;\n}\n";
 
+/// Kernels of sm_90 that give `to` the words of `from` times a factor: `scale_and_let_begin` lets the one behind it begin
+/// first; the others wait for the one ahead at the beginning, behind their load, or not at all.
+pub(super) const PROGRAMMATIC: &str = ".version 8.0\n.target sm_90\n.address_size 64\n\
+    .visible .entry scale_and_let_begin(.param .u64 from, .param .u64 to, .param .f32 factor)\n{\n\
+    .reg .b32 %r<2>;\n.reg .b64 %rd<6>;\n.reg .f32 %f<4>;\ngriddepcontrol.launch_dependents;\nld.param.u64 %rd1, [from];\nld.param.u64 %rd2, [to];\n\
+    cvta.to.global.u64 %rd1, %rd1;\ncvta.to.global.u64 %rd2, %rd2;\nld.param.f32 %f1, [factor];\nmov.u32 %r1, %tid.x;\n\
+    mul.wide.u32 %rd3, %r1, 4;\nadd.s64 %rd4, %rd1, %rd3;\nadd.s64 %rd5, %rd2, %rd3;\nld.global.f32 %f2, [%rd4];\n\
+    mul.rn.f32 %f3, %f2, %f1;\nst.global.f32 [%rd5], %f3;\nret;\n}\n\
+    .visible .entry scale_at_once(.param .u64 from, .param .u64 to, .param .f32 factor)\n{\n\
+    .reg .b32 %r<2>;\n.reg .b64 %rd<6>;\n.reg .f32 %f<4>;\nld.param.u64 %rd1, [from];\nld.param.u64 %rd2, [to];\n\
+    cvta.to.global.u64 %rd1, %rd1;\ncvta.to.global.u64 %rd2, %rd2;\nld.param.f32 %f1, [factor];\nmov.u32 %r1, %tid.x;\n\
+    mul.wide.u32 %rd3, %r1, 4;\nadd.s64 %rd4, %rd1, %rd3;\nadd.s64 %rd5, %rd2, %rd3;\nld.global.f32 %f2, [%rd4];\n\
+    mul.rn.f32 %f3, %f2, %f1;\nst.global.f32 [%rd5], %f3;\nret;\n}\n\
+    .visible .entry scale_behind_wait(.param .u64 from, .param .u64 to, .param .f32 factor)\n{\n\
+    .reg .b32 %r<2>;\n.reg .b64 %rd<6>;\n.reg .f32 %f<4>;\ngriddepcontrol.wait;\nld.param.u64 %rd1, [from];\nld.param.u64 %rd2, [to];\n\
+    cvta.to.global.u64 %rd1, %rd1;\ncvta.to.global.u64 %rd2, %rd2;\nld.param.f32 %f1, [factor];\nmov.u32 %r1, %tid.x;\n\
+    mul.wide.u32 %rd3, %r1, 4;\nadd.s64 %rd4, %rd1, %rd3;\nadd.s64 %rd5, %rd2, %rd3;\nld.global.f32 %f2, [%rd4];\n\
+    mul.rn.f32 %f3, %f2, %f1;\nst.global.f32 [%rd5], %f3;\nret;\n}\n\
+    .visible .entry scale_before_wait(.param .u64 from, .param .u64 to, .param .f32 factor)\n{\n\
+    .reg .b32 %r<2>;\n.reg .b64 %rd<6>;\n.reg .f32 %f<4>;\nld.param.u64 %rd1, [from];\nld.param.u64 %rd2, [to];\n\
+    cvta.to.global.u64 %rd1, %rd1;\ncvta.to.global.u64 %rd2, %rd2;\nld.param.f32 %f1, [factor];\nmov.u32 %r1, %tid.x;\n\
+    mul.wide.u32 %rd3, %r1, 4;\nadd.s64 %rd4, %rd1, %rd3;\nadd.s64 %rd5, %rd2, %rd3;\nld.global.f32 %f2, [%rd4];\n\
+    griddepcontrol.wait;\nmul.rn.f32 %f3, %f2, %f1;\nst.global.f32 [%rd5], %f3;\nret;\n}\n";
+
 /// Locks what a step keeps between its calls.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

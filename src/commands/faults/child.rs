@@ -77,7 +77,7 @@ pub fn run(args: &FaultChildArgs) -> Result<ExitCode, Failure> {
             patience: Duration::from_secs(args.patience),
             stream: fault.map_or(StreamKind::default(), |fault| fault.expected.stream),
             pipelined: fault.is_some_and(|fault| fault.is_pipelined()),
-            orders: fault.map_or(args.orders, |fault| fault.orders()),
+            orders: fault.map_or(0, |fault| fault.orders()).max(args.orders),
             ..GateConfig::default()
         };
         if fault.is_some_and(|fault| fault.is_cold()) {

@@ -7,6 +7,7 @@ mod a14_shared_table;
 mod l03_mapped_factor;
 mod l03_one_staging;
 mod l03_staging_in_the_graph;
+mod l05_begins_too_early;
 mod l05_boxes_overlap;
 mod l05_branches_meet;
 mod l05_clear_beside_atomics;
@@ -27,6 +28,7 @@ mod s16_tries_variants;
 mod s16_tunes_each_shape;
 mod s16_waits_at_first_call;
 mod v15_last_block_comes_first;
+mod v15_waits_too_late;
 
 use super::Fault;
 
@@ -39,6 +41,7 @@ pub const FAULTS: &[Fault] = &[
     l03_mapped_factor::FAULT,
     l03_one_staging::FAULT,
     l03_staging_in_the_graph::FAULT,
+    l05_begins_too_early::FAULT,
     l05_boxes_overlap::FAULT,
     l05_branches_meet::FAULT,
     l05_clear_beside_atomics::FAULT,
@@ -59,4 +62,5 @@ pub const FAULTS: &[Fault] = &[
     s16_tunes_each_shape::FAULT,
     s16_waits_at_first_call::FAULT,
     v15_last_block_comes_first::FAULT,
+    v15_waits_too_late::FAULT,
 ];
