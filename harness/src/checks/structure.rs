@@ -52,14 +52,24 @@ pub fn check(topology: &Topology, enqueued: &[Enqueued], stack: Range<u64>) -> V
     findings
 }
 
-/// The calling thread's stack below the caller, as a range of addresses. Where the thread's stack
-/// is smaller than is assumed here, the range reaches into what lies below it, which is its guard.
+/// The calling thread's stack below the caller, as a range of addresses: no more than its own mapping, since what lies
+/// below that may be anybody's, such as pinned memory.
 pub fn stack() -> Range<u64> {
     /// The size of a thread's stack in Rust's standard library.
     const STACK: u64 = 2 << 20;
     let here = 0u8;
     let top = (&raw const here).addr() as u64;
-    top.saturating_sub(STACK)..top
+    let lowest = top.saturating_sub(STACK);
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    lowest.max(begin_of_mapping(&maps, top).unwrap_or(lowest))..top
+}
+
+/// Where the mapping begins that holds `address`, by the lines of `/proc/self/maps`.
+fn begin_of_mapping(maps: &str, address: u64) -> Option<u64> {
+    let ranges = maps.lines().filter_map(|line| line.split_whitespace().next()?.split_once('-'));
+    let number = |text: &str| u64::from_str_radix(text, 16).ok();
+    let mut mappings = ranges.filter_map(|(begin, end)| Some(number(begin)?..number(end)?));
+    mappings.find(|mapping| mapping.contains(&address)).map(|mapping| mapping.start)
 }
 
 /// Whether a finding means that the graph holds an address of the step's stack: it must not run.
@@ -128,4 +138,21 @@ fn escaped_launches(topology: &Topology, enqueued: &[Enqueued]) -> Vec<Finding> 
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below_a_threads_stack_is_none_of_it() {
+        const SMALL: usize = 128 << 10;
+        let ranges = |size: usize| std::thread::Builder::new().stack_size(size).spawn(stack).expect("a thread").join();
+        let small = ranges(SMALL).expect("its stack");
+        assert!(small.end - small.start <= SMALL as u64 + (64 << 10), "{small:x?}");
+        let large = ranges(16 << 20).expect("its stack");
+        assert_eq!(large.end - large.start, 2 << 20);
+        let maps = "1000-2000 rw-p 00000000 00:00 0\n2000-3000 ---p 00000000 00:00 0 \n3000-9000 rw-p 00000000 00:00 0 [stack]\n";
+        assert_eq!([0x1fff, 0x3000, 0x9000].map(|at| begin_of_mapping(maps, at)), [Some(0x1000), Some(0x3000), None]);
+    }
 }
