@@ -47,7 +47,7 @@ impl Launch {
             grid: [1; 3],
             block: [1; 3],
             shared_bytes: 0,
-            how: How::Plain,
+            how: How::default(),
             arguments: Vec::new(),
         }
     }
@@ -73,7 +73,7 @@ impl Launch {
     /// A cooperative launch (`cuLaunchCooperativeKernel`): all blocks run at once, and may wait for each
     /// other.
     pub fn cooperative(mut self) -> Self {
-        self.how = How::Cooperative;
+        self.how.cooperative = true;
         self
     }
 
@@ -81,7 +81,7 @@ impl Launch {
     /// blocks of the one ahead have let it (`griddepcontrol.launch_dependents`) or have ended, and waits for the end of
     /// that one itself (`griddepcontrol.wait`). It needs a device of sm_90.
     pub fn programmatic(mut self) -> Self {
-        self.how = How::Programmatic;
+        self.how.programmatic = true;
         self
     }
 

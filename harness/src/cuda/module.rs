@@ -165,7 +165,7 @@ impl Function {
         arguments: &mut [Vec<u8>],
         stream: &Stream,
     ) -> Result<(), CudaError> {
-        self.launch_on(grid, block, shared_bytes, arguments, stream.raw(), How::Plain)
+        self.launch_on(grid, block, shared_bytes, arguments, stream.raw(), How::default())
     }
 
     /// As [`launch`](Self::launch), on a stream of the step's own.
@@ -184,41 +184,68 @@ impl Function {
         let mut pointers: Vec<*mut c_void> = arguments.iter_mut().map(|bytes| bytes.as_mut_ptr().cast()).collect();
         let ([x, y, z], [bx, by, bz]) = (grid, block);
         let (parameters, extra) = (pointers.as_mut_ptr(), std::ptr::null_mut());
-        match how {
-            How::Plain => cu!(cuLaunchKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters, extra)),
-            How::Cooperative => {
-                cu!(cuLaunchCooperativeKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters))
-            }
-            How::Programmatic => {
-                // SAFETY: the struct is plain data for which all zeroes is a valid value.
-                let mut attribute: CUlaunchAttribute = unsafe { std::mem::zeroed() };
-                attribute.id = CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-                attribute.value.programmaticStreamSerializationAllowed = 1;
-                let config = CUlaunchConfig {
-                    gridDimX: x,
-                    gridDimY: y,
-                    gridDimZ: z,
-                    blockDimX: bx,
-                    blockDimY: by,
-                    blockDimZ: bz,
-                    sharedMemBytes: shared_bytes,
-                    hStream: stream,
-                    attrs: &raw mut attribute,
-                    numAttrs: 1,
-                };
-                cu!(cuLaunchKernelEx(&config, self.raw, parameters, extra))
-            }
+        if how.programmatic {
+            return self.launch_with(&how.attributes(), (grid, block, shared_bytes), stream, parameters);
         }
+        if how.cooperative {
+            cu!(cuLaunchCooperativeKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters))
+        } else {
+            cu!(cuLaunchKernel(self.raw, x, y, z, bx, by, bz, shared_bytes, stream, parameters, extra))
+        }
+    }
+
+    /// Launches with attributes. `parameters`: as the driver takes them.
+    fn launch_with(
+        self,
+        attributes: &[CUlaunchAttribute],
+        (grid, block, shared_bytes): ([u32; 3], [u32; 3], u32),
+        stream: CUstream,
+        parameters: *mut *mut c_void,
+    ) -> Result<(), CudaError> {
+        let config = CUlaunchConfig {
+            gridDimX: grid[0],
+            gridDimY: grid[1],
+            gridDimZ: grid[2],
+            blockDimX: block[0],
+            blockDimY: block[1],
+            blockDimZ: block[2],
+            sharedMemBytes: shared_bytes,
+            hStream: stream,
+            // The driver only reads them.
+            attrs: attributes.as_ptr().cast_mut(),
+            numAttrs: attributes.len() as u32,
+        };
+        cu!(cuLaunchKernelEx(&config, self.raw, parameters, std::ptr::null_mut()))
     }
 }
 
-/// How a kernel is launched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// By itself.
-    Plain,
+/// How a kernel is launched, beside its geometry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct How {
     /// All its blocks run at once, and may wait for each other.
-    Cooperative,
+    pub cooperative: bool,
     /// It may begin before the kernel ahead of it has ended.
-    Programmatic,
+    pub programmatic: bool,
+}
+
+impl How {
+    fn attributes(self) -> Vec<CUlaunchAttribute> {
+        use CUlaunchAttributeID::{
+            CU_LAUNCH_ATTRIBUTE_COOPERATIVE as COOPERATIVE,
+            CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION as PROGRAMMATIC,
+        };
+        // SAFETY: the struct is plain data for which all zeroes is a valid value.
+        let nothing: CUlaunchAttribute = unsafe { std::mem::zeroed() };
+        let mut attributes = Vec::new();
+        if self.programmatic {
+            attributes.push(CUlaunchAttribute { id: PROGRAMMATIC, ..nothing });
+            attributes[0].value.programmaticStreamSerializationAllowed = 1;
+        }
+        if self.cooperative {
+            let mut cooperative = CUlaunchAttribute { id: COOPERATIVE, ..nothing };
+            cooperative.value.cooperative = 1;
+            attributes.push(cooperative);
+        }
+        attributes
+    }
 }

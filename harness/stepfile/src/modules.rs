@@ -46,6 +46,8 @@ pub struct Triton {
     pub profile_scratch_size: u64,
     #[serde(default)]
     pub launch_cooperative_grid: bool,
+    #[serde(default)]
+    pub launch_pdl: bool,
 }
 
 fn one() -> u64 {

@@ -92,6 +92,7 @@ pub struct RawWork {
     pub block: Option<Spanned<List>>,
     pub shared: Option<Spanned<Number>>,
     pub cooperative: Option<Spanned<bool>>,
+    pub programmatic: Option<Spanned<bool>>,
     pub args: Option<Spanned<Vec<Spanned<RawArg>>>>,
     pub value: Option<Spanned<Number>>,
     pub to: Option<Spanned<String>>,

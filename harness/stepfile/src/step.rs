@@ -360,6 +360,9 @@ fn launched(launch: &Launch, names: &Names) -> Result<context::Launch, String> {
     if launch.cooperative {
         made = made.cooperative();
     }
+    if launch.programmatic {
+        made = made.programmatic();
+    }
     for argument in &launch.arguments {
         made = match argument {
             Argument::Buffer(name, None) => made.buffer(name.clone()),

@@ -41,6 +41,7 @@ pub struct Launch {
     pub block: Vec<Expr>,
     pub shared: Option<Expr>,
     pub cooperative: bool,
+    pub programmatic: bool,
     pub arguments: Vec<Argument>,
     /// What Triton said about the kernel.
     pub triton: Option<Triton>,
@@ -165,6 +166,7 @@ impl Checker<'_> {
             ("block", raw.block.as_ref().map(Spanned::span), "launch"),
             ("shared", span(&raw.shared), "launch"),
             ("cooperative", raw.cooperative.as_ref().map(Spanned::span), "launch"),
+            ("programmatic", raw.programmatic.as_ref().map(Spanned::span), "launch"),
             ("args", raw.args.as_ref().map(Spanned::span), "launch"),
             ("value", span(&raw.value), "memset"),
             ("to", raw.to.as_ref().map(Spanned::span), "copy"),
@@ -204,12 +206,14 @@ impl Checker<'_> {
             return Err(self.wrong(span.clone(), "this launch has no 'block': how many threads has a block?"));
         }
         let shared = raw.shared.take().map(|shared| self.expression(shared, known, true)).transpose()?;
-        let cooperative = raw.cooperative.take().map(Spanned::into_inner);
+        let said = |key: &mut Option<Spanned<bool>>| key.take().map(Spanned::into_inner);
+        let (cooperative, programmatic) = (said(&mut raw.cooperative), said(&mut raw.programmatic));
         let arguments = raw.args.take().map(Spanned::into_inner).unwrap_or_default();
         let arguments =
             arguments.into_iter().map(|argument| self.argument(argument, known)).collect::<Result<_, _>>()?;
-        let grid_wide = triton.as_ref().is_some_and(|triton| triton.launch_cooperative_grid);
-        Ok(Launch { kernel, grid, block, shared, cooperative: cooperative.unwrap_or(grid_wide), arguments, triton })
+        let of_triton = triton.as_ref().map_or((false, false), |t| (t.launch_cooperative_grid, t.launch_pdl));
+        let (cooperative, programmatic) = (cooperative.unwrap_or(of_triton.0), programmatic.unwrap_or(of_triton.1));
+        Ok(Launch { kernel, grid, block, shared, cooperative, programmatic, arguments, triton })
     }
 
     fn argument(&self, argument: Spanned<RawArg>, known: &Known) -> Result<Argument, ConfigError> {

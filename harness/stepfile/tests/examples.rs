@@ -79,6 +79,14 @@ fn planted_faults_are_told_at_their_line() {
             &[Id::S08, Id::C01],
             "host = \"read\"",
         ),
+        // A launch that may begin before the kernel ahead has ended, of a kernel that does not wait for it.
+        (
+            "chain.toml",
+            "launch = \"add_bias\"",
+            "launch = \"add_bias\"\nprogrammatic = true",
+            &[Id::L05],
+            "launch = \"add_bias\"",
+        ),
         // A scalar that the host changes, in the body of a conditional, which is judged by what comes out: the place
         // is that of the last node outside of bodies that has the output.
         ("conditional.toml", "{ f32 = -1 }", "{ f32 = \"-1 - step % 2\" }", &[Id::R01], "launch = \"begin\""),
@@ -106,6 +114,26 @@ fn planted_faults_are_told_at_their_line() {
         let there = text.lines().nth(site.line as usize - 1).unwrap_or_default();
         assert_eq!(there, line, "{name}: {site}");
     }
+}
+
+#[test]
+fn a_launch_that_may_begin_early_is_right_where_its_kernel_waits() {
+    let ptx = std::fs::read_to_string(example("chain.ptx")).unwrap();
+    let waits = ptx.replace("\n{\n", "\n{\ngriddepcontrol.wait;\n");
+    assert_ne!(waits, ptx);
+    let text = std::fs::read_to_string(example("chain.toml")).unwrap();
+    let text = text.replace("file = \"chain.ptx\"", &format!("ptx = '''\n{waits}'''"));
+    let text = text.replace("launch = \"add_bias\"", "launch = \"add_bias\"\nprogrammatic = true");
+    let report = judge_text("chain.toml", &text, "");
+    assert_eq!(report.verdict, Verdict::Pass, "{:#?}", report.findings);
+}
+
+#[test]
+fn a_launch_may_be_cooperative_and_programmatic() {
+    let text = std::fs::read_to_string(example("grid_sync.toml")).unwrap();
+    let text = text.replace("cooperative = true", "cooperative = true\nprogrammatic = true");
+    let report = judge_text("grid_sync.toml", &text, "");
+    assert_eq!(report.verdict, Verdict::Pass, "{:#?}", report.findings);
 }
 
 #[test]
