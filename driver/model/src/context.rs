@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use graphproof_scheduler::Ticket;
+use graphproof_scheduler::{Engine, Ticket};
 
+use super::execute::Task;
 use super::per_thread::PerThread;
-use super::{StreamKind, version};
+use super::{StreamKind, limits, observe, version};
 use graphproof_api::{CUresult, Cuda};
 
 /// An error that a context cannot recover from: every later call in it answers the same.
@@ -48,6 +49,15 @@ impl Sticky {
     }
 }
 
+/// A stream that is destroyed.
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    key: u64,
+    kind: StreamKind,
+    /// Its green context, 0 for none.
+    green: u64,
+}
+
 /// A context.
 #[derive(Debug)]
 pub struct Context {
@@ -75,6 +85,8 @@ pub struct Context {
     pub per_thread: PerThread,
     /// All its streams with their kinds, default ones included.
     pub streams: BTreeMap<u64, StreamKind>,
+    /// Streams that are destroyed and whose work is not known to have run.
+    leaving: Vec<Leaving>,
     /// What all its work waits for: `cuCtxWaitEvent`.
     pub waits: Vec<Ticket>,
 }
@@ -95,14 +107,56 @@ impl Context {
             legacy: 0,
             per_thread: PerThread::default(),
             streams: BTreeMap::new(),
+            leaving: Vec::new(),
             waits: Vec::new(),
         }
     }
 
+    /// What a limit is, as `cuCtxGetLimit` answers.
+    ///
+    /// # Errors
+    /// As [`limits::check`].
+    pub fn limit(&self, limit: u32) -> Cuda<usize> {
+        let default = limits::check(limit)?;
+        Ok(self.limits.get(&limit).copied().unwrap_or(default))
+    }
+
     /// Keys of the streams that synchronise with the legacy one.
     pub fn blocking_streams(&self) -> Vec<u64> {
-        let blocking = |kind: &StreamKind| matches!(kind, StreamKind::Blocking | StreamKind::PerThread);
-        self.streams.iter().filter(|(_, kind)| blocking(kind)).map(|(&key, _)| key).collect()
+        let blocking = |kind: StreamKind| matches!(kind, StreamKind::Blocking | StreamKind::PerThread);
+        let live = self.streams.iter().map(|(&key, &kind)| (key, kind));
+        let leaving = self.leaving.iter().map(|stream| (stream.key, stream.kind));
+        live.chain(leaving).filter(|&(_, kind)| blocking(kind)).map(|(key, _)| key).collect()
+    }
+
+    /// Keys of the streams that may have work: its own, and those that left it with work.
+    pub fn working_streams(&self) -> impl Iterator<Item = u64> {
+        self.streams.keys().copied().chain(self.leaving.iter().map(|stream| stream.key))
+    }
+
+    /// Keys of the streams that left a green context of it with work.
+    pub fn left_green(&self, green: u64) -> impl Iterator<Item = u64> {
+        self.leaving.iter().filter(move |stream| stream.green == green).map(|stream| stream.key)
+    }
+
+    /// A stream is destroyed.
+    ///
+    /// D (cuStreamDestroy): its resources go once the device has completed all its work. Until then who waits for
+    /// the context waits for that work too (M: H200, driver 580.159.04), and so does, if it was blocking, the
+    /// legacy stream (by the rule for blocking streams; not asked of a GPU).
+    pub fn leave(&mut self, key: u64, green: u64, engine: &Engine<Task>) {
+        if let Some(kind) = self.streams.remove(&key) {
+            self.leaving.push(Leaving { key, kind, green });
+        }
+        // An observer asks for the order of work that has run, too.
+        if !observe::is_on() {
+            self.forget_left(engine);
+        }
+    }
+
+    /// Forgets the streams that have left and whose work has run.
+    pub fn forget_left(&mut self, engine: &Engine<Task>) {
+        self.leaving.retain(|stream| !engine.is_drained(stream.key));
     }
 }
 

@@ -244,7 +244,8 @@ impl Driver {
             self.cancel_context(id);
             self.wait_for_context(id);
             let world = self.world();
-            let pending = |context: &Context| context.streams.keys().any(|&stream| self.engine.last(stream).is_some());
+            let pending =
+                |context: &Context| context.working_streams().any(|stream| self.engine.last(stream).is_some());
             if !world.contexts.get(id.0).is_some_and(pending) {
                 return world;
             }
@@ -263,7 +264,7 @@ impl Driver {
     pub fn cancel_all(&self) {
         let world = self.world();
         for (_, context) in world.contexts.iter() {
-            if context.streams.keys().any(|&stream| self.engine.last(stream).is_some()) {
+            if context.working_streams().any(|stream| self.engine.last(stream).is_some()) {
                 let text = "the work in progress was cancelled".to_owned();
                 fault::keep(*FaultReport::of_work(CUresult::LAUNCH_TIMEOUT, text));
                 context.sticky.cancel();
@@ -274,13 +275,16 @@ impl Driver {
     /// Waits until all work of a context has run.
     pub fn wait_for_context(&self, id: ContextId) {
         let streams: Vec<u64> = match self.world().contexts.get(id.0) {
-            Some(context) => context.streams.keys().copied().collect(),
+            Some(context) => context.working_streams().collect(),
             None => return,
         };
         for ticket in streams.iter().filter_map(|&stream| self.engine.last(stream)) {
             self.engine.wait(ticket);
         }
         observe::host_waited_for(&streams);
+        if let Some(context) = self.world().contexts.get_mut(id.0) {
+            context.forget_left(&self.engine);
+        }
     }
 
     /// Asks the capture model before a potentially unsafe call.

@@ -136,11 +136,13 @@ impl World {
         match streams {
             Streams::OfContext(id) => {
                 let context = self.contexts.get(id.0).ok_or(CUresult::INVALID_CONTEXT)?;
-                Ok((id, context.streams.keys().copied().collect()))
+                Ok((id, context.working_streams().collect()))
             }
             Streams::OfGreen(handle) => {
                 let green = self.green(handle)?;
-                Ok((green.parent, green.streams.iter().copied().collect()))
+                let parent = self.contexts.get(green.parent.0);
+                let left = parent.into_iter().flat_map(|context| context.left_green(handle));
+                Ok((green.parent, green.streams.iter().copied().chain(left).collect()))
             }
         }
     }

@@ -52,7 +52,7 @@ impl World {
             keep
         });
         for key in gone {
-            context.streams.remove(&key);
+            context.leave(key, 0, engine);
             self.streams.remove(key);
             engine.close(key);
         }

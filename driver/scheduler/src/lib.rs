@@ -201,6 +201,11 @@ impl<W: Send + 'static> Engine<W> {
         self.announce(&mut state);
     }
 
+    /// Whether all work of a stream has run; asking hurries nobody.
+    pub fn is_drained(&self, stream: u64) -> bool {
+        self.lock().core.last(stream).is_none()
+    }
+
     /// Blocks until the work has run.
     ///
     /// Runs it, and what is before it on its stream, on the calling thread where nobody else has

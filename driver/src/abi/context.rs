@@ -268,11 +268,11 @@ entry_points! {
 
     fn cuCtxGetLimit(pvalue: *mut usize, limit: c_uint) {
         not_null(pvalue)?;
-        let default = limits::check(limit)?;
+        limits::check(limit)?;
         let world = driver().world();
         let id = world.current()?.id;
         let context = world.contexts.get(id.0).ok_or(CUresult::INVALID_CONTEXT)?;
-        unsafe { write(pvalue, context.limits.get(&limit).copied().unwrap_or(default)) }
+        unsafe { write(pvalue, context.limit(limit)?) }
     }
 
     fn cuCtxGetCacheConfig(pconfig: *mut c_uint) {

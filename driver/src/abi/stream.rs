@@ -105,13 +105,14 @@ entry_points! {
         if matches!(stream.kind, StreamKind::Legacy | StreamKind::PerThread) {
             return Err(CUresult::INVALID_HANDLE);
         }
+        let green = world.green_of(stream);
         world.forget_green_stream(stream.key);
         world.capture.stream_destroyed(stream);
         let World { capture, graphs, .. } = &mut *world;
         capture.reap(graphs);
         world.streams.remove(hStream.0);
         if let Some(context) = world.contexts.get_mut(stream.context.0) {
-            context.streams.remove(&hStream.0);
+            context.leave(hStream.0, green, &driver.engine);
         }
         // Its work goes on; the queue goes when it is drained.
         driver.engine.close(stream.key);

@@ -17,6 +17,7 @@ mod fuzz_found;
 mod image;
 mod instances;
 mod kernel;
+mod leaving;
 mod link;
 mod runtime;
 mod stale;
