@@ -167,6 +167,7 @@ fn kernels(
             textures: &[],
             order_seed: 0,
             resident: u64::MAX,
+            stack_bytes: 0,
             cancel: &cancel,
             footprint: None,
         };

@@ -55,6 +55,7 @@ impl Interpreter {
             textures: &[],
             order_seed: self.order,
             resident: u64::MAX,
+            stack_bytes: 0,
             cancel: &cancel,
             footprint: None,
         };

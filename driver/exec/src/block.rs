@@ -119,7 +119,7 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, at: Place, ind
     let file = worker.file(slot, launch, code, at, index);
     let count = (threads - index * 32).min(32);
     let live = if count == 32 { u32::MAX } else { (1 << count) - 1 };
-    let local = worker.local(slot, launch.kernel.local_bytes);
+    let local = worker.local(slot, launch.local_bytes());
     let warp = worker.warp(slot);
     warp.file = file;
     warp.active = 0;

@@ -43,6 +43,10 @@ pub struct MemoryMap {
     pub ranges: Arc<[MemoryRange]>,
 }
 
+/// Bytes of a thread's stack: more than the 1,024 of `CU_LIMIT_STACK_SIZE`, since a compiler for hardware packs them
+/// better.
+pub const STACK_BYTES: u32 = 16 << 10;
+
 /// What the device hands the interpreter for one launch.
 pub struct Launch<'a> {
     /// The kernel.
@@ -64,10 +68,20 @@ pub struct Launch<'a> {
     pub order_seed: u64,
     /// Blocks that the device holds at once, which may wait for each other. Another starts when one has ended.
     pub resident: u64,
+    /// Bytes of a thread's stack, where the kernel has one, if that is more than [`STACK_BYTES`].
+    pub stack_bytes: u32,
     /// Set by the device to stop a kernel that never ends.
     pub cancel: &'a AtomicBool,
     /// Where to note what the launch touches, if anybody wants to know.
     pub footprint: Option<&'a Footprint>,
+}
+
+impl Launch<'_> {
+    /// Local memory of a thread, its stack included.
+    pub(super) fn local_bytes(&self) -> u32 {
+        let stack = if self.kernel.stack { self.stack_bytes.max(STACK_BYTES).next_multiple_of(16) } else { 0 };
+        self.kernel.local_bytes + stack
+    }
 }
 
 /// A value that the kernels of a graph's launch may set: `cudaGraphSetConditional`.

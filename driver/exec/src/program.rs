@@ -293,6 +293,8 @@ pub struct Kernel {
     pub static_shared_bytes: u32,
     /// `.local` bytes per thread.
     pub local_bytes: u32,
+    /// It needs a stack behind them: some function may call itself, or takes memory by `alloca`.
+    pub stack: bool,
     /// 32-bit registers per thread, as `CU_FUNC_ATTRIBUTE_NUM_REGS` reports.
     pub registers: u32,
     /// From `.maxntid`, else 1024.

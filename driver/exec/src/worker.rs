@@ -109,7 +109,7 @@ impl Worker {
         // Dynamic memory starts at the next multiple of 16; without any, the static size is exact.
         let shared = if launch.config.dynamic_shared_bytes == 0 { launch.kernel.static_shared_bytes } else { shared };
         self.files.of(code.file_bytes * warps);
-        self.locals.of(launch.kernel.local_bytes as usize * 32 * warps);
+        self.locals.of(launch.local_bytes() as usize * 32 * warps);
         if self.warps.len() < warps {
             self.warps.resize_with(warps, empty_warp);
         }
@@ -129,7 +129,7 @@ impl Worker {
         ctx.shared = self.shared.of(stride as usize * ranks as usize);
         (ctx.cluster_shared, ctx.shared_stride) = (ctx.shared, stride);
         ctx.shared_len = shared;
-        ctx.local_len = launch.kernel.local_bytes;
+        ctx.local_len = launch.local_bytes();
         ctx.params = launch.parameters.as_ptr();
         ctx.params_len = launch.parameters.len() as u32;
         ctx.ranges = launch.memory.ranges.as_ptr();

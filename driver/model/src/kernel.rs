@@ -6,7 +6,7 @@ use super::execute::{Scope, settle};
 use super::fault::FaultReport;
 use super::memory::memory;
 use super::work::{KernelWork, NodeParams};
-use super::{interpreter, launch, opaque};
+use super::{driver, interpreter, launch, limits, opaque};
 use crate::observe;
 use crate::record;
 
@@ -34,6 +34,12 @@ impl<'b> Beside<'b> {
             behind: behind.map(|behind| -> &mut Begin<'b> { behind }),
         }
     }
+}
+
+/// `CU_LIMIT_STACK_SIZE` of a context; a change waits for the work before it.
+fn stack_bytes(context: u64) -> u32 {
+    let world = driver().world();
+    world.contexts.get(context).map_or(0, |context| context.limit(limits::STACK_SIZE).unwrap_or(0)) as u32
 }
 
 /// Runs a kernel, and keeps what comes of it.
@@ -70,6 +76,7 @@ pub fn run(node: &NodeParams, work: &KernelWork, scope: Scope<'_>, beside: Besid
         textures: &textures,
         order_seed: scope.seed,
         resident: launch::resident(work, kernel),
+        stack_bytes: if kernel.stack { stack_bytes(context) } else { 0 },
         cancel: scope.sticky.cancelled(),
         footprint: footprint.as_ref(),
     };

@@ -2,7 +2,8 @@
 
 use graphproof_api::{CUresult, Cuda};
 
-const STACK_SIZE: u32 = 0;
+/// `CU_LIMIT_STACK_SIZE`.
+pub const STACK_SIZE: u32 = 0;
 const PRINTF_FIFO_SIZE: u32 = 1;
 const MALLOC_HEAP_SIZE: u32 = 2;
 const DEV_RUNTIME_SYNC_DEPTH: u32 = 3;

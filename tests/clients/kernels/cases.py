@@ -118,6 +118,17 @@ def by_hand(rng):
     yield cuda(ptx, "collatz", [2], [128], [start, np.zeros(200, np.uint32), 200], {1: np.array(steps, np.uint32)})
     keys = rng.integers(0, 6, 500).astype(np.int32)
     yield cuda(ptx, "matched_counts", [4], [128], [keys, np.zeros(6, np.int32), 500], {1: np.bincount(keys).astype(np.int32)})
+    keys = rng.integers(-99, 99, (160, 24)).astype(np.int32)
+    keys[3], keys[70] = np.arange(24), 5
+    yield cuda(ptx, "own_sorts", [2], [80], [keys, 24], {0: np.sort(keys, axis=1)})
+    values = []
+    for t in range(96):
+        used = 1 + (t + 2) % 8
+        value = t + 8 + used
+        for i in reversed(range(used)):
+            value = 3 * value - (t + i + i + 1)
+        values.append(value if t % 5 else t + 3)
+    yield cuda(ptx, "term_values", [1], [96], [np.zeros(96, np.int32), 2], {0: np.array(values, np.int32)})
     x = rng.integers(0, 2**32, 70, np.uint32)
     mixed = []
     for t, v in enumerate(map(int, x)):

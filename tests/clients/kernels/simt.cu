@@ -228,3 +228,51 @@ extern "C" __global__ void nbody(const float4* body, float3* force, int n) {
     }
     force[blockIdx.x * 64 + threadIdx.x] = sum;
 }
+
+__device__ __noinline__ void quicksort(int* keys, int low, int high) {
+    if (low >= high) return;
+    int pivot = keys[high], place = low;
+    for (int i = low; i < high; i++) {
+        if (keys[i] < pivot) {
+            int key = keys[i];
+            keys[i] = keys[place];
+            keys[place++] = key;
+        }
+    }
+    keys[high] = keys[place];
+    keys[place] = pivot;
+    quicksort(keys, low, place - 1);
+    quicksort(keys, place + 1, high);
+}
+// Each thread sorts keys of its own, in local memory, as deep as they make it.
+extern "C" __global__ void own_sorts(int* data, int n) {
+    int keys[24];
+    for (int i = 0; i < n; i++) keys[i] = data[(blockIdx.x * blockDim.x + threadIdx.x) * n + i];
+    quicksort(keys, 0, n - 1);
+    for (int i = 0; i < n; i++) data[(blockIdx.x * blockDim.x + threadIdx.x) * n + i] = keys[i];
+}
+
+struct Term {
+    __device__ virtual int value(int depth) const = 0;
+};
+struct Leaf : Term {
+    int own;
+    __device__ int value(int depth) const override { return own + depth; }
+};
+struct Sum : Term {
+    const Term *left, *right;
+    __device__ int value(int depth) const override { return 3 * left->value(depth + 1) - right->value(depth + 1); }
+};
+// A tree that calls itself by its nodes' own functions: leaf i of thread t is t + i, and one side is `deep` sums deep.
+extern "C" __global__ void term_values(int* out, int deep) {
+    Leaf leaves[9];
+    Sum sums[8];
+    for (int i = 0; i < 9; i++) leaves[i].own = threadIdx.x + i;
+    int used = 1 + (threadIdx.x + deep) % 8;
+    for (int i = 0; i < used; i++) {
+        sums[i].left = i + 1 < used ? static_cast<const Term*>(&sums[i + 1]) : &leaves[8];
+        sums[i].right = &leaves[i];
+    }
+    const Term* root = threadIdx.x % 5 ? static_cast<const Term*>(&sums[0]) : &leaves[3];
+    out[threadIdx.x] = root->value(0);
+}

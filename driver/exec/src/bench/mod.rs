@@ -84,6 +84,7 @@ pub fn launch_overhead(pool: &Pool) -> Result<Duration, Fault> {
         textures: &[],
         order_seed: 0,
         resident: u64::MAX,
+        stack_bytes: 0,
         cancel: &cancel,
         footprint: None,
     };

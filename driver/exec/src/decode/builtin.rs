@@ -15,9 +15,6 @@ use crate::vm::memory::LOCAL;
 use crate::vm::printf::Printf;
 use crate::vm::{bits, flow, integer, predicate};
 
-/// Bytes that `alloca` may take of a thread's local memory.
-const STACK_BYTES: u64 = 16 << 10;
-
 impl<'a> Lower<'a> {
     /// `vprintf`, `malloc`, `free`: D (CUDA C++ Programming Guide), with the signatures that CUDA C's
     /// headers declare.
@@ -58,7 +55,7 @@ impl<'a> Lower<'a> {
             }
             None => {
                 let at = self.call_place(place)?;
-                let address = self.constant(at);
+                let address = self.local_address(at);
                 let Some(handlers) = store_handlers(ty.size(), LOCAL, true) else { return Ok(()) };
                 self.push(Form::Store(handlers), &[], &[address, Src::Reg(value)], 0);
             }
@@ -72,14 +69,14 @@ impl<'a> Lower<'a> {
             return self.source(argument, declared.registers.ty(register));
         }
         let at = self.call_place(argument)?;
-        let (address, value) = (self.constant(at), self.temp(Class::Double));
+        let (address, value) = (self.local_address(at), self.temp(Class::Double));
         let handlers = load_handlers(Type::B64, LOCAL, true);
         let handlers = handlers.ok_or_else(|| unsupported("this argument is not executed"))?;
         self.push(Form::Load(handlers), &[value], &[address], 0).traits.volatile = true;
         Ok(Src::Reg(value))
     }
 
-    /// A call of a function by its address: each function that it may be is inlined, behind a comparison.
+    /// A call of a function by its address: each function that it may be is called, behind a comparison.
     pub fn indirect_call(
         &mut self,
         target: &'a Operand,
@@ -98,7 +95,8 @@ impl<'a> Lower<'a> {
         for index in self.targets(signature) {
             let function = &self.module.functions[index as usize];
             // What cannot be inlined is only wrong if it is really called.
-            if self.is_open(function) || function.refused.is_some() || self.frames.len() >= MAX_DEPTH {
+            let passes = passes_as(&function.returns, returns) && passes_as(&function.params, arguments);
+            if !passes || function.refused.is_some() || self.frames.len() >= MAX_DEPTH {
                 continue;
             }
             let (next, same) = (self.new_label(), self.temp(Class::Pred));
@@ -114,13 +112,13 @@ impl<'a> Lower<'a> {
         Ok(())
     }
 
-    fn new_label(&mut self) -> u32 {
+    pub fn new_label(&mut self) -> u32 {
         self.ir.labels += 1;
         self.ir.labels - 1
     }
 
     /// The functions of this shape whose address is taken anywhere in the module.
-    fn targets(&mut self, signature: &Signature) -> Vec<u32> {
+    pub fn targets(&mut self, signature: &Signature) -> Vec<u32> {
         let module = self.module;
         let taken = self.addresses_taken.get_or_insert_with(|| {
             let stored = module.variables.iter().flat_map(|variable| &variable.relocations);
@@ -147,7 +145,7 @@ impl<'a> Lower<'a> {
     }
 
     /// The register that says where the next `alloca` takes from.
-    fn stack_top(&mut self) -> Reg {
+    pub fn stack_top(&mut self) -> Reg {
         match self.stack {
             Some(top) => top,
             None => {
@@ -188,6 +186,10 @@ impl<'a> Lower<'a> {
                 self.map(hot2::<integer::Add<u64>>(), up, &[Src::Reg(top), more]);
                 self.map(hot2::<bits::And64>(), begin, &[Src::Reg(up), mask]);
                 self.map(hot2::<integer::Add<u64>>(), end, &[Src::Reg(begin), size]);
+                // What calls put on the stack begins where the last left it.
+                let (whole, more, mask) = (self.temp(Class::Double), self.constant(15), self.constant(!15));
+                self.map(hot2::<integer::Add<u64>>(), whole, &[Src::Reg(end), more]);
+                self.map(hot2::<bits::And64>(), end, &[Src::Reg(whole), mask]);
                 self.copy_register(top, Src::Reg(end));
                 self.copy_register(d, Src::Reg(begin));
             }
@@ -213,17 +215,38 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Places the stack behind all variables, and sets its register before anything else.
-    pub fn place_stack(&mut self) {
-        let Some(top) = self.stack else { return };
+    /// Places the stack behind all variables, and sets its register before anything else; whether there is one.
+    pub fn place_stack(&mut self) -> bool {
+        let Some(top) = self.stack else { return false };
         self.local = self.local.next_multiple_of(16);
         let begin = self.constant(self.local);
-        self.local += STACK_BYTES;
         self.counted = true;
         self.copy_register(top, begin);
         if let Some(mut first) = self.ir.nodes.pop() {
             first.origin = 0;
             self.ir.nodes.insert(0, first);
         }
+        true
+    }
+}
+
+/// Whether a call gives `operands` as a function takes them: in registers, or in `.param` variables.
+fn passes_as(params: &[Param], operands: &[Operand]) -> bool {
+    let same = |(param, operand): (&Param, &Operand)| param.register.is_none() == matches!(operand, Operand::Var(..));
+    params.len() == operands.len() && params.iter().zip(operands).all(same)
+}
+
+/// What a `call` names: a function of the module, or a prototype.
+pub(super) fn called(i: &Instruction) -> (Option<&str>, Option<u32>) {
+    let rest = match i.operands.as_slice() {
+        [Operand::List(_), rest @ ..] | rest => rest,
+    };
+    let prototype = rest.iter().find_map(|operand| match operand {
+        Operand::Prototype(n) => Some(*n),
+        _ => None,
+    });
+    match rest.first() {
+        Some(Operand::Function(name)) => (Some(&name.0), None),
+        _ => (None, prototype),
     }
 }

@@ -1,6 +1,6 @@
 //! Branches, calls, barriers and fences.
 
-use super::ir::{Class, Form, Src};
+use super::ir::{Class, Form, Reg, Src};
 use super::lower::{Lower, Result, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::ptx::{Function, Instruction, Operand, Space, Type, VarRef};
@@ -8,8 +8,20 @@ use crate::vm::dependence::{LaunchDependents, WaitForGrids};
 use crate::vm::map::{Next, cold, step};
 use crate::vm::{flow, predicate};
 
-/// Calls nested deeper than this are taken for recursion that never ends.
+/// Calls nested deeper than this are not inlined.
 pub(super) const MAX_DEPTH: usize = 64;
+
+/// What a call gives and takes.
+#[derive(Default)]
+pub(super) struct Passed {
+    /// Registers of the callee, and what they begin with.
+    pub inputs: Vec<(u32, Src)>,
+    /// Registers of the caller, and those of the callee that they take.
+    pub outputs: Vec<(Reg, u32)>,
+    /// Local offsets of parameters and return values, 0 for one in a register.
+    pub places: Vec<u64>,
+    pub return_places: Vec<u64>,
+}
 
 impl<'a> Lower<'a> {
     pub fn control(&mut self, i: &'a Instruction, m: &mut Modifiers<'a>) -> Result<()> {
@@ -42,7 +54,7 @@ impl<'a> Lower<'a> {
             "ret" => {
                 m.take("uni");
                 self.operands(i, 0..=0)?;
-                if self.frames.len() == 1 {
+                if self.top().function.entry {
                     self.push(Form::Exit, &[], &[], 0);
                 } else {
                     let end = self.top().end;
@@ -168,14 +180,14 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Inlines a function of the module.
+    /// A call of a function of the module.
     pub fn direct_call(&mut self, function: &'a Function, returns: &[Operand], arguments: &[Operand]) -> Result<()> {
         let name = &function.name;
         if let Some(error) = &function.refused {
             return Err(super::lower::Problem { whole: Some(error.clone()), ..unsupported("") });
         }
-        if self.is_open(function) || self.frames.len() >= MAX_DEPTH {
-            return Err(unsupported(format!("a recursive call of `{name}` is not executed")));
+        if self.frames.len() >= MAX_DEPTH {
+            return Err(unsupported(format!("a call of `{name}` is nested deeper than {MAX_DEPTH}")));
         }
         if arguments.len() != function.params.len() || returns.len() != function.returns.len() {
             return Err(invalid(format!(
@@ -184,53 +196,53 @@ impl<'a> Lower<'a> {
                 function.returns.len()
             )));
         }
-        let mut places = Vec::new();
-        let mut inputs = Vec::new();
+        let passed = self.passed(function, returns, arguments)?;
+        if self.is_recursive(function) { self.call_routine(function, passed) } else { self.inlined(function, passed) }
+    }
+
+    fn passed(&mut self, function: &'a Function, returns: &[Operand], arguments: &[Operand]) -> Result<Passed> {
+        let mut passed = Passed::default();
         for (argument, param) in arguments.iter().zip(&function.params) {
             match param.register {
                 Some(register) => {
                     let value = self.source(argument, function.registers.ty(register))?;
-                    inputs.push((register, value));
-                    places.push(0);
+                    passed.inputs.push((register, value));
+                    passed.places.push(0);
                 }
-                None => places.push(self.call_place(argument)?),
+                None => passed.places.push(self.call_place(argument)?),
             }
         }
-        let mut return_places = Vec::new();
-        let mut outputs = Vec::new();
         for (result, param) in returns.iter().zip(&function.returns) {
             match param.register {
                 Some(register) => {
-                    outputs.push((self.destination(result, function.registers.ty(register))?, register));
-                    return_places.push(0);
+                    let d = self.destination(result, function.registers.ty(register))?;
+                    passed.outputs.push((d, register));
+                    passed.return_places.push(0);
                 }
-                None => return_places.push(self.call_place(result)?),
+                None => passed.return_places.push(self.call_place(result)?),
             }
         }
-        let halves = inputs.iter().map(|&(r, _)| r).chain(outputs.iter().map(|&(_, r)| r));
+        let halves = passed.inputs.iter().map(|&(r, _)| r).chain(passed.outputs.iter().map(|&(_, r)| r));
         if halves.into_iter().any(|r| function.registers.ty(r) == Type::B128) {
             return Err(unsupported("a `.reg .b128` parameter is not executed"));
         }
+        Ok(passed)
+    }
+
+    fn inlined(&mut self, function: &'a Function, passed: Passed) -> Result<()> {
+        let Passed { inputs, outputs, places, return_places } = passed;
         // The call itself counts as one instruction.
         self.nothing();
-        // `frame` numbers the function's registers from here: nothing may take a register in between.
-        let registers = self.ir.classes.len() as u32;
-        self.ir.classes.extend(function.registers.types().map(super::lower::class));
+        let registers = self.registers_of(function);
         for (register, value) in inputs {
             self.copy_register(registers + register, value);
         }
-        self.ir.classes.truncate(registers as usize);
-        self.frame(function, places, return_places)
-            .map_err(|e| super::lower::Problem { whole: Some(Box::new(e)), ..invalid("") })?;
+        self.frame(function, registers, places, return_places)
+            .map_err(|e| super::lower::Problem { whole: Some(e), ..invalid("") })?;
         for (d, register) in outputs {
             self.copy_register(d, Src::Reg(registers + register));
         }
         Ok(())
-    }
-
-    /// Whether a function is being inlined.
-    pub fn is_open(&self, function: &Function) -> bool {
-        self.frames.iter().any(|frame| std::ptr::eq(frame.function, function))
     }
 
     /// A call of the device runtime's `cudaGraphSetConditional(handle, value)`.
@@ -244,6 +256,9 @@ impl<'a> Lower<'a> {
         };
         if sizes != [8, 4] || in_registers || !returns.is_empty() || !declared.returns.is_empty() {
             return Err(invalid("`cudaGraphSetConditional` takes `.param .b64` and `.param .b32` and returns nothing"));
+        }
+        if self.base.is_some() {
+            return Err(unsupported("`cudaGraphSetConditional` in a function that may call itself is not executed"));
         }
         let places = self.call_place(handle)? | self.call_place(value)? << 32;
         self.push(Form::Fields(cold::<flow::SetConditional>()), &[], &[], places);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::forms;
 use super::ir::{Class, Form, Ir, Node, Reg, Src, Traits};
 use super::modifiers::Modifiers;
+use super::routine::Routines;
 use crate::code::{Origin, ScalarInit, VectorInit};
 use crate::ptx::{Function, Instruction, Module, PtxError, PtxErrorKind, Space, Type};
 use crate::vm::map::{Op, exec};
@@ -20,6 +21,8 @@ pub(crate) struct Lowered {
     pub reserved: Option<u64>,
     /// Local bytes of a thread.
     pub local: u64,
+    /// It has a stack behind them.
+    pub stack: bool,
     /// Some instruction reads shared memory asynchronously.
     pub reads_async: bool,
     /// It may let dependent grids begin before it has ended.
@@ -40,7 +43,8 @@ pub(super) struct Frame<'a> {
     pub tables: u32,
     /// Where its own variables lie, in their spaces.
     pub variables: Vec<u64>,
-    /// Local offsets of parameters and return values of a device function.
+    /// Local offsets of parameters and return values of a device function; of variables and these, in a routine,
+    /// behind its base.
     pub params: Vec<u64>,
     pub returns: Vec<u64>,
     /// Where `ret` goes.
@@ -65,8 +69,13 @@ pub(super) struct Lower<'a> {
     pub local: u64,
     /// Where the system's own shared memory begins, if it is used.
     pub reserved: Option<u64>,
-    /// Where the next `alloca` takes from, if there is any.
+    /// Where the stack's free part begins, if the kernel has one: what `alloca` takes, and routines.
     pub stack: Option<Reg>,
+    /// Functions that are not inlined.
+    pub routines: Routines<'a>,
+    /// In a routine: where its variables begin, and the bytes of them so far.
+    pub base: Option<Reg>,
+    pub behind_base: u64,
     /// Position of the heap in `Program::globals`, if the module has one.
     pub heap: Option<u32>,
     /// Functions whose address is taken, once that has been asked for.
@@ -126,7 +135,7 @@ pub(crate) fn kernel(
     function: &Function,
     places: &[Option<u32>],
     heap: Option<u32>,
-) -> std::result::Result<Lowered, PtxError> {
+) -> std::result::Result<Lowered, Box<PtxError>> {
     let mut lower = Lower {
         module,
         frames: Vec::new(),
@@ -141,6 +150,9 @@ pub(crate) fn kernel(
         local: 0,
         reserved: None,
         stack: None,
+        routines: Routines::default(),
+        base: None,
+        behind_base: 0,
         heap,
         addresses_taken: None,
         guard: None,
@@ -157,14 +169,16 @@ pub(crate) fn kernel(
         }
         lower.module_shared.push(offset);
     }
-    lower.frame(function, Vec::new(), Vec::new())?;
-    lower.place_stack();
+    let registers = lower.registers_of(function);
+    lower.frame(function, registers, Vec::new(), Vec::new())?;
+    lower.lower_routines()?;
+    let stack = lower.place_stack();
     // Dynamic shared memory starts behind all static variables, of called functions too.
     let dynamic = lower.shared.next_multiple_of(16);
     lower.resolve_dynamic(dynamic);
     let local = lower.local.next_multiple_of(16);
     let Lower { ir, origins, shared, reserved, reads_async, lets_begin, .. } = lower;
-    Ok(Lowered { ir, origins, shared, reserved, local, reads_async, lets_begin })
+    Ok(Lowered { ir, origins, shared, reserved, local, stack, reads_async, lets_begin })
 }
 
 /// Takes room at the end of a space.
@@ -178,15 +192,21 @@ pub(super) fn place(end: &mut u64, size: u64, align: u64) -> u64 {
 pub(super) const DYNAMIC: u64 = 0x5a5a_0000_0000_0000;
 
 impl<'a> Lower<'a> {
-    /// Lowers the body of a function; `params` and `returns`: local offsets.
+    /// Registers for those of a function: the first.
+    pub fn registers_of(&mut self, function: &Function) -> Reg {
+        let registers = self.ir.classes.len() as Reg;
+        self.ir.classes.extend(function.registers.types().map(class));
+        registers
+    }
+
+    /// Lowers the body of a function whose registers begin at `registers`; `params` and `returns`: local offsets.
     pub fn frame(
         &mut self,
         function: &'a Function,
+        registers: Reg,
         params: Vec<u64>,
         returns: Vec<u64>,
-    ) -> std::result::Result<(), PtxError> {
-        let registers = self.ir.classes.len() as Reg;
-        self.ir.classes.extend(function.registers.types().map(class));
+    ) -> std::result::Result<(), Box<PtxError>> {
         let labels = self.ir.labels;
         self.ir.labels += function.labels.len() as u32 + 1;
         let end = self.ir.labels - 1;
@@ -209,14 +229,18 @@ impl<'a> Lower<'a> {
                         }
                     }
                 }
-                Space::Local | Space::Param => place(&mut self.local, variable.size, variable.align),
+                Space::Local | Space::Param => {
+                    let end = if self.base.is_some() { &mut self.behind_base } else { &mut self.local };
+                    place(end, variable.size, variable.align)
+                }
                 _ => {
                     let message = format!(
                         "`.{}` variable `{}` inside a function is not executed",
                         variable.space.name(),
                         variable.name
                     );
-                    return Err(PtxError::new(PtxErrorKind::Unsupported, &self.module.source, variable.span, message));
+                    let kind = PtxErrorKind::Unsupported;
+                    return Err(Box::new(PtxError::new(kind, &self.module.source, variable.span, message)));
                 }
             };
             variables.push(offset);
@@ -243,17 +267,18 @@ impl<'a> Lower<'a> {
             let instruction = &statement.instruction;
             if let Err(problem) = self.statement(instruction) {
                 if let Some(error) = problem.whole {
-                    return Err(*error);
+                    return Err(error);
                 }
                 let span =
                     problem.operand.and_then(|n| instruction.operand_spans.get(n)).copied().unwrap_or(statement.span);
                 let mut error = PtxError::new(problem.kind, &self.module.source, span, problem.message);
                 error.expected = problem.expected;
-                return Err(error);
+                return Err(Box::new(error));
             }
             if self.ir.nodes.len() > MAX_NODES {
                 let message = format!("`{}` is too large once its calls are inlined", function.name);
-                return Err(PtxError::new(PtxErrorKind::Unsupported, &self.module.source, function.span, message));
+                let kind = PtxErrorKind::Unsupported;
+                return Err(Box::new(PtxError::new(kind, &self.module.source, function.span, message)));
             }
         }
         for (_, label) in next_label {
@@ -261,7 +286,7 @@ impl<'a> Lower<'a> {
         }
         self.label(end);
         self.restore_stack(saved);
-        if self.frames.len() == 1 {
+        if function.entry {
             // Running off the end of a kernel ends the lanes.
             self.push(Form::Exit, &[], &[], 0);
         }

@@ -1,7 +1,7 @@
 //! Typed module → flat code.
 //!
-//! Calls are inlined, every instruction becomes one or more operations on virtual registers
-//! ([`ir`]), values that all lanes share are found ([`uniform`]), registers get slots by
+//! Calls are inlined, or of a function that may call itself made by a stack ([`routine`]); every instruction
+//! becomes one or more operations on virtual registers ([`ir`]), values that all lanes share are found ([`uniform`]), registers get slots by
 //! liveness ([`slots`]), and the result is written out ([`emit`]).
 
 mod arithmetic;
@@ -22,6 +22,7 @@ mod float;
 pub(super) mod forms;
 mod graph;
 mod ir;
+mod liveness;
 mod lower;
 mod mbarrier;
 mod memory;
@@ -29,6 +30,7 @@ mod modifiers;
 mod moves;
 mod operands;
 mod parting;
+mod routine;
 mod slots;
 mod tensor;
 mod texture;
@@ -115,7 +117,7 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
     if let Some(error) = &function.refused {
         return Err((**error).clone());
     }
-    let mut lowered = lower::kernel(module, function, &entry.places, entry.heap)?;
+    let mut lowered = lower::kernel(module, function, &entry.places, entry.heap).map_err(|error| *error)?;
     if lowered.shared > MAX_SHARED || lowered.local > MAX_LOCAL {
         let message = format!(
             "`{}` has {} bytes of shared and {} of local memory; at most {MAX_SHARED} and {MAX_LOCAL} exist",
@@ -135,6 +137,7 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
         name: function.name.clone(),
         static_shared_bytes: lowered.shared as u32,
         local_bytes: lowered.local as u32,
+        stack: lowered.stack,
         registers: registers.min(most_registers(function)),
         max_threads_per_block: function.max_threads.unwrap_or(1024),
         required_cluster: function.cluster,

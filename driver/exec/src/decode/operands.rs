@@ -309,7 +309,8 @@ impl<'a> Lower<'a> {
             VarRef::Param(n) => (Space::Local, frame.params[n as usize]),
             VarRef::Return(n) => (Space::Local, frame.returns[n as usize]),
         };
-        Ok((space, self.constant(base.wrapping_add(offset as u64))))
+        let at = base.wrapping_add(offset as u64);
+        Ok((space, if space == Space::Local { self.local_address(at) } else { self.constant(at) }))
     }
 
     /// The address operand `n` in `space`: source, displacement, the space it really lies in.

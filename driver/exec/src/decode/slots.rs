@@ -1,10 +1,7 @@
 //! Where registers lie: scalars and predicates in slots of their own, vectors by liveness.
-//!
-//! Each lane of a slot belongs to one lane of the warp, and writes are masked, so that the
-//! liveness of a single thread's program decides, however the lanes diverge.
 
-use super::graph;
-use super::ir::{Class, Ir, Src};
+use super::ir::{Class, Ir};
+use super::{graph, liveness};
 use crate::slot::{PredicateSlot, RegisterSlot, UNIFORM_BYTES, UniformSlot, VECTOR_BYTES, VectorSlot};
 
 /// Where what a kernel's code names lies in a warp's register file.
@@ -19,41 +16,6 @@ pub(super) struct Slots {
     pub vectors: u32,
     /// Bytes of the register file.
     pub bytes: u32,
-}
-
-/// A set of registers.
-#[derive(Clone, PartialEq)]
-struct Set(Vec<u64>);
-
-impl Set {
-    fn new(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(64)])
-    }
-    fn insert(&mut self, r: u32) {
-        self.0[r as usize / 64] |= 1 << (r % 64);
-    }
-    fn has(&self, r: u32) -> bool {
-        self.0[r as usize / 64] >> (r % 64) & 1 != 0
-    }
-    fn each(&self, mut f: impl FnMut(u32)) {
-        for (i, &word) in self.0.iter().enumerate() {
-            let mut left = word;
-            while left != 0 {
-                f(i as u32 * 64 + left.trailing_zeros());
-                left &= left - 1;
-            }
-        }
-    }
-}
-
-struct Block {
-    first: usize,
-    last: usize,
-    next: Vec<usize>,
-    uses: Set,
-    kills: Set,
-    live_in: Set,
-    live_out: Set,
 }
 
 /// Gives every used register a slot. `uniform`, by register: it has one value for the warp.
@@ -88,8 +50,7 @@ pub(super) fn assign(ir: &Ir, uniform: &[bool]) -> Slots {
 fn used(ir: &Ir) -> Vec<bool> {
     let mut used = vec![false; ir.classes.len()];
     for node in &ir.nodes {
-        let sources = node.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None });
-        for r in sources.chain(node.d.iter().copied()).chain(node.guard.map(|(p, _)| p)) {
+        for r in liveness::sources(node).chain(node.d.iter().copied()).chain(node.guard.map(|(p, _)| p)) {
             used[r as usize] = true;
         }
     }
@@ -120,8 +81,7 @@ fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<Found>>, u32) {
         }
     }
     let number = |r: u32| Some(dense[r as usize]).filter(|&n| n != u32::MAX && !fixed[n as usize]);
-    let mut blocks = blocks(ir, count, number);
-    flow(&mut blocks);
+    let blocks = liveness::find(ir, graph::blocks(ir), count, number, |_| true);
     // The range from first to last place where each register is live.
     let mut ranges = vec![(usize::MAX, 0usize); count];
     let mut touch = |n: u32, at: usize| {
@@ -133,8 +93,7 @@ fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<Found>>, u32) {
         block.live_out.each(|n| touch(n, block.last));
         for at in block.first..=block.last {
             let node = &ir.nodes[at];
-            let sources = node.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None });
-            for n in sources.chain(node.d.iter().copied()).filter_map(number) {
+            for n in liveness::sources(node).chain(node.d.iter().copied()).filter_map(number) {
                 touch(n, at);
             }
         }
@@ -165,55 +124,4 @@ fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<Found>>, u32) {
         active.push(std::cmp::Reverse((to, n)));
     }
     (offsets, end)
-}
-
-fn blocks(ir: &Ir, count: usize, number: impl Fn(u32) -> Option<u32>) -> Vec<Block> {
-    let mut found = Vec::new();
-    for graph::Block { first, last, next } in graph::blocks(ir) {
-        let (mut uses, mut kills) = (Set::new(count), Set::new(count));
-        for node in &ir.nodes[first..=last] {
-            for s in &node.s {
-                if let Src::Reg(r) = s
-                    && let Some(n) = number(*r)
-                    && !kills.has(n)
-                {
-                    uses.insert(n);
-                }
-            }
-            for n in node.d.iter().filter_map(|&d| number(d)) {
-                // Lanes that a guard excludes keep the old value.
-                if node.guard.is_none() {
-                    kills.insert(n);
-                } else if !kills.has(n) {
-                    uses.insert(n);
-                }
-            }
-        }
-        let (live_in, live_out) = (Set::new(count), Set::new(count));
-        found.push(Block { first, last, next, uses, kills, live_in, live_out });
-    }
-    found
-}
-
-fn flow(blocks: &mut [Block]) {
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for b in (0..blocks.len()).rev() {
-            let mut out = blocks[b].live_out.clone();
-            for &next in &blocks[b].next {
-                for (word, more) in out.0.iter_mut().zip(&blocks[next].live_in.0) {
-                    *word |= more;
-                }
-            }
-            let block = &mut blocks[b];
-            let input: Vec<u64> =
-                out.0.iter().zip(&block.kills.0).zip(&block.uses.0).map(|((o, k), u)| (o & !k) | u).collect();
-            if out != block.live_out || input != block.live_in.0 {
-                changed = true;
-                block.live_out = out;
-                block.live_in = Set(input);
-            }
-        }
-    }
 }

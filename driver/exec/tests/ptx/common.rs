@@ -167,6 +167,7 @@ fn run_kernel(
         textures,
         order_seed: shape.seed,
         resident: shape.resident,
+        stack_bytes: 0,
         cancel: &cancel,
         footprint: None,
     };

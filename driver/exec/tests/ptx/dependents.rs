@@ -69,6 +69,7 @@ fn both(program: &Program, how: How) -> Ran {
         textures: &[],
         order_seed: how.seed,
         resident: how.resident,
+        stack_bytes: 0,
         cancel: &cancel,
         footprint: None,
     });

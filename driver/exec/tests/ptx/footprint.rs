@@ -50,6 +50,7 @@ fn touched_with(map: Option<TensorMap>, body: &str, grid: u32) -> Vec<Span> {
         textures: &textures,
         order_seed: 7,
         resident: u64::MAX,
+        stack_bytes: 0,
         cancel: &AtomicBool::new(false),
         footprint: Some(&footprint),
         cluster: [1; 3],

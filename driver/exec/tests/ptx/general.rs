@@ -43,6 +43,7 @@ fn general(text: &str, isa: Isa, threads: usize, seed: u64) -> (Vec<u32>, Vec<u3
         textures: &[],
         order_seed: seed,
         resident: u64::MAX,
+        stack_bytes: 0,
         cancel: &cancel,
         footprint: None,
     };
@@ -136,6 +137,7 @@ fn a_fault_names_the_line_of_the_cuda_source() {
         textures: &[],
         order_seed: 0,
         resident: u64::MAX,
+        stack_bytes: 0,
         cancel: &cancel,
         footprint: None,
     };
@@ -163,6 +165,7 @@ fn a_kernel_that_never_ends_is_stopped() {
         textures: &[],
         order_seed: 0,
         resident: u64::MAX,
+        stack_bytes: 0,
         cancel: &cancel,
         footprint: None,
     };
@@ -197,6 +200,7 @@ fn several_launches_share_a_pool() {
                     textures: &[],
                     order_seed: 9,
                     resident: u64::MAX,
+                    stack_bytes: 0,
                     cancel: &cancel,
                     footprint: None,
                 };

@@ -19,6 +19,7 @@ mod math;
 mod memory;
 mod parts;
 mod programs;
+mod recursion;
 mod refusal;
 mod simple;
 mod special_registers;

@@ -148,6 +148,7 @@ fn cancelled_after(program: &Program, blocks: u32, resident: u64, begun: u32) ->
             textures: &[],
             order_seed: 0,
             resident,
+            stack_bytes: 0,
             cancel: &cancel,
             footprint: None,
         };

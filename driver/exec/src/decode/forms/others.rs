@@ -221,7 +221,7 @@ box's bytes, and no GPU was asked.",
     },
     Family {
         subject: "Memory",
-        note: "`alloca` takes from 16 KiB of a thread's local memory.",
+        note: "`alloca` takes from the stack of its thread: 16 KiB, or `CU_LIMIT_STACK_SIZE` where that is more.",
         opcodes: &["alloca", "stacksave", "stackrestore"],
         lower: |l, i, m| l.stack(i, m),
         forms: &["alloca.u64 d, d", "alloca.u64 d, 16, 32", "stacksave.u64 d", "stackrestore.u64 d"],
@@ -333,7 +333,8 @@ phase that nobody can end are faults. `setmaxnreg` changes nothing.",
     Family {
         subject: "Control and synchronisation",
         note: "A fence of any kind orders as the strongest does. A call is of a function of the module, by its name or by its \
-address, of `vprintf`, `malloc`, `free` or `__assertfail`; recursion is not executed. `griddepcontrol` waits, and lets others \
+address, of `vprintf`, `malloc`, `free` or `__assertfail`. A function may call itself, directly or through others, as deep as \
+the stack of its thread goes: 16 KiB, or `CU_LIMIT_STACK_SIZE` where that is more. `griddepcontrol` waits, and lets others \
 begin, where a seed has a kernel begin before the one ahead has ended; elsewhere all before it have ended, and it does nothing.",
         opcodes: &[
             "bra",
