@@ -55,6 +55,9 @@ pub enum Class {
     Passing,
 }
 
+/// How many things are counted.
+pub(crate) const COUNTS: usize = 5;
+
 /// Things counted in the header while the program runs, for whoever shows its progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
@@ -66,11 +69,13 @@ pub enum Count {
     Graphs,
     /// Launches of graphs.
     Launches,
+    /// Calls that only asked, outside captures and with success: they are counted, not written.
+    Asked,
 }
 
 impl Count {
     /// All, in the order of the header.
-    pub const ALL: [Self; 4] = [Self::Captures, Self::Failures, Self::Graphs, Self::Launches];
+    pub const ALL: [Self; COUNTS] = [Self::Captures, Self::Failures, Self::Graphs, Self::Launches, Self::Asked];
 }
 
 /// The first page of the file.
@@ -95,7 +100,7 @@ pub(crate) struct Header {
     pub lost: AtomicU64,
     /// Events that gave way to newer ones.
     pub overwritten: AtomicU64,
-    pub counts: [AtomicU64; 4],
+    pub counts: [AtomicU64; COUNTS],
 }
 
 /// The first bytes of a segment.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use crate::layout::Class;
+use crate::layout::{Class, Count};
 use crate::write::{Cursor, Writer};
 use crate::{Kind, sys};
 
@@ -48,6 +48,19 @@ impl Recorder {
     /// thread that calls [`Recorder::with`], and again in a forked child.
     pub const fn new(open: fn() -> Option<Writer>, opened: fn(&Writer, &mut Cursor)) -> Self {
         Self { open, opened }
+    }
+
+    /// Counts in this process's record, where that is open; whether it is. In a forked child it is not yet.
+    #[inline]
+    pub fn count(&self, what: Count) -> bool {
+        // SAFETY: null, or the page that was made once and is never unmapped.
+        let Some(shared) = (unsafe { PAGE.load(Ordering::Acquire).as_ref() }) else { return false };
+        if shared.state.load(Ordering::Acquire) != OPEN {
+            return false;
+        }
+        // SAFETY: open, so it points to a writer that lives as long as the process.
+        unsafe { &*shared.writer.load(Ordering::Relaxed) }.count(what);
+        true
     }
 
     /// Runs `body` with this process's record and this thread's place in it; `None` where nothing is

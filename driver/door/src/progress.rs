@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::layout::{Count, PAGE};
+use crate::layout::{COUNTS, Count, PAGE};
 use crate::read::header_of;
 use crate::save::records_of;
 
@@ -13,7 +13,7 @@ use crate::save::records_of;
 pub struct Progress {
     /// Processes with a record.
     pub processes: u64,
-    counts: [u64; 4],
+    counts: [u64; COUNTS],
 }
 
 impl Progress {

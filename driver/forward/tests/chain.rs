@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use graphproof_door::{Call, EventKind, GraphNode, Process, Tag, Trace};
+use graphproof_door::{Call, Count, EventKind, GraphNode, Process, Tag, Trace};
 use graphproof_forward::{Behind, Forwarder, find_software};
 // Its library is what stands behind.
 use graphproof_driver as _;
@@ -134,6 +134,30 @@ fn what_nodes_of_executable_graphs_are_given_is_recorded() {
     assert_eq!((given[0].grid, given[0].block, given[0].parameters.len()), ([1; 3], [1; 3], 12));
     execs.dedup();
     assert_eq!(execs.len(), 1);
+}
+
+/// What only asks is written a few times, and then counted; but each time in a capture, and where it fails.
+#[test]
+fn questions_outside_captures_are_counted() {
+    const TIMES: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let output = traced(folder.path(), Command::new("python3").arg(program("questions.py")).arg(TIMES.to_string()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let trace = Trace::open(&folder.path().join("records")).unwrap();
+    let process = &trace.processes[0];
+    let all = calls(process);
+    let ended: Vec<usize> = ["cuCtxSetCurrent", "cuStreamBeginCapture_v2", "cuStreamEndCapture"]
+        .iter()
+        .map(|name| all.iter().position(|call| &*call.function == *name).expect("it is called"))
+        .collect();
+    let between =
+        |from: usize, to: usize| all[from..to].iter().filter(|call| &*call.function == "cuCtxGetDevice").count();
+    assert_eq!(between(0, ended[0]), TIMES, "those that fail");
+    assert_eq!(between(ended[1], ended[2]), TIMES, "those in a capture");
+    let others = between(ended[0], ended[1]) + between(ended[2], all.len());
+    assert!(others < TIMES && others as u64 + process.count(Count::Asked) == 2 * TIMES as u64, "{others}");
+    let failed = all.iter().find(|call| &*call.function == "cuCtxGetDevice").expect("it is called");
+    assert!(failed.result == Some(201) && failed.stack.is_some(), "{failed}");
 }
 
 fn recorded(python: &Path) {

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use graphproof_door::{Call, EventKind, Function, GraphDump, GraphNode, Process, Range};
+use graphproof_door::{Call, Count, EventKind, Function, GraphDump, GraphNode, Process, Range};
 use graphproof_harness::finding::Finding;
 
 use super::captures::Captures;
@@ -79,7 +79,9 @@ struct Analysis {
 /// What one process did.
 pub fn of_process(process: &Process) -> ProcessReport {
     let places = Places::of(process);
-    let mut analysis = Analysis { shadow: Shadow::with_modes(modes(process)), ..Analysis::default() };
+    // What was only counted are calls too.
+    let calls = process.count(Count::Asked);
+    let mut analysis = Analysis { shadow: Shadow::with_modes(modes(process)), calls, ..Analysis::default() };
     for event in process.events() {
         match event.kind {
             EventKind::Thread(name) => drop(analysis.names.insert(event.thread, name)),

@@ -10,7 +10,7 @@ use super::events::Events;
 use super::segments::{Segment, raw_at, segments};
 use crate::bytes::Input;
 use crate::event::{Image, Kind, Stack, Start};
-use crate::layout::{Count, MAGIC, PAGE, SEGMENT};
+use crate::layout::{COUNTS, Count, MAGIC, PAGE, SEGMENT};
 
 /// What is not whole in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +48,7 @@ pub struct Process {
     pub damage: Damage,
     /// Loaded programs and libraries, by the id that frames name them by.
     pub images: HashMap<u32, Image>,
-    counts: [u64; 4],
+    counts: [u64; COUNTS],
     stacks: HashMap<u64, Stack>,
     pub(super) names: HashMap<u32, Arc<str>>,
     pub(super) segments: Vec<Segment>,
@@ -67,7 +67,7 @@ pub(crate) struct Fields {
     lost: u64,
     overwritten: u64,
     /// By [`Count`].
-    pub counts: [u64; 4],
+    pub counts: [u64; COUNTS],
 }
 
 /// Reads the header page.
@@ -77,7 +77,7 @@ pub(crate) fn header_of(page: &[u8]) -> Option<Fields> {
     let (pid, parent, started, started_wall) = (input.u32()?, input.u32()?, input.u64()?, input.u64()?);
     let (kept, ring, used, ended) = (input.u32()?, input.u32()?, input.u32()?, input.u32()?);
     let (ended_at, lost, overwritten) = (input.u64()?, input.u64()?, input.u64()?);
-    let mut counts = [0; 4];
+    let mut counts = [0; COUNTS];
     for count in &mut counts {
         *count = input.u64()?;
     }

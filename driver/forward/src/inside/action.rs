@@ -80,6 +80,7 @@ impl Action {
             | "cuMemPoolTrimTo" => KeepWithStack,
             _ if base.starts_with("cuMemcpy") || base.starts_with("cuMemset") || base == "cuLaunchHostFunc" => Transfer,
             _ if base.starts_with("cuModuleLoad") || base.starts_with("cuLibraryLoad") => KeepWithStack,
+            _ if asks_only(base) => Plain,
             _ if ["Create", "Destroy", "Clone", "Retain", "Release", "Add", "Set", "Update", "Reserve", "Import"]
                 .iter()
                 .any(|part| base.contains(part)) =>
@@ -115,9 +116,47 @@ impl Action {
     }
 }
 
+/// Whether a function only asks for what hangs on nothing: outside captures a successful call of it tells no more than
+/// that it was made. An eager loop makes several for each launch. Not what calls the program back. By the name as [`Action::of`] takes it.
+pub(super) fn asks_only(base: &str) -> bool {
+    const BEGINNINGS: [&str; 16] = [
+        "cuCtxGet",
+        "cuDeviceGetAttribute",
+        "cuDeviceGetCount",
+        "cuDeviceGetName",
+        "cuDevicePrimaryCtxGetState",
+        "cuDriverGetVersion",
+        "cuFuncGet",
+        "cuGetError",
+        "cuKernelGetAttribute",
+        "cuMemGetAddressRange",
+        "cuMemGetInfo",
+        "cuOccupancyAvailable",
+        "cuOccupancyMaxActive",
+        "cuPointerGet",
+        "cuStreamGet",
+        "cuStreamIsCapturing",
+    ];
+    BEGINNINGS.iter().any(|beginning| base.starts_with(beginning))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Action;
+    use super::{Action, asks_only};
+    use graphproof_api::Class;
+
+    #[test]
+    fn what_waits_or_gives_out_a_handle_does_not_only_ask() {
+        let all = graphproof_api::functions().iter().filter(|row| asks_only(row.base()));
+        for row in all {
+            assert_eq!(Action::of(row.base()), Action::Plain, "{}", row.name);
+            let does = matches!(row.class, Class::Sync | Class::Query | Class::Legacy | Class::Stream);
+            assert!(!does, "{} is {:?}", row.name, row.class);
+        }
+        for name in ["cuStreamQuery", "cuEventQuery", "cuModuleGetFunction", "cuDeviceGetMemPool", "cuCtxSetCurrent"] {
+            assert!(!asks_only(name), "{name}");
+        }
+    }
 
     #[test]
     fn functions_are_known_by_their_base_names() {

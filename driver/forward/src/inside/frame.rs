@@ -23,6 +23,8 @@ pub(super) struct Frame {
     pub nested: bool,
     /// Whether it is told to the listener.
     pub heard: bool,
+    /// Whether it is only counted if it succeeds.
+    pub asks: bool,
     /// Then the capture status of its stream before it, by [`graphproof_door::Heard::capture`].
     pub capture: u8,
     /// What an argument pointed to before the call, where that is of interest.

@@ -45,11 +45,15 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
     frame.target = table::target(slot).addr() as u64;
     frame.words = 0;
     frame.stack = stack;
-    (frame.recorded, frame.heard) = (false, false);
+    (frame.recorded, frame.heard, frame.asks) = (false, false, false);
     let Some(info) = table::info(slot) else { return };
     frame.words = info.stack_words;
     let (records, hears) = (Recorder::may_record(), listen::wants(info));
     if !(records || listen::is_set()) || Recorder::is_busy() {
+        return;
+    }
+    if info.asks && !hears && captures::active() == 0 && table::is_familiar(slot) {
+        frame.asks = true;
         return;
     }
     guarded(|| {
@@ -86,6 +90,14 @@ pub(super) unsafe extern "C" fn leave(frame: *mut Frame, result: u32) {
     // SAFETY: the entry point's frame, which nobody else knows.
     let frame = unsafe { &mut *frame };
     let Some(info) = table::info(frame.slot as usize) else { return };
+    if frame.asks {
+        if result == SUCCESS && RECORDER.count(Count::Asked) {
+            return;
+        }
+        (frame.began, frame.recorded) = (sys::now(), true);
+        frame.nested = INNERMOST.get() > std::ptr::from_mut(frame).addr();
+        frame.outer = INNERMOST.get();
+    }
     guarded(|| {
         let seen = frame.recorded || frame.heard;
         let end = if seen { sys::now() } else { 0 };

@@ -1,12 +1,13 @@
 //! What is known of each entry point: the real function, its row of the table, what to do about it.
 
 use std::ffi::{CString, c_void};
+use std::ptr::null_mut;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use graphproof_api::{Class, Function};
 
-use super::action::Action;
+use super::action::{Action, asks_only};
 use super::arguments::Word;
 use super::spin::Spin;
 use super::trampoline::{COUNT, NAMES, SLOTS, entry, keep_vectors};
@@ -21,6 +22,8 @@ pub(super) struct Info {
     /// Whether a successful call writes something of interest through an argument.
     pub writes: bool,
     pub action: Action,
+    /// Whether it only asks: see [`super::action::asks_only`].
+    pub asks: bool,
     /// Words of stack arguments.
     pub stack_words: u64,
 }
@@ -28,10 +31,13 @@ pub(super) struct Info {
 struct Slot {
     real: AtomicPtr<c_void>,
     info: AtomicPtr<Info>,
+    /// Calls that were written, as far as [`is_familiar`] counts.
+    seen: AtomicUsize,
 }
 
 static TABLE: [Slot; SLOTS] =
-    [const { Slot { real: AtomicPtr::new(std::ptr::null_mut()), info: AtomicPtr::new(std::ptr::null_mut()) } }; SLOTS];
+    [const { Slot { real: AtomicPtr::new(null_mut()), info: AtomicPtr::new(null_mut()), seen: AtomicUsize::new(0) } };
+        SLOTS];
 static USED: AtomicUsize = AtomicUsize::new(COUNT);
 static BINDING: Spin<()> = Spin::new(());
 /// Slots by the address of the real function: sorted, made once.
@@ -47,9 +53,10 @@ impl Info {
         let known = row.is_some_and(|row| row.arguments.is_some());
         let stack_words =
             if known { words.iter().map(on_stack).max().unwrap_or(0) as u64 } else { UNKNOWN_STACK_WORDS };
-        let action = Action::of(row.map_or(name.as_str(), |row| row.base()));
+        let base = row.map_or(name.as_str(), |row| row.base());
+        let (action, asks) = (Action::of(base), asks_only(base));
         let writes = words.iter().any(Word::is_written);
-        Self { name, row, words, writes, action, stack_words }
+        Self { name, row, words, writes, action, asks, stack_words }
     }
 
     /// Whether an argument may be in a vector register.
@@ -97,6 +104,13 @@ pub(super) fn target(slot: usize) -> *const c_void {
 pub(super) fn info(slot: usize) -> Option<&'static Info> {
     // SAFETY: null, or a box that is never freed.
     unsafe { TABLE.get(slot)?.info.load(Ordering::Acquire).as_ref() }
+}
+
+/// Whether calls of a slot have been seen so often that more of the same tell nothing; counts one where not.
+pub(super) fn is_familiar(slot: usize) -> bool {
+    const FIRST: usize = 16;
+    let seen = &TABLE[slot].seen;
+    seen.load(Ordering::Relaxed) >= FIRST || seen.fetch_add(1, Ordering::Relaxed) >= FIRST
 }
 
 /// `CUDA_ERROR_NOT_SUPPORTED`: what a driver says that lacks the function.

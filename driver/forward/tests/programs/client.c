@@ -52,20 +52,18 @@ __attribute__((target("avx"))) static int vectors(void) {
 }
 
 static void *thread(void *count) {
-    version_t *version = (version_t *)find("cuDriverGetVersion");
-    int out = 0;
+    init_t *init = (init_t *)find("cuInit");
     for (long n = 0; n < (long)count; n++)
-        version(&out);
+        init(0);
     return NULL;
 }
 
 static volatile sig_atomic_t signals;
-static version_t *asked;
+static init_t *asked;
 
 static void handler(int signal) {
-    int out = 0;
     (void)signal;
-    asked(&out);
+    asked(0);
     signals++;
 }
 
@@ -77,7 +75,7 @@ int main(int count, char **arguments) {
         return 2;
     }
     init_t *init = (init_t *)find("cuInit");
-    int grid = 0, block = 0, version = 0;
+    int grid = 0, block = 0;
     occupancy_t *occupancy = (occupancy_t *)find("cuOccupancyMaxPotentialBlockSize");
     if (!strcmp(what, "arguments")) {
         launch_t *launch = (launch_t *)find("cuLaunchKernel");
@@ -117,13 +115,13 @@ int main(int count, char **arguments) {
             pthread_join(threads[n], NULL);
         printf("joined\n");
     } else if (!strcmp(what, "signals")) {
-        asked = (version_t *)find("cuDriverGetVersion");
+        asked = init;
         signal(SIGALRM, handler);
         struct timeval soon = {0, 200};
         struct { struct timeval interval, value; } timer = {soon, soon};
         setitimer(0, (void *)&timer, NULL);
         while (signals < 50)
-            if (asked(&version) || version != 13000)
+            if (asked(0))
                 return 5;
         printf("done\n");
         fflush(stdout);
