@@ -384,8 +384,8 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// How `size` bytes at one multiple-of-16 base's offset `from` go to offset `to` of another: pieces of the widest type
-/// that both allow.
+/// How `size` bytes go from offset `from` of one frame to offset `to` of another, both behind multiples of 16: pieces of
+/// the widest type that both allow.
 fn pieces(from: u64, to: u64, size: u64) -> Vec<(u64, u64, Type)> {
     let mut done = 0;
     let mut found = Vec::new();
