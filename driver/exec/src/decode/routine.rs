@@ -4,19 +4,20 @@
 //! A call puts what the caller still needs on top of the stack, and the callee's base behind that; where the
 //! callee goes on to is a number in a register of its own, by which its end goes to one of the places of its calls.
 
-use std::collections::{HashMap, HashSet};
+mod recursive;
+mod saves;
 
-use super::builtin::called;
+use std::collections::HashMap;
+
+use self::saves::Call;
 use super::control::Passed;
 use super::ir::{Class, Form, Reg, Src};
 use super::lower::{Lower, Result, place, unsupported};
 use super::memory::{load_handlers, store_handlers};
-use super::{graph, liveness};
 use crate::ptx::{Function, Param, PtxError, Type};
 use crate::vm::integer;
 use crate::vm::map::hot2;
 use crate::vm::memory::LOCAL;
-use crate::vm::predicate::{self, select};
 
 /// Whatever lies in the stack begins at a multiple of this.
 const ALIGN: u64 = 16;
@@ -41,26 +42,6 @@ pub(super) struct Routine<'a> {
     end: usize,
 }
 
-/// A call of a routine.
-struct Call {
-    /// The operation that goes to the routine, and the label behind it.
-    jump: usize,
-    back: u32,
-    /// The operations that move the top of the stack by what is saved.
-    moves: [usize; 2],
-    /// What a routine that calls saves of its own.
-    saves: Vec<Save>,
-}
-
-/// A register that a call saves.
-struct Save {
-    register: Reg,
-    /// The operations that write it to the stack and read it back: `imm` of the last of the former and of the first
-    /// of the latter is its place.
-    out: std::ops::Range<usize>,
-    back: std::ops::Range<usize>,
-}
-
 /// The routines of a kernel.
 #[derive(Default)]
 pub(super) struct Routines<'a> {
@@ -76,52 +57,6 @@ pub(super) struct Routines<'a> {
 }
 
 impl<'a> Lower<'a> {
-    /// Whether a function may call itself.
-    pub fn is_recursive(&mut self, function: &'a Function) -> bool {
-        let Some((index, _)) = self.module.function(&function.name) else { return false };
-        if let Some(&known) = self.routines.recursive.get(&index) {
-            return known;
-        }
-        let (mut seen, mut open) = (HashSet::new(), vec![index]);
-        let mut found = false;
-        while let (false, Some(next)) = (found, open.pop()) {
-            for callee in self.callees(next) {
-                found |= callee == index;
-                if seen.insert(callee) {
-                    open.push(callee);
-                }
-            }
-        }
-        self.routines.recursive.insert(index, found);
-        found
-    }
-
-    /// The functions of the module that a function may call.
-    fn callees(&mut self, index: u32) -> Vec<u32> {
-        if let Some(known) = self.routines.callees.get(&index) {
-            return known.clone();
-        }
-        let module = self.module;
-        let function = &module.functions[index as usize];
-        let mut found = Vec::new();
-        for statement in function.body.iter().filter(|statement| statement.instruction.opcode == "call") {
-            found.extend(match called(&statement.instruction) {
-                (Some(name), _) => {
-                    module.function(name).filter(|(_, f)| f.defined).map(|(n, _)| n).into_iter().collect()
-                }
-                (None, Some(n)) => match function.prototypes.get(n as usize) {
-                    Some((_, signature)) => self.targets(signature),
-                    None => Vec::new(),
-                },
-                (None, None) => Vec::new(),
-            });
-        }
-        found.sort_unstable();
-        found.dedup();
-        self.routines.callees.insert(index, found.clone());
-        found
-    }
-
     /// The routine of a function, which is lowered later.
     fn routine(&mut self, function: &'a Function) -> usize {
         if let Some(&known) = self.routines.of.get(&std::ptr::from_ref(function)) {
@@ -283,104 +218,6 @@ impl<'a> Lower<'a> {
         let handlers = handlers.ok_or_else(|| unsupported("this argument is not executed"))?;
         self.push(Form::Store(handlers), &[], &[address, Src::Reg(value)], 0);
         Ok(())
-    }
-
-    /// Puts on the stack what a routine that calls has in registers: the callee may be, or call, the same routine.
-    fn save_own(&mut self, top: Reg) -> Result<Vec<Save>> {
-        let Some(current) = self.routines.current else { return Ok(Vec::new()) };
-        let of = |routine: &Routine| routine.registers..routine.link + 1;
-        let all = &self.routines.all;
-        let others: Vec<_> = all.iter().enumerate().filter(|(n, _)| *n != current).map(|(_, r)| of(r)).collect();
-        let own = of(&all[current]).chain(self.routines.first..self.ir.classes.len() as Reg);
-        let fixed: HashSet<Reg> = self.ir.inputs.iter().map(|(r, _)| *r).chain([top]).collect();
-        let own: Vec<Reg> =
-            own.filter(|r| !fixed.contains(r) && !others.iter().any(|other| other.contains(r))).collect();
-        let (one, zero) = (self.constant(1), self.constant(0));
-        let mut saves = Vec::new();
-        for register in own {
-            let begin = self.ir.nodes.len();
-            let (ty, value) = match self.class_of(register) {
-                Class::Double => (Type::B64, register),
-                Class::Word => (Type::B32, register),
-                Class::Pred => {
-                    let word = self.temp(Class::Word);
-                    let chosen = [one, zero, Src::Reg(register)];
-                    self.push(Form::Map(select::<u32>()), &[word], &chosen, 0).traits.selects = true;
-                    (Type::B32, word)
-                }
-            };
-            self.store_local(ty, Src::Reg(top), value)?;
-            saves.push(Save { register, out: begin..self.ir.nodes.len(), back: 0..0 });
-        }
-        Ok(saves)
-    }
-
-    fn restore_own(&mut self, top: Reg, saves: &mut [Save]) -> Result<()> {
-        let zero = self.constant(0);
-        for save in saves {
-            let begin = self.ir.nodes.len();
-            let class = self.class_of(save.register);
-            let value = self.load_local(if class == Class::Double { Type::B64 } else { Type::B32 }, Src::Reg(top))?;
-            match class {
-                Class::Pred => {
-                    self.map(predicate::setp::<predicate::Ne<u32>>(), save.register, &[Src::Reg(value), zero]);
-                }
-                _ => self.ir.nodes[begin].d = vec![save.register],
-            }
-            save.back = begin..self.ir.nodes.len();
-        }
-        Ok(())
-    }
-
-    /// Leaves of what calls save what is read after them, and gives it its place.
-    fn settle_saves(&mut self) {
-        let calls = std::mem::take(&mut self.routines.calls);
-        let mut hidden = vec![false; self.ir.nodes.len()];
-        for Call { jump, moves: [up, _], saves, .. } in &calls {
-            let around = saves.iter().flat_map(|save| save.out.clone().chain(save.back.clone()));
-            around.chain(*up..*jump).for_each(|at| hidden[at] = true);
-        }
-        // What a routine needs behind a call is told from its own ways: those that lead through the callee count
-        // as none, and so does what saves, hands over and restores: a register of its own that is an argument of the
-        // callee's comes back. At its end it needs what its callers read then.
-        for Routine { function, registers, base, end, .. } in &self.routines.all {
-            let results = function.returns.iter().filter_map(|param| param.register);
-            self.ir.nodes[*end].s.extend(results.map(|r| registers + r).chain([*base]).map(Src::Reg));
-        }
-        let mut graph = graph::blocks(&self.ir);
-        let first_of: HashMap<usize, usize> = graph.iter().enumerate().map(|(b, block)| (block.first, b)).collect();
-        let jumps: HashMap<usize, usize> = calls.iter().map(|call| (call.jump, call.jump + 1)).collect();
-        for block in &mut graph {
-            if let Some(back) = jumps.get(&block.last) {
-                block.next = first_of.get(back).copied().into_iter().collect();
-            }
-        }
-        for block in graph.iter_mut().filter(|block| self.routines.all.iter().any(|r| r.end == block.last)) {
-            block.next.clear();
-        }
-        let count = self.ir.classes.len();
-        let live = liveness::find(&self.ir, graph, count, Some, |at| !hidden[at]);
-        self.routines.all.iter().for_each(|routine| self.ir.nodes[routine.end].s.truncate(1));
-        let live: HashMap<usize, _> = live.into_iter().map(|block| (block.first, block.live_in)).collect();
-        for Call { jump, back, moves, saves } in calls {
-            debug_assert!(matches!(self.ir.nodes[jump + 1].form, Form::Label(label) if label == back));
-            let mut size = 0;
-            for Save { register, out, back } in saves {
-                if !live.get(&(jump + 1)).is_some_and(|live| live.has(register)) {
-                    for at in out.chain(back) {
-                        let node = &mut self.ir.nodes[at];
-                        (node.form, node.d, node.s) = (Form::Gone, Vec::new(), Vec::new());
-                    }
-                    continue;
-                }
-                let bytes = if self.ir.classes[register as usize] == Class::Double { 8 } else { 4 };
-                let at = place(&mut size, bytes, bytes);
-                self.ir.nodes[out.end - 1].imm = at;
-                self.ir.nodes[back.start].imm = at;
-            }
-            let size = self.constant(size.next_multiple_of(ALIGN));
-            moves.into_iter().for_each(|at| self.ir.nodes[at].s[1] = size);
-        }
     }
 }
 
