@@ -73,16 +73,20 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
         if !(records || hears) {
             return;
         }
-        let address = std::ptr::from_mut(frame).addr();
-        // Stacks grow down: a frame below this one has been left, by an exception or a long jump.
-        let outer = INNERMOST.replace(address);
-        frame.outer = outer;
-        frame.nested = outer > address;
-        frame.began = sys::now();
+        begin(frame);
         let number = slot as u32;
         frame.recorded = records && RECORDER.with(|writer, cursor| writer.enter(cursor, number, frame.began)).is_some();
         frame.heard = hears;
     });
+}
+
+/// The call that is to be written begins now.
+fn begin(frame: &mut Frame) {
+    let address = std::ptr::from_mut(frame).addr();
+    // Stacks grow down: a frame below this one has been left, by an exception or a long jump.
+    frame.outer = INNERMOST.replace(address);
+    frame.nested = frame.outer > address;
+    frame.began = sys::now();
 }
 
 /// After a call that returned `result`.
@@ -94,9 +98,8 @@ pub(super) unsafe extern "C" fn leave(frame: *mut Frame, result: u32) {
         if result == SUCCESS && RECORDER.count(Count::Asked) {
             return;
         }
-        (frame.began, frame.recorded) = (sys::now(), true);
-        frame.nested = INNERMOST.get() > std::ptr::from_mut(frame).addr();
-        frame.outer = INNERMOST.get();
+        begin(frame);
+        frame.recorded = true;
     }
     guarded(|| {
         let seen = frame.recorded || frame.heard;
