@@ -4,14 +4,12 @@
 use super::control::MAX_DEPTH;
 use super::ir::{Class, Form, Reg, Src};
 use super::lower::{Lower, Result, invalid, unsupported};
-use super::memory::{load_handlers, store_handlers};
 use super::modifiers::Modifiers;
 use crate::code::ScalarInit;
 use crate::program::function_address;
 use crate::ptx::{Function, Instruction, Operand, Param, Signature, Symbol, Type};
 use crate::vm::heap::{Free, Malloc};
 use crate::vm::map::{cold, hot2};
-use crate::vm::memory::LOCAL;
 use crate::vm::printf::Printf;
 use crate::vm::{bits, flow, integer, predicate};
 
@@ -56,8 +54,7 @@ impl<'a> Lower<'a> {
             None => {
                 let at = self.call_place(place)?;
                 let address = self.local_address(at);
-                let Some(handlers) = store_handlers(ty.size(), LOCAL, true) else { return Ok(()) };
-                self.push(Form::Store(handlers), &[], &[address, Src::Reg(value)], 0);
+                self.store_local(ty, address, value)?;
             }
         }
         Ok(())
@@ -69,11 +66,8 @@ impl<'a> Lower<'a> {
             return self.source(argument, declared.registers.ty(register));
         }
         let at = self.call_place(argument)?;
-        let (address, value) = (self.local_address(at), self.temp(Class::Double));
-        let handlers = load_handlers(Type::B64, LOCAL, true);
-        let handlers = handlers.ok_or_else(|| unsupported("this argument is not executed"))?;
-        self.push(Form::Load(handlers), &[value], &[address], 0).traits.volatile = true;
-        Ok(Src::Reg(value))
+        let address = self.local_address(at);
+        self.load_local(Type::B64, address).map(Src::Reg)
     }
 
     /// A call of a function by its address: each function that it may be is called, behind a comparison.

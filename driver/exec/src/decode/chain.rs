@@ -67,15 +67,11 @@ fn once(ir: &Ir) -> Vec<bool> {
         for &d in &node.d {
             count[d as usize].0 += 1;
         }
-        for r in sources(node).chain(node.guard.map(|(p, _)| p)) {
+        for r in node.sources().chain(node.guard.map(|(p, _)| p)) {
             count[r as usize].1 += 1;
         }
     }
     count.into_iter().map(|count| count == (1, 1)).collect()
-}
-
-fn sources(node: &Node) -> impl Iterator<Item = Reg> + '_ {
-    node.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None })
 }
 
 /// Whether operations that only compute may move over it: no lane waits there, or goes another way.
@@ -146,10 +142,10 @@ impl<'a> Search<'a> {
             }
         }
         // A register that is read has to be written before; one that is written is not what a later link means.
-        let reads: Vec<Reg> = sources(node).collect();
+        let reads: Vec<Reg> = node.sources().collect();
         self.close(|tail, _| reads.contains(&tail));
         let writes = |chain: &Chain| {
-            let named = |link: &usize| sources(&ir.nodes[*link]).any(|r| node.d.contains(&r));
+            let named = |link: &usize| ir.nodes[*link].sources().any(|r| node.d.contains(&r));
             chain.iter().any(named)
         };
         self.close(|tail, chain| node.d.contains(&tail) || writes(chain));
@@ -178,8 +174,8 @@ fn shared(ir: &Ir, first: &Chain, second: &Chain) -> Option<()> {
     first.iter().zip(second).try_for_each(|(&a, &b)| factors(&ir.nodes[a], &ir.nodes[b]).map(|_| ()))?;
     // In between and by the second chain, what the first makes is not asked for, nor does anything change what it
     // takes.
-    let reads = |at: usize| sources(&ir.nodes[at]).any(|r| r == d);
-    let takes = |r: Reg| first.iter().any(|&link| sources(&ir.nodes[link]).any(|s| s == r));
+    let reads = |at: usize| ir.nodes[at].sources().any(|r| r == d);
+    let takes = |r: Reg| first.iter().any(|&link| ir.nodes[link].sources().any(|s| s == r));
     let between = (last + 1..end).filter(|at| !second.contains(at));
     for at in between {
         let node = &ir.nodes[at];

@@ -257,7 +257,7 @@ impl<'a> Lower<'a> {
         if sizes != [8, 4] || in_registers || !returns.is_empty() || !declared.returns.is_empty() {
             return Err(invalid("`cudaGraphSetConditional` takes `.param .b64` and `.param .b32` and returns nothing"));
         }
-        if self.base.is_some() {
+        if self.routines.base().is_some() {
             return Err(unsupported("`cudaGraphSetConditional` in a function that may call itself is not executed"));
         }
         let places = self.call_place(handle)? | self.call_place(value)? << 32;

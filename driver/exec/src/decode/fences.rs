@@ -6,7 +6,7 @@
 
 use super::graph::{Block, blocks};
 use super::ir::{Form, Ir, Node, Reg, Role, Src};
-use super::under_way::{copied, sources};
+use super::under_way::copied;
 use crate::vm::fence::{Copied, Unfenced, Used};
 use crate::vm::map::{Next, cold};
 
@@ -38,7 +38,7 @@ fn pass(node: &Node, uses: &mut Uses) {
                 uses[d as usize] = kept | uses[s as usize];
                 return;
             }
-            sources(node).for_each(|r| uses[r as usize] |= READ);
+            node.sources().for_each(|r| uses[r as usize] |= READ);
             node.d.iter().for_each(|&r| uses[r as usize] |= WRITTEN);
         }
     }
@@ -135,7 +135,7 @@ fn insert(ir: &mut Ir, questions: &[(usize, Reg, u8)]) {
                     behind.push(like(&node, Form::Fields(cold::<Next<Copied>>()), copy));
                 }
             } else {
-                let read = sources(&node).map(|r| (r, READ));
+                let read = node.sources().map(|r| (r, READ));
                 let all = read.chain(node.d.iter().map(|&r| (r, WRITTEN))).filter(|&(r, _)| noted[r as usize]);
                 for (r, kind) in all {
                     let use_of = u64::from(r) | u64::from(kind) << 32;

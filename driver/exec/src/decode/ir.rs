@@ -130,6 +130,13 @@ pub(crate) struct Node {
     pub traits: Traits,
 }
 
+impl Node {
+    /// The registers among its sources; its guard is none of them.
+    pub fn sources(&self) -> impl Iterator<Item = Reg> {
+        self.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None })
+    }
+}
+
 /// A kernel's operations.
 #[derive(Default)]
 pub(crate) struct Ir {

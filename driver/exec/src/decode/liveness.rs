@@ -4,7 +4,7 @@
 //! thread's program decides, however the lanes diverge.
 
 use super::graph;
-use super::ir::{Ir, Node, Reg, Src};
+use super::ir::{Ir, Reg};
 
 /// A set of registers.
 #[derive(Clone, PartialEq)]
@@ -42,11 +42,6 @@ pub(super) struct Block {
     pub live_out: Set,
 }
 
-/// The registers that a node reads.
-pub(super) fn sources(node: &Node) -> impl Iterator<Item = Reg> {
-    node.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None })
-}
-
 /// Finds what is live in the blocks of `graph`. `number`: which of `count` registers a register is, if it is of
 /// interest; `seen`: whether an operation counts.
 pub(super) fn find(
@@ -60,7 +55,7 @@ pub(super) fn find(
     for graph::Block { first, last, next } in graph {
         let (mut uses, mut kills) = (Set::new(count), Set::new(count));
         for node in (first..=last).filter(|&at| seen(at)).map(|at| &ir.nodes[at]) {
-            for n in sources(node).chain(node.guard.map(|(p, _)| p)).filter_map(&number) {
+            for n in node.sources().chain(node.guard.map(|(p, _)| p)).filter_map(&number) {
                 if !kills.has(n) {
                     uses.insert(n);
                 }

@@ -73,9 +73,6 @@ pub(super) struct Lower<'a> {
     pub stack: Option<Reg>,
     /// Functions that are not inlined.
     pub routines: Routines<'a>,
-    /// In a routine: where its variables begin, and the bytes of them so far.
-    pub base: Option<Reg>,
-    pub behind_base: u64,
     /// Position of the heap in `Program::globals`, if the module has one.
     pub heap: Option<u32>,
     /// Functions whose address is taken, once that has been asked for.
@@ -151,8 +148,6 @@ pub(crate) fn kernel(
         reserved: None,
         stack: None,
         routines: Routines::default(),
-        base: None,
-        behind_base: 0,
         heap,
         addresses_taken: None,
         guard: None,
@@ -230,7 +225,7 @@ impl<'a> Lower<'a> {
                     }
                 }
                 Space::Local | Space::Param => {
-                    let end = if self.base.is_some() { &mut self.behind_base } else { &mut self.local };
+                    let end = self.routines.size().unwrap_or(&mut self.local);
                     place(end, variable.size, variable.align)
                 }
                 _ => {

@@ -34,7 +34,7 @@ pub(super) struct Routine<'a> {
     /// Offsets of parameters and return values behind the base.
     params: Vec<u64>,
     returns: Vec<u64>,
-    /// Bytes of them.
+    /// Bytes of them, and of its variables as far as it is lowered.
     size: u64,
     entry: u32,
     table: u32,
@@ -46,7 +46,6 @@ pub(super) struct Routine<'a> {
 #[derive(Default)]
 pub(super) struct Routines<'a> {
     all: Vec<Routine<'a>>,
-    of: HashMap<*const Function, usize>,
     calls: Vec<Call>,
     /// By index of a function: it may call itself.
     recursive: HashMap<u32, bool>,
@@ -56,10 +55,22 @@ pub(super) struct Routines<'a> {
     current: Option<usize>,
 }
 
+impl Routines<'_> {
+    /// Where the variables begin of the routine that is being lowered, if one is.
+    pub fn base(&self) -> Option<Reg> {
+        self.current.map(|current| self.all[current].base)
+    }
+
+    /// The bytes of them so far.
+    pub fn size(&mut self) -> Option<&mut u64> {
+        self.current.map(|current| &mut self.all[current].size)
+    }
+}
+
 impl<'a> Lower<'a> {
     /// The routine of a function, which is lowered later.
     fn routine(&mut self, function: &'a Function) -> usize {
-        if let Some(&known) = self.routines.of.get(&std::ptr::from_ref(function)) {
+        if let Some(known) = self.routines.all.iter().position(|known| std::ptr::eq(known.function, function)) {
             return known;
         }
         let registers = self.registers_of(function);
@@ -88,9 +99,7 @@ impl<'a> Lower<'a> {
             table,
             end: 0,
         });
-        let index = self.routines.all.len() - 1;
-        self.routines.of.insert(std::ptr::from_ref(function), index);
-        index
+        self.routines.all.len() - 1
     }
 
     /// A call of a function that may call itself.
@@ -159,21 +168,19 @@ impl<'a> Lower<'a> {
             let address = self.local_address(to);
             self.store_local(ty, address, value)?;
         }
-        self.routines.calls.push(Call { jump, back, moves: [up, down], saves });
+        self.routines.calls.push(Call { jump, moves: [up, down], saves });
         Ok(())
     }
 
     /// Lowers the routines that have been called, and what these call.
     pub fn lower_routines(&mut self) -> std::result::Result<(), Box<PtxError>> {
         let mut next = 0;
-        while let Some(&Routine {
-            function, registers, base, link, ref params, ref returns, size, entry, table, ..
-        }) = self.routines.all.get(next)
+        while let Some(&Routine { function, registers, base, link, ref params, ref returns, entry, table, .. }) =
+            self.routines.all.get(next)
         {
             let (params, returns) = (params.clone(), returns.clone());
             self.routines.current = Some(next);
             self.routines.first = self.ir.classes.len() as Reg;
-            (self.base, self.behind_base) = (Some(base), size);
             self.label(entry);
             self.counted = true;
             let (top, begin) = (self.stack_top(), self.ir.nodes.len());
@@ -183,18 +190,18 @@ impl<'a> Lower<'a> {
             self.counted = true;
             self.routines.all[next].end = self.ir.nodes.len();
             self.push(Form::Table(table), &[], &[Src::Reg(link)], 0);
-            let size = self.constant(self.behind_base.next_multiple_of(ALIGN));
+            let size = self.constant(self.routines.all[next].size.next_multiple_of(ALIGN));
             self.ir.nodes[begin].s[1] = size;
             next += 1;
         }
-        (self.base, self.routines.current) = (None, None);
+        self.routines.current = None;
         self.settle_saves();
         Ok(())
     }
 
     /// Address in local memory of what lies at `offset` of a frame.
     pub fn local_address(&mut self, offset: u64) -> Src {
-        match self.base {
+        match self.routines.base() {
             Some(base) => self.behind(base, offset),
             None => self.constant(offset),
         }
@@ -206,14 +213,14 @@ impl<'a> Lower<'a> {
         Src::Reg(d)
     }
 
-    fn load_local(&mut self, ty: Type, address: Src) -> Result<Reg> {
+    pub fn load_local(&mut self, ty: Type, address: Src) -> Result<Reg> {
         let handlers = load_handlers(ty, LOCAL, true).ok_or_else(|| unsupported("this argument is not executed"))?;
         let d = self.temp(super::lower::class(ty));
         self.push(Form::Load(handlers), &[d], &[address], 0).traits.volatile = true;
         Ok(d)
     }
 
-    fn store_local(&mut self, ty: Type, address: Src, value: Reg) -> Result<()> {
+    pub fn store_local(&mut self, ty: Type, address: Src, value: Reg) -> Result<()> {
         let handlers = store_handlers(ty.size(), LOCAL, true);
         let handlers = handlers.ok_or_else(|| unsupported("this argument is not executed"))?;
         self.push(Form::Store(handlers), &[], &[address, Src::Reg(value)], 0);

@@ -50,7 +50,7 @@ pub(super) fn assign(ir: &Ir, uniform: &[bool]) -> Slots {
 fn used(ir: &Ir) -> Vec<bool> {
     let mut used = vec![false; ir.classes.len()];
     for node in &ir.nodes {
-        for r in liveness::sources(node).chain(node.d.iter().copied()).chain(node.guard.map(|(p, _)| p)) {
+        for r in node.sources().chain(node.d.iter().copied()).chain(node.guard.map(|(p, _)| p)) {
             used[r as usize] = true;
         }
     }
@@ -93,7 +93,7 @@ fn vectors(ir: &Ir, vector: &[bool], start: u32) -> (Vec<Option<Found>>, u32) {
         block.live_out.each(|n| touch(n, block.last));
         for at in block.first..=block.last {
             let node = &ir.nodes[at];
-            for n in liveness::sources(node).chain(node.d.iter().copied()).filter_map(number) {
+            for n in node.sources().chain(node.d.iter().copied()).filter_map(number) {
                 touch(n, at);
             }
         }

@@ -11,10 +11,6 @@ use crate::vm::wgmma::{Follow, Touch};
 /// A set of registers, by number.
 type Set = Vec<bool>;
 
-pub(super) fn sources(node: &Node) -> impl Iterator<Item = u32> + '_ {
-    node.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None })
-}
-
 /// The registers of a product: D, and A where it lies in registers.
 fn held(node: &Node, registers: bool) -> impl Iterator<Item = u32> + '_ {
     let of_a = if registers { 4 } else { 0 };
@@ -49,7 +45,7 @@ fn pass(node: &Node, set: &mut Set, mut meets: impl FnMut(u32)) {
                 set[d as usize] |= set[s as usize];
                 return;
             }
-            sources(node).chain(node.d.iter().copied()).filter(|&r| set[r as usize]).for_each(&mut meets);
+            node.sources().chain(node.d.iter().copied()).filter(|&r| set[r as usize]).for_each(&mut meets);
         }
     }
 }

@@ -25,10 +25,6 @@ pub(super) struct Uniform {
     pub needs_rows: bool,
 }
 
-fn sources(node: &Node) -> impl Iterator<Item = u32> + '_ {
-    node.s.iter().filter_map(|s| if let Src::Reg(r) = s { Some(*r) } else { None })
-}
-
 /// The constant registers.
 fn constants(ir: &Ir, definitions: &[u32]) -> Vec<bool> {
     let mut constant = vec![false; ir.classes.len()];
@@ -43,7 +39,7 @@ fn constants(ir: &Ir, definitions: &[u32]) -> Vec<bool> {
         let [d] = node.d[..] else { continue };
         let single = definitions[d as usize] == 1 && node.guard.is_none();
         constant[d as usize] =
-            pure && single && sources(node).all(|r| constant[r as usize]) && ir.classes[d as usize] != Class::Pred;
+            pure && single && node.sources().all(|r| constant[r as usize]) && ir.classes[d as usize] != Class::Pred;
     }
     constant
 }
@@ -114,7 +110,7 @@ fn local_uses(ir: &Ir, blocks: &[Block]) -> Vec<bool> {
     let mut local = vec![true; ir.classes.len()];
     for (b, block) in blocks.iter().enumerate() {
         for node in &ir.nodes[block.first..=block.last] {
-            for r in sources(node).chain(node.guard.map(|(p, _)| p)) {
+            for r in node.sources().chain(node.guard.map(|(p, _)| p)) {
                 local[r as usize] &= home[r as usize] == b;
             }
             for &d in &node.d {
@@ -149,7 +145,7 @@ impl Analysis<'_> {
 
     /// Whether the operation gives all lanes one value when all run it together.
     fn gives_one(&self, node: &Node) -> bool {
-        let operands = |n: &Node| sources(n).all(|r| self.uniform[r as usize]);
+        let operands = |n: &Node| n.sources().all(|r| self.uniform[r as usize]);
         match node.form {
             Form::Map(op) => op.pure && (operands(node) || self.warp_number(node)),
             Form::Chain => operands(node),
@@ -188,7 +184,7 @@ impl Analysis<'_> {
         for (b, block) in blocks.iter().enumerate() {
             let node = &self.ir.nodes[block.last];
             let splits = matches!(node.form, Form::Branch(..) | Form::Table(_))
-                && sources(node).any(|r| !self.uniform[r as usize]);
+                && node.sources().any(|r| !self.uniform[r as usize]);
             if !splits {
                 continue;
             }
@@ -214,7 +210,7 @@ impl Analysis<'_> {
             changed = false;
             for node in &self.ir.nodes {
                 let source = node.traits.volatile || matches!(node.form, Form::Atomic(_) | Form::AtomicWide(..));
-                if source || sources(node).any(|r| tainted[r as usize]) {
+                if source || node.sources().any(|r| tainted[r as usize]) {
                     for &d in &node.d {
                         changed |= !std::mem::replace(&mut tainted[d as usize], true);
                     }
@@ -224,7 +220,7 @@ impl Analysis<'_> {
         blocks.iter().any(|block| {
             let node = &self.ir.nodes[block.last];
             matches!(node.form, Form::Branch(..) | Form::Table(_))
-                && sources(node).any(|r| tainted[r as usize] && !self.uniform[r as usize])
+                && node.sources().any(|r| tainted[r as usize] && !self.uniform[r as usize])
         })
     }
 }

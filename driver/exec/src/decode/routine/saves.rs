@@ -11,9 +11,8 @@ use crate::vm::predicate::{self, select};
 
 /// A call of a routine.
 pub(super) struct Call {
-    /// The operation that goes to the routine, and the label behind it.
+    /// The operation that goes to the routine; the label that its end comes back to is behind it.
     pub jump: usize,
-    pub back: u32,
     /// The operations that move the top of the stack by what is saved.
     pub moves: [usize; 2],
     /// What a routine that calls saves of its own.
@@ -106,8 +105,7 @@ impl Lower<'_> {
         let live = liveness::find(&self.ir, graph, count, Some, |at| !hidden[at]);
         ends.into_iter().for_each(|end| self.ir.nodes[end].s.truncate(1));
         let live: HashMap<usize, _> = live.into_iter().map(|block| (block.first, block.live_in)).collect();
-        for Call { jump, back, moves, saves } in calls {
-            debug_assert!(matches!(self.ir.nodes[jump + 1].form, Form::Label(label) if label == back));
+        for Call { jump, moves, saves } in calls {
             let mut size = 0;
             for Save { register, out, back } in saves {
                 if !live.get(&(jump + 1)).is_some_and(|live| live.has(register)) {
