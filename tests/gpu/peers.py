@@ -9,8 +9,14 @@ import inspect
 
 import torch
 
-# The package's name on the index, by the module's.
-PEERS = {"torch": "torch", "triton": "triton", "flashinfer": "flashinfer-python", "deep_gemm": "deep_gemm"}
+# The packages that have a module of that name.
+PEERS = {
+    "torch": ["torch"],
+    "triton": ["triton"],
+    "flashinfer": ["flashinfer-python"],
+    # The second packs the same module for the index.
+    "deep_gemm": ["deep_gemm", "sgl-deep-gemm"],
+}
 
 
 def load(name: str):
@@ -26,16 +32,18 @@ triton, flashinfer, deep_gemm = (load(name) for name in ("triton", "flashinfer",
 def found() -> dict:
     """Versions, or "absent"."""
 
-    def version(module: str, package: str) -> str:
+    def version(module: str, packages: list[str]) -> str:
         loaded = load(module)
         if loaded is None:
             return "absent"
-        try:
-            return importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            return getattr(loaded, "__version__", "of unknown version")
+        for package in packages:
+            try:
+                return f"{package} {importlib.metadata.version(package)}"
+            except importlib.metadata.PackageNotFoundError:
+                pass
+        return getattr(loaded, "__version__", "of unknown version")
 
-    return {module: version(module, package) for module, package in PEERS.items()}
+    return {module: version(module, packages) for module, packages in PEERS.items()}
 
 
 if triton is not None:
@@ -72,7 +80,8 @@ def flashinfer_topk(scores, topk: int):
     options = {"sorted": True}
     if "deterministic" in inspect.signature(flashinfer.top_k).parameters:
         options["deterministic"] = True
-    return flashinfer.top_k(scores, topk, **options)
+    # It takes packed rows only.
+    return flashinfer.top_k(scores.contiguous(), topk, **options)
 
 
 def deep_gemm_inputs(q, k, w):
@@ -87,3 +96,12 @@ def deep_gemm_inputs(q, k, w):
     rows, keys = q.shape[0], k.shape[0]
     start = torch.zeros(rows, dtype=torch.int32, device=q.device)
     return q8, (k8, k_scale), w * q_scale, start, torch.full_like(start, keys)
+
+
+def deep_gemm_scores(q8, k8, w8, start, end):
+    """Scores [rows, keys] fp32, of every key; packed, as top-k wants them, where the version can do that."""
+    keys = k8[0].shape[0]
+    try:
+        return deep_gemm.fp8_mqa_logits(q8, k8, w8, start, end, clean_logits=False, max_seqlen_k=keys)
+    except TypeError:
+        return deep_gemm.fp8_mqa_logits(q8, k8, w8, start, end)

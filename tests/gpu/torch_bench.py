@@ -126,7 +126,7 @@ def main(folder: pathlib.Path, out: pathlib.Path) -> None:
         def step_fp8(select):
             def work():
                 parts = (slice(i, i + written) for i in range(0, sq, written))
-                logits = lambda at: peers.deep_gemm.fp8_mqa_logits(q8[at], k8, w8[at], first[at], last[at])
+                logits = lambda at: peers.deep_gemm_scores(q8[at], k8, w8[at], first[at], last[at])
                 return [select(logits(at)) for at in parts]
 
             return work

@@ -69,13 +69,13 @@ pub enum Count {
     Graphs,
     /// Launches of graphs.
     Launches,
-    /// Calls that only asked, outside captures and with success: they are counted, not written.
-    Asked,
+    /// Calls of the everyday, outside captures and with success: they are counted, not written.
+    Unwritten,
 }
 
 impl Count {
     /// All, in the order of the header.
-    pub const ALL: [Self; COUNTS] = [Self::Captures, Self::Failures, Self::Graphs, Self::Launches, Self::Asked];
+    pub const ALL: [Self; COUNTS] = [Self::Captures, Self::Failures, Self::Graphs, Self::Launches, Self::Unwritten];
 }
 
 /// The first page of the file.

@@ -32,7 +32,7 @@ pub use event::{
 pub use graph::{GraphNode, GraphPart};
 pub use heard::{Heard, LISTEN, LISTEN_VERSION, Listen, Listener};
 pub use layout::{Class, Count, LIMIT, Limits, RING};
-pub use live::Recorder;
+pub use live::{PAGE, Recorder, Shared};
 pub use progress::Progress;
 pub use read::{Call, Damage, Event, EventKind, GraphDump, Process, Trace, TraceError, Value};
 pub use save::save;

@@ -17,10 +17,18 @@ const OFF: u32 = 3;
 /// Stands in a page that the kernel fills with zeros in a forked child: there the record is unopened, and
 /// no lock of another thread is held.
 #[repr(C)]
-struct Shared {
+pub struct Shared {
     state: AtomicU32,
     generation: AtomicU64,
     writer: AtomicPtr<Writer>,
+    /// Where [`Count::Unwritten`] is counted while the record is open, else null.
+    tally: AtomicPtr<AtomicU64>,
+}
+
+impl Shared {
+    /// Bytes from the page's beginning to the address of the counter of [`Count::Unwritten`], which is null where
+    /// nothing is recorded: for entry points in assembly.
+    pub const TALLY: usize = std::mem::offset_of!(Shared, tally);
 }
 
 /// What a thread knows. In one, since to find each costs a call.
@@ -35,7 +43,8 @@ thread_local! {
     static LOCAL: Local = const { Local { busy: Cell::new(false), generation: Cell::new(0), cursor: Cell::new(None) } };
 }
 
-static PAGE: AtomicPtr<Shared> = AtomicPtr::new(null_mut());
+/// Null until something is recorded.
+pub static PAGE: AtomicPtr<Shared> = AtomicPtr::new(null_mut());
 
 /// The one recorder of a library.
 pub struct Recorder {
@@ -48,19 +57,6 @@ impl Recorder {
     /// thread that calls [`Recorder::with`], and again in a forked child.
     pub const fn new(open: fn() -> Option<Writer>, opened: fn(&Writer, &mut Cursor)) -> Self {
         Self { open, opened }
-    }
-
-    /// Counts in this process's record, where that is open; whether it is. In a forked child it is not yet.
-    #[inline]
-    pub fn count(&self, what: Count) -> bool {
-        // SAFETY: null, or the page that was made once and is never unmapped.
-        let Some(shared) = (unsafe { PAGE.load(Ordering::Acquire).as_ref() }) else { return false };
-        if shared.state.load(Ordering::Acquire) != OPEN {
-            return false;
-        }
-        // SAFETY: open, so it points to a writer that lives as long as the process.
-        unsafe { &*shared.writer.load(Ordering::Relaxed) }.count(what);
-        true
     }
 
     /// Runs `body` with this process's record and this thread's place in it; `None` where nothing is
@@ -137,7 +133,10 @@ impl Recorder {
                 let mut cursor = self.first(&writer, shared.generation.load(Ordering::Relaxed));
                 (self.opened)(&writer, &mut cursor);
                 LOCAL.with(|local| local.cursor.set(Some(cursor)));
-                shared.writer.store(Box::into_raw(Box::new(writer)), Ordering::Relaxed);
+                // As long as the process: other threads read it whenever they like.
+                let writer = Box::leak(Box::new(writer));
+                shared.tally.store(std::ptr::from_ref(writer.counter(Count::Unwritten)).cast_mut(), Ordering::Release);
+                shared.writer.store(writer, Ordering::Relaxed);
                 OPEN
             }
             None => OFF,
@@ -151,6 +150,7 @@ impl Recorder {
     pub fn stop() {
         if let Some(shared) = page() {
             shared.state.store(OFF, Ordering::Release);
+            shared.tally.store(null_mut(), Ordering::Release);
         }
     }
 }
@@ -190,5 +190,6 @@ unsafe extern "C" fn wipe() {
     // SAFETY: null or the page.
     if let Some(shared) = unsafe { PAGE.load(Ordering::Relaxed).as_ref() } {
         shared.state.store(UNOPENED, Ordering::Relaxed);
+        shared.tally.store(null_mut(), Ordering::Relaxed);
     }
 }

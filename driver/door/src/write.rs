@@ -180,7 +180,12 @@ impl Writer {
 
     /// Counts one more.
     pub fn count(&self, what: Count) {
-        self.header().counts[what as usize].fetch_add(1, Ordering::Relaxed);
+        self.counter(what).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where that is counted.
+    pub(crate) fn counter(&self, what: Count) -> &AtomicU64 {
+        &self.header().counts[what as usize]
     }
 
     /// Counts an event that could not be written for another reason than the room.

@@ -136,13 +136,15 @@ fn what_nodes_of_executable_graphs_are_given_is_recorded() {
     assert_eq!(execs.len(), 1);
 }
 
-/// What only asks is written a few times, and then counted; but each time in a capture, and where it fails.
+/// What only asks, and what launches, is written a few times, and then counted; but each time in a capture, and where
+/// it fails.
 #[test]
-fn questions_outside_captures_are_counted() {
+fn the_everyday_outside_captures_is_counted() {
     const TIMES: usize = 100;
     let folder = tempfile::tempdir().unwrap();
     let output = traced(folder.path(), Command::new("python3").arg(program("questions.py")).arg(TIMES.to_string()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), (TIMES * 4).to_string(), "launched, but not the captured");
     let trace = Trace::open(&folder.path().join("records")).unwrap();
     let process = &trace.processes[0];
     let all = calls(process);
@@ -150,14 +152,21 @@ fn questions_outside_captures_are_counted() {
         .iter()
         .map(|name| all.iter().position(|call| &*call.function == *name).expect("it is called"))
         .collect();
-    let between =
-        |from: usize, to: usize| all[from..to].iter().filter(|call| &*call.function == "cuCtxGetDevice").count();
-    assert_eq!(between(0, ended[0]), TIMES, "those that fail");
-    assert_eq!(between(ended[1], ended[2]), TIMES, "those in a capture");
-    let others = between(ended[0], ended[1]) + between(ended[2], all.len());
-    assert!(others < TIMES && others as u64 + process.count(Count::Asked) == 2 * TIMES as u64, "{others}");
-    let failed = all.iter().find(|call| &*call.function == "cuCtxGetDevice").expect("it is called");
-    assert!(failed.result == Some(201) && failed.stack.is_some(), "{failed}");
+    let (captured, mut others) = (ended[1]..ended[2], 0);
+    for (name, code) in [("cuCtxGetDevice", 201), ("cuLaunchKernel", 1)] {
+        let written = |result: u32, within: &dyn Fn(usize) -> bool| {
+            let is = |(at, call): &(usize, &Call)| &*call.function == name && call.result == Some(result) && within(*at);
+            all.iter().enumerate().filter(is).count()
+        };
+        assert_eq!(written(code, &|_| true), TIMES, "{name}: those that fail");
+        assert_eq!(written(0, &|at| captured.contains(&at)), TIMES, "{name}: those in a capture");
+        let outside = written(0, &|at| !captured.contains(&at));
+        assert!(outside < TIMES, "{name}: {outside}");
+        others += outside;
+        let failed = all.iter().find(|call| &*call.function == name && call.result == Some(code)).expect("it fails");
+        assert!(failed.stack.is_some(), "{failed}");
+    }
+    assert_eq!(others as u64 + process.count(Count::Unwritten), 4 * TIMES as u64);
 }
 
 fn recorded(python: &Path) {

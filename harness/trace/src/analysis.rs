@@ -80,7 +80,7 @@ struct Analysis {
 pub fn of_process(process: &Process) -> ProcessReport {
     let places = Places::of(process);
     // What was only counted are calls too.
-    let calls = process.count(Count::Asked);
+    let calls = process.count(Count::Unwritten);
     let mut analysis = Analysis { shadow: Shadow::with_modes(modes(process)), calls, ..Analysis::default() };
     for event in process.events() {
         match event.kind {

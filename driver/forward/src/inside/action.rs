@@ -116,9 +116,15 @@ impl Action {
     }
 }
 
-/// Whether a function only asks for what hangs on nothing: outside captures a successful call of it tells no more than
-/// that it was made. An eager loop makes several for each launch. Not what calls the program back. By the name as [`Action::of`] takes it.
-pub(super) fn asks_only(base: &str) -> bool {
+/// Whether successful calls of a function outside captures tell no more than that they were made: launches, and what
+/// [`asks_only`]. An eager loop makes several for each operation. By the name as [`Action::of`] takes it.
+pub(super) fn is_everyday(base: &str) -> bool {
+    asks_only(base) || matches!(Action::of(base), Action::Launch | Action::LaunchEx)
+}
+
+/// Whether a function only asks for what hangs on nothing: it gives out no handle and
+/// does not wait. Not what calls the program back. By the name as [`Action::of`] takes it.
+fn asks_only(base: &str) -> bool {
     const BEGINNINGS: [&str; 16] = [
         "cuCtxGet",
         "cuDeviceGetAttribute",

@@ -16,7 +16,8 @@ const PER_THREAD: u64 = 2;
 type Origins = Vec<(u64, bool)>;
 
 static ORIGINS: Spin<Origins> = Spin::new(Vec::new());
-static ACTIVE: AtomicU32 = AtomicU32::new(0);
+/// The entry points read it too.
+pub(super) static ACTIVE: AtomicU32 = AtomicU32::new(0);
 /// Whether a capture ever began: then the program has graphs, and waits and copies are of interest.
 static EVER: AtomicU32 = AtomicU32::new(0);
 

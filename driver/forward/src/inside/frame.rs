@@ -24,7 +24,7 @@ pub(super) struct Frame {
     /// Whether it is told to the listener.
     pub heard: bool,
     /// Whether it is only counted if it succeeds.
-    pub asks: bool,
+    pub counts: bool,
     /// Then the capture status of its stream before it, by [`graphproof_door::Heard::capture`].
     pub capture: u8,
     /// What an argument pointed to before the call, where that is of interest.
@@ -32,6 +32,12 @@ pub(super) struct Frame {
     /// The frame of the call around it.
     pub outer: usize,
 }
+
+/// The bytes of [`Frame`] that say what is done about the call, as assembly writes them of one that is only counted.
+pub(super) const FLAGS: usize = std::mem::offset_of!(Frame, recorded);
+/// See [`FLAGS`].
+pub(super) const COUNTS: u32 = 1 << (8 * (std::mem::offset_of!(Frame, counts) - FLAGS));
+const _: () = assert!(std::mem::offset_of!(Frame, counts) - FLAGS == 3 && std::mem::offset_of!(Frame, target) == 72);
 
 /// Room for [`Frame`].
 pub(super) const HEAD_BYTES: usize = 128;

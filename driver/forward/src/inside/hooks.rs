@@ -12,7 +12,7 @@ use super::arguments::{self, MOST, nth};
 use super::frame::Frame;
 use super::record::RECORDER;
 use super::table::{self, Info};
-use super::{captures, functions, graphs, listen, maps, proc_address, python, stacks};
+use super::{captures, functions, graphs, light, listen, maps, proc_address, python, stacks};
 
 const SUCCESS: u32 = 0;
 const NOT_READY: u32 = 600;
@@ -45,15 +45,18 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
     frame.target = table::target(slot).addr() as u64;
     frame.words = 0;
     frame.stack = stack;
-    (frame.recorded, frame.heard, frame.asks) = (false, false, false);
+    (frame.recorded, frame.heard, frame.counts) = (false, false, false);
     let Some(info) = table::info(slot) else { return };
     frame.words = info.stack_words;
     let (records, hears) = (Recorder::may_record(), listen::wants(info));
     if !(records || listen::is_set()) || Recorder::is_busy() {
         return;
     }
-    if info.asks && !hears && captures::active() == 0 && table::is_familiar(slot) {
-        frame.asks = true;
+    if info.counts && !hears && captures::active() == 0 && table::is_familiar(slot) {
+        frame.counts = true;
+        if !listen::is_set() {
+            light::take_lightly(slot, info.stack_words);
+        }
         return;
     }
     guarded(|| {
@@ -94,10 +97,8 @@ pub(super) unsafe extern "C" fn leave(frame: *mut Frame, result: u32) {
     // SAFETY: the entry point's frame, which nobody else knows.
     let frame = unsafe { &mut *frame };
     let Some(info) = table::info(frame.slot as usize) else { return };
-    if frame.asks {
-        if result == SUCCESS && RECORDER.count(Count::Asked) {
-            return;
-        }
+    if frame.counts {
+        // It failed, or there is no record yet.
         begin(frame);
         frame.recorded = true;
     }

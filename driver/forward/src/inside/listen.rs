@@ -6,10 +6,10 @@ use graphproof_door::{Heard, LISTEN_VERSION, Listener};
 
 use super::action::Action;
 use super::arguments::{self, MOST};
-use super::captures;
 use super::frame::Frame;
 use super::hooks::stream_of;
 use super::table::Info;
+use super::{captures, light};
 
 static ON: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 /// A [`Listener`], set before `ON` is.
@@ -25,14 +25,15 @@ pub(super) unsafe extern "C" fn graphproof_listen(version: u32, on: *const Atomi
         return false;
     }
     EACH.store(each as *mut (), Ordering::Release);
-    ON.store(on.cast_mut(), Ordering::Release);
+    ON.store(on.cast_mut(), Ordering::SeqCst);
+    light::look_closely();
     true
 }
 
 /// Whether somebody listens, now or later: captures are followed then.
 #[inline]
 pub(super) fn is_set() -> bool {
-    !ON.load(Ordering::Acquire).is_null()
+    !ON.load(Ordering::SeqCst).is_null()
 }
 
 /// Whether somebody listens now.

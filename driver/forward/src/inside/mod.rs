@@ -14,6 +14,7 @@ mod graphs;
 mod hooks;
 mod images;
 mod layout;
+mod light;
 mod listen;
 mod maps;
 mod node_params;

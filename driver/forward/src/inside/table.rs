@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use graphproof_api::{Class, Function};
 
-use super::action::{Action, asks_only};
+use super::action::{Action, is_everyday};
 use super::arguments::Word;
 use super::spin::Spin;
 use super::trampoline::{COUNT, NAMES, SLOTS, entry, keep_vectors};
@@ -22,22 +22,24 @@ pub(super) struct Info {
     /// Whether a successful call writes something of interest through an argument.
     pub writes: bool,
     pub action: Action,
-    /// Whether it only asks: see [`super::action::asks_only`].
-    pub asks: bool,
+    /// Whether its calls are counted where that is enough: see [`super::action::is_everyday`].
+    pub counts: bool,
     /// Words of stack arguments.
     pub stack_words: u64,
 }
 
-struct Slot {
+#[repr(C)]
+pub(super) struct Slot {
     real: AtomicPtr<c_void>,
     info: AtomicPtr<Info>,
     /// Calls that were written, as far as [`is_familiar`] counts.
     seen: AtomicUsize,
 }
 
-static TABLE: [Slot; SLOTS] =
+pub(super) static TABLE: [Slot; SLOTS] =
     [const { Slot { real: AtomicPtr::new(null_mut()), info: AtomicPtr::new(null_mut()), seen: AtomicUsize::new(0) } };
         SLOTS];
+const _: () = assert!(size_of::<Slot>() == 24 && std::mem::offset_of!(Slot, real) == 0, "as the entry points read it");
 static USED: AtomicUsize = AtomicUsize::new(COUNT);
 static BINDING: Spin<()> = Spin::new(());
 /// Slots by the address of the real function: sorted, made once.
@@ -54,9 +56,9 @@ impl Info {
         let stack_words =
             if known { words.iter().map(on_stack).max().unwrap_or(0) as u64 } else { UNKNOWN_STACK_WORDS };
         let base = row.map_or(name.as_str(), |row| row.base());
-        let (action, asks) = (Action::of(base), asks_only(base));
+        let (action, counts) = (Action::of(base), is_everyday(base));
         let writes = words.iter().any(Word::is_written);
-        Self { name, row, words, writes, action, asks, stack_words }
+        Self { name, row, words, writes, action, counts, stack_words }
     }
 
     /// Whether an argument may be in a vector register.

@@ -2,7 +2,8 @@
 //!
 //! Each exported name puts its number into r11 and goes to `graphproof_pass`, which saves the argument
 //! registers, lets [`super::hooks::enter`] note the call, calls the real function with the same registers
-//! and a copy of the stack arguments, lets [`super::hooks::leave`] note the result, and returns it. The real
+//! and a copy of the stack arguments, lets [`super::hooks::leave`] note the result, and returns it. Both hooks are passed
+//! by where a call is only counted ([`super::light`]). The real
 //! function is called and not jumped to, from a frame that call frame information describes: exceptions and
 //! backtraces pass through it as through any function, and a longjmp drops it. No signature is needed; the
 //! table only says how many words of stack arguments there may be.
@@ -13,7 +14,9 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::frame::{FRAME_BYTES, HEAD_BYTES};
+use graphproof_door::{PAGE, Shared};
+
+use super::frame::{COUNTS, FLAGS, FRAME_BYTES, HEAD_BYTES};
 
 include!(env!("FORWARD_NAMES"));
 
@@ -33,6 +36,11 @@ static AVX: AtomicU8 = AtomicU8::new(0);
 pub(super) fn keep_vectors(slot: usize) {
     AVX.store(u8::from(std::arch::is_x86_feature_detected!("avx")), Ordering::Relaxed);
     VECTORS[slot].store(1, Ordering::Relaxed);
+}
+
+/// Whether vector registers are kept in calls of that slot.
+pub(super) fn has_vectors(slot: usize) -> bool {
+    VECTORS[slot].load(Ordering::Relaxed) != 0
 }
 
 std::arch::global_asm!(
@@ -58,6 +66,11 @@ std::arch::global_asm!(
     "mov [rsp + 48], rax",
     "mov [rsp + 56], r10",
     "mov [rsp + 64], r11",
+    "lea rax, [rip + {light}]",
+    "movzx ecx, byte ptr [rax + r11]",
+    "test ecx, ecx",
+    "jnz 20f",
+    "21:",
     "lea rax, [rip + {vectors}]",
     "cmp byte ptr [rax + r11], 0",
     "jne 5f",
@@ -67,6 +80,7 @@ std::arch::global_asm!(
     "call {enter}",
     // The stack arguments again, in their order, above the return address of the real function.
     "mov rcx, [rsp + 80]",
+    "22:",
     "test rcx, rcx",
     "jz 4f",
     "lea rax, [rcx + 1]",
@@ -98,15 +112,45 @@ std::arch::global_asm!(
     "lea rsp, [rbp - {frame}]",
     "mov [rsp + 48], rax",
     "mov [rsp + 56], rdx",
+    "cmp byte ptr [rsp + {flags} + 3], 0",
+    "jne 23f",
+    "24:",
     "mov rdi, rsp",
     "mov esi, eax",
     "call {leave}",
     "mov rax, [rsp + 48]",
     "mov rdx, [rsp + 56]",
+    "25:",
     "leave",
     ".cfi_def_cfa rsp, 8",
     "ret",
     ".cfi_def_cfa rbp, 16",
+    // A call that is only counted: what `enter` would fill in, unless a capture is in progress.
+    "20:",
+    "cmp dword ptr [rip + {active}], 0",
+    "jne 21b",
+    "lea rax, [r11 + r11 * 2]",
+    "lea rdx, [rip + {table}]",
+    "mov rax, [rdx + rax * 8]",
+    "mov [rsp + 72], rax",
+    "dec ecx",
+    "mov [rsp + 80], rcx",
+    "lea rax, [rbp + 16]",
+    "mov [rsp + 88], rax",
+    "mov dword ptr [rsp + {flags}], {counts}",
+    "jmp 22b",
+    // It has returned: counted in the record, if it succeeded and there is one.
+    "23:",
+    "test eax, eax",
+    "jnz 24b",
+    "mov rcx, [rip + {page}]",
+    "test rcx, rcx",
+    "jz 24b",
+    "mov rcx, [rcx + {tally}]",
+    "test rcx, rcx",
+    "jz 24b",
+    "lock inc qword ptr [rcx]",
+    "jmp 25b",
     "5:",
     "cmp byte ptr [rip + {avx}], 0",
     "je 8f",
@@ -167,6 +211,13 @@ std::arch::global_asm!(
     ".endr",
     frame = const FRAME_BYTES,
     head = const HEAD_BYTES,
+    flags = const FLAGS,
+    counts = const COUNTS,
+    tally = const Shared::TALLY,
+    light = sym super::light::LIGHT,
+    active = sym super::captures::ACTIVE,
+    table = sym super::table::TABLE,
+    page = sym PAGE,
     vectors = sym VECTORS,
     avx = sym AVX,
     enter = sym super::hooks::enter,
