@@ -497,7 +497,7 @@ pub enum BenchWhat {
     Load,
     /// The lanes themselves: eager time, replay time, TFLOP/s. Checks nothing.
     Step(BenchStepArgs),
-    /// What the recorder of `graphproof trace` costs a call, on the software driver.
+    /// What the recorder of `graphproof trace` costs a call, in pairs of calls past it and through it.
     Record(BenchRecordArgs),
     /// What each check costs, beside the same steps run eagerly and replayed without a check.
     Checks(BenchChecksArgs),

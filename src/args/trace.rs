@@ -44,6 +44,9 @@ pub struct LibrariesArgs {
 /// Measuring the recorder.
 #[derive(Debug, Args)]
 pub struct BenchRecordArgs {
+    /// The driver behind the recorder. auto: NVIDIA's where it is installed, else the software driver.
+    #[arg(long, default_value = "auto", value_name = "auto|system|software")]
+    pub driver: DriverChoice,
     /// The measuring process itself, which has the recorder in front of this driver.
     #[arg(long, hide = true, value_name = "FILE")]
     pub driver_behind: Option<PathBuf>,

@@ -62,7 +62,8 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     ended.pass_on()
 }
 
-fn behind(choice: DriverChoice) -> Result<Behind, ForwardError> {
+/// The driver that the recorder is to stand in front of.
+pub(super) fn behind(choice: DriverChoice) -> Result<Behind, ForwardError> {
     match choice {
         DriverChoice::System => find_real(),
         DriverChoice::Software => find_software(),

@@ -1,11 +1,15 @@
 """Twenty programs with graphs whose results are printed, and the speed of eager loops and replays.
 
     recorder.py results     the results, one line each: the same with and without the recorder
-    recorder.py speed       nanoseconds of an eager small operation and of a replay
+    recorder.py speed [N]   an eager small operation and a replay, N times with and without: under `graphproof trace`
     recorder.py compiled    torch.compile(mode="reduce-overhead")
     recorder.py workers     two processes with a graph each
 """
+import ctypes
 import hashlib
+import json
+import os
+import statistics
 import sys
 import time
 
@@ -237,28 +241,54 @@ def results():
         print(f"{step.__name__:18} {step()}", flush=True)
 
 
-def speed():
+def eager_and_replay():
+    """Microseconds of an eager small operation and of a replay of 20, in this process: medians."""
     x = torch.ones(100, device="cuda")
     for _ in range(2000):
         x.add_(1)
-    torch.cuda.synchronize()
-    eager = []
-    for _ in range(15):
-        began = time.perf_counter()
-        for _ in range(10_000):
-            x.add_(1)
-        torch.cuda.synchronize()
-        eager.append((time.perf_counter() - began) / 10_000 * 1e6)
     graph, _ = captured(lambda: [x.add_(1) for _ in range(20)])
-    replay = []
-    for _ in range(9):
-        began = time.perf_counter()
-        for _ in range(2_000):
-            graph.replay()
-        torch.cuda.synchronize()
-        replay.append((time.perf_counter() - began) / 2_000 * 1e6)
-    middle = lambda times: sorted(times)[len(times) // 2]
-    print(f"eager {middle(eager):.3f} us (least {min(eager):.3f}), replay of 20 {middle(replay):.3f} us (least {min(replay):.3f})")
+
+    def middle(body, turns, rounds):
+        times = []
+        for _ in range(rounds):
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            for _ in range(turns):
+                body()
+            torch.cuda.synchronize()
+            times.append((time.perf_counter() - began) / turns * 1e6)
+        return statistics.median(times)
+
+    return middle(lambda: x.add_(1), 4000, 15), middle(graph.replay, 500, 7)
+
+
+def speed(pairs):
+    """Forks processes with and without the recorder in turns: run it under `graphproof trace`.
+
+    Which libcuda.so.1 a process has is whichever it loads first, and PyTorch loads it when it first needs it.
+    """
+    found = (os.path.join(folder, "libcuda.so.1") for folder in os.environ["LD_LIBRARY_PATH"].split(":"))
+    ours, real = [path for path in found if os.path.exists(path)][:2]
+    times = {ours: [], real: []}
+    for turn in range(2 * pairs):
+        library = (ours, real)[(turn + turn // 2) % 2]
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
+            os.write(writer, json.dumps(eager_and_replay()).encode())
+            os._exit(0)
+        os.close(writer)
+        times[library].append(json.loads(os.fdopen(reader).read()))
+        os.waitpid(child, 0)
+    for at, name in enumerate(["eager operation", "replay of 20"]):
+        past, through = ([one[at] for one in times[library]] for library in (real, ours))
+        more = sorted(b / a for a, b in zip(past, through))
+        print(
+            f"{name}: {statistics.median(past):.3f} us past the recorder, {statistics.median(through):.3f} us through it;"
+            f" pair by pair {statistics.median(more):.3f} times (quartiles {more[len(more) // 4]:.3f} to"
+            f" {more[len(more) * 3 // 4]:.3f}); the least {min(past):.3f} and {min(through):.3f} us"
+        )
 
 
 def compiled():
@@ -294,4 +324,7 @@ def workers():
 
 
 if __name__ == "__main__":
-    {"results": results, "speed": speed, "compiled": compiled, "workers": workers}[sys.argv[1]]()
+    if sys.argv[1] == "speed":
+        speed(int(sys.argv[2]) if len(sys.argv) > 2 else 20)
+    else:
+        {"results": results, "compiled": compiled, "workers": workers}[sys.argv[1]]()

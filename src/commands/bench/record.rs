@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::report::notice::Notice;
 use anyhow::anyhow;
-use graphproof_forward::{Forwarder, find_software};
+use graphproof_forward::Forwarder;
 use graphproof_harness::exit_code::ExitCode;
 
 use crate::args::BenchRecordArgs;
@@ -26,7 +26,8 @@ const FUNCTIONS: [&str; 3] = ["cuDriverGetVersion", "cuCtxGetCurrent", "cuDevice
 
 type Word = unsafe extern "C" fn(*mut u64, u64) -> u32;
 
-/// Launches in one measurement, and pairs of them: the software driver takes its time for each.
+/// Launches in one measurement, and pairs of them: drivers take their time for each, and the device's queue is to hold
+/// them, so that none waits.
 const LAUNCHES: u32 = 200;
 const LAUNCH_PAIRS: usize = 101;
 
@@ -41,7 +42,8 @@ pub fn run(args: &BenchRecordArgs) -> Result<ExitCode, Failure> {
     let notice = Notice::of_known_length("bench record", "calls past the recorder and through it, about 5 s in all");
     let folder = tempfile::tempdir().map_err(|error| io(error.into()))?;
     let fail = |error: anyhow::Error| Failure::new(ExitCode::NoDriver, error);
-    let behind = find_software().map_err(|error| fail(error.into()))?;
+    let behind = crate::commands::trace::behind(args.driver).map_err(|error| fail(error.into()))?;
+    println!("{}", if behind.software { "the software driver" } else { "NVIDIA's driver" });
     let driver = behind.path.clone();
     let forwarder = Forwarder::new(folder.path(), behind).map_err(|error| fail(error.into()))?;
     let program = std::env::current_exe().map_err(|error| io(error.into()))?;
@@ -54,11 +56,13 @@ pub fn run(args: &BenchRecordArgs) -> Result<ExitCode, Failure> {
 
 fn measure(driver: PathBuf) -> Result<ExitCode, Failure> {
     let open = |name: &std::path::Path| {
-        // SAFETY: the software driver, and the recorder in front of it.
+        // SAFETY: a driver, and the recorder in front of it.
         unsafe { libloading::Library::new(name) }
             .map_err(|error| Failure::new(ExitCode::NoDriver, anyhow!(error).context(name.display().to_string())))
     };
-    let (past, through) = (open(&driver)?, open("libcuda.so.1".as_ref())?);
+    // The recorder first: the loader gives whatever has the name already, and NVIDIA's driver has it too.
+    let through = open("libcuda.so.1".as_ref())?;
+    let past = open(&driver)?;
     let failed = |code: u32| Failure::new(ExitCode::Driver, anyhow!("cuInit answers {code}"));
     // SAFETY: as cuda.h says.
     match unsafe { function::<Init>(&past, "cuInit")?(0) } {
@@ -119,7 +123,7 @@ fn launches(past: &libloading::Library, through: &libloading::Library) -> Result
         ]
     };
     if let Some(code) = codes.into_iter().find(|code| *code != 0) {
-        return Err(Failure::new(ExitCode::Driver, anyhow!("the software driver answers {code}")));
+        return Err(Failure::new(ExitCode::Driver, anyhow!("the driver answers {code}")));
     }
     let timed = |launch: Launch| {
         let none = std::ptr::null();
