@@ -265,42 +265,6 @@ fn a_box_that_begins_within_16_bytes_is_told() {
     }
 }
 
-#[test]
-fn an_interleaved_map_is_refused_by_its_name_where_it_is_used() {
-    let map = TensorMap {
-        data_type: 7,
-        rank: 3,
-        interleave: 1,
-        swizzle: 0,
-        l2_promotion: 0,
-        fill: 0,
-        address: 0,
-        dimensions: [64, 4, 4, 1, 1],
-        strides: [256, 1024, 0, 0],
-        element_strides: [1; 5],
-        window: Window::Tiled([4, 2, 1, 1, 1]),
-    };
-    let case = Case { map, corner: vec![0, 0, 0], seed: 0 };
-    let copy =
-        "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%d3, {0, 0, 0}], [%r2];\n";
-    let body = format!(
-        "{HEAD}@%p1 bra READY;\nmbarrier.init.shared.b64 [%r2], 1;\nmbarrier.arrive.expect_tx.shared::cta.b64 _, [%r2], 128;\n\
-         {copy}READY:\nbar.sync 0;\n{}",
-        wait("%r2", 0)
-    );
-    let mut memory = Memory::new();
-    let input = memory.put(&[0; 4096]);
-    let values = case.values(input, &[input, input, 0]);
-    let text = text(PARAMETERS, SHARED, &body);
-    let fault = launch(&program(&text), Shape::default(), &memory, &values).expect_err("it is refused");
-    let line = text.lines().position(|line| line.starts_with("cp.async.bulk.tensor")).expect("the copy") + 1;
-    assert_eq!((fault.kernel.as_str(), fault.ptx_line as usize), ("k", line));
-    let said = fault.to_string();
-    for part in ["the tensor map at 0x", "CU_TENSOR_MAP_INTERLEAVE_16B", &format!("the tensor at {input:#x}")] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-}
-
 /// A map that a kernel makes field by field is the one that `cuTensorMapEncodeTiled` makes.
 #[test]
 fn fields_are_replaced_one_by_one() {
