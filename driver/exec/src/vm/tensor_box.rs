@@ -31,7 +31,7 @@ impl Boxed {
     ///
     /// M (H200, driver 580.159.04): in the layouts NC/8HWC8 and NC/16HWC16 a pixel has 16 or 32 bytes of channels, and
     /// dimension 0 counts pixels, whatever the type of its elements is. The last but one counts slices of channels; a box
-    /// has one of them, whatever the map says of its size there.
+    /// has one of them, whatever the map says of its size and element stride there.
     pub fn interleaved(mut map: TensorMap, mut sizes: [u16; 5], mut corner: [i64; 5]) -> Self {
         let slices = usize::from(map.rank) - 2;
         let pixel = 16 * u64::from(map.interleave);
@@ -52,7 +52,7 @@ impl Boxed {
         Self::tiled(map, sizes, corner)
     }
 
-    /// Bytes that are moved.
+    /// Bytes that are moved, and told to an mbarrier. M (H200, driver 580.159.04): those outside the tensor count.
     pub fn bytes(&self) -> u64 {
         self.extent.iter().product::<u64>() * self.map.element_bytes()
     }
