@@ -95,7 +95,7 @@ const SWIZZLE_128: u8 = 3;
 /// How boxes are cut out of the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// A box of these sizes in elements.
+    /// A box of these sizes in elements; interleaved: in pixels, and one slice of channels.
     Tiled([u16; 5]),
     /// Pixels of a convolution.
     Im2col {
@@ -121,7 +121,7 @@ pub struct TensorMap {
     pub l2_promotion: u8,
     pub fill: u8,
     pub address: u64,
-    /// In elements, the innermost first.
+    /// In elements, the innermost first; interleaved: in pixels, the last but one in slices of channels.
     pub dimensions: [u64; 5],
     /// In bytes, of the second dimension first.
     pub strides: [u64; 4],
@@ -144,7 +144,8 @@ impl TensorMap {
         (6..=12).contains(&self.data_type)
     }
 
-    /// What cuda.h says of the arguments (D, cuTensorMapEncodeTiled, cuTensorMapEncodeIm2col).
+    /// What cuda.h says of the arguments (D, cuTensorMapEncodeTiled, cuTensorMapEncodeIm2col), and of interleaved tiled
+    /// maps what an H200 takes (M, driver 580.159.04): every swizzle, and rows of whole 16 bytes, however long.
     ///
     /// # Errors
     /// What is wrong, or came with sm_100: a packed data type or another swizzle.
@@ -200,12 +201,13 @@ impl TensorMap {
                 u64::from(channels)
             }
         };
-        let row = row * self.element_bytes();
+        let whole = (row * self.element_bytes()).is_multiple_of(16);
         // The span that is swizzled: 32, 64 or 128 bytes.
-        let span = (self.swizzle != 0).then(|| 16u64 << self.swizzle);
-        let fits = match self.interleave {
-            NO_INTERLEAVE => row.is_multiple_of(16) && span.is_none_or(|span| row <= span),
-            INTERLEAVE_32 => self.swizzle == SWIZZLE_32,
+        let within = self.swizzle == 0 || row * self.element_bytes() <= 16 << self.swizzle;
+        let fits = match (self.interleave, self.window) {
+            (NO_INTERLEAVE, _) => whole && within,
+            (_, Window::Tiled(_)) => whole,
+            (INTERLEAVE_32, _) => self.swizzle == SWIZZLE_32,
             _ => true,
         };
         if fits { Ok(()) } else { wrong("a row of its box is no multiple of 16 bytes, or longer than its swizzle") }

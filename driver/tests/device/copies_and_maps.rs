@@ -122,6 +122,34 @@ fn a_tensor_map_holds_what_it_was_given() {
     assert_eq!(code!(cuTensorMapReplaceAddress(&mut CUtensorMap([0; 128]), null_mut())), INVALID);
 }
 
+/// M (H200, driver 580.159.04): 32 bytes go with every swizzle, not the one that cuda.h names alone; rows have whole 16 bytes.
+#[test]
+fn an_interleaved_tensor_map_is_encoded_as_on_an_h200() {
+    let _device = Device::new();
+    let (sizes, strides, steps) = ([64u64, 16, 8], [1024u64, 65536], [1u32; 3]);
+    for (interleave, swizzle) in (1..3).flat_map(|interleave| (0..4).map(move |swizzle| (interleave, swizzle))) {
+        for (row, right) in [(8, true), (12, false), (64, true)] {
+            let (mut map, boxes) = (CUtensorMap([0; 128]), [row, 4, 2]);
+            let result = code!(cuTensorMapEncodeTiled(
+                &mut map,
+                1,
+                3,
+                0x1000 as *mut c_void,
+                sizes.as_ptr(),
+                strides.as_ptr(),
+                boxes.as_ptr(),
+                steps.as_ptr(),
+                interleave,
+                swizzle,
+                0,
+                0
+            ));
+            assert_eq!(result == CUresult::SUCCESS, right, "{interleave} {swizzle} {row}");
+            assert!(right || result == INVALID && map.0 == [0; 128]);
+        }
+    }
+}
+
 /// M (H200, driver 580.159.04).
 #[test]
 fn an_allocation_of_nothing_is_no_node() {

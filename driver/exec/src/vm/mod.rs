@@ -48,6 +48,7 @@ pub(crate) mod sparse;
 pub(crate) mod split;
 pub(crate) mod store;
 pub(crate) mod tensor;
+mod tensor_box;
 pub(crate) mod tensor_sum;
 pub(crate) mod texture;
 pub(crate) mod video;

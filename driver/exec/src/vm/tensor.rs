@@ -1,13 +1,14 @@
 //! Copies of boxes of tensors (TMA), and tensor maps that kernels change.
 
 use super::bulk::{
-    Checked, FROM_GLOBAL, MULTICAST, PREFETCH, REDUCTION, aligned, combine_of, each_checked, in_block, landing,
+    Checked, FROM_GLOBAL, MULTICAST, PREFETCH, REDUCTION, TO_GLOBAL, aligned, combine_of, each_checked, in_block,
 };
-use super::bulk::{reduction, shared_address};
+use super::bulk::{landing, reduction, shared_address};
 use super::ctx::Ctx;
 use super::flight::{Combine, Flight, Piece, Source};
 use super::map::Step;
 use super::memory::{GLOBAL, PARAM, SHARED, classify, peek, poke};
+use super::tensor_box::Boxed;
 use crate::code::Inst;
 use crate::fault::FaultKind;
 use crate::footprint::Access;
@@ -33,83 +34,6 @@ const TYPES: [Option<Type>; 13] = [
 
 /// Reductions of tensors, in the order of the immediate's field, from 1.
 pub(crate) const REDUCTIONS: [&str; 8] = ["add", "min", "max", "inc", "dec", "and", "or", "xor"];
-
-/// A box: the map, where it is, and its extent.
-struct Boxed {
-    map: TensorMap,
-    /// Elements of the box in shared memory, by dimension.
-    extent: [u64; 5],
-    corner: [i64; 5],
-}
-
-impl Boxed {
-    /// Bytes that are moved.
-    fn bytes(&self) -> u64 {
-        self.extent.iter().product::<u64>() * self.map.element_bytes()
-    }
-
-    /// Distance of rows in shared memory. M (H200, driver 580.159.04): a swizzled row takes the whole span.
-    fn pitch(&self) -> u64 {
-        if self.map.swizzle == 0 { self.extent[0] * self.map.element_bytes() } else { 16 << self.map.swizzle }
-    }
-
-    /// Bytes of shared memory among which those of the box lie.
-    fn room(&self) -> u64 {
-        let bytes = self.extent[1..].iter().product::<u64>() * self.pitch();
-        if self.map.swizzle == 0 { bytes } else { bytes.next_multiple_of(128) }
-    }
-
-    /// Where a byte of the box lies in shared memory, for a box at `base`. Swizzling exchanges the places of 16 bytes
-    /// by the address itself, in spans of 32, 64 or 128 bytes.
-    fn place(&self, base: u64, offset: u64) -> u64 {
-        let address = base + offset;
-        match self.map.swizzle {
-            0 => address,
-            mode => {
-                let bits = (1u64 << mode) - 1;
-                address ^ (address >> 7 & bits) << 4
-            }
-        }
-    }
-
-    /// Calls `f` with the offset of each row in the box, the global address of its first element, and the part of
-    /// it (in elements) that lies in the tensor.
-    fn rows(&self, mut f: impl FnMut(u64, u64, std::ops::Range<u64>) -> Checked<()>) -> Checked<()> {
-        let TensorMap { dimensions, strides, element_strides, .. } = self.map;
-        let (size, pitch) = (self.map.element_bytes(), self.pitch());
-        let mut offset = 0;
-        let mut at = [0u64; 5];
-        loop {
-            let mut address = self.map.address.wrapping_add_signed(self.corner[0].wrapping_mul(size as i64));
-            let mut inside = true;
-            for n in 1..5 {
-                let place = self.corner[n] + (at[n] * u64::from(element_strides[n])) as i64;
-                inside &= (0..dimensions[n] as i64).contains(&place);
-                address = address.wrapping_add_signed(place.wrapping_mul(strides[n - 1] as i64));
-            }
-            let clamp = |place: i64| place.clamp(0, self.extent[0] as i64) as u64;
-            let range = clamp(-self.corner[0])..clamp(dimensions[0] as i64 - self.corner[0]);
-            f(offset, address, if inside && !range.is_empty() { range } else { 0..0 })?;
-            offset += pitch;
-            let mut n = 1;
-            loop {
-                at[n] += 1;
-                if at[n] < self.extent[n] {
-                    break;
-                }
-                (at[n], n) = (0, n + 1);
-                if n == 5 {
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// What fills the elements outside the tensor: zeros, or the NaN of an H200 (M, driver 580.159.04), in every type.
-    fn fill(&self) -> u32 {
-        if self.map.fill == 0 { 0 } else { 0x7ff7_7ff7 }
-    }
-}
 
 impl Ctx {
     /// The 128 bytes of a tensor map at a generic address.
@@ -138,44 +62,35 @@ impl Ctx {
         let misuse = |why: &str| FaultKind::Misuse(format!("the tensor map at {address:#x}: {why}"));
         let map = TensorMap::decode(&bytes).map_err(|refusal| misuse(refusal.why))?;
         let Window::Tiled(sizes) = map.window else { return Err(misuse("im2col mode is not executed")) };
-        if map.interleave != 0 {
-            let why = format!(
-                "it has the layout CU_TENSOR_MAP_INTERLEAVE_{}B, of the tensor at {:#x}; NVIDIA's documents do not say where \
-                 the bytes of a box lie then, and it is not executed",
-                16 * u32::from(map.interleave),
-                map.address
-            );
-            return Err(misuse(&why));
-        }
         if usize::from(map.rank) != rank {
             return Err(misuse(&format!("it has {} dimensions, the instruction {rank}", map.rank)));
         }
-        let mut boxed = Boxed { map, extent: [1; 5], corner: [0; 5] };
-        boxed.map.element_strides[0] = 1;
-        for n in 0..5 {
-            if n < rank {
-                boxed.extent[n] = u64::from(sizes[n].div_ceil(u16::from(boxed.map.element_strides[n])));
-                boxed.corner[n] = i64::from(self.lane::<u32>(self.extra(i.c, 4 + n), lane) as i32);
-            } else {
-                (boxed.map.dimensions[n], boxed.map.element_strides[n]) = (1, 1);
-            }
-            if n >= rank && n > 0 {
-                boxed.map.strides[n - 1] = 0;
-            }
+        let mut corner = [0; 5];
+        for (n, place) in corner.iter_mut().enumerate().take(rank) {
+            *place = i64::from(self.lane::<u32>(self.extra(i.c, 4 + n), lane) as i32);
         }
-        // M (H200, driver 580.159.04): an illegal instruction otherwise, of a load.
-        if boxed.corner[0] * boxed.map.element_bytes() as i64 % 16 != 0 {
+        // M (H200, driver 580.159.04): an illegal instruction, of a store, whatever the layout. A load gives what fills the
+        // outside, and a store beyond the other end of a dimension nothing. Of reductions no GPU was asked.
+        if let Some(n) = (0..rank).find(|&n| i.imm & TO_GLOBAL != 0 && corner[n] < 0) {
             let why =
-                format!("a box that begins at element {} of a row, which is no multiple of 16 bytes", boxed.corner[0]);
+                format!("a box to be stored begins at coordinate {} of dimension {n}, below the tensor", corner[n]);
             return Err(misuse(&why));
         }
-        Ok(boxed)
+        if map.interleave != 0 {
+            return Ok(Boxed::interleaved(map, sizes, corner));
+        }
+        // M (H200, driver 580.159.04): an illegal instruction otherwise, of a load.
+        if corner[0] * map.element_bytes() as i64 % 16 != 0 {
+            let why = format!("a box that begins at element {} of a row, which is no multiple of 16 bytes", corner[0]);
+            return Err(misuse(&why));
+        }
+        Ok(Boxed::tiled(map, sizes, corner))
     }
 
     /// The pieces of a load into shared memory at `to`, which is at `host`.
     fn load_pieces(&self, boxed: &Boxed, to: u64, host: *mut u8) -> Checked<Vec<Piece>> {
         let (mut pieces, size, fill) = (Vec::new(), boxed.map.element_bytes(), boxed.fill());
-        let row = boxed.extent[0] * size;
+        let row = boxed.row();
         boxed.rows(|offset, address, inside| {
             let inside = inside.start * size..inside.end * size;
             let from = if inside.is_empty() {

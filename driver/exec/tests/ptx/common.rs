@@ -61,6 +61,12 @@ impl Memory {
     /// Allocates a copy of `bytes`; gives its device address.
     pub fn put(&mut self, bytes: &[u8]) -> u64 {
         let base = 0x7_0000_0000 + self.buffers.len() as u64 * 0x100_0000;
+        self.put_at(base, bytes);
+        base
+    }
+
+    /// Allocates a copy of `bytes` at the device address `base`, behind all others.
+    pub fn put_at(&mut self, base: u64, bytes: &[u8]) {
         let mut buffer = vec![0u64; bytes.len().div_ceil(8).max(1)];
         for (n, &byte) in bytes.iter().enumerate() {
             buffer[n / 8] |= u64::from(byte) << (8 * (n % 8));
@@ -68,7 +74,6 @@ impl Memory {
         let host = buffer.as_mut_ptr().cast();
         self.buffers.push(buffer);
         self.ranges.push(MemoryRange { base, len: bytes.len() as u64, host });
-        base
     }
 
     pub fn words(&mut self, words: &[u32]) -> u64 {

@@ -196,11 +196,43 @@ fn boxes_of_tensors_touch_the_elements_that_lie_in_the_tensor() {
     assert_eq!(bulk(Some(map), &load(&format!("{form}, [%rd9, {{4, 1}}]"), 128)), rows(Read, 1..5, 16, 32));
     // Of a box that leaves the tensor to the right and below there are four columns and two rows.
     assert_eq!(bulk(Some(map), &load(&format!("{form}, [%rd9, {{8, 4}}]"), 128)), rows(Read, 4..6, 32, 16));
-    let store = format!("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%rd9, {{-4, -1}}], [%r5];\n{GROUP}");
-    assert_eq!(bulk(Some(map), &store), rows(Write, 0..3, 0, 16));
+    let store = format!("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%rd9, {{8, 4}}], [%r5];\n{GROUP}");
+    assert_eq!(bulk(Some(map), &store), rows(Write, 4..6, 32, 16));
     let add =
         format!("cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.bulk_group [%rd9, {{0, 3}}], [%r5];\n{GROUP}");
     assert_eq!(bulk(Some(map), &add), rows(Atomic, 3..6, 0, 32));
+}
+
+#[test]
+fn boxes_of_interleaved_tensors_touch_the_pixels_of_one_slice() {
+    // 12 × 4 × 2 pixels of 16 bytes, in rows 256 bytes apart, slices 1,024 and images 2,048.
+    let map = TensorMap {
+        data_type: 2,
+        rank: 4,
+        interleave: 1,
+        swizzle: 3,
+        l2_promotion: 0,
+        fill: 0,
+        address: 0,
+        dimensions: [12, 4, 2, 2, 1],
+        strides: [256, 1024, 2048, 0],
+        element_strides: [2, 1, 1, 1, 1],
+        window: Window::Tiled([8, 2, 2, 1, 1]),
+    };
+    let pixels = |access, rows: std::ops::Range<u64>, columns: &[u64]| {
+        let pixel = |row: u64, column: &u64| span(access, 2048 + 1024 + row * 256 + column * 16, 16);
+        rows.flat_map(|row| columns.iter().map(move |column| pixel(row, column))).collect::<Vec<_>>()
+    };
+    let form = "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%r5]";
+    let copy = format!("{form}, [%rd9, {{3, 1, 1, 1}}]");
+    assert_eq!(bulk(Some(map), &load(&copy, 128)), pixels(Read, 1..3, &[3, 5, 7, 9]));
+    let copy = format!("{form}, [%rd9, {{3, 1, 2, 1}}]");
+    assert_eq!(bulk(Some(map), &load(&copy, 128)), [], "there is no third slice");
+    let to = "[%rd9, {9, 3, 1, 1}], [%r5]";
+    let store = format!("cp.async.bulk.tensor.4d.global.shared::cta.bulk_group {to};\n{GROUP}");
+    assert_eq!(bulk(Some(map), &store), pixels(Write, 3..4, &[9, 11]));
+    let add = format!("cp.reduce.async.bulk.tensor.4d.global.shared::cta.add.bulk_group {to};\n{GROUP}");
+    assert_eq!(bulk(Some(map), &add), pixels(Atomic, 3..4, &[9, 11]));
 }
 
 #[test]

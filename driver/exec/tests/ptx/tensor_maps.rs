@@ -60,6 +60,8 @@ fn what_cuda_forbids_is_refused() {
         ("stride", TensorMap { strides: [1 << 40; 4], ..map() }),
         ("element stride", TensorMap { element_strides: [9; 5], ..map() }),
         ("row of 8 bytes", TensorMap { window: tiled(4), ..map() }),
+        ("interleaved row of 24 bytes", TensorMap { interleave: 1, rank: 3, window: tiled(12), ..map() }),
+        ("interleaved stride", TensorMap { interleave: 2, rank: 3, strides: [16; 4], ..map() }),
         ("row beyond the swizzle", TensorMap { window: tiled(72), ..map() }),
         ("box", TensorMap { window: Window::Tiled([64, 257, 1, 1, 1]), ..map() }),
         ("fill of integers", TensorMap { data_type: 2, ..map() }),
@@ -70,4 +72,14 @@ fn what_cuda_forbids_is_refused() {
     }
     assert!(TensorMap { data_type: 13, ..map() }.check().is_err_and(|refusal| refusal.unsupported));
     assert!(TensorMap::decode(&[0; BYTES]).is_err());
+}
+
+/// M (H200, driver 580.159.04): whatever the swizzle, and rows that are longer than its span.
+#[test]
+fn an_interleaved_map_is_taken_with_every_swizzle() {
+    for (interleave, swizzle, first) in (1..3).flat_map(|i| (0..4).flat_map(move |s| [8, 64, 256].map(|f| (i, s, f)))) {
+        let window = Window::Tiled([first, 128, 1, 1, 1]);
+        let given = TensorMap { rank: 3, interleave, swizzle, window, ..map() };
+        assert_eq!(TensorMap::decode(&given.encode()), Ok(given));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod async_copies;
 mod clusters;
+mod interleaved;
 mod misuse;
 mod products;
 mod tensors;
