@@ -1,12 +1,17 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first asks the run to stop at the next step, the second ends the
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks the run to stop at the next step, one after it ends the
 //! process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use graphproof_harness::exit_code::ExitCode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+/// What comes within this time of the first is the same wish: `timeout` signals its child, and then the child's whole
+/// group.
+const SAME: Duration = Duration::from_secs(1);
 
 /// A flag that the first of these signals sets.
 pub fn flag() -> Arc<AtomicBool> {
@@ -16,17 +21,23 @@ pub fn flag() -> Arc<AtomicBool> {
     match Signals::new(heard) {
         Ok(mut signals) => {
             let seen = Arc::clone(&stop);
-            std::thread::spawn(move || signals.forever().for_each(|signal| heed(signal, &seen)));
+            std::thread::spawn(move || {
+                let mut first = None;
+                signals.forever().for_each(|signal| heed(signal, &seen, &mut first));
+            });
         }
         Err(error) => tracing::warn!(%error, "Ctrl-C and SIGTERM will end the process at once"),
     }
     stop
 }
 
-fn heed(signal: i32, seen: &AtomicBool) {
-    if seen.swap(true, Ordering::Relaxed) {
-        std::process::exit(i32::from(ExitCode::Interrupted.code()));
+fn heed(signal: i32, seen: &AtomicBool, first: &mut Option<Instant>) {
+    match first {
+        Some(first) if first.elapsed() < SAME => return,
+        Some(_) => std::process::exit(i32::from(ExitCode::Interrupted.code())),
+        None => *first = Some(Instant::now()),
     }
+    seen.store(true, Ordering::Relaxed);
     let (name, again) = match signal {
         SIGINT => ("", "Ctrl-C"),
         SIGTERM => ("SIGTERM: ", "SIGTERM"),

@@ -37,8 +37,10 @@ const ENDLESS: [&str; 14] = [
     "--sarif=r.sarif",
 ];
 
+/// Twice at once: so does `timeout`, to its child and to the child's group.
 fn signal(child: &Child, name: &str) {
-    let kill = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill runs");
+    let id = child.id().to_string();
+    let kill = Command::new("kill").args([name, &id, &id]).status().expect("kill runs");
     assert!(kill.success());
 }
 

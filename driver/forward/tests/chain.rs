@@ -144,7 +144,11 @@ fn the_everyday_outside_captures_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let output = traced(folder.path(), Command::new("python3").arg(program("questions.py")).arg(TIMES.to_string()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), (TIMES * 4).to_string(), "launched, but not the captured");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        (TIMES * 4).to_string(),
+        "launched, but not the captured"
+    );
     let trace = Trace::open(&folder.path().join("records")).unwrap();
     let process = &trace.processes[0];
     let all = calls(process);
@@ -155,7 +159,8 @@ fn the_everyday_outside_captures_is_counted() {
     let (captured, mut others) = (ended[1]..ended[2], 0);
     for (name, code) in [("cuCtxGetDevice", 201), ("cuLaunchKernel", 1)] {
         let written = |result: u32, within: &dyn Fn(usize) -> bool| {
-            let is = |(at, call): &(usize, &Call)| &*call.function == name && call.result == Some(result) && within(*at);
+            let is =
+                |(at, call): &(usize, &Call)| &*call.function == name && call.result == Some(result) && within(*at);
             all.iter().enumerate().filter(is).count()
         };
         assert_eq!(written(code, &|_| true), TIMES, "{name}: those that fail");

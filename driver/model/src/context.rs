@@ -142,8 +142,8 @@ impl Context {
     /// A stream is destroyed.
     ///
     /// D (cuStreamDestroy): its resources go once the device has completed all its work. Until then who waits for
-    /// the context waits for that work too (M: H200, driver 580.159.04), and so does, if it was blocking, the
-    /// legacy stream (by the rule for blocking streams; not asked of a GPU).
+    /// the context waits for that work too, and so does, if it was blocking, the legacy stream, whose queries tell of it
+    /// (M: H200, driver 580.159.04).
     pub fn leave(&mut self, key: u64, green: u64, engine: &Engine<Task>) {
         if let Some(kind) = self.streams.remove(&key) {
             self.leaving.push(Leaving { key, kind, green });

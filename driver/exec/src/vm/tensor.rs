@@ -69,8 +69,8 @@ impl Ctx {
         for (n, place) in corner.iter_mut().enumerate().take(rank) {
             *place = i64::from(self.lane::<u32>(self.extra(i.c, 4 + n), lane) as i32);
         }
-        // M (H200, driver 580.159.04): an illegal instruction, of a store, whatever the layout. A load gives what fills the
-        // outside, and a store beyond the other end of a dimension nothing. Of reductions no GPU was asked.
+        // M (H200, driver 580.159.04): an illegal instruction, of a store or a reduction, whatever the layout. A load gives what
+        // fills the outside, and a store beyond the other end of a dimension nothing.
         if let Some(n) = (0..rank).find(|&n| i.imm & TO_GLOBAL != 0 && corner[n] < 0) {
             let why =
                 format!("a box to be stored begins at coordinate {} of dimension {n}, below the tensor", corner[n]);

@@ -143,7 +143,7 @@ pub(super) const FAMILIES: &[Family] = &[
         note: "An asynchronous copy is checked when it is issued, and is done at some moment that the seed chooses between that and \
 its wait; until then its destination in shared memory holds a pattern that no kernel means. A block that ends before is a fault. \
 A box begins at a multiple of 16 bytes of a row, and a row of a swizzled box takes 32, 64 or 128 bytes of shared memory, as on an \
-H200; what lies outside the tensor is 0, or 0x7ff7, and a store at a negative coordinate is a fault. Interleaved tensor maps are executed as an H200 does: dimension 0 counts \
+H200; what lies outside the tensor is 0, or 0x7ff7, and a store or a reduction at a negative coordinate is a fault. Interleaved tensor maps are executed as an H200 does: dimension 0 counts \
 pixels of 16 or 32 bytes, whatever the element type is, the last dimension but one counts slices of channels, and a box has one \
 slice. Its pixels lie side by side in shared memory, swizzled or not. Im2col is refused when a copy uses it.",
         opcodes: &["cp"],
