@@ -15,13 +15,10 @@ use super::launch::{Launch, WidenedRead};
 use super::order::{BACKWARDS, FORWARDS, mix};
 use super::registers::Place;
 use super::vm::Ctx;
-use super::vm::copy::AsyncCopies;
 use super::vm::ctx::{Event, Overrun, Warp};
 use super::vm::dependence::Dependence;
-use super::vm::fence::Uses;
 use super::vm::flight::Flight;
 use super::vm::split::{Split, Wait};
-use super::vm::wgmma::Products;
 use super::worker::Worker;
 
 /// Backward branches a warp may take before the others get a turn.
@@ -129,9 +126,9 @@ fn prepare(worker: &mut Worker, launch: &Launch<'_>, code: &Code, at: Place, ind
     warp.index = index;
     warp.splits.clear();
     warp.splits.push(Split { pc: 0, mask: live, wait: Wait::Ready });
-    warp.copies.clear();
-    warp.products.clear();
-    warp.uses.clear();
+    warp.begun.copies.clear();
+    warp.begun.products.clear();
+    warp.begun.uses.clear();
     (warp.woken, warp.tests) = (0, 0);
     warp.local = local;
 }
@@ -462,12 +459,10 @@ pub(super) fn empty_warp() -> Warp {
         join: u32::MAX,
         index: 0,
         splits: Vec::new(),
-        copies: AsyncCopies::default(),
         local: std::ptr::null_mut(),
         unguarded: 0,
         woken: 0,
         tests: 0,
-        products: Products::default(),
-        uses: Uses::default(),
+        begun: Box::default(),
     }
 }

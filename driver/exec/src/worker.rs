@@ -9,7 +9,7 @@ use super::launch::{Conditional, Launch, MemoryRange, WidenedRead};
 use super::order::mix;
 use super::parting::Parting;
 use super::registers::{Place, Start};
-use super::room::Room;
+use super::room::{Line, Room};
 use super::slot::RegisterFile;
 use super::vm::Ctx;
 use super::vm::ctx::{Event, Warp};
@@ -157,14 +157,7 @@ impl Worker {
     /// what it never wrote does not agree with itself.
     pub fn poison_shared(&mut self, seed: u64) {
         let len = self.ctx.shared_stride as usize * self.ctx.ranks as usize;
-        let lines = len.div_ceil(128);
-        let mut state = seed;
-        for line in &mut self.shared.lines()[..lines] {
-            state = mix(state);
-            // Large in every type: as a float beyond 1e32, as an integer far outside any array.
-            let word = (state as u32 & 0x00ff_ffff) | 0x7b00_0000;
-            line.0 = [word.to_le(); 32];
-        }
+        poison(&mut self.shared.lines()[..len.div_ceil(128)], seed);
     }
 
     /// Runs `code` from now on.
@@ -225,5 +218,37 @@ impl Worker {
     /// Puts the running warp back.
     pub fn leave(&mut self, index: u32) {
         std::mem::swap(&mut self.ctx.warp, &mut self.warps[index as usize]);
+    }
+}
+
+fn poison(lines: &mut [Line], seed: u64) {
+    // Large in every type: as a float beyond 1e32, as an integer far outside any array.
+    let words = (0..).map(|n| (mix(seed.wrapping_add(n)) as u32 & 0x00ff_ffff) | 0x7b00_0000);
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the machine has it.
+        return unsafe { poison_avx512(lines, words) };
+    }
+    for (line, word) in lines.iter_mut().zip(words) {
+        line.0 = [word; 32];
+    }
+}
+
+/// As [`poison`]. In intrinsics: of the loop above a compiler makes scattered stores.
+///
+/// # Safety
+/// The machine has AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn poison_avx512(lines: &mut [Line], words: impl Iterator<Item = u32>) {
+    use std::arch::x86_64::{_mm512_set1_epi32, _mm512_store_si512};
+    for (line, word) in lines.iter_mut().zip(words) {
+        let half = _mm512_set1_epi32(word as i32);
+        let to = line.0.as_mut_ptr();
+        // SAFETY: a line has 128 bytes, and begins at a multiple of them.
+        unsafe {
+            _mm512_store_si512(to.cast(), half);
+            _mm512_store_si512(to.add(16).cast(), half);
+        }
     }
 }

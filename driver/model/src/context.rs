@@ -139,6 +139,11 @@ impl Context {
         self.leaving.iter().filter(move |stream| stream.green == green).map(|stream| stream.key)
     }
 
+    /// Whether a stream of it has work that has not run; asking hurries nobody.
+    pub fn is_working(&self, engine: &Engine<Task>) -> bool {
+        self.working_streams().any(|stream| !engine.is_drained(stream))
+    }
+
     /// A stream is destroyed.
     ///
     /// D (cuStreamDestroy): its resources go once the device has completed all its work. Until then who waits for

@@ -244,9 +244,7 @@ impl Driver {
             self.cancel_context(id);
             self.wait_for_context(id);
             let world = self.world();
-            let pending =
-                |context: &Context| context.working_streams().any(|stream| self.engine.last(stream).is_some());
-            if !world.contexts.get(id.0).is_some_and(pending) {
+            if !world.contexts.get(id.0).is_some_and(|context| context.is_working(&self.engine)) {
                 return world;
             }
         }
@@ -264,7 +262,7 @@ impl Driver {
     pub fn cancel_all(&self) {
         let world = self.world();
         for (_, context) in world.contexts.iter() {
-            if context.working_streams().any(|stream| self.engine.last(stream).is_some()) {
+            if context.is_working(&self.engine) {
                 let text = "the work in progress was cancelled".to_owned();
                 fault::keep(*FaultReport::of_work(CUresult::LAUNCH_TIMEOUT, text));
                 context.sticky.cancel();

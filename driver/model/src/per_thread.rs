@@ -44,7 +44,7 @@ impl World {
         let mut gone = Vec::new();
         context.per_thread.0.retain(|_, (key, life)| {
             let stream = StreamId { key: *key, kind: StreamKind::PerThread, context: id };
-            let idle = engine.last(*key).is_none() && capture.stream_status(stream) == CaptureStatus::None;
+            let idle = engine.is_drained(*key) && capture.stream_status(stream) == CaptureStatus::None;
             let keep = life.strong_count() > 0 || !idle;
             if !keep {
                 gone.push(*key);

@@ -153,7 +153,7 @@ impl Driver {
         if !world.awaited(stream).into_iter().all(|ticket| self.engine.is_done(ticket)) {
             return false;
         }
-        std::iter::once(stream.key).chain(others).all(|key| self.engine.last(key).is_none())
+        std::iter::once(stream.key).chain(others).all(|key| self.engine.is_drained(key))
     }
 
     /// The error of a stream's context.

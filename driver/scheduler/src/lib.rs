@@ -179,14 +179,20 @@ impl<W: Send + 'static> Engine<W> {
         done
     }
 
-    /// The last work of a stream, unless it has run.
+    /// The last work of a stream, unless it has run. For who then waits for it: asking hurries nobody, since a thread
+    /// that waits runs what it waits for itself where nobody else has taken it.
     pub fn last(&self, stream: u64) -> Option<Ticket> {
+        self.lock().core.last(stream)
+    }
+
+    /// Whether a stream has work left. Who asks waits for it, by asking again.
+    pub fn has_work(&self, stream: u64) -> bool {
         let mut state = self.lock();
-        let last = state.core.last(stream);
-        if last.is_some() {
+        let has = state.core.last(stream).is_some();
+        if has {
             self.call_lookout(&mut state);
         }
-        last
+        has
     }
 
     /// Takes the piece of work behind that of `stream` which the calling thread runs, as [`Core::take_behind`] says.
@@ -203,7 +209,7 @@ impl<W: Send + 'static> Engine<W> {
 
     /// Whether all work of a stream has run; asking hurries nobody.
     pub fn is_drained(&self, stream: u64) -> bool {
-        self.lock().core.last(stream).is_none()
+        self.last(stream).is_none()
     }
 
     /// Blocks until the work has run.

@@ -142,7 +142,7 @@ entry_points! {
         let stream = world.usable_stream(hStream)?;
         world.sync_call(SyncTarget::Stream(stream))?;
         let streams = waited_for(&world, stream);
-        if streams.iter().any(|&stream| driver.engine.last(stream).is_some()) {
+        if streams.iter().any(|&stream| driver.engine.has_work(stream)) {
             return Err(CUresult::NOT_READY);
         }
         observe::host_waited_for(&streams);

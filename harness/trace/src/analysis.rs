@@ -291,10 +291,7 @@ fn not_seen(process: &Process, notes: Vec<String>) -> Vec<String> {
         }
     };
     tell(process.lost, "events found no room in the record and are lost");
-    tell(
-        process.overwritten,
-        "launches and queries gave way to newer ones; captures, allocations and failures did not",
-    );
+    tell(process.overwritten, "copies and queries gave way to newer ones; captures, allocations and failures did not");
     tell(damage.torn_events, "events were being written when the process ended");
     tell(damage.broken_segments, "parts of the record are damaged");
     tell(damage.missing_segments, "parts of the record are missing");

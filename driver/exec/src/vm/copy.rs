@@ -159,7 +159,7 @@ impl<const WIDE: bool> Step for Copy<WIDE> {
             }
             None => {}
         }
-        c.warp.copies.pending.push(Pending { lanes: active, group: OPEN, len, to, data });
+        c.warp.begun.copies.pending.push(Pending { lanes: active, group: OPEN, len, to, data });
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }
@@ -169,7 +169,7 @@ pub(crate) struct Commit;
 impl Exec for Commit {
     fn exec(c: &mut Ctx, _: &Inst) {
         let active = c.warp.active;
-        c.warp.copies.commit(active);
+        c.warp.begun.copies.commit(active);
     }
 }
 
@@ -178,7 +178,7 @@ pub(crate) struct WaitGroup;
 impl Exec for WaitGroup {
     fn exec(c: &mut Ctx, i: &Inst) {
         let active = c.warp.active;
-        c.warp.copies.land(active, (i.imm != u64::MAX).then_some(i.imm));
+        c.warp.begun.copies.land(active, (i.imm != u64::MAX).then_some(i.imm));
     }
 }
 

@@ -108,7 +108,6 @@ pub(crate) struct Warp {
     /// Index in the block.
     pub index: u32,
     pub splits: Vec<Split>,
-    pub copies: AsyncCopies,
     /// Its lanes' local memory, lane after lane.
     pub local: *mut u8,
     /// Lanes to restore after a guarded instruction.
@@ -117,6 +116,14 @@ pub(crate) struct Warp {
     pub woken: u32,
     /// Tests of an mbarrier that found nothing, one after the other.
     pub tests: u32,
+    /// What it has begun and may not have waited for: apart, since few warps have any, and warps take turns.
+    pub begun: Box<Begun>,
+}
+
+/// What a warp has begun.
+#[derive(Default)]
+pub(crate) struct Begun {
+    pub copies: AsyncCopies,
     /// Products of `wgmma` under way.
     pub products: Products,
     /// What was done with registers since its last `wgmma.fence`, where somebody asks.

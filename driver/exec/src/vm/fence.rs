@@ -37,7 +37,7 @@ pub(crate) struct Used;
 impl Exec for Used {
     fn exec(c: &mut Ctx, i: &Inst) {
         let (register, kind) = parts(i.imm);
-        let uses = &mut c.warp.uses;
+        let uses = &mut c.warp.begun.uses;
         uses.set(register, uses.of(register) | kind as u8);
     }
 }
@@ -47,7 +47,7 @@ pub(crate) struct Copied;
 impl Exec for Copied {
     fn exec(c: &mut Ctx, i: &Inst) {
         let (to, from) = parts(i.imm);
-        let uses = &mut c.warp.uses;
+        let uses = &mut c.warp.begun.uses;
         uses.set(to, uses.of(from));
     }
 }
@@ -57,7 +57,7 @@ pub(crate) struct Unfenced;
 impl Step for Unfenced {
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let (register, kinds) = parts(i.imm);
-        if u32::from(c.warp.uses.of(register)) & kinds != 0 {
+        if u32::from(c.warp.begun.uses.of(register)) & kinds != 0 {
             let why = "a register of this product is used before it, and no `wgmma.fence` stands between";
             let lane = c.warp.active.trailing_zeros();
             c.fault(i, lane, FaultKind::Misuse(why.to_owned()));

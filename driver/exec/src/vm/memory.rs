@@ -302,13 +302,15 @@ impl Ctx {
             PARAM => (0, u64::from(self.params_len), self.params.cast_mut()),
             LOCAL => (0, u64::from(self.local_len), self.local_of(lane)),
             _ => {
-                // SAFETY: the launch gives `ranges_len` ranges.
-                let ranges = unsafe { std::slice::from_raw_parts(self.ranges, self.ranges_len) };
-                let index = ranges.partition_point(|r| r.base <= at).wrapping_sub(1);
-                let range = ranges.get(index)?;
                 // SAFETY: `hits` has one entry for each memory instruction of the code.
-                unsafe { *self.hits.add(site as usize) = *range };
-                (range.base, range.len, range.host)
+                let hit = unsafe { &mut *self.hits.add(site as usize) };
+                // Most often another lane has just been there.
+                if at.wrapping_sub(hit.base) >= hit.len {
+                    // SAFETY: the launch gives `ranges_len` ranges.
+                    let ranges = unsafe { std::slice::from_raw_parts(self.ranges, self.ranges_len) };
+                    *hit = *ranges.get(ranges.partition_point(|r| r.base <= at).wrapping_sub(1))?;
+                }
+                (hit.base, hit.len, hit.host)
             }
         };
         let at = at.wrapping_sub(base);

@@ -194,7 +194,7 @@ impl Ctx {
     /// Why a product must not begin without another fence. D (PTX ISA, wgmma.fence): one stands before the first, and
     /// between products of different shapes with the same sums.
     fn out_of_order(&self, kind: Kind, i: &Inst) -> Option<&'static str> {
-        let Products { list, fenced, .. } = &self.warp.products;
+        let Products { list, fenced, .. } = &self.warp.begun.products;
         if !fenced {
             return Some("no `wgmma.fence` stands before the first product of this warp");
         }
@@ -327,7 +327,7 @@ impl Step for Multiply {
         let slots = (0..sums).chain(first_a..first_a + if kind.registers { 4 } else { 0 });
         let slots = slots.map(|n| c.extra(i.c, n)).collect();
         let pc = c.pc_of(i);
-        c.warp.products.list.push(Product { slots, group: None, kind, a, b, bytes, pc, fenced: false });
+        c.warp.begun.products.list.push(Product { slots, group: None, kind, a, b, bytes, pc, fenced: false });
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }
@@ -435,10 +435,10 @@ impl Step for FenceProducts {
         if c.warpgroup(i).is_none() {
             return std::ptr::null();
         }
-        let Products { list, fenced, .. } = &mut c.warp.products;
+        let Products { list, fenced, .. } = &mut c.warp.begun.products;
         list.iter_mut().for_each(|product| product.fenced = true);
         *fenced = true;
-        c.warp.uses.clear();
+        c.warp.begun.uses.clear();
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }
@@ -450,7 +450,7 @@ impl Step for CommitProducts {
         if let Err(stop) = whole(c, i, i.a) {
             return stop;
         }
-        let Products { list, groups, .. } = &mut c.warp.products;
+        let Products { list, groups, .. } = &mut c.warp.begun.products;
         for product in list.iter_mut().filter(|product| product.group.is_none()) {
             product.group = Some(*groups);
         }
@@ -466,7 +466,7 @@ impl Step for WaitProducts {
         if let Err(stop) = whole(c, i, i.a) {
             return stop;
         }
-        let Products { list, groups, fenced } = std::mem::take(&mut c.warp.products);
+        let Products { list, groups, fenced } = std::mem::take(&mut c.warp.begun.products);
         let old = |product: &Product| product.group.is_some_and(|group| u64::from(groups - group) > i.imm);
         let (done, left): (Vec<Product>, Vec<Product>) = list.into_iter().partition(old);
         for Product { kind, a, b, bytes, pc, .. } in done {
@@ -476,7 +476,7 @@ impl Step for WaitProducts {
                 return std::ptr::null();
             }
         }
-        c.warp.products = Products { list: left, groups, fenced };
+        c.warp.begun.products = Products { list: left, groups, fenced };
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }
@@ -485,7 +485,7 @@ impl Step for WaitProducts {
 pub(crate) struct Touch;
 impl Step for Touch {
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
-        if c.warp.products.list.iter().any(|product| product.slots.contains(&i.a)) {
+        if c.warp.begun.products.list.iter().any(|product| product.slots.contains(&i.a)) {
             let why = "a register of a `wgmma.mma_async` under way is used before `wgmma.wait_group`";
             let lane = c.warp.active.trailing_zeros();
             c.fault(i, lane, FaultKind::Misuse(why.to_owned()));
@@ -500,7 +500,7 @@ impl Step for Touch {
 pub(crate) struct Follow;
 impl super::map::Exec for Follow {
     fn exec(c: &mut Ctx, i: &Inst) {
-        for product in &mut c.warp.products.list {
+        for product in &mut c.warp.begun.products.list {
             if product.slots.contains(&i.b) && !product.slots.contains(&i.a) {
                 product.slots.push(i.a);
             }
