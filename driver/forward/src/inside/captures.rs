@@ -12,16 +12,20 @@ const MOST: usize = 64;
 /// `CU_STREAM_PER_THREAD`.
 const PER_THREAD: u64 = 2;
 
-/// A stream on which a capture began, and whether the driver called it invalid already.
-type Origins = Vec<(u64, bool)>;
+struct Origins {
+    /// Streams on which a capture began, and whether the driver called it invalid already.
+    began: Vec<(u64, bool)>,
+    /// Calls under way that begin one: what other threads do meanwhile may end it at once.
+    beginning: u32,
+}
 
-static ORIGINS: Spin<Origins> = Spin::new(Vec::new());
+static ORIGINS: Spin<Origins> = Spin::new(Origins { began: Vec::new(), beginning: 0 });
 /// The entry points read it too.
 pub(super) static ACTIVE: AtomicU32 = AtomicU32::new(0);
 /// Whether a capture ever began: then the program has graphs, and waits and copies are of interest.
 static EVER: AtomicU32 = AtomicU32::new(0);
 
-/// How many captures are in progress.
+/// How many captures are in progress, or about to be.
 pub(super) fn active() -> u32 {
     ACTIVE.load(Ordering::Relaxed)
 }
@@ -34,17 +38,24 @@ pub(super) fn ever() -> bool {
 fn change(body: impl FnOnce(&mut Origins)) {
     ORIGINS.with(|origins| {
         body(origins);
-        ACTIVE.store(origins.len() as u32, Ordering::Relaxed);
+        ACTIVE.store(origins.began.len() as u32 + origins.beginning, Ordering::Relaxed);
     });
 }
 
-/// A capture has begun on that stream.
-pub(super) fn begin(stream: u64) {
-    EVER.store(1, Ordering::Relaxed);
+/// A call is about to begin a capture; [`begun`] comes after it.
+pub(super) fn beginning() {
+    change(|origins| origins.beginning += 1);
+}
+
+/// The call of [`beginning`] has returned: a capture has begun on that stream, or none.
+pub(super) fn begun(stream: Option<u64>) {
     change(|origins| {
-        origins.retain(|(origin, _)| *origin != stream);
-        if origins.len() < MOST {
-            origins.push((stream, false));
+        origins.beginning = origins.beginning.saturating_sub(1);
+        let Some(stream) = stream else { return };
+        EVER.store(1, Ordering::Relaxed);
+        origins.began.retain(|(origin, _)| *origin != stream);
+        if origins.began.len() < MOST {
+            origins.began.push((stream, false));
         }
     });
 }
@@ -52,20 +63,20 @@ pub(super) fn begin(stream: u64) {
 /// The capture of that stream has ended, or the stream is about to go.
 pub(super) fn end(stream: u64) {
     if active() != 0 {
-        change(|origins| origins.retain(|(origin, _)| *origin != stream));
+        change(|origins| origins.began.retain(|(origin, _)| *origin != stream));
     }
 }
 
 /// Every stream may be about to go.
 pub(super) fn end_all() {
     if active() != 0 {
-        change(Vec::clear);
+        change(|origins| origins.began.clear());
     }
 }
 
 /// In a forked child.
 pub(super) fn reset() {
-    ORIGINS.reset(Vec::new());
+    ORIGINS.reset(Origins { began: Vec::new(), beginning: 0 });
     ACTIVE.store(0, Ordering::Relaxed);
 }
 
@@ -87,7 +98,7 @@ pub(super) fn status(stream: u64) -> Option<Capture> {
 /// thread has it, it is asking itself.
 pub(super) fn newly_invalid(mut add: impl FnMut(u64)) {
     ORIGINS.try_with(|origins| {
-        for (stream, invalid) in origins.iter_mut() {
+        for (stream, invalid) in &mut origins.began {
             // The thread's own stream is another one in another thread.
             if !*invalid && *stream != PER_THREAD && status(*stream) == Some(Capture::Invalidated) {
                 *invalid = true;

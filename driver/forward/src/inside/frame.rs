@@ -25,7 +25,9 @@ pub(super) struct Frame {
     pub heard: bool,
     /// Whether it is only counted if it succeeds.
     pub counts: bool,
-    /// Then the capture status of its stream before it, by [`graphproof_door::Heard::capture`].
+    /// Whether it begins a capture.
+    pub begins: bool,
+    /// Of one that is heard, the capture status of its stream before it, by [`graphproof_door::Heard::capture`].
     pub capture: u8,
     /// What an argument pointed to before the call, where that is of interest.
     pub before: u32,
@@ -33,11 +35,16 @@ pub(super) struct Frame {
     pub outer: usize,
 }
 
-/// The bytes of [`Frame`] that say what is done about the call, as assembly writes them of one that is only counted.
+/// Where the eight bytes of [`Frame`] are that say what is done about the call: assembly writes them of one that is only
+/// counted.
 pub(super) const FLAGS: usize = std::mem::offset_of!(Frame, recorded);
-/// See [`FLAGS`].
+/// Then they are this.
 pub(super) const COUNTS: u32 = 1 << (8 * (std::mem::offset_of!(Frame, counts) - FLAGS));
-const _: () = assert!(std::mem::offset_of!(Frame, counts) - FLAGS == 3 && std::mem::offset_of!(Frame, target) == 72);
+const _: () = {
+    use std::mem::offset_of;
+    assert!(offset_of!(Frame, target) == 72 && offset_of!(Frame, counts) - FLAGS == 3);
+    assert!(offset_of!(Frame, capture) < FLAGS + 8 && offset_of!(Frame, before) >= FLAGS + 8, "eight bytes are flags");
+};
 
 /// Room for [`Frame`].
 pub(super) const HEAD_BYTES: usize = 128;

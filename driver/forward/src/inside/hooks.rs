@@ -45,7 +45,7 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
     frame.target = table::target(slot).addr() as u64;
     frame.words = 0;
     frame.stack = stack;
-    (frame.recorded, frame.heard, frame.counts) = (false, false, false);
+    (frame.recorded, frame.heard, frame.counts, frame.begins) = (false, false, false, false);
     let Some(info) = table::info(slot) else { return };
     frame.words = info.stack_words;
     let (records, hears) = (Recorder::may_record(), listen::wants(info));
@@ -64,6 +64,10 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
             frame.capture = listen::before(frame, info);
         }
         match info.action {
+            Action::BeginCapture => {
+                captures::beginning();
+                frame.begins = true;
+            }
             Action::DestroyStream => captures::end(nth(frame, info, 0)),
             Action::DestroyContext => captures::end_all(),
             Action::ExchangeMode => {
@@ -114,6 +118,10 @@ pub(super) unsafe extern "C" fn leave(frame: *mut Frame, result: u32) {
         if frame.recorded || listen::is_set() {
             follow(frame, info, result);
         }
+        if frame.begins {
+            let stream = (result == SUCCESS).then(|| origin(frame, info));
+            captures::begun(stream);
+        }
         if frame.recorded {
             after(frame, info, result, end);
         }
@@ -123,20 +131,18 @@ pub(super) unsafe extern "C" fn leave(frame: *mut Frame, result: u32) {
     });
 }
 
+/// The stream of a call that begins or ends a capture. The null stream of a per-thread form is the thread's.
+fn origin(frame: &Frame, info: &Info) -> u64 {
+    let stream = nth(frame, info, 0);
+    if stream == 0 && info.name.ends_with("_ptsz") { 2 } else { stream }
+}
+
 /// What a call does to what is known of captures and functions.
 fn follow(frame: &Frame, info: &Info, result: u32) {
-    let stream = |index| {
-        // The null stream of a per-thread form is the thread's.
-        let stream = nth(frame, info, index);
-        if stream == 0 && info.name.ends_with("_ptsz") { 2 } else { stream }
-    };
     match info.action {
-        Action::BeginCapture if result == SUCCESS => {
-            python::look();
-            captures::begin(stream(0));
-        }
+        Action::BeginCapture if result == SUCCESS => python::look(),
         // 903 and its kin end a capture or not; whether it goes on is asked below, or never seen again.
-        Action::EndCapture => captures::end(stream(0)),
+        Action::EndCapture => captures::end(origin(frame, info)),
         Action::Unload => functions::forget(),
         Action::Kernel if result == SUCCESS => {
             let place = nth(frame, info, 0) as *const u64;

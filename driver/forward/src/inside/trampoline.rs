@@ -137,7 +137,7 @@ std::arch::global_asm!(
     "mov [rsp + 80], rcx",
     "lea rax, [rbp + 16]",
     "mov [rsp + 88], rax",
-    "mov dword ptr [rsp + {flags}], {counts}",
+    "mov qword ptr [rsp + {flags}], {counts}",
     "jmp 22b",
     // It has returned: counted in the record, if it succeeded and there is one.
     "23:",
