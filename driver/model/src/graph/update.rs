@@ -1,5 +1,7 @@
 //! `cuGraphExecUpdate`: a whole graph's parameters into an executable graph.
 
+use std::collections::VecDeque;
+
 use super::compare::{UpdateResult, node_updatable};
 use super::exec::{ExecNode, ExecWork, Snapshot};
 use super::node::NodeType;
@@ -141,9 +143,9 @@ fn in_order(old: &Snapshot, new: &Snapshot, flags: u64) -> Result<(), UpdateErro
 /// order of those inside `old`.
 ///
 /// M (H200, driver 580.159.04, some 2,000 updates): the sinks are paired in the order in which they became
-/// sinks, and from each pair its dependencies in the order of the edges. The last sink is looked at first;
-/// of a pair the counts of dependencies, then types, then parameters, then the counts of what it depends
-/// on, and so on from the last of that. The order of creation plays no part.
+/// sinks, and from each pair its dependencies in the order of the edges. The last sink is looked at first, then
+/// the others, then what they depend on in the order in which it was met, level by level; of a pair the counts of
+/// dependencies, then types, then parameters. The order of creation plays no part.
 ///
 /// # Errors
 /// The topology, a node's type or a parameter that cannot change differs.
@@ -158,11 +160,11 @@ fn pair(old: &Snapshot, new: &mut Snapshot, flags: u64) -> Result<Vec<u32>, Upda
     if new.sinks.len() < old.sinks.len() {
         return Err(UpdateError::at(TopologyChanged, 0, 0));
     }
-    let count = |snapshot: &Snapshot, node: u32| snapshot.dependencies_of(node as usize).len();
     let mut pairs = Pairs::new(old.nodes.len());
-    let mut pending: Vec<(u32, u32)> = old.sinks.iter().copied().zip(new.sinks.iter().copied()).collect();
+    let sinks = old.sinks.iter().copied().zip(new.sinks.iter().copied());
+    let mut pending: VecDeque<(u32, u32)> = sinks.rev().collect();
     pending.iter().for_each(|&(expected, given)| pairs.join(expected, given));
-    while let Some((expected, given)) = pending.pop() {
+    while let Some((expected, given)) = pending.pop_front() {
         let (before, after) = (&old.nodes[expected as usize], &new.nodes[given as usize]);
         let dependencies = (old.dependencies_of(expected as usize), new.dependencies_of(given as usize));
         if dependencies.0.len() != dependencies.1.len() {
@@ -171,10 +173,10 @@ fn pair(old: &Snapshot, new: &mut Snapshot, flags: u64) -> Result<Vec<u32>, Upda
         node_updatable(before, after, flags).map_err(|result| UpdateError::at(result, after.source, 0))?;
         for (&(left, edge), &(right, annotation)) in dependencies.0.iter().zip(dependencies.1) {
             match pairs.are(left, right) {
-                _ if edge != annotation || count(old, left) != count(new, right) => Err(()),
+                _ if edge != annotation => Err(()),
                 Pairing::Open => {
                     pairs.join(left, right);
-                    pending.push((left, right));
+                    pending.push_back((left, right));
                     Ok(())
                 }
                 Pairing::Joined => Ok(()),
