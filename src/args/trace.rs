@@ -1,4 +1,4 @@
-//! The arguments of `graphproof trace`.
+//! Arguments of `graphproof trace` and `graphproof libraries`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,15 +39,4 @@ pub struct LibrariesArgs {
     /// The folder to write: a libcuda, a libcudart, and stand-ins for nvJitLink and NVRTC, by the names that programs
     /// load. It is made where it is not there.
     pub folder: PathBuf,
-}
-
-/// Measuring the recorder.
-#[derive(Debug, Args)]
-pub struct BenchRecordArgs {
-    /// The driver behind the recorder. auto: NVIDIA's where it is installed, else the software driver.
-    #[arg(long, default_value = "auto", value_name = "auto|system|software")]
-    pub driver: DriverChoice,
-    /// The measuring process itself, which has the recorder in front of this driver.
-    #[arg(long, hide = true, value_name = "FILE")]
-    pub driver_behind: Option<PathBuf>,
 }

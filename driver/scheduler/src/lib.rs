@@ -1,6 +1,6 @@
 //! Asynchronous execution: threads that take work from the streams.
 //!
-//! [`core::Core`] holds the order; this file holds the threads. A worker that runs a host
+//! [`core::Core`] holds the order; `worker` and `wait` hold the threads. A worker that runs a host
 //! function or waits for an event may block for as long as it likes: it says so
 //! ([`Engine::blocking`]) and another worker takes its place, so blocked work never holds up
 //! other streams. Workers start when there is work and no idle one, and surplus ones end.
@@ -15,13 +15,17 @@ mod core;
 mod model;
 pub mod order;
 mod sync;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod wait;
+mod worker;
 
 use std::fmt;
 use std::num::NonZero;
 use std::sync::{Arc, PoisonError};
 
 use self::core::Core;
-use self::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, hint, thread};
+use self::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 /// A piece of work put on a stream: complete when it and all before it on the stream have run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,14 +89,6 @@ struct State<W> {
 const LATCH: u64 = 0xff << 56;
 /// How long a thread watches before it sleeps: about ten microseconds, the cost of waking one.
 const SPINS: usize = if cfg!(loom) { 0 } else { 400 };
-/// How long the lookout sleeps at a time.
-#[cfg(not(loom))]
-const LOOK: std::time::Duration = std::time::Duration::from_millis(1);
-/// How often it looks without finding anything new before it sleeps as the others do. None where a model check has
-/// no clock.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 20 };
-/// Idle workers that are kept.
-const KEEP_IDLE: usize = 4;
 
 impl<W: Send + 'static> Engine<W> {
     /// An engine that runs at most `limit` pieces of work at once, not counting blocked ones.
@@ -212,65 +208,6 @@ impl<W: Send + 'static> Engine<W> {
         self.last(stream).is_none()
     }
 
-    /// Blocks until the work has run.
-    ///
-    /// Runs it, and what is before it on its stream, on the calling thread where nobody else has
-    /// taken it and nothing else may run: so the seeded choices stay what they were, and the thread
-    /// is held up by nothing that it would not have waited for.
-    pub fn wait(&self, ticket: Ticket) {
-        {
-            let mut state = self.help(self.lock(), ticket);
-            if state.core.is_done(ticket) {
-                return;
-            }
-            self.call_lookout(&mut state);
-        }
-        let mut seen = u64::MAX;
-        for _ in 0..SPINS {
-            let completed = self.0.completed.load(Ordering::Acquire);
-            if completed != seen {
-                seen = completed;
-                if self.is_done(ticket) {
-                    return;
-                }
-            }
-            hint::spin_loop();
-        }
-        let mut state = self.lock();
-        state.waiting += 1;
-        loop {
-            state = self.help(state, ticket);
-            if state.core.is_done(ticket) {
-                break;
-            }
-            self.call_lookout(&mut state);
-            state = self.0.done.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.waiting -= 1;
-    }
-
-    /// Runs what is before a ticket, and its own work, as far as [`Engine::wait`] says.
-    fn help<'a>(&'a self, mut state: MutexGuard<'a, State<W>>, ticket: Ticket) -> MutexGuard<'a, State<W>> {
-        // With one worker the order of all work is one sequence: a second thread would break it.
-        if self.0.limit == 1 {
-            return state;
-        }
-        let mut helped = false;
-        while let Some((taken, work)) = state.core.take_for(ticket, |work| self.0.executor.may_run_anywhere(work)) {
-            helped = true;
-            self.0.ready.store(state.core.ready(), Ordering::Release);
-            drop(state);
-            self.0.executor.execute(self, taken, work);
-            state = self.lock();
-            state.core.complete(taken.stream);
-            self.announce_own(&mut state);
-        }
-        if helped {
-            self.dispatch(&mut state);
-        }
-        state
-    }
-
     /// Lets the workers end when nothing is left to run.
     pub fn stop(&self) {
         self.lock().stopped = true;
@@ -296,230 +233,10 @@ impl<W: Send + 'static> Engine<W> {
     fn lock(&self) -> MutexGuard<'_, State<W>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Sees to it that ready work has a worker.
-    fn dispatch(&self, state: &mut State<W>) {
-        let ready = state.core.ready();
-        self.0.ready.store(ready, Ordering::Release);
-        if ready == 0 {
-            return;
-        }
-        // A worker that watches looks once more, under the lock, before it sleeps.
-        if state.asleep > 0 && ready > state.idle - state.asleep {
-            self.0.work.notify_one();
-        }
-        if ready > state.idle && state.workers - state.blocked < self.0.limit {
-            self.start_worker(state);
-        }
-    }
-
-    /// As `dispatch`, where somebody waits: the lookout looks now.
-    fn call_lookout(&self, state: &mut State<W>) {
-        if state.lookout && state.core.ready() > state.idle - state.asleep - 1 {
-            self.0.work.notify_one();
-        }
-    }
-
-    fn start_worker(&self, state: &mut State<W>) {
-        let engine = self.clone();
-        let name = format!("graphproof-stream-{}", state.workers);
-        // Without a thread now, a running worker takes the work when it is done with its own; only
-        // with no worker at all must the caller's thread try again later.
-        if thread::Builder::new().name(name).spawn(move || engine.work()).is_ok() {
-            state.workers += 1;
-        }
-    }
-
-    fn announce(&self, state: &mut State<W>) {
-        self.0.completed.fetch_add(1, Ordering::Release);
-        if state.waiting > 0 {
-            self.0.done.notify_all();
-        }
-        self.dispatch(state);
-    }
-
-    fn work(&self) {
-        let mut state = self.lock();
-        loop {
-            // A worker that was blocked may come back to find its place taken.
-            if state.workers - state.blocked > self.0.limit {
-                break;
-            }
-            if let Some((ticket, work)) = state.core.take() {
-                self.dispatch(&mut state);
-                drop(state);
-                self.0.executor.execute(self, ticket, work);
-                state = self.lock();
-                state.core.complete(ticket.stream);
-                self.announce_own(&mut state);
-                continue;
-            }
-            if state.idle >= KEEP_IDLE || state.stopped {
-                break;
-            }
-            state = self.rest(state);
-        }
-        state.workers -= 1;
-        self.dispatch(&mut state);
-    }
-
-    /// As `announce`, by a worker that will itself take one of the ready streams.
-    fn announce_own(&self, state: &mut State<W>) {
-        self.0.completed.fetch_add(1, Ordering::Release);
-        if state.waiting > 0 {
-            self.0.done.notify_all();
-        }
-        if state.core.ready() > 1 {
-            self.dispatch(state);
-        }
-    }
-
-    /// Watches for work for a moment, or by the clock for longer if nobody does, then sleeps until there is some.
-    fn rest<'a>(&'a self, mut state: MutexGuard<'a, State<W>>) -> MutexGuard<'a, State<W>> {
-        self.0.ready.store(0, Ordering::Release);
-        state.idle += 1;
-        if LOOKS > 0 && !state.lookout {
-            state = self.look(state);
-        } else {
-            drop(state);
-            for _ in 0..SPINS {
-                if self.0.ready.load(Ordering::Acquire) != 0 {
-                    break;
-                }
-                hint::spin_loop();
-            }
-            state = self.lock();
-        }
-        while state.core.ready() == 0 && !state.stopped {
-            state.asleep += 1;
-            state = self.0.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.asleep -= 1;
-        }
-        state.idle -= 1;
-        state
-    }
-}
-
-#[cfg(not(loom))]
-impl<W: Send + 'static> Engine<W> {
-    /// Is the lookout until there is work, or has not been any for long.
-    fn look<'a>(&'a self, mut state: MutexGuard<'a, State<W>>) -> MutexGuard<'a, State<W>> {
-        state.lookout = true;
-        let (mut left, mut seen) = (LOOKS, self.0.completed.load(Ordering::Relaxed));
-        while state.core.ready() == 0 && !state.stopped && left > 0 {
-            let slept = self.0.work.wait_timeout(state, LOOK);
-            state = slept.unwrap_or_else(PoisonError::into_inner).0;
-            let now = self.0.completed.load(Ordering::Relaxed);
-            left = if now == seen { left - 1 } else { LOOKS };
-            seen = now;
-        }
-        state.lookout = false;
-        state
-    }
-}
-
-#[cfg(loom)]
-impl<W: Send + 'static> Engine<W> {
-    fn look<'a>(&'a self, state: MutexGuard<'a, State<W>>) -> MutexGuard<'a, State<W>> {
-        state
-    }
 }
 
 impl<W> fmt::Debug for Engine<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Engine")
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::order::mix;
-    use super::*;
-
-    type Log = Arc<Mutex<Vec<u64>>>;
-
-    struct Work {
-        number: u64,
-        block: bool,
-    }
-
-    struct Recorder(Log);
-
-    impl Execute<Work> for Recorder {
-        fn execute(&self, engine: &Engine<Work>, _: Ticket, work: Work) {
-            if work.block {
-                engine.blocking(thread::yield_now);
-            }
-            self.0.lock().unwrap().push(work.number);
-        }
-
-        fn may_run_anywhere(&self, work: &Work) -> bool {
-            !work.block
-        }
-    }
-
-    fn engine(workers: usize) -> (Engine<Work>, Log) {
-        let log = Log::default();
-        (Engine::new(1, NonZero::new(workers).unwrap(), Recorder(log.clone())), log)
-    }
-
-    #[test]
-    fn a_latch_releases_those_who_wait() {
-        let (engine, log) = engine(2);
-        let latch = engine.latch();
-        let ticket = engine.submit(1, Work { number: 7, block: false }, vec![latch], &[]);
-        assert!(!engine.is_done(ticket));
-        engine.signal(latch);
-        engine.wait(ticket);
-        assert_eq!(*log.lock().unwrap(), [7]);
-    }
-
-    /// Several threads put work with random dependencies on random streams: all of it runs, each
-    /// after what it waits for, and nobody waits for ever.
-    #[test]
-    fn random_work_from_many_threads_all_runs_in_order() {
-        for workers in [1, 3] {
-            let (engine, log) = engine(workers);
-            let all: Mutex<Vec<(u64, Ticket)>> = Mutex::default();
-            let edges: Mutex<Vec<(u64, u64)>> = Mutex::default();
-            thread::scope(|scope| {
-                for submitter in 0..4u64 {
-                    let (engine, all, edges) = (&engine, &all, &edges);
-                    scope.spawn(move || {
-                        for step in 0..500 {
-                            let number = submitter << 32 | step;
-                            let random = mix(number + 1);
-                            // Submitting under the lock keeps a stream's order that of the list.
-                            let mut all = all.lock().unwrap();
-                            let earlier = match all.len() {
-                                0 => None,
-                                count => Some(all[random as usize % count]),
-                            };
-                            let after = earlier.iter().map(|&(before, ticket)| {
-                                edges.lock().unwrap().push((before, number));
-                                ticket
-                            });
-                            let work = Work { number, block: random >> 20 & 7 == 0 };
-                            let ticket = engine.submit(random >> 40 & 7, work, after.collect(), &[random >> 50 & 7]);
-                            all.push((number, ticket));
-                            drop(all);
-                            if random >> 30 & 15 == 0 {
-                                engine.wait(ticket);
-                            }
-                        }
-                    });
-                }
-            });
-            for &(_, ticket) in all.lock().unwrap().iter() {
-                engine.wait(ticket);
-            }
-            let log = log.lock().unwrap();
-            let place: std::collections::HashMap<u64, usize> =
-                log.iter().enumerate().map(|(place, &number)| (number, place)).collect();
-            assert_eq!((log.len(), place.len()), (2000, 2000));
-            assert!(edges.lock().unwrap().iter().all(|(before, after)| place[before] < place[after]));
-        }
     }
 }

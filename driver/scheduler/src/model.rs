@@ -6,7 +6,8 @@
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
 
-use super::{Engine, Execute, Ticket, thread};
+use super::sync::thread;
+use super::{Engine, Execute, Ticket};
 
 /// Work that is logged when it runs. Odd numbers block, even ones may run anywhere.
 struct Recorder(Arc<Mutex<Vec<u64>>>);

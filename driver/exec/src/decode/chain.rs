@@ -62,16 +62,13 @@ fn seen(ir: &Ir) -> Vec<bool> {
 
 /// By register: it has one definition and one use.
 fn once(ir: &Ir) -> Vec<bool> {
-    let mut count = vec![(0u32, 0u32); ir.classes.len()];
+    let mut uses = vec![0u32; ir.classes.len()];
     for node in &ir.nodes {
-        for &d in &node.d {
-            count[d as usize].0 += 1;
-        }
         for r in node.sources().chain(node.guard.map(|(p, _)| p)) {
-            count[r as usize].1 += 1;
+            uses[r as usize] += 1;
         }
     }
-    count.into_iter().map(|count| count == (1, 1)).collect()
+    ir.definitions().into_iter().zip(uses).map(|count| count == (1, 1)).collect()
 }
 
 /// Whether operations that only compute may move over it: no lane waits there, or goes another way.

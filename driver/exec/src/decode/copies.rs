@@ -13,7 +13,7 @@ use crate::code::VectorInit;
 /// Lets right shifts of copies take what was copied.
 pub(super) fn see_through(ir: &mut Ir) {
     let Some(&(thread, _)) = ir.inputs.iter().find(|(_, init)| *init == VectorInit::Thread(0)) else { return };
-    let definitions = definitions(ir);
+    let definitions = ir.definitions();
     let mut copies = vec![false; ir.classes.len()];
     copies[thread as usize] = true;
     for node in &mut ir.nodes {
@@ -29,7 +29,7 @@ pub(super) fn see_through(ir: &mut Ir) {
 
 /// Lets operations read what is fixed itself, in place of a register that is a copy of it and nothing else.
 pub(super) fn forward_fixed(ir: &mut Ir) {
-    let definitions = definitions(ir);
+    let definitions = ir.definitions();
     let mut fixed: Vec<Option<Src>> = vec![None; ir.classes.len()];
     // Read where it may not have been written yet, by a way back.
     let mut early = vec![false; ir.classes.len()];
@@ -51,12 +51,6 @@ pub(super) fn forward_fixed(ir: &mut Ir) {
             (node.form, node.d, node.s) = (Form::Gone, Vec::new(), Vec::new());
         }
     }
-}
-
-fn definitions(ir: &Ir) -> Vec<u32> {
-    let mut definitions = vec![0u32; ir.classes.len()];
-    ir.nodes.iter().flat_map(|node| &node.d).for_each(|&d| definitions[d as usize] += 1);
-    definitions
 }
 
 /// The register that a copy writes in all lanes that come to it, and the one that it reads.

@@ -148,3 +148,14 @@ pub(crate) struct Ir {
     pub labels: u32,
     pub tables: Vec<Vec<u32>>,
 }
+
+impl Ir {
+    /// By register: the operations that write it. One that is filled before the kernel starts counts two more, so that
+    /// no single definition is all that it holds.
+    pub fn definitions(&self) -> Vec<u32> {
+        let mut count = vec![0u32; self.classes.len()];
+        self.nodes.iter().flat_map(|node| &node.d).for_each(|&d| count[d as usize] += 1);
+        self.inputs.iter().for_each(|&(r, _)| count[r as usize] += 2);
+        count
+    }
+}

@@ -44,22 +44,9 @@ fn constants(ir: &Ir, definitions: &[u32]) -> Vec<bool> {
     constant
 }
 
-fn definitions(ir: &Ir) -> Vec<u32> {
-    let mut count = vec![0u32; ir.classes.len()];
-    for node in &ir.nodes {
-        for &d in &node.d {
-            count[d as usize] += 1;
-        }
-    }
-    for &(r, _) in &ir.inputs {
-        count[r as usize] += 2;
-    }
-    count
-}
-
 /// Constant registers only: right for every kernel and every block.
 pub(super) fn plain(ir: &Ir) -> Uniform {
-    Uniform { registers: constants(ir, &definitions(ir)), meetings: vec![], needs_rows: false }
+    Uniform { registers: constants(ir, &ir.definitions()), meetings: vec![], needs_rows: false }
 }
 
 /// No register at all.
@@ -69,7 +56,7 @@ pub(super) fn none(ir: &Ir) -> Uniform {
 
 /// All that can be found, or `None` if it is no more than [`plain`] finds.
 pub(super) fn full(ir: &Ir) -> Option<Uniform> {
-    let definitions = definitions(ir);
+    let definitions = ir.definitions();
     let constant = constants(ir, &definitions);
     let blocks = blocks(ir);
     if blocks.len() > MAX_BLOCKS {

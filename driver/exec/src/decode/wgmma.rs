@@ -6,7 +6,8 @@ use super::modifiers::Modifiers;
 use crate::ptx::{Instruction, Operand, Type};
 use crate::vm::fragment::{Accumulator, Multiplicand};
 use crate::vm::map::{cold, step};
-use crate::vm::wgmma::{CommitProducts, FenceProducts, Kind, Multiply, WaitProducts};
+use crate::vm::wgmma::kind::Kind;
+use crate::vm::wgmma::{CommitProducts, FenceProducts, Multiply, WaitProducts};
 
 /// D (PTX ISA, wgmma.mma_async): types of A with the depth of a product, and of D.
 const ROWS: [(&[Multiplicand], &str, &[Accumulator]); 6] = [
