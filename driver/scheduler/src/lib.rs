@@ -165,8 +165,13 @@ impl<W: Send + 'static> Engine<W> {
         self.announce(&mut state);
     }
 
-    /// Whether the work has run. Who asks waits for it.
+    /// Whether the work has run; asking hurries nobody.
     pub fn is_done(&self, ticket: Ticket) -> bool {
+        self.lock().core.is_done(ticket)
+    }
+
+    /// As [`Engine::is_done`]. Who asks waits for it, by asking again.
+    pub fn poll(&self, ticket: Ticket) -> bool {
         let mut state = self.lock();
         let done = state.core.is_done(ticket);
         if !done {

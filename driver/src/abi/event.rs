@@ -107,7 +107,7 @@ entry_points! {
         world.check_context(event.context)?;
         driver.learn(&mut world, EventId(hEvent.0));
         world.sync_call(SyncTarget::Event(EventId(hEvent.0)))?;
-        if event.last().is_some_and(|record| !driver.engine.is_done(record.ticket)) {
+        if event.last().is_some_and(|record| !driver.engine.poll(record.ticket)) {
             return Err(CUresult::NOT_READY);
         }
         event.last().into_iter().for_each(|record| observe::host_waited(record.ticket));
