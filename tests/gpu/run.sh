@@ -102,6 +102,9 @@ part kernels 180 "$gp" kernels --driver "$driver" --against software --seeds 0..
 [ "$driver" = software ] || part trace 300 python3 "$work/trace/run.py" "$gp" "$out/trace"
 # Twenty programs with graphs, a compiled model and two processes, with and without the recorder.
 [ "$driver" = software ] || part recorder 500 python3 "$work/alike.py" "$gp" "$out/recorder"
+# What the recorder costs a call, and an eager loop of PyTorch.
+part record 30 "$gp" bench record --driver "$driver"
+[ "$driver" = software ] || part record.torch 200 "$gp" trace --driver "$driver" -- python3 "$work/recorder.py" speed 20
 
 # Speed beside PyTorch, on the same inputs.
 for length in 8192 16384 32768 65536; do

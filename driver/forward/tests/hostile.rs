@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use graphproof_door::{Call, EventKind, Process, ProcessEvent, Trace};
+use graphproof_door::{Call, Count, EventKind, Process, ProcessEvent, Trace};
 use graphproof_forward::{Behind, Forwarder};
 
 /// The fake driver and the program, compiled once; `None` where the machine has no C compiler.
@@ -71,6 +71,20 @@ fn arguments_arrive_in_registers_on_the_stack_and_in_vectors() {
     let launch = calls.iter().find(|call| call.base() == "cuLaunchKernel").unwrap();
     assert_eq!((launch.stream(), launch.word("sharedMemBytes")), (Some(0x40), Some(7)));
     assert!(calls.iter().any(|call| &*call.function == "cuBrandNew"), "a newer function is recorded by its name");
+}
+
+/// Most launches are only counted then, and take the short way.
+#[test]
+fn arguments_arrive_however_often_a_function_is_called() {
+    let Some((output, trace)) = run("often") else { return };
+    assert_eq!(text(&output), "100 1000\n");
+    let process = &trace.processes[0];
+    let launches: Vec<Call> = calls(process).into_iter().filter(|call| call.base() == "cuLaunchKernel").collect();
+    let refused: Vec<&Call> = launches.iter().filter(|call| call.result == Some(1)).collect();
+    assert_eq!(refused.len(), 100, "each of them is told");
+    assert!(refused.iter().all(|call| call.stream() == Some(0x40) && call.word("gridDimX") == Some(2)));
+    let others = calls(process).len() - refused.len();
+    assert_eq!(others as u64 + process.count(Count::Unwritten), 1900, "and each of the others counted");
 }
 
 #[test]

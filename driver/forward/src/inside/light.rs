@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::listen;
 use super::trampoline::{SLOTS, has_vectors};
+use super::{listen, table};
 
 /// By slot: 0 where calls are looked at closely, else 1 + the words of stack arguments. The entry points look closely
 /// all the same while a capture is in progress or nothing is recorded, and at each call that fails.
@@ -12,7 +12,8 @@ pub(super) static LIGHT: [AtomicU8; SLOTS] = [const { AtomicU8::new(0) }; SLOTS]
 /// Calls of that slot are counted from now on.
 pub(super) fn take_lightly(slot: usize, stack_words: u64) {
     let Some(mark) = u8::try_from(stack_words).ok().and_then(|words| words.checked_add(1)) else { return };
-    if has_vectors(slot) {
+    // The entry points keep no vectors then, and call what the table says.
+    if has_vectors(slot) || !table::exists(slot) {
         return;
     }
     LIGHT[slot].store(mark, Ordering::SeqCst);

@@ -102,6 +102,11 @@ pub(super) fn target(slot: usize) -> *const c_void {
     if real.is_null() { missing as *const () as *const c_void } else { real.cast_const() }
 }
 
+/// Whether the real driver has the function of a slot.
+pub(super) fn exists(slot: usize) -> bool {
+    !TABLE[slot].real.load(Ordering::Acquire).is_null()
+}
+
 /// What is known of a slot's function.
 pub(super) fn info(slot: usize) -> Option<&'static Info> {
     // SAFETY: null, or a box that is never freed.

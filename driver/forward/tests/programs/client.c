@@ -82,6 +82,15 @@ int main(int count, char **arguments) {
         int (*set)(void *, int, float) = (int (*)(void *, int, float))find("cuParamSetf");
         printf("%d %d %d %d\n", init(0), launch(NULL, 1, 2, 3, 4, 5, 6, 7, (void *)0x40, NULL, NULL),
                set(NULL, 0, 1.5f), vectors());
+    } else if (!strcmp(what, "often")) {
+        /* Each tenth launch is refused. */
+        launch_t *launch = (launch_t *)find("cuLaunchKernel");
+        int refused = 0, version = 0, well = 0;
+        for (int n = 0; n < 1000; n++) {
+            refused += launch(NULL, n % 10 ? 1 : 2, 2, 3, 4, 5, 6, 7, (void *)0x40, NULL, NULL);
+            well += !((version_t *)find("cuDriverGetVersion"))(&version) && version == 13000;
+        }
+        printf("%d %d\n", refused, well);
     } else if (!strcmp(what, "names")) {
         /* A newer name resolves; one that the driver lacks does not, though the recorder knows it. */
         init(0);
