@@ -33,7 +33,8 @@ cp "$library" "$folder/lib/"
 strip --strip-debug "$folder/bin/reference" "$folder/bin/hopper" "$folder/bin/compare_device" "$folder/lib/libgraphproof_driver.so"
 cp -r tests/conformance "$folder/tests/"
 cp -r snapshots "$folder/"
-cp -r tests/gpu/{torch_bench,decode_bench,peers,recorder,alike,runtime}.py tests/gpu/trace tests/clients/runtime "$folder/"
+cp -r tests/gpu/{torch_bench,decode_bench,peers,recorder,alike,runtime,boxes}.py tests/gpu/trace tests/clients/runtime "$folder/"
+cp driver/exec/tests/ptx/hopper/interleaved/h200.txt "$folder/boxes.txt"
 git describe --always --abbrev=40 --dirty --exclude '*' >"$folder/revision" 2>/dev/null || true
 tar -C "$folder" -czf "$out" .
 du -h "$out"

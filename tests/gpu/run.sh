@@ -95,6 +95,9 @@ part conformance 420 "$gp" conformance --driver "$driver" --json "out/conformanc
 # Random kernels: what differs from the software driver is cut down and kept.
 part kernels 180 "$gp" kernels --driver "$driver" --against software --seeds 0..3600 --cases "out/kernels" --record "out/kernels.txt"
 
+# Boxes of interleaved tensor maps: whether they lie as the software driver has them.
+[ "$driver" = software ] || part boxes 120 python3 "$work/boxes.py" libcuda.so.1 "$work/boxes.txt"
+
 # C++ programs on NVIDIA's runtime: what they ask of ours.
 [ "$driver" = software ] || part runtime 180 python3 "$work/runtime.py" "$work/runtime"
 

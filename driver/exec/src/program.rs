@@ -291,6 +291,8 @@ pub struct Kernel {
     pub name: String,
     /// Static `.shared` bytes.
     pub static_shared_bytes: u32,
+    /// Where dynamic shared memory begins.
+    pub dynamic_shared_begin: u32,
     /// `.local` bytes per thread.
     pub local_bytes: u32,
     /// It needs a stack behind them: some function may call itself, or takes memory by `alloca`.

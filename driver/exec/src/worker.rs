@@ -105,9 +105,11 @@ impl Worker {
         let ranks: u32 = launch.cluster.iter().product();
         let block_warps = (x * y * z).div_ceil(32);
         let warps = (block_warps * ranks) as usize;
-        let shared = launch.kernel.static_shared_bytes.next_multiple_of(16) + launch.config.dynamic_shared_bytes;
-        // Dynamic memory starts at the next multiple of 16; without any, the static size is exact.
-        let shared = if launch.config.dynamic_shared_bytes == 0 { launch.kernel.static_shared_bytes } else { shared };
+        // Without dynamic memory the static size is exact.
+        let shared = match launch.config.dynamic_shared_bytes {
+            0 => launch.kernel.static_shared_bytes,
+            bytes => launch.kernel.dynamic_shared_begin + bytes,
+        };
         self.files.of(code.file_bytes * warps);
         self.locals.of(launch.local_bytes() as usize * 32 * warps);
         if self.warps.len() < warps {

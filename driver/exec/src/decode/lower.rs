@@ -17,6 +17,8 @@ pub(crate) struct Lowered {
     pub origins: Vec<Origin>,
     /// Static shared bytes.
     pub shared: u64,
+    /// Where dynamic shared memory begins.
+    pub dynamic: u64,
     /// Where in it the system's own begins, if it is used.
     pub reserved: Option<u64>,
     /// Local bytes of a thread.
@@ -66,6 +68,8 @@ pub(super) struct Lower<'a> {
     /// Offsets of shared variables of functions, by name of function and index.
     function_shared: HashMap<(String, usize), u64>,
     pub shared: u64,
+    /// What the address of dynamic shared memory is a multiple of.
+    dynamic_align: u64,
     pub local: u64,
     /// Where the system's own shared memory begins, if it is used.
     pub reserved: Option<u64>,
@@ -144,6 +148,7 @@ pub(crate) fn kernel(
         module_shared: Vec::new(),
         function_shared: HashMap::new(),
         shared: 0,
+        dynamic_align: 16,
         local: 0,
         reserved: None,
         stack: None,
@@ -169,11 +174,11 @@ pub(crate) fn kernel(
     lower.lower_routines()?;
     let stack = lower.place_stack();
     // Dynamic shared memory starts behind all static variables, of called functions too.
-    let dynamic = lower.shared.next_multiple_of(16);
+    let dynamic = lower.shared.next_multiple_of(lower.dynamic_align);
     lower.resolve_dynamic(dynamic);
     let local = lower.local.next_multiple_of(16);
     let Lower { ir, origins, shared, reserved, reads_async, lets_begin, .. } = lower;
-    Ok(Lowered { ir, origins, shared, reserved, local, stack, reads_async, lets_begin })
+    Ok(Lowered { ir, origins, shared, dynamic, reserved, local, stack, reads_async, lets_begin })
 }
 
 /// Takes room at the end of a space.
@@ -184,7 +189,7 @@ pub(super) fn place(end: &mut u64, size: u64, align: u64) -> u64 {
 }
 
 /// Stands for the start of dynamic shared memory until all static variables are known.
-pub(super) const DYNAMIC: u64 = 0x5a5a_0000_0000_0000;
+const DYNAMIC: u64 = 0x5a5a_0000_0000_0000;
 
 impl<'a> Lower<'a> {
     /// Registers for those of a function: the first.
@@ -212,7 +217,7 @@ impl<'a> Lower<'a> {
         let mut variables = Vec::new();
         for (index, variable) in function.variables.iter().enumerate() {
             let offset = match variable.space {
-                Space::Shared if variable.size == 0 => DYNAMIC,
+                Space::Shared if variable.size == 0 => self.dynamic(variable.align),
                 Space::Shared => {
                     let key = (function.name.clone(), index);
                     match self.function_shared.get(&key) {
@@ -287,6 +292,13 @@ impl<'a> Lower<'a> {
         }
         self.frames.pop();
         Ok(())
+    }
+
+    /// Stands for the address of a variable that names dynamic shared memory. M (H200, driver 580.159.04): the memory
+    /// begins at a multiple of the variable's alignment, also behind static variables.
+    pub fn dynamic(&mut self, align: u64) -> u64 {
+        self.dynamic_align = self.dynamic_align.max(align);
+        DYNAMIC
     }
 
     fn resolve_dynamic(&mut self, dynamic: u64) {

@@ -136,6 +136,7 @@ pub(crate) fn kernel(entry: &Entry) -> Result<Kernel, PtxError> {
     Ok(Kernel {
         name: function.name.clone(),
         static_shared_bytes: lowered.shared as u32,
+        dynamic_shared_begin: lowered.dynamic as u32,
         local_bytes: lowered.local as u32,
         stack: lowered.stack,
         registers: registers.min(most_registers(function)),

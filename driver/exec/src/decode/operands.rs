@@ -1,7 +1,7 @@
 //! Operands of instructions: registers, constants, special registers, addresses.
 
 use super::ir::{Class, Form, Reg, Src};
-use super::lower::{DYNAMIC, Lower, Problem, Result, class, invalid, unsupported};
+use super::lower::{Lower, Problem, Result, class, invalid, unsupported};
 use crate::code::{ScalarInit, VectorInit};
 use crate::program::function_address;
 use crate::ptx::{AddressBase, Instruction, Operand, RegisterName, Space, Type, VarRef};
@@ -287,7 +287,7 @@ impl<'a> Lower<'a> {
                     return Err(unsupported(why.clone()));
                 }
                 match variable.space {
-                    Space::Shared if variable.size == 0 => (Space::Shared, DYNAMIC),
+                    Space::Shared if variable.size == 0 => (Space::Shared, self.dynamic(variable.align)),
                     Space::Shared => (Space::Shared, self.module_shared[n as usize]),
                     space => {
                         let Some(Some(place)) = self.places.get(n as usize).copied() else {

@@ -10,6 +10,7 @@ mod common;
 mod convergence;
 mod dependents;
 mod device_runtime;
+mod dynamic_shared;
 mod footprint;
 mod forms;
 mod general;
