@@ -15,7 +15,9 @@ import re
 import struct
 import sys
 
-CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), *"../../driver/exec/tests/ptx/hopper/interleaved/h200.txt".split("/"))
+CASES = os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "..", "driver/exec/tests/ptx/hopper/interleaved/h200.txt"
+)
 MEMORY, SHARED, PART = 64 << 20, 64 << 10, 4096
 UNTOUCHED = 0xDEADBEEF
 NAN = 0x7FF77FF7
@@ -120,7 +122,8 @@ def spelt(units):
     for unit in units.split():
         what, _, count = unit.partition("*")
         for n in range(int(count or 1)):
-            found.append("<".join(f"{int(part, 16) + n:x}" if re.fullmatch("[0-9a-f]+", part) and what != "fault" else part for part in what.split("<")))
+            numbers = re.fullmatch("[0-9a-f]+(<[0-9a-f]+)?", what)
+            found.append("<".join(f"{int(part, 16) + n:x}" for part in what.split("<")) if numbers else what)
     return found
 
 
@@ -216,7 +219,7 @@ def ask_from(library, path, first, pipe):
         found = driver.ask(*arguments)
         if found is not None and not arguments[0]:
             found = found[: len(wanted)] + [unit for unit in found[len(wanted) :] if unit != "."]
-        pipe.write(" ".join(found if found is not None else ["fault"]) + "\n")
+        pipe.write(("fault" if found is None else " ".join(found) or "nothing") + "\n")
         pipe.flush()
         if found is None:
             os._exit(0)

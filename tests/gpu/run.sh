@@ -66,6 +66,7 @@ if [ "$size" = small ]; then
     part faults 300 "$gp" faults --driver "$driver" --filter S0 --json "out/faults.json"
     part conformance 300 "$gp" conformance --driver "$driver" --filter begin/ --json "out/conformance.json"
     part kernels 120 "$gp" kernels --driver "$driver" --against software --seeds 0..60 --record "out/kernels.txt"
+    part boxes 120 env GRAPHPROOF_COMPUTE_CAPABILITY=9.0 python3 "$work/boxes.py" "$work/lib/libgraphproof_driver.so" "$work/boxes.txt"
     exit $failed
 fi
 
