@@ -122,6 +122,16 @@ fn a_forked_child_is_followed() {
 }
 
 #[test]
+fn what_a_forked_child_calls_is_counted_in_its_own_record() {
+    let Some((output, trace)) = run("often, then fork") else { return };
+    assert_eq!(text(&output), "0\n");
+    let made = |process: &Process| calls(process).len() as u64 + process.count(Count::Unwritten);
+    let mut made: Vec<u64> = trace.processes.iter().map(made).collect();
+    made.sort_unstable();
+    assert_eq!(made, [70, 501]);
+}
+
+#[test]
 fn a_program_that_replaces_itself_is_followed() {
     let Some((output, trace)) = run("exec") else { return };
     assert_eq!(text(&output), "41 absent\n");

@@ -113,6 +113,19 @@ int main(int count, char **arguments) {
         int status = 1;
         waitpid(child, &status, 0);
         printf("%d %d\n", status, init(0));
+    } else if (!strcmp(what, "often, then fork")) {
+        version_t *ask = (version_t *)find("cuDriverGetVersion");
+        int version = 0, status = 1;
+        for (int n = 0; n < 500; n++)
+            ask(&version);
+        pid_t child = fork();
+        for (int n = 0; !child && n < 70; n++)
+            ask(&version);
+        if (!child)
+            _exit(0);
+        waitpid(child, &status, 0);
+        ask(&version);
+        printf("%d\n", status);
     } else if (!strcmp(what, "exec")) {
         init(0);
         execl("/proc/self/exe", arguments[0], "names", (char *)NULL);
