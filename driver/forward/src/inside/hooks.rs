@@ -52,7 +52,7 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
     if !(records || listen::is_set()) || Recorder::is_busy() {
         return;
     }
-    if info.counts && !hears && captures::active() == 0 && table::is_familiar(slot) {
+    if info.counts && records && !hears && captures::active() == 0 && table::is_familiar(slot) {
         frame.counts = true;
         if !listen::is_set() {
             light::take_lightly(slot, info.stack_words);

@@ -48,6 +48,8 @@ ok(cuda.cuModuleLoadData(ctypes.byref(module), PTX))
 ok(cuda.cuModuleGetFunction(ctypes.byref(kernel), module, b"count"))
 ok(cuda.cuMemAlloc_v2(ctypes.byref(counter), ctypes.c_size_t(4)))
 ok(cuda.cuMemsetD32_v2(counter, 0, ctypes.c_size_t(1)))
+# The host does not wait for a memset of device memory, nor does a stream that is not blocking.
+ok(cuda.cuCtxSynchronize())
 ok(cuda.cuStreamCreate(ctypes.byref(stream), 1))
 ask()
 launch()
