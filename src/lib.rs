@@ -1,4 +1,4 @@
-//! The command line of graphproof as a library: every command, for any [`Suite`].
+//! The command line of graphproof as a library: every command, for any `Suite`.
 //!
 //! A program of your own has all of it for its own steps:
 //!

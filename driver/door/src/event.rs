@@ -18,7 +18,7 @@ pub enum Kind {
     Image = 5,
     /// [`Function`].
     Function = 6,
-    /// [`GraphPart`].
+    /// `GraphPart`.
     Graph = 7,
     /// [`Range`].
     Range = 8,

@@ -11,7 +11,7 @@ pub struct GraphNode {
     pub handle: u64,
     /// `CUgraphNodeType`.
     pub kind: u32,
-    /// Of a kernel node: `CUfunction` or `CUkernel`, for its [`Function`].
+    /// Of a kernel node: `CUfunction` or `CUkernel`, for its `Function`.
     pub function: u64,
     /// Grid and block of a kernel node, in x, y, z.
     pub grid: [u32; 3],

@@ -1,6 +1,6 @@
 //! The record of a program's driver calls.
 //!
-//! A library in the program writes it ([`record`]), one memory-mapped file for each process, so that
+//! A library in the program writes it (`record`), one memory-mapped file for each process, so that
 //! what was seen survives a crash and `kill -9`. [`Trace`] reads it when the program has ended, from the
 //! folder of these files or from the one file that [`save`] makes of them. [`made`] writes records by
 //! hand, for tests of what reads them.

@@ -68,7 +68,7 @@ pub struct Launch<'a> {
     pub order_seed: u64,
     /// Blocks that the device holds at once, which may wait for each other. Another starts when one has ended.
     pub resident: u64,
-    /// Bytes of a thread's stack, where the kernel has one, if that is more than [`STACK_BYTES`].
+    /// Bytes of a thread's stack, where the kernel has one, if that is more than `STACK_BYTES`.
     pub stack_bytes: u32,
     /// Set by the device to stop a kernel that never ends.
     pub cancel: &'a AtomicBool,

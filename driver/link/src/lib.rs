@@ -4,7 +4,7 @@
 //! another defines. NVIDIA's compile to machine code on the way; here the result stays PTX, in the container
 //! that the software driver knows ([`graphproof_image::container`]).
 //!
-//! Texts are taken apart at their outermost level only ([`items`]), so instructions that nobody here knows
+//! Texts are taken apart at their outermost level only (`items`), so instructions that nobody here knows
 //! pass through ([`merge`]).
 
 mod items;

@@ -16,7 +16,7 @@ use graphproof_api::{CUresult, Cuda};
 pub const HANDLE_WORDS: usize = 8;
 /// The first word of each: a handle of another driver is not mistaken for one.
 const MAGIC: u64 = u64::from_le_bytes(*b"grphprf1");
-/// Bytes in front of what a descriptor shares: [`Header`], in a page of its own.
+/// Bytes in front of what a descriptor shares: `Header`, in a page of its own.
 pub const HEADER: u64 = 4096;
 
 /// What a handle is a handle of.

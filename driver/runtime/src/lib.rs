@@ -6,9 +6,9 @@
 //!
 //! * `functions.txt` is the table of its names. Those whose arguments are the driver's are handed on by
 //!   generated code; the others have an entry point here.
-//! * [`door`] is the one way in: it finds the driver, makes the context current, keeps the thread's last error
+//! * `door` is the one way in: it finds the driver, makes the context current, keeps the thread's last error
 //!   and lets no panic cross the C boundary.
-//! * [`registry`] is what `nvcc`'s output calls before `main`: fatbins, kernels and variables.
+//! * `registry` is what `nvcc`'s output calls before `main`: fatbins, kernels and variables.
 //!
 //! It is used in front of graphproof's driver only; in front of another it says so and does nothing.
 #![allow(missing_docs, reason = "the entry points are CUDA's, documented by NVIDIA")]

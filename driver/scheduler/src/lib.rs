@@ -1,6 +1,6 @@
 //! Asynchronous execution: threads that take work from the streams.
 //!
-//! [`core::Core`] holds the order; `worker` and `wait` hold the threads. A worker that runs a host
+//! `core::Core` holds the order; `worker` and `wait` hold the threads. A worker that runs a host
 //! function or waits for an event may block for as long as it likes: it says so
 //! ([`Engine::blocking`]) and another worker takes its place, so blocked work never holds up
 //! other streams. Workers start when there is work and no idle one, and surplus ones end.
@@ -196,7 +196,7 @@ impl<W: Send + 'static> Engine<W> {
         has
     }
 
-    /// Takes the piece of work behind that of `stream` which the calling thread runs, as [`Core::take_behind`] says.
+    /// Takes the piece of work behind that of `stream` which the calling thread runs, as `Core::take_behind` says.
     pub fn take_behind(&self, stream: u64, fits: impl FnOnce(&W) -> bool) -> Option<(Ticket, W)> {
         self.lock().core.take_behind(stream, fits)
     }

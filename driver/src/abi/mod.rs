@@ -2,7 +2,7 @@
 //!
 //! An entry point checks its arguments, calls one method of the safe model
 //! ([`crate::software`]) and writes the result; it holds no logic. All go through
-//! [`door::enter`], which records the call and keeps panics in. A name of the table
+//! `door::enter`, which records the call and keeps panics in. A name of the table
 //! (`driver/api/functions.txt`) without an entry point gets one that answers `CUDA_ERROR_NOT_SUPPORTED`
 //! and is recorded.
 

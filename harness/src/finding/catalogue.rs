@@ -2,7 +2,7 @@
 //!
 //! S: syncs; A: addresses and allocation; C: capture structure; V: values; L: leaks and races;
 //! R: results; E: execution; T: topology. Titles and help stand at the head of the texts in
-//! [`explain`](super::explain).
+//! [`super::explain`].
 
 use std::sync::LazyLock;
 

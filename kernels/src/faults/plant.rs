@@ -42,7 +42,7 @@ pub struct Plant {
 }
 
 impl Plant {
-    /// A step of one launch: y = 3·x over [`N`] fp32 elements, x new in each step.
+    /// A step of one launch: y = 3·x over `N` fp32 elements, x new in each step.
     ///
     /// # Errors
     /// Stale PTX.

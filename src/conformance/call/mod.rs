@@ -1,6 +1,6 @@
 //! The calls that a case file can make.
 //!
-//! Most are rows of [`table`]; those that need a structure, a callback or an array are builders,
+//! Most are rows of `table`; those that need a structure, a callback or an array are builders,
 //! grouped by subject. A builder resolves its arguments and returns the call itself, so that the
 //! runner can make it on the thread that the case names.
 

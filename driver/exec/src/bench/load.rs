@@ -25,7 +25,7 @@ pub struct LoadBench {
     pub others: Duration,
 }
 
-/// Loads a module of [`ENTRIES`] entries and [`BYTES`] bytes, of the instructions that compiled CUDA
+/// Loads a module of [`ENTRIES`] entries and `BYTES` bytes, of the instructions that compiled CUDA
 /// code is made of.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use graphproof_api::{CUresult, Cuda};
 
 impl CaptureWorld {
     /// `cuEventRecord`: `Captured` means that the event now names the stream's captured tail (no
-    /// node is made, D [PG]); `Eager` that the caller records it on the engine.
+    /// node is made, D \[PG\]); `Eager` that the caller records it on the engine.
     ///
     /// # Errors
     /// As [`CaptureWorld::classify_enqueue`].

@@ -14,7 +14,7 @@ impl CaptureWorld {
     ///
     /// # Errors
     /// 900 on the legacy stream (M [HT :158-165], D); 401 if the stream captures already, as origin
-    /// or fork, active or invalidated (M [HT], [HT 2026]).
+    /// or fork, active or invalidated (M \[HT\], [HT 2026]).
     pub fn begin(
         &mut self,
         graphs: &mut Graphs,

@@ -102,7 +102,7 @@ pub struct CaptureWorld {
 
 impl CaptureWorld {
     /// Before any call that is given `stream`, whatever it would do: the legacy stream, by either of its
-    /// handles, cannot be named beside a capture of a blocking stream, for which it would wait (D [PG]; M,
+    /// handles, cannot be named beside a capture of a blocking stream, for which it would wait (D \[PG\]; M,
     /// H200, driver 580.159.04, for calls that only read too). A non-blocking capture is not concerned:
     /// work on the legacy stream runs now and is missing from the graph.
     ///

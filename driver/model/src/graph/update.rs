@@ -36,7 +36,7 @@ impl From<CUresult> for UpdateError {
 impl Graphs {
     /// `cuGraphExecUpdate`: all parameters or none.
     ///
-    /// Nodes are paired as [`pair`] tells.
+    /// Nodes are paired as `pair` tells.
     ///
     /// # Errors
     /// See [`UpdateError`].

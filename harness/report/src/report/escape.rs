@@ -5,7 +5,7 @@
 //!
 //! | sink | rule |
 //! |---|---|
-//! | terminal, pipe, log | [`line`] and [`text`] make the invisible visible; [`defused`] lines give no command to a CI service |
+//! | terminal, pipe, log | [`line()`] and [`text`] make the invisible visible; [`defused`] lines give no command to a CI service |
 //! | JUnit | as for the terminal, then XML's own escapes |
 //! | JSON, JSON lines | the text itself; [`json`] leaves nothing invisible in the file |
 //! | SARIF | as for the terminal, then as JSON; [`message`] makes no links |
@@ -42,7 +42,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     visible(text, false)
 }
 
-/// A text of several lines: ends of lines and tabs stay, everything else is as in [`line`].
+/// A text of several lines: ends of lines and tabs stay, everything else is as in [`line()`].
 pub fn text(text: &str) -> Cow<'_, str> {
     visible(text, true)
 }
@@ -120,7 +120,7 @@ pub fn message(text: &str) -> String {
     text.replace("](", "] (")
 }
 
-/// The receipt with every text as [`line`] gives it, or [`text`] where it may have several.
+/// The receipt with every text as [`line()`] gives it, or [`text`] where it may have several.
 pub fn receipt(receipt: &Receipt) -> Cow<'_, Receipt> {
     document(receipt)
 }
