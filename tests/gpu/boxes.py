@@ -210,12 +210,10 @@ def name(unit):
     return f"{(first - 1) // 4:x}" if whole else "mixed"
 
 
-def ask_from(library, path, first, pipe):
-    """In a child: answers from case `first` on, a line each; a fault ends the context, and the child."""
+def ask_all(library, asked, pipe):
+    """In a child: the answer to each case, a line each; a fault ends the context, and the child."""
     driver = Driver(library)
-    for at, (_, arguments, wanted) in enumerate(cases(path)):
-        if at < first:
-            continue
+    for _, arguments, wanted in asked:
         found = driver.ask(*arguments)
         if found is not None and not arguments[0]:
             found = found[: len(wanted)] + [unit for unit in found[len(wanted) :] if unit != "."]
@@ -234,7 +232,7 @@ def main():
         reader, writer = os.pipe()
         child = os.fork()
         if not child:
-            ask_from(library, path, len(answers), os.fdopen(writer, "w"))
+            ask_all(library, asked[len(answers) :], os.fdopen(writer, "w"))
         os.close(writer)
         new = [line.split() for line in os.fdopen(reader)]
         os.waitpid(child, 0)

@@ -188,12 +188,7 @@ impl<W: Send + 'static> Engine<W> {
 
     /// Whether a stream has work left. Who asks waits for it, by asking again.
     pub fn has_work(&self, stream: u64) -> bool {
-        let mut state = self.lock();
-        let has = state.core.last(stream).is_some();
-        if has {
-            self.call_lookout(&mut state);
-        }
-        has
+        self.last(stream).is_some_and(|last| !self.poll(last))
     }
 
     /// Takes the piece of work behind that of `stream` which the calling thread runs, as `Core::take_behind` says.

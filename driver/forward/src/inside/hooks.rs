@@ -54,9 +54,7 @@ pub(super) unsafe extern "C" fn enter(frame: *mut Frame, stack: *const u64) {
     }
     if info.counts && records && !hears && captures::active() == 0 && table::is_familiar(slot) {
         frame.counts = true;
-        if !listen::is_set() {
-            light::take_lightly(slot, info.stack_words);
-        }
+        light::take_lightly(slot, info.stack_words);
         return;
     }
     guarded(|| {

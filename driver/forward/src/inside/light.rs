@@ -9,11 +9,11 @@ use super::{listen, table};
 /// all the same while a capture is in progress or nothing is recorded, and at each call that fails.
 pub(super) static LIGHT: [AtomicU8; SLOTS] = [const { AtomicU8::new(0) }; SLOTS];
 
-/// Calls of that slot are counted from now on.
+/// Calls of that slot are counted from now on, unless somebody listens.
 pub(super) fn take_lightly(slot: usize, stack_words: u64) {
     let Some(mark) = u8::try_from(stack_words).ok().and_then(|words| words.checked_add(1)) else { return };
     // The entry points keep no vectors then, and call what the table says.
-    if has_vectors(slot) || !table::exists(slot) {
+    if has_vectors(slot) || !table::exists(slot) || listen::is_set() {
         return;
     }
     LIGHT[slot].store(mark, Ordering::SeqCst);
