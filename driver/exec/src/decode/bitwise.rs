@@ -130,10 +130,11 @@ impl<'a> Lower<'a> {
             self.operands(i, 4..=4)?;
             let mut s = [self.src(i, 1, ty)?, self.src(i, 2, Type::B32)?, self.src(i, 3, Type::B32)?];
             let d = self.dst(i, 0, ty)?;
-            // NVIDIA's assembler makes -1 of a field that is known to lie outside the word, whatever its sign;
-            // an H200 answers so.
+            // NVIDIA's assembler makes -1 of a field that is known to lie outside the word, whatever its sign, unless it
+            // knows the word too; an H200 answers so.
             let outside = |position: i128, length: i128| position & 255 >= 32 && length & 255 > 0;
             if let (Type::S32, Operand::Int(p), Operand::Int(n)) = (ty, &i.operands[2], &i.operands[3])
+                && !matches!(i.operands[1], Operand::Int(_))
                 && outside(*p, *n)
             {
                 s[0] = self.constant(u32::MAX.into());

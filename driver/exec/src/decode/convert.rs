@@ -3,7 +3,7 @@
 use super::ir::{Class, Src};
 use super::lower::{Lower, Result, class, invalid, unsupported};
 use super::modifiers::Modifiers;
-use crate::ptx::{Instruction, Type};
+use crate::ptx::{Instruction, Operand, Type};
 use crate::vm::convert::{self as cv, Convert, INTEGRAL};
 use crate::vm::map::{Op, hot1, hot2, op1, op2, op3};
 use crate::vm::{bits, fp8, rounding};
@@ -90,6 +90,8 @@ impl<'a> Lower<'a> {
         };
         let d_class = self.class_of(d);
         let exact = a_class == class(from) && d_class == class(to);
+        // A signed result is extended to all of a wider register.
+        let fills = matches!(&i.operands[0], Operand::Reg(r) if self.ast_register(*r).1.size() == to.size());
         // The conversions that kernels really use.
         let hot: Option<Op> = match (to, from, mode) {
             _ if !exact => None,
@@ -98,7 +100,8 @@ impl<'a> Lower<'a> {
             (Type::U32 | Type::S32, Type::U64 | Type::S64, 0) => Some(hot1::<cv::U32OfU64>()),
             (Type::U32 | Type::S32, Type::U32 | Type::S32, 0) => Some(hot1::<bits::Mov32>()),
             (Type::U64 | Type::S64, Type::U64 | Type::S64, 0) => Some(hot1::<bits::Mov64>()),
-            (Type::U16 | Type::S16, Type::U32 | Type::S32, 0) => Some(hot1::<cv::U16OfU32>()),
+            (Type::U16, Type::U32 | Type::S32, 0) => Some(hot1::<cv::U16OfU32>()),
+            (Type::S16, Type::U32 | Type::S32, 0) if fills => Some(hot1::<cv::U16OfU32>()),
             (Type::U32 | Type::S32, Type::U16, 0) => Some(hot1::<bits::Low16>()),
             (Type::S32, Type::S16, 0) => Some(hot1::<cv::S32OfS16>()),
             (Type::U32 | Type::S32 | Type::U16, Type::U8, 0) => Some(hot1::<cv::U32OfU8>()),

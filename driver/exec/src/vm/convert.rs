@@ -95,7 +95,7 @@ fn float_bits(x: f64, ty: Type, mode: u32) -> u64 {
     match ty {
         Type::F16 => finite(F16::round(x, mode).0, 0x7c00),
         Type::BF16 => finite(BF16::round(x, mode).0, 0x7f80),
-        Type::F32 => u64::from(canonical(flush(narrow(x, mode), mode)).to_bits()),
+        Type::F32 => u64::from(canonical(narrow(x, mode)).to_bits()),
         _ => canonical64(x).to_bits(),
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::{F1, F2, F3};
 use super::math;
-use super::rounding::{FTZ, KEEP_NAN, RELU, SAT, XORSIGN, flush, saturate64, to_format, to_odd, two_sum};
+use super::rounding::{FTZ, KEEP_NAN, RELU, SAT, XORSIGN, flush, is_tiny, saturate64, to_format, to_odd, two_sum};
 
 /// A 16-bit floating-point format.
 pub(crate) trait Half: Lane + Copy {
@@ -87,6 +87,10 @@ fn finish<H: Half>(x: f64, mode: u32) -> H {
     }
     if mode & RELU != 0 && v.is_nan() {
         return H::from_raw(H::NAN);
+    }
+    // Of the formats, only f16 has `.ftz`: eleven bits.
+    if mode & FTZ != 0 && v.abs() == H::LEAST && is_tiny(x, H::LEAST, 11, 0) {
+        return H::round(0.0f64.copysign(v), 0);
     }
     H::round(flushed(r, mode & !SAT), 0)
 }

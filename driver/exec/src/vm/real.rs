@@ -68,12 +68,17 @@ fn finish(x: f32, mode: u32) -> f32 {
 
 fn with2(a: f32, b: f32, mode: u32, near: fn(f32, f32) -> f32, other: fn(f32, f32, u32) -> f32) -> f32 {
     let (a, b) = (flush(a, mode), flush(b, mode));
-    finish(if mode & ROUNDING == NEAREST { near(a, b) } else { other(a, b, mode) }, mode)
+    finish(if is_plain(mode) { near(a, b) } else { other(a, b, mode) }, mode)
+}
+
+/// Whether the host's own rounding is the instruction's: what is flushed depends on more than the result.
+fn is_plain(mode: u32) -> bool {
+    mode & (ROUNDING | FTZ) == NEAREST
 }
 
 fn fused(a: f32, b: f32, c: f32, mode: u32) -> f32 {
     let (a, b, c) = (flush(a, mode), flush(b, mode), flush(c, mode));
-    let r = if mode & ROUNDING == NEAREST { a.mul_add(b, c) } else { round::fma32(a, b, c, mode) };
+    let r = if is_plain(mode) { a.mul_add(b, c) } else { round::fma32(a, b, c, mode) };
     let r = finish(r, mode);
     if mode & RELU != 0 && r <= 0.0 { 0.0 } else { r }
 }

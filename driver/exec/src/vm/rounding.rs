@@ -105,8 +105,28 @@ pub(crate) fn to_odd(s: f64, error: f64) -> f64 {
     }
 }
 
-/// A double (exact, or rounded to odd) as a single.
+/// Whether `x`, rounded once to `bits` bits at any exponent, stays below `least`, the least normal number: then `.ftz`
+/// makes a zero of it, though as a subnormal it may have been rounded up to `least`. M (H200, driver 580.159.04).
+pub(crate) fn is_tiny(x: f64, least: f64, bits: i32, mode: u32) -> bool {
+    let (part, last) = (x.abs() / least, 2.0f64.powi(-bits));
+    match mode & ROUNDING {
+        DOWN if x < 0.0 => part <= 1.0 - last,
+        UP if x > 0.0 => part <= 1.0 - last,
+        ZERO | DOWN | UP => part < 1.0,
+        _ => part < 1.0 - last / 2.0,
+    }
+}
+
+/// A double (exact, or rounded to odd) as a single, flushed if `mode` says so.
 pub(crate) fn narrow(x: f64, mode: u32) -> f32 {
+    let r = round_to_single(x, mode);
+    if mode & FTZ == 0 || r.abs() > f32::MIN_POSITIVE || r.is_nan() {
+        return r;
+    }
+    if is_tiny(x, f64::from(f32::MIN_POSITIVE), 24, mode) { 0.0f32.copysign(r) } else { flush(r, mode) }
+}
+
+fn round_to_single(x: f64, mode: u32) -> f32 {
     let r = x as f32;
     let wide = f64::from(r);
     match mode & ROUNDING {
@@ -237,11 +257,11 @@ fn fused64(a: f64, b: f64, c: f64, mode: u32) -> f64 {
         return if mode & ROUNDING == DOWN { -0.0 } else { 0.0 };
     }
     let last = (e + 127 - sum.leading_zeros() as i32 - 52).max(-1074);
-    // At least 21 bits go: the sum has more than 73.
     let drop = (last - e).clamp(0, 127) as u32;
     let lost = sum & ((1 << drop) - 1) != 0;
     let away = mode & ROUNDING == if negative { DOWN } else { UP };
-    let kept = (sum >> drop) as u64 + u64::from(lost && away);
+    // Where most bits have cancelled each other, all that are left fit.
+    let kept = if last < e { (sum << (e - last)) as u64 } else { (sum >> drop) as u64 + u64::from(lost && away) };
     // A normal number's leading bit adds one to the exponent field by itself.
     let bits = (((last + 1074) as u64) << 52) + kept;
     let infinity = f64::INFINITY.to_bits();

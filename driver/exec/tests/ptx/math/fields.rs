@@ -24,6 +24,11 @@ fn a_field_at_a_constant_place() {
             let outside = signed && position >= 32 && length > 0;
             vec![if outside { u32::MAX } else { field(w[0], position, length, signed) }]
         });
+        // The word is known too.
+        let word = 0x8000_0200u32 >> (position % 2);
+        lanes(&format!("bfe.{ty} %q0, {word}, {position}, {length};"), 1, 1, |_| {
+            vec![field(word, position, length, signed)]
+        });
         // The place in registers.
         let text = format!("mov.u32 %t1, %r1;\nmov.u32 %t2, %r2;\nbfe.{ty} %q0, %r0, %t1, %t2;");
         lanes(&text, 3, 1, |w| vec![field(w[0], w[1] & 255, w[2] & 255, signed)]);

@@ -7,5 +7,6 @@ mod fp8;
 mod halves;
 mod harness;
 mod mma;
+mod tiny;
 mod video;
 mod wmma;
