@@ -12,7 +12,7 @@ use super::vm::Ctx;
 pub(crate) type Handler = unsafe fn(&mut Ctx, *const Inst) -> *const Inst;
 
 /// The three compilations of one handler, by [`Isa`].
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct HandlerSet(pub [Handler; 3]);
 
 impl HandlerSet {

@@ -13,8 +13,9 @@ use super::vm::split::Wait;
 /// The change from one code of a kernel to the other.
 #[derive(Debug)]
 pub(crate) struct Parting {
-    /// Instructions that only the first code has, where lanes meet; ascending.
-    pub meetings: Vec<u32>,
+    /// Instructions of the first code at which an operation begins, or what it does itself, ascending, and those of
+    /// the other. The codes are of the same operations, which need not take as many instructions.
+    pub places: Vec<(u32, u32)>,
     pub moves: Vec<Move>,
 }
 
@@ -30,7 +31,9 @@ pub(crate) struct Move {
 impl Parting {
     /// Where lanes that stand at `pc` of the first code stand in the other.
     fn place(&self, pc: u32) -> u32 {
-        pc - self.meetings.partition_point(|&meeting| meeting < pc) as u32
+        let behind = self.places.partition_point(|&(from, _)| from <= pc);
+        // Between the two lanes stand that have met: they are about to begin.
+        self.places[..behind].last().map_or(pc, |&(_, to)| to)
     }
 
     /// Moves a warp that is not running to `to`, the registers of the other code.

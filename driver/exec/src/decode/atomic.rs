@@ -6,11 +6,13 @@ use super::modifiers::Modifiers;
 use crate::code::HandlerSet;
 use crate::ptx::{Instruction, Operand, Space, Type};
 use crate::vm::atomic as at;
-use crate::vm::map::cold;
+use crate::vm::map::{cold, step};
 use crate::vm::memory as space;
 
 fn atomic_handlers<U: at::Update>(space: u8, wide: bool) -> HandlerSet {
     match (space, wide) {
+        (space::SHARED, false) if U::OFTEN => step::<at::Atomic<U, { space::SHARED }, false>>(),
+        (space::SHARED, true) if U::OFTEN => step::<at::Atomic<U, { space::SHARED }, true>>(),
         (space::GLOBAL, _) => cold::<at::Atomic<U, { space::GLOBAL }, true>>(),
         (space::SHARED, false) => cold::<at::Atomic<U, { space::SHARED }, false>>(),
         (space::SHARED, true) => cold::<at::Atomic<U, { space::SHARED }, true>>(),

@@ -1,5 +1,7 @@
 //! Operations → flat code.
 
+mod batch;
+
 use super::ir::{Class, Form, Ir, Node, Reg, Src};
 use super::lower::Lowered;
 use super::parting::parting;
@@ -11,7 +13,7 @@ use crate::program::{Entry, Style};
 use crate::slot::{RegisterSlot, SCALAR};
 use crate::vm::chain::{self, Links};
 use crate::vm::flow;
-use crate::vm::map::{cold, exec, step};
+use crate::vm::map::{Pause, cold, exec, step};
 
 /// The code of a kernel, its form for blocks of any shape and for lanes that go their own ways,
 /// and the registers of a thread.
@@ -29,7 +31,7 @@ pub(super) fn codes(lowered: &Lowered, entry: &Entry) -> (Code, Option<Code>, u3
     let mut made = make(&full);
     let plain = (full.needs_rows || !full.meetings.is_empty()).then(|| {
         let plain = make(&uniform::plain(&lowered.ir));
-        let parting = parting(&lowered.ir, &made.slots, made.meetings, &plain.slots, &plain.starts);
+        let parting = parting(&lowered.ir, &made.slots, &made.begins, &plain.slots, &plain.begins);
         made.code.parting = Some(parting);
         plain.code
     });
@@ -40,10 +42,39 @@ pub(super) fn codes(lowered: &Lowered, entry: &Entry) -> (Code, Option<Code>, u3
 struct Made {
     code: Code,
     slots: Slots,
-    /// Instructions at which lanes meet.
-    meetings: Vec<u32>,
     /// By operation: where it begins.
-    starts: Vec<u32>,
+    begins: Vec<Begins>,
+}
+
+/// The first instruction of an operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begins {
+    /// With a meeting of lanes in front of it, and a way back to the loop.
+    pub all: u32,
+    /// Without.
+    pub itself: u32,
+}
+
+/// Chains that are executed by one instruction, by their slots.
+struct Product {
+    d: Vec<u32>,
+    addends: Vec<u32>,
+    /// The factor that the chains share, or the scalar of one, and the others.
+    links: Vec<Vec<u32>>,
+    kind: Links,
+    /// A bit for each destination: the bits of a NaN are seen.
+    seen: u64,
+}
+
+impl Product {
+    /// A scalar times vectors.
+    fn scaled(&self) -> bool {
+        self.kind == Links::Scaled
+    }
+
+    fn sources(&self) -> impl Iterator<Item = u32> {
+        self.addends.iter().chain(self.links.iter().flatten()).copied()
+    }
 }
 
 struct Emitter<'a> {
@@ -61,11 +92,15 @@ struct Emitter<'a> {
     /// Tables: place in `extras` and index.
     tables: Vec<(usize, u32)>,
     sites: u32,
-    met: Vec<u32>,
-    starts: Vec<u32>,
+    begins: Vec<Begins>,
     /// PTX instructions since the block began.
     count: u32,
+    /// Behind the last instruction that gives what comes next to the loop.
+    paused: usize,
 }
+
+/// Instructions that call each other without a way back to the loop, at most, and those of one operation or batch.
+const MOST_STRAIGHT: usize = 64;
 
 fn code(lowered: &Lowered, facts: &Uniform, entry: &Entry) -> Made {
     let ir = &lowered.ir;
@@ -83,12 +118,12 @@ fn code(lowered: &Lowered, facts: &Uniform, entry: &Entry) -> Made {
         jumps: Vec::new(),
         tables: Vec::new(),
         sites: 0,
-        met: Vec::new(),
-        starts: Vec::with_capacity(ir.nodes.len()),
+        begins: Vec::with_capacity(ir.nodes.len()),
         count: 0,
+        paused: 0,
     };
     emitter.all();
-    let Emitter { insts, extras, origin_of, sites, met, starts, .. } = emitter;
+    let Emitter { insts, extras, origin_of, sites, begins, .. } = emitter;
     let (mut vectors, mut shared_by_lanes) = (Vec::new(), Vec::new());
     for &(r, init) in &ir.inputs {
         match slots.registers[r as usize] {
@@ -117,7 +152,7 @@ fn code(lowered: &Lowered, facts: &Uniform, entry: &Entry) -> Made {
         reads_async: lowered.reads_async,
         lets_begin: lowered.lets_begin,
     };
-    Made { code, slots, meetings: met, starts }
+    Made { code, slots, begins }
 }
 
 impl Emitter<'_> {
@@ -135,11 +170,14 @@ impl Emitter<'_> {
         let mut meetings = self.meetings.iter().copied().peekable();
         // Labels of a meeting point lead to the instruction that waits.
         let mut waiting = false;
+        let mut behind = 0;
         for (at, node) in ir.nodes.iter().enumerate() {
+            if at < behind {
+                continue;
+            }
             waiting |= meetings.next_if_eq(&at).is_some();
-            self.starts.push(self.insts.len() as u32);
+            self.begins_here();
             if !matches!(node.form, Form::Label(_)) && std::mem::take(&mut waiting) {
-                self.met.push(self.insts.len() as u32);
                 self.put(node, step::<flow::Meet>(), [0; 4], 0);
             }
             if let Form::Label(label) = node.form {
@@ -149,9 +187,20 @@ impl Emitter<'_> {
                     open = false;
                 }
                 self.labels[label as usize] = self.insts.len() as u32;
+                self.itself_begins();
                 continue;
             }
+            if self.insts.len() - self.paused >= MOST_STRAIGHT {
+                self.put(node, cold::<Pause>(), [0; 4], 0);
+                self.paused = self.insts.len();
+            }
+            self.itself_begins();
             self.count += u32::from(node.counted);
+            let next_meeting = meetings.peek().map_or(usize::MAX, |&next| next);
+            if let Some(next) = self.batch(at, next_meeting) {
+                (open, behind) = (true, next);
+                continue;
+            }
             open = !matches!(node.form, Form::Jump(_) | Form::Branch(..) | Form::Table(_) | Form::Exit | Form::Trap);
             match node.guard {
                 Some((p, negated)) => {
@@ -168,6 +217,10 @@ impl Emitter<'_> {
             if !open {
                 self.count = 0;
             }
+            if matches!(node.form, Form::Jump(_) | Form::Table(_) | Form::Exit | Form::Trap) {
+                // What is behind it is reached from the loop.
+                self.paused = self.insts.len();
+            }
         }
         for &at in &self.jumps {
             let imm = &mut self.insts[at].imm;
@@ -178,6 +231,18 @@ impl Emitter<'_> {
             for (n, &label) in self.ir.tables[table as usize].iter().enumerate() {
                 self.extras[at + n] = self.labels[label as usize];
             }
+        }
+    }
+
+    fn begins_here(&mut self) {
+        let here = self.insts.len() as u32;
+        self.begins.push(Begins { all: here, itself: here });
+    }
+
+    /// What is written next is what the last operation does itself.
+    fn itself_begins(&mut self) {
+        if let Some(begins) = self.begins.last_mut() {
+            begins.itself = self.insts.len() as u32;
         }
     }
 
@@ -223,7 +288,7 @@ impl Emitter<'_> {
                 let special = op.special.filter(|_| vector && self.style == Style::Fast).and_then(|f| f(kinds));
                 self.put(node, special.unwrap_or(op.general), [at(&d, 0), at(&s, 0), at(&s, 1), at(&s, 2)], node.imm);
             }
-            Form::Chain => self.chain(node, &d, &s),
+            Form::Chain => self.products(node).iter().for_each(|product| self.product(node, product)),
             Form::Fields(h) => self.put(node, h, [at(&d, 0), at(&s, 0), at(&s, 1), at(&s, 2)], node.imm),
             Form::List(h) => {
                 let list = self.list(d.into_iter().chain(s));
@@ -308,30 +373,39 @@ impl Emitter<'_> {
             })
     }
 
-    fn chain(&mut self, node: &Node, d: &[u32], s: &[u32]) {
+    /// The chains of an operation, as they are executed: two at once, where that is of use, or each by itself.
+    fn products(&self, node: &Node) -> Vec<Product> {
+        let d: Vec<u32> = node.d.iter().map(|&d| self.register(d)).collect();
+        let s: Vec<u32> = node.s.iter().map(|&s| self.src(s)).collect();
         let (addends, factors) = s.split_at(d.len());
-        let one = |link: &[u32], n: usize| {
-            // A scalar comes first; the factors of one product are alike.
-            let [a, b] = [link[0], link[n + 1]];
-            if b & SCALAR != 0 { [b, a] } else { [a, b] }
-        };
-        let links = factors.chunks_exact(d.len() + 1);
+        let links: Vec<Vec<u32>> = factors.chunks_exact(d.len() + 1).map(<[u32]>::to_vec).collect();
         if d.len() == 2 {
-            let list: Vec<u32> = [d[1], addends[1]].into_iter().chain(factors.iter().copied()).collect();
-            let fast = chain::links(d, links.clone());
+            let kind = chain::links(&d, &links);
             // The first destination may have taken the place of a factor that the second still needs.
-            let apart = addends[1] != d[0] && !links.clone().any(|link| link[0] == d[0] || link[2] == d[0]);
-            if fast != Links::Any || !apart {
-                let list = self.list(list);
-                self.put(node, chain::pair(fast), [d[0], addends[0], list, links.len() as u32], node.imm);
-                return;
+            let apart = addends[1] != d[0] && !links.iter().any(|link| link[0] == d[0] || link[2] == d[0]);
+            if kind != Links::Any || !apart {
+                return vec![Product { d, addends: addends.to_vec(), links, kind, seen: node.imm }];
             }
         }
-        for (n, &d) in d.iter().enumerate() {
-            let list: Vec<u32> = links.clone().flat_map(|link| one(link, n)).collect();
-            let fast = chain::links(&[d], list.chunks_exact(2));
-            let list = self.list(list);
-            self.put(node, chain::single(fast), [d, addends[n], list, links.len() as u32], node.imm >> n & 1);
-        }
+        let one = |link: &Vec<u32>, n: usize| {
+            // A scalar comes first; the factors of one product are alike.
+            let [a, b] = [link[0], link[n + 1]];
+            if b & SCALAR != 0 { vec![b, a] } else { vec![a, b] }
+        };
+        let single = |(n, &d): (usize, &u32)| {
+            let links: Vec<Vec<u32>> = links.iter().map(|link| one(link, n)).collect();
+            let kind = chain::links(&[d], &links);
+            Product { d: vec![d], addends: vec![addends[n]], links, kind, seen: node.imm >> n & 1 }
+        };
+        d.iter().enumerate().map(single).collect()
+    }
+
+    fn product(&mut self, node: &Node, product: &Product) {
+        let Product { d, addends, links, kind, seen } = product;
+        let factors = links.iter().flatten().copied();
+        let second = d[1..].iter().chain(&addends[1..]).copied();
+        let list = self.list(second.chain(factors));
+        let handlers = if d.len() == 2 { chain::pair(*kind) } else { chain::single(*kind) };
+        self.put(node, handlers, [d[0], addends[0], list, links.len() as u32], *seen);
     }
 }

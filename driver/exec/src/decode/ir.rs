@@ -95,6 +95,8 @@ pub(crate) struct Traits {
     pub blind: bool,
     /// A fused multiply-add of `f32`, rounded to nearest, that may become part of a chain.
     pub fused: bool,
+    /// What does several such loads at once where all lanes load the same.
+    pub together: Option<HandlerSet>,
     /// What it is to products of `wgmma`.
     pub role: Role,
 }

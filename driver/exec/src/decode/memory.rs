@@ -5,6 +5,7 @@ use super::lower::{Lower, Result, class, handler_space, invalid, unsupported};
 use super::modifiers::Modifiers;
 use crate::code::{HandlerSet, ScalarInit};
 use crate::ptx::{Instruction, Operand, Space, Type};
+use crate::vm::batch;
 use crate::vm::load::{Load, LoadVector};
 use crate::vm::map::{cold, hot1, op1, step};
 use crate::vm::memory as space;
@@ -66,6 +67,16 @@ fn load_vector_handlers(size: u64, count: usize, space: u8, wide: bool) -> Optio
         (8, 4) if space == space::GLOBAL => cold::<LoadVector<u64, 4, { space::GLOBAL }, true>>(),
         _ => return None,
     })
+}
+
+/// What does several such loads at once where all lanes load the same.
+fn load_together(size: u64, count: usize, space: u8, wide: bool) -> Option<HandlerSet> {
+    match (size, count, space, wide) {
+        (4, 4, space::GLOBAL, _) => Some(batch::loads::<{ space::GLOBAL }, true>()),
+        (4, 4, space::SHARED, true) => Some(batch::loads::<{ space::SHARED }, true>()),
+        (4, 4, space::SHARED, false) => Some(batch::loads::<{ space::SHARED }, false>()),
+        _ => None,
+    }
 }
 
 pub(super) fn store_handlers(size: u64, space: u8, wide: bool) -> Option<HandlerSet> {
@@ -261,6 +272,7 @@ impl<'a> Lower<'a> {
         }
         let node = self.push(Form::LoadVector(handlers), &destinations, &[address], offset);
         node.traits.used_bytes = used;
+        node.traits.together = load_together(ty.size(), items.len(), code, wide);
         node.traits.volatile = volatile || code == space::LOCAL || code == space::GENERIC;
         for (d, word) in fixes {
             if ty.is_signed() && ty.size() < 4 {

@@ -1,13 +1,14 @@
 //! What a block needs to change from the code of a kernel to the one without meetings.
 
+use super::emit::Begins;
 use super::ir::Ir;
 use super::slots::Slots;
 use crate::parting::{Move, Parting};
 use crate::slot::RegisterSlot;
 
-/// The change from code with slots `from`, which meets at `meetings`, to code with `slots`, in
-/// which operation n begins at instruction `starts[n]`.
-pub(super) fn parting(ir: &Ir, from: &Slots, meetings: Vec<u32>, slots: &Slots, starts: &[u32]) -> Parting {
+/// The change from code with slots `from`, whose operations begin as `begins` says, to code with `slots`, whose
+/// operations begin as `others` says.
+pub(super) fn parting(ir: &Ir, from: &Slots, begins: &[Begins], slots: &Slots, others: &[Begins]) -> Parting {
     const ALWAYS: (u32, u32) = (0, u32::MAX);
     let mut moves = Vec::new();
     for (&from, &to) in from.fixed.iter().zip(&slots.fixed) {
@@ -19,9 +20,14 @@ pub(super) fn parting(ir: &Ir, from: &Slots, meetings: Vec<u32>, slots: &Slots, 
         // that begins with its definition is not there before it.
         let live = slots.ranges[r].map_or(ALWAYS, |(first, last)| {
             let defined = ir.nodes[first].d.contains(&(r as u32));
-            (starts[first] + u32::from(defined), starts[last])
+            (others[first].itself + u32::from(defined), others[last].itself)
         });
         moves.push(Move { from, to, live });
     }
-    Parting { meetings, moves }
+    let both = begins.iter().zip(others);
+    let mut places: Vec<(u32, u32)> =
+        both.flat_map(|(from, to)| [(from.all, to.all), (from.itself, to.itself)]).collect();
+    // What begins at one instruction is either a batch, and lanes stand before the first of it, or takes none.
+    places.dedup_by_key(|&mut (from, _)| from);
+    Parting { places, moves }
 }

@@ -7,6 +7,7 @@ use crate::code::ScalarInit;
 use crate::ptx::{Instruction, Operand, Space, Type};
 use crate::vm::map::{Next, cold, step};
 use crate::vm::matrix::{LoadMatrix, MoveMatrix, StoreMatrix};
+use crate::vm::shuffle::shuffle;
 use crate::vm::warp_ops as w;
 
 impl<'a> Lower<'a> {
@@ -81,7 +82,7 @@ impl<'a> Lower<'a> {
         for n in 1..5 {
             s.push(self.src(i, n, Type::B32)?);
         }
-        self.push(Form::List(step::<w::Shuffle>()), &[d, p], &s, imm);
+        self.push(Form::List(shuffle()), &[d, p], &s, imm);
         Ok(())
     }
 

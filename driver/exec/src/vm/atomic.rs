@@ -16,6 +16,8 @@ use crate::code::Inst;
 pub(crate) trait Update {
     /// As it lies in memory.
     type Word: Word;
+    /// Whether kernels spend time on it in shared memory.
+    const OFTEN: bool = false;
     fn f(old: Self::Word, b: Self::Word, c: Self::Word) -> Self::Word;
     /// The same in global memory, where one differs.
     #[inline(always)]
@@ -63,18 +65,27 @@ word! { u16, AtomicU16, u32; u32, AtomicU32, u32; u64, AtomicU64, u64; }
 /// `a`: address, `b`: site, `c`: list, `imm`: offset, `d`: 1 when there is no destination.
 pub(crate) struct Atomic<U, const SPACE: u8, const WIDE: bool>(PhantomData<U>);
 
+/// A lane of an operand.
+type Slotted<U> = <<U as Update>::Word as Word>::Slot;
+
 impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WIDE> {
+    const ONWARD: bool = true;
+    #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = size_of::<U::Word>() as u32;
-        let Some(spread) = c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true) else {
-            return std::ptr::null();
+        let spread = if U::OFTEN && SPACE == SHARED {
+            c.reach::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true)
+        } else {
+            c.reach_apart::<SPACE, WIDE>(i, i.a, i.imm, i.b, bytes, true)
         };
-        let (d, b, z) = (c.extra(i.c, 0), c.extra(i.c, 1), c.extra(i.c, 2));
+        let Some(spread) = spread else { return std::ptr::null() };
+        let (y, z): ([Slotted<U>; LANES], [Slotted<U>; LANES]) = (c.lanes(c.extra(i.c, 1)), c.lanes(c.extra(i.c, 2)));
+        let mut before = [Slotted::<U>::default(); LANES];
         let addresses = (SPACE == GENERIC).then(|| c.addresses::<WIDE>(i.a, i.imm));
-        each_active(c, |c, l| {
+        each_active(c, |_, l| {
             let place = spread.at(l, bytes as usize);
             let shared = addresses.is_some_and(|all| all[l & (LANES - 1)] & WINDOW == SHARED_WINDOW);
-            let (y, z) = (U::Word::from_slot(c.lane(b, l)), U::Word::from_slot(c.lane(z, l)));
+            let (y, z) = (U::Word::from_slot(y[l]), U::Word::from_slot(z[l]));
             // One thread runs all of a block, so that shared memory needs no lock.
             let old = if SPACE == SHARED {
                 let old: U::Word = peek(place);
@@ -83,10 +94,11 @@ impl<U: Update, const SPACE: u8, const WIDE: bool> Step for Atomic<U, SPACE, WID
             } else {
                 U::Word::update(place, |old| if shared { U::f(old, y, z) } else { U::global(old, y, z) })
             };
-            if i.d == 0 {
-                c.set_lane(d, l, old.to_slot());
-            }
+            before[l] = old.to_slot();
         });
+        if i.d == 0 {
+            c.set_vector(c.extra(i.c, 0), before);
+        }
         std::ptr::from_ref(i).wrapping_add(1)
     }
 }
@@ -192,8 +204,18 @@ impl Update for AddF32 {
     }
 }
 
+/// Adds words, as histograms do.
+pub(crate) struct Add32;
+impl Update for Add32 {
+    type Word = u32;
+    const OFTEN: bool = true;
+    #[inline(always)]
+    fn f(old: u32, b: u32, _: u32) -> u32 {
+        old.wrapping_add(b)
+    }
+}
+
 updates! {
-    Add32: u32 = |old, b, c| old.wrapping_add(b);
     Add64: u64 = |old, b, c| old.wrapping_add(b);
     AddF64: u64 = |old, b, c| super::rounding::canonical64(f64::from_bits(old) + f64::from_bits(b)).to_bits();
     AddF16: u16 = |old, b, c| add_half(F16(old), F16(b)).0;

@@ -22,9 +22,9 @@ pub(crate) enum Links {
 }
 
 /// What the factors of `links` are, for destinations `d`.
-pub(crate) fn links<'a>(d: &[u32], links: impl Iterator<Item = &'a [u32]> + Clone) -> Links {
+pub(crate) fn links(d: &[u32], links: &[Vec<u32>]) -> Links {
     let all = |first: u32| {
-        links.clone().all(|link| link[0] & SCALAR == first && link[1..].iter().all(|factor| factor & SCALAR == 0))
+        links.iter().all(|link| link[0] & SCALAR == first && link[1..].iter().all(|factor| factor & SCALAR == 0))
     };
     match d.iter().all(|d| d & SCALAR == 0) {
         true if all(SCALAR) => Links::Scaled,
@@ -112,6 +112,7 @@ macro_rules! vectors {
             use crate::code::Inst;
             use crate::slot::SCALAR;
             use crate::vm::ctx::{Ctx, FULL, LANES};
+            use crate::vm::map::onward;
             use crate::vm::rounding::NAN32;
 
             /// `SCALED`: the first factor of each link is a scalar.
@@ -170,8 +171,8 @@ macro_rules! vectors {
                             c.set_vector(d, lanes);
                         }
                     }
+                    onward(c, std::ptr::from_ref(i).wrapping_add(1))
                 }
-                std::ptr::from_ref(i).wrapping_add(1)
             }
         }
     };

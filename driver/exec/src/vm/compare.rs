@@ -53,7 +53,7 @@ mod avx512 {
     use crate::code::Inst;
     use crate::vm::ctx::Ctx;
     use crate::vm::lane::Lane;
-    use crate::vm::map::{Step, avx512 as any};
+    use crate::vm::map::{Step, avx512 as any, onward};
     use crate::vm::predicate::Compare;
 
     /// One comparison of integers: PTX's names, and those of the instruction's immediate.
@@ -176,7 +176,7 @@ mod avx512 {
                 None => return any::<S>(c, i),
             };
             c.set_predicate(inst.d, mask);
+            onward(c, i.wrapping_add(1))
         }
-        i.wrapping_add(1)
     }
 }

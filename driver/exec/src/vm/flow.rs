@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 use super::ctx::{Arrival, Ctx, Event};
-use super::map::{Exec, Step};
+use super::map::{Exec, Step, onward};
 use super::split::Wait;
 use crate::code::Inst;
 use crate::fault::FaultKind;
@@ -31,11 +31,41 @@ impl Ctx {
         if target >= self.warp.join { self.reschedule(target) } else { to }
     }
 
+    /// The active lanes go on to `next`, at `pc`.
+    #[inline(always)]
+    fn fall(&mut self, next: *const Inst, pc: u32) -> *const Inst {
+        if pc >= self.warp.join {
+            return self.reschedule(pc);
+        }
+        // SAFETY: no code ends with an instruction that goes on behind itself. What comes next is called here and not by
+        // `Step::ONWARD`, for which the other ways would have to come back.
+        unsafe { onward(self, next) }
+    }
+
     #[cold]
+    #[inline(never)]
     fn tired(&mut self, target: u32) -> *const Inst {
         self.rotate();
         self.park(target, Wait::Ready);
         self.stop(Event::Yield)
+    }
+}
+
+impl Ctx {
+    /// Some of the active lanes go where `inst` leads, the rest to `here`.
+    #[inline(never)]
+    fn part(&mut self, inst: &Inst, going: u32, here: u32) -> *const Inst {
+        let there = inst.imm as u32;
+        if self.at(there) <= std::ptr::from_ref(inst) {
+            self.fuel -= 1;
+            if self.fuel == 0 {
+                self.warp.active &= !going;
+                self.park(here, Wait::Ready);
+                self.warp.active = going;
+                return self.tired(there);
+            }
+        }
+        self.diverge(going, there, here)
     }
 }
 
@@ -64,19 +94,9 @@ impl Step for Branch {
         let next = std::ptr::from_ref(i).wrapping_add(1);
         let here = c.pc_of(next);
         if going == 0 {
-            return if here >= c.warp.join { c.reschedule(here) } else { next };
+            return c.fall(next, here);
         }
-        let there = i.imm as u32;
-        if c.at(there) <= std::ptr::from_ref(i) {
-            c.fuel -= 1;
-            if c.fuel == 0 {
-                c.warp.active = active & !going;
-                c.park(here, Wait::Ready);
-                c.warp.active = going;
-                return c.tired(there);
-            }
-        }
-        c.diverge(going, there, here)
+        c.part(i, going, here)
     }
 }
 
@@ -88,13 +108,14 @@ impl Step for Fall {
         c.count(i.c);
         let next = std::ptr::from_ref(i).wrapping_add(1);
         let pc = c.pc_of(next);
-        if pc >= c.warp.join { c.reschedule(pc) } else { next }
+        c.fall(next, pc)
     }
 }
 
 /// Where diverged lanes wait until all live ones have come.
 pub(crate) struct Meet;
 impl Step for Meet {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let next = std::ptr::from_ref(i).wrapping_add(1);
@@ -157,6 +178,7 @@ impl Step for Trap {
 /// active; if none is, the instruction and its [`Unguard`] are skipped (`imm >> 32` places).
 pub(crate) struct Guard;
 impl Step for Guard {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let flip = (i.imm as u32 & 1).wrapping_neg();

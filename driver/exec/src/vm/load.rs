@@ -35,6 +35,7 @@ pub(crate) const fn rare(often: bool, space: u8) -> bool {
 }
 
 impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Load<T, SPACE, WIDE> {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = size_of::<T>() as u32;
@@ -88,6 +89,7 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Load<T, SPACE, WIDE
 pub(crate) struct LoadVector<T, const N: usize, const SPACE: u8, const WIDE: bool>(PhantomData<T>);
 
 impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for LoadVector<T, N, SPACE, WIDE> {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = (N * size_of::<T>()) as u32;

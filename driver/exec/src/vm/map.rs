@@ -17,6 +17,8 @@ pub(crate) trait Exec {
 
 /// An instruction that chooses what comes next (null: the warp stops).
 pub(crate) trait Step {
+    /// Most often that is the instruction behind it, which its handler calls as the last thing it does.
+    const ONWARD: bool = false;
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst;
 }
 
@@ -24,6 +26,7 @@ pub(crate) trait Step {
 pub(crate) struct Next<E>(PhantomData<E>);
 
 impl<E: Exec> Step for Next<E> {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         E::exec(c, i);
@@ -31,11 +34,43 @@ impl<E: Exec> Step for Next<E> {
     }
 }
 
+/// An instruction that gives what comes next to the loop: handlers call each other no further than to it.
+pub(crate) struct Pause;
+impl Step for Pause {
+    fn step(_: &mut Ctx, i: &Inst) -> *const Inst {
+        std::ptr::from_ref(i).wrapping_add(1)
+    }
+}
+
+/// Executes what comes next, as the last thing that a handler does: optimised, that is a jump, which costs less than
+/// to return to the loop and be called from there, and which each handler makes at a place of its own. A compiler need
+/// not make it one. Therefore branches return to the loop, and the decoder sees to a [`Pause`] in what is straight
+/// for long.
+///
+/// # Safety
+/// `next` points into the code that `c` runs.
+#[inline(always)]
+pub(super) unsafe fn onward(c: &mut Ctx, next: *const Inst) -> *const Inst {
+    // SAFETY: by the caller; the decoder chose the handler for this machine.
+    unsafe { ((*next).handler)(c, next) }
+}
+
+/// # Safety
+/// As [`onward`], for `i`.
+#[inline(always)]
+unsafe fn whole<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
+    // SAFETY: by the caller; no code ends with an instruction that goes on behind itself.
+    unsafe {
+        let next = S::step(c, &*i);
+        if S::ONWARD && next == i.wrapping_add(1) { onward(c, next) } else { next }
+    }
+}
+
 /// # Safety
 /// `i` must point into the code that `c` runs.
 unsafe fn baseline<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
     // SAFETY: by the caller.
-    S::step(c, unsafe { &*i })
+    unsafe { whole::<S>(c, i) }
 }
 
 /// # Safety
@@ -44,7 +79,7 @@ unsafe fn baseline<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
 #[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) unsafe fn avx2<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
     // SAFETY: by the caller.
-    S::step(c, unsafe { &*i })
+    unsafe { whole::<S>(c, i) }
 }
 
 /// # Safety
@@ -53,7 +88,7 @@ pub(super) unsafe fn avx2<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) unsafe fn avx512<S: Step>(c: &mut Ctx, i: *const Inst) -> *const Inst {
     // SAFETY: by the caller.
-    S::step(c, unsafe { &*i })
+    unsafe { whole::<S>(c, i) }
 }
 
 /// The handlers of an instruction that chooses what comes next.

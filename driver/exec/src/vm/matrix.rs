@@ -43,6 +43,7 @@ fn rows<const WIDE: bool>(c: &mut Ctx, i: &Inst, count: usize, write: bool) -> O
 /// bit 3: transposed, offset from bit 8.
 pub(crate) struct LoadMatrix<const WIDE: bool>;
 impl<const WIDE: bool> Step for LoadMatrix<WIDE> {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         if let Err(stop) = whole(c, i, c.extra(i.c, 0)) {
@@ -154,6 +155,7 @@ fn tile_of(s: [u32; LANES]) -> [u16; 2 * LANES] {
 /// accumulators are halves.
 pub(crate) struct Mma<T, const K: usize>(PhantomData<T>);
 impl<T: Factor, const K: usize> Step for Mma<T, K> {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let halves = i.imm & 1 != 0;

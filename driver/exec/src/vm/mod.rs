@@ -12,6 +12,7 @@
 #![allow(clippy::needless_range_loop, reason = "one index over the lanes of several arrays becomes vector code")]
 
 pub(crate) mod atomic;
+pub(crate) mod batch;
 pub(crate) mod bits;
 pub(crate) mod bulk;
 pub(crate) mod chain;
@@ -44,6 +45,7 @@ pub(crate) mod product;
 pub(crate) mod quad;
 pub(crate) mod real;
 pub(crate) mod rounding;
+pub(crate) mod shuffle;
 pub(crate) mod sparse;
 pub(crate) mod split;
 pub(crate) mod store;

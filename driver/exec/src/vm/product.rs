@@ -308,6 +308,7 @@ fn integers(c: &mut Ctx, i: &Inst, p: &Product) {
 /// metadata if A is sparse.
 pub(crate) struct MultiplyMatrices;
 impl Step for MultiplyMatrices {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let p = Product::unpack(i.imm);
@@ -328,6 +329,7 @@ impl Step for MultiplyMatrices {
 /// 2: C in single precision, 3: D in single precision.
 pub(crate) struct MultiplyInQuads;
 impl Step for MultiplyInQuads {
+    const ONWARD: bool = true;
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let [a_rows, b_rows, c_single, d_single] = [0, 1, 2, 3].map(|n| i.imm >> n & 1 != 0);
         let ends = |single: bool| if single { 8 } else { 4 };

@@ -43,7 +43,7 @@ mod avx2 {
     use crate::code::Inst;
     use crate::slot::SCALAR;
     use crate::vm::ctx::{Ctx, FULL, LANES};
-    use crate::vm::map::{Step, avx2 as any};
+    use crate::vm::map::{Step, avx2 as any, onward};
     use crate::vm::memory::{GLOBAL, peek};
 
     /// Bytes of a lane.
@@ -80,7 +80,8 @@ mod avx2 {
                 u64::from(c.scalar::<u32>(inst.a).wrapping_add(inst.imm as u32))
             };
             if load_same(c, &list, at, (base, len, host)) {
-                return i.wrapping_add(1);
+                // SAFETY: by the caller.
+                return unsafe { onward(c, i.wrapping_add(1)) };
             }
         } else if inst.a & SCALAR == 0 && c.warp.active == FULL && (list[0] | list[1] | list[2] | list[3]) & SCALAR == 0
         {
@@ -96,7 +97,7 @@ mod avx2 {
                     } else {
                         load(c, &list, host, &places);
                     }
-                    return i.wrapping_add(1);
+                    return onward(c, i.wrapping_add(1));
                 }
             }
         }
@@ -229,7 +230,7 @@ mod avx512 {
     use crate::code::Inst;
     use crate::slot::SCALAR;
     use crate::vm::ctx::{Ctx, FULL, LANES};
-    use crate::vm::map::{Step, avx512 as any};
+    use crate::vm::map::{Step, avx512 as any, onward};
 
     /// Lanes of a vector.
     const WIDTH: usize = 16;
@@ -245,13 +246,15 @@ mod avx512 {
         if inst.a & SCALAR != 0 && list[0] & list[1] & list[2] & list[3] & SCALAR != 0 {
             let at = u64::from(c.scalar::<u32>(inst.a).wrapping_add(inst.imm as u32));
             if load_same(c, &list, at, memory) {
-                return i.wrapping_add(1);
+                // SAFETY: by the caller.
+                return unsafe { onward(c, i.wrapping_add(1)) };
             }
         } else if inst.a & SCALAR == 0 && c.warp.active == FULL && (list[0] | list[1] | list[2] | list[3]) & SCALAR == 0
         {
             // SAFETY: the operands are vectors of words, and the address is one of words.
             if unsafe { load_apart(c, inst, &list, memory) } {
-                return i.wrapping_add(1);
+                // SAFETY: by the caller.
+                return unsafe { onward(c, i.wrapping_add(1)) };
             }
         }
         // SAFETY: by the caller.

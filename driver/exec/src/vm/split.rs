@@ -116,16 +116,34 @@ impl Ctx {
     }
 
     /// The active lanes have reached `pc`, where other lanes may stand.
-    #[cold]
+    #[inline(never)]
     pub fn reschedule(&mut self, pc: u32) -> *const Inst {
+        if let [Split { pc: at, mask, wait: Wait::Ready }] = self.warp.splits[..]
+            && at == pc
+            && self.warp.turn == 0
+        {
+            // As below, in the shape that most ways meet in.
+            self.warp.splits.clear();
+            self.warp.active |= mask;
+            self.warp.join = u32::MAX;
+            return self.at(pc);
+        }
         self.park(pc, Wait::Ready);
         self.pick()
     }
 
     /// The active lanes part: some go to `there`, the rest to `here`.
-    #[cold]
     pub fn diverge(&mut self, going: u32, there: u32, here: u32) -> *const Inst {
         let staying = self.warp.active & !going;
+        if self.warp.splits.is_empty() && self.warp.turn == 0 && there != here {
+            // As below, in the shape that most ways part in.
+            let [first, last] =
+                if there < here { [(there, going), (here, staying)] } else { [(here, staying), (there, going)] };
+            self.warp.splits.push(Split { pc: last.0, mask: last.1, wait: Wait::Ready });
+            self.warp.active = first.1;
+            self.warp.join = last.0;
+            return self.at(first.0);
+        }
         self.warp.active = going;
         self.park(there, Wait::Ready);
         self.warp.active = staying;

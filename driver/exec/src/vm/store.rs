@@ -12,6 +12,7 @@ use crate::code::Inst;
 pub(crate) struct Store<T, const SPACE: u8, const WIDE: bool>(PhantomData<T>);
 
 impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Store<T, SPACE, WIDE> {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = size_of::<T>() as u32;
@@ -47,6 +48,7 @@ impl<T: Element, const SPACE: u8, const WIDE: bool> Step for Store<T, SPACE, WID
 pub(crate) struct StoreVector<T, const N: usize, const SPACE: u8, const WIDE: bool>(PhantomData<T>);
 
 impl<T: Element, const N: usize, const SPACE: u8, const WIDE: bool> Step for StoreVector<T, N, SPACE, WIDE> {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         let bytes = (N * size_of::<T>()) as u32;

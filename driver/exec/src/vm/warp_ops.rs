@@ -135,6 +135,7 @@ fn together<C: Collective>(c: &mut Ctx, i: &Inst, members: u32) -> *const Inst {
 /// 1 down, 2 bfly, 3 idx; bit 2: no predicate wanted.
 pub(crate) struct Shuffle;
 impl Step for Shuffle {
+    const ONWARD: bool = true;
     #[inline(always)]
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         if let Err(stop) = c.rendezvous(i, c.extra(i.c, 5), Self::meeting(i)) {
@@ -241,6 +242,7 @@ impl Collective for Shuffle {
 /// bit 2: the predicate is negated.
 pub(crate) struct Vote;
 impl Step for Vote {
+    const ONWARD: bool = true;
     fn step(c: &mut Ctx, i: &Inst) -> *const Inst {
         together::<Self>(c, i, c.extra(i.c, 2))
     }

@@ -49,7 +49,7 @@ mod avx512 {
     use crate::slot::SCALAR;
     use crate::vm::ctx::{Ctx, LANES};
     use crate::vm::lane::Slot;
-    use crate::vm::map::{Step, avx512 as any};
+    use crate::vm::map::{Step, avx512 as any, onward};
     use crate::vm::memory::{GLOBAL, peek, poke};
 
     /// An element that fills a lane of its slot.
@@ -84,13 +84,13 @@ mod avx512 {
             {
                 if STORE {
                     store::<T>(c, inst.d, places);
-                    return i.wrapping_add(1);
+                    return onward(c, i.wrapping_add(1));
                 } else if inst.d & SCALAR == 0 {
                     load::<T>(c, inst.d, places);
-                    return i.wrapping_add(1);
+                    return onward(c, i.wrapping_add(1));
                 } else if let Places::Same(place) = places {
                     c.set_scalar(inst.d, peek::<T>(place));
-                    return i.wrapping_add(1);
+                    return onward(c, i.wrapping_add(1));
                 }
             }
             any::<S>(c, i)

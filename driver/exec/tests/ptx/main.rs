@@ -26,5 +26,6 @@ mod simple;
 mod special_registers;
 mod tensor_maps;
 mod textures;
+mod tiles;
 mod waiting;
 mod widened;
