@@ -94,14 +94,14 @@ fn each_of_several_loads_of_the_warp_is_noted() {
     let loads: String = (0..8)
         .map(|n| {
             let at = 64 * n;
-            format!("ld.global.v4.f32 {{%f0, %f1, %f2, %f3}}, [%rd1+{at}];\nfma.rn.f32 %f4, %f0, %f5, %f4;\n")
+            format!("ld.global.v4.f32 {{%f0, %f1, %f2, %f3}}, [%rd1+{at}];\n")
         })
         .collect();
     // The second time, each finds the memory where it was the first time.
     let body = format!(
-        "AGAIN:\n{loads}add.u64 %rd1, %rd1, 1024;\nsetp.lt.u64 %p0, %rd1, %rd3;\nmov.u64 %rd3, 0;\n@%p0 bra AGAIN;"
+        "AGAIN:\n{loads}add.u64 %rd1, %rd1, 1024;\nsetp.lt.u64 %p0, %rd1, %rd10;\nmov.u64 %rd10, 0;\n@%p0 bra AGAIN;"
     );
-    let body = format!("add.u64 %rd3, %rd1, 4096;\n{body}");
+    let body = format!("add.u64 %rd10, %rd1, 4096;\n{body}");
     let expected: Vec<(u64, u64)> = (0..16).map(|n| (64 * (n % 8) + 1024 * (n / 8), 16)).collect();
     let found: Vec<(u64, u64)> = touched(&body, 1).iter().map(|span| (span.address, span.len)).collect();
     assert_eq!(found, expected);
