@@ -48,10 +48,9 @@ mod avx512 {
     use crate::vm::ctx::{Ctx, FULL};
     use crate::vm::map::onward;
     use crate::vm::memory::GLOBAL;
+    use crate::vm::quad::avx2::place;
     use crate::vm::rounding::NAN32;
 
-    /// Bytes of a load.
-    const BYTES: u64 = 16;
     /// Lanes of a vector, and vectors of a warp.
     const WIDTH: usize = 16;
     const HALVES: usize = 2;
@@ -71,17 +70,13 @@ mod avx512 {
         for n in 0..inst.d as usize {
             // SAFETY: by the caller.
             let load = unsafe { &*next.add(n) };
-            let (base, len, host) = c.window::<SPACE>(load.b);
             let at = start.wrapping_add(load.imm);
             let at = if WIDE { at } else { u64::from(at as u32) };
-            let place = at.wrapping_sub(base);
-            if place >= len || len - place < BYTES || at & (BYTES - 1) != 0 {
-                return next;
-            }
-            // SAFETY: the bytes lie in the memory at `host`; a scalar's slot has eight bytes, and those of the four are
+            let Some(place) = place(at, c.window::<SPACE>(load.b)) else { return next };
+            // SAFETY: sixteen bytes lie at `place`; a scalar's slot has eight bytes, and those of the four are
             // one behind the other where the decoder says so.
             unsafe {
-                let words = _mm_loadu_si128(host.add(place as usize).cast());
+                let words = _mm_loadu_si128(place.cast());
                 if inst.imm != 0 {
                     let to = c.scalar_place::<u32>(c.extra(load.c, 0));
                     _mm256_storeu_si256(to.cast(), _mm256_cvtepu32_epi64(words));

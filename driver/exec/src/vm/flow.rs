@@ -49,9 +49,7 @@ impl Ctx {
         self.park(target, Wait::Ready);
         self.stop(Event::Yield)
     }
-}
 
-impl Ctx {
     /// Some of the active lanes go where `inst` leads, the rest to `here`.
     #[inline(never)]
     fn part(&mut self, inst: &Inst, going: u32, here: u32) -> *const Inst {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::lane::{BF16, F16, Lane, Two};
 use super::map::{F1, F2, F3};
 use super::math;
-use super::rounding::{FTZ, KEEP_NAN, RELU, SAT, XORSIGN, flush, is_tiny, saturate64, to_format, to_odd, two_sum};
+use super::rounding::{FTZ, KEEP_NAN, NEAREST, RELU, XORSIGN, flush, is_tiny, saturate64, to_format, to_odd, two_sum};
 
 /// A 16-bit floating-point format.
 pub(crate) trait Half: Lane + Copy {
@@ -17,10 +17,13 @@ pub(crate) trait Half: Lane + Copy {
     const NAN: u16 = 0x7fff;
     /// Smallest normal value.
     const LEAST: f64;
+    /// Bits of a normal value behind its sign and exponent, and the one before them.
+    const DIGITS: i32;
 }
 
 impl Half for F16 {
     const LEAST: f64 = 6.103_515_625e-5;
+    const DIGITS: i32 = 11;
     #[inline(always)]
     fn value(self) -> f64 {
         let (sign, e, m) = (self.0 >> 15, u32::from(self.0 >> 10 & 31), u32::from(self.0 & 1023));
@@ -48,6 +51,7 @@ impl Half for F16 {
 
 impl Half for BF16 {
     const LEAST: f64 = 1.175_494_350_822_287_5e-38;
+    const DIGITS: i32 = 8;
     #[inline(always)]
     fn value(self) -> f64 {
         f64::from(f32::from_bits(u32::from(self.0) << 16))
@@ -88,11 +92,8 @@ fn finish<H: Half>(x: f64, mode: u32) -> H {
     if mode & RELU != 0 && v.is_nan() {
         return H::from_raw(H::NAN);
     }
-    // Of the formats, only f16 has `.ftz`: eleven bits.
-    if mode & FTZ != 0 && v.abs() == H::LEAST && is_tiny(x, H::LEAST, 11, 0) {
-        return H::round(0.0f64.copysign(v), 0);
-    }
-    H::round(flushed(r, mode & !SAT), 0)
+    let tiny = mode & FTZ != 0 && is_tiny(x, H::LEAST, H::DIGITS, NEAREST);
+    if tiny { H::from_raw(r.bits() & 0x8000) } else { r }
 }
 
 /// The binary operations, by number (the instruction's mode from bit 8).

@@ -44,8 +44,8 @@ impl Step for Pause {
 
 /// Executes what comes next, as the last thing that a handler does: optimised, that is a jump, which costs less than
 /// to return to the loop and be called from there, and which each handler makes at a place of its own. A compiler need
-/// not make it one. Therefore branches return to the loop, and the decoder sees to a [`Pause`] in what is straight
-/// for long.
+/// not make it one. Therefore a branch that is taken returns to the loop, and the decoder sees to a [`Pause`] in what
+/// is straight for long.
 ///
 /// # Safety
 /// `next` points into the code that `c` runs.

@@ -37,7 +37,7 @@ fn choose<S: Step, const SPACE: u8, const WIDE: bool, const STORE: bool>() -> Ha
 }
 
 #[cfg(target_arch = "x86_64")]
-mod avx2 {
+pub(super) mod avx2 {
     use std::arch::x86_64::*;
 
     use crate::code::Inst;
@@ -107,16 +107,23 @@ mod avx2 {
 
     /// Loads the same words for all lanes, if they are aligned and lie in the memory.
     #[inline(always)]
-    pub fn load_same(c: &mut Ctx, list: &[u32; 4], at: u64, (base, len, host): (u64, u64, *mut u8)) -> bool {
-        let place = at.wrapping_sub(base);
-        let there = place < len && len - place >= BYTES && at & (BYTES - 1) == 0;
-        if there {
-            let words: [u32; 4] = peek(host.wrapping_add(place as usize));
+    pub fn load_same(c: &mut Ctx, list: &[u32; 4], at: u64, memory: (u64, u64, *mut u8)) -> bool {
+        let place = place(at, memory);
+        if let Some(place) = place {
+            let words: [u32; 4] = peek(place);
             for n in 0..4 {
                 c.set_scalar(list[n], words[n]);
             }
         }
-        there
+        place.is_some()
+    }
+
+    /// Where the four words at `at` lie, if they are aligned and lie in the memory.
+    #[inline(always)]
+    pub fn place(at: u64, (base, len, host): (u64, u64, *mut u8)) -> Option<*mut u8> {
+        let place = at.wrapping_sub(base);
+        let there = place < len && len - place >= BYTES && at & (BYTES - 1) == 0;
+        there.then_some(host.wrapping_add(place as usize))
     }
 
     /// # Safety

@@ -123,7 +123,8 @@ pub(crate) fn narrow(x: f64, mode: u32) -> f32 {
     if mode & FTZ == 0 || r.abs() > f32::MIN_POSITIVE || r.is_nan() {
         return r;
     }
-    if is_tiny(x, f64::from(f32::MIN_POSITIVE), 24, mode) { 0.0f32.copysign(r) } else { flush(r, mode) }
+    // A subnormal is tiny in any mode.
+    if is_tiny(x, f64::from(f32::MIN_POSITIVE), 24, mode) { 0.0f32.copysign(r) } else { r }
 }
 
 fn round_to_single(x: f64, mode: u32) -> f32 {

@@ -29,7 +29,9 @@ mod avx512 {
     pub unsafe fn shuffle(c: &mut Ctx, i: *const Inst) -> *const Inst {
         // SAFETY: by the caller.
         let inst = unsafe { &*i };
-        let [d, p, source, by, bound, members] = [0, 1, 2, 3, 4, 5].map(|n| c.extra(inst.c, n));
+        let operand = |n: usize| c.extra(inst.c, n);
+        let (d, p, source) = (operand(0), operand(1), operand(2));
+        let (by, bound, members) = (operand(3), operand(4), operand(5));
         let vectors = (d | source) & SCALAR == 0;
         let together = c.warp.active == FULL && members & SCALAR != 0 && c.scalar::<u32>(members) == FULL;
         if !(vectors && together) {

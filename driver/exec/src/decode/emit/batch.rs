@@ -5,7 +5,8 @@
 //! before those that can go together an instruction that does them all and skips them. Where it cannot, it goes on
 //! to them, so that faults, footprints and lanes apart are theirs alone.
 
-use super::{Emitter, Product};
+use super::Emitter;
+use super::product::Product;
 use crate::code::HandlerSet;
 use crate::decode::ir::{Form, Node};
 use crate::isa::Isa;
@@ -66,13 +67,10 @@ impl<'a> Run<'a> {
     /// Loads from one address that can go together: how many, from the first of `loads` on.
     fn together(loads: &[Load<'_>]) -> usize {
         let first = &loads[0];
-        let same = |load: &&Load<'_>| load.address == first.address && load.node.imm >> 32 == first.node.imm >> 32;
-        let mut count = loads.iter().take(MOST_LOADS).take_while(same).count();
+        let count = loads.iter().take(MOST_LOADS).take_while(|load| load.address == first.address).count();
         // The address is the same until one of them writes it.
-        if let Some(writes) = loads[..count].iter().position(|load| load.d.contains(&first.address)) {
-            count = writes + 1;
-        }
-        count
+        let writes = loads[..count].iter().position(|load| load.d.contains(&first.address));
+        writes.map_or(count, |writes| writes + 1)
     }
 }
 
@@ -99,7 +97,7 @@ impl Emitter<'_> {
         self.count += ir.nodes[first + 1..run.end].iter().map(|node| u32::from(node.counted)).sum::<u32>();
         let mut loads = &run.loads[..];
         while !loads.is_empty() {
-            let (now, rest) = loads.split_at(Run::together(loads).max(1));
+            let (now, rest) = loads.split_at(Run::together(loads));
             self.loads(now);
             loads = rest;
         }
@@ -145,9 +143,14 @@ impl Emitter<'_> {
 /// How many of `products`, from the first on, can be made at once: as many as there are handlers for.
 fn group(products: &[(&Node, Product)]) -> usize {
     let first = &products[0].1;
+    let vectors = |product: &Product| product.addends.iter().all(|addend| addend & SCALAR == 0);
+    if !vectors(first) {
+        return 1;
+    }
     let mut count = 1;
     for (_, product) in products[1..].iter().take(batch::MOST - 1) {
-        let alike = product.d.len() == first.d.len()
+        let alike = vectors(product)
+            && product.d.len() == first.d.len()
             && product.links.len() == first.links.len()
             && product.links.iter().zip(&first.links).all(|(link, other)| link[1..] == other[1..]);
         // All of them read before any writes.
@@ -160,7 +163,5 @@ fn group(products: &[(&Node, Product)]) -> usize {
         }
         count += 1;
     }
-    let vectors = |product: &Product| product.addends.iter().all(|addend| addend & SCALAR == 0);
-    let count = products[..count].iter().take_while(|(_, product)| vectors(product)).count().max(1);
     (1..=count).rev().find(|&count| batch::products(count, first.d.len()).is_some()).unwrap_or(1)
 }

@@ -79,7 +79,7 @@ fn what_is_tiny_once_it_is_rounded_is_flushed() {
     }
 }
 
-/// The value of a half that is not subnormal, and its bits from one that is exact.
+/// The bits of a half that has this value, which is none of the subnormal ones.
 fn half(x: f64) -> u32 {
     let bits = x.to_bits();
     (bits >> 48 & 0x8000) as u32 | (((bits >> 52 & 0x7ff) as u32 + 15 - 1023) << 10) | (bits >> 42 & 0x3ff) as u32
